@@ -1,0 +1,50 @@
+"""ddcodec: an image codec whose file is a small neural network. `encode`, `decode` and `read_info` are the whole interface."""
+
+__version__ = "0.1.0"
+__all__ = ["decode", "encode", "read_info"]
+
+
+def encode(
+    image,
+    *,
+    quality=None,
+    lambda_=None,
+    effort=5,
+    iterations=None,
+    time_limit=None,
+    profile="default",
+    device="auto",
+    threads=None,
+    seed=0,
+    progress=None,
+):
+    """Encode a picture to the bytes of a `.ddc` file.
+
+    image: a Pillow image, or a uint8 array (H, W) or (H, W, 3). quality: 1..100, default 75: about the PSNR of a JPEG of that quality;
+    or lambda_: the MSE of samples in [0, 1] that one bpp is worth. effort: 1..9, higher is slower; iterations sets its steps by hand.
+    time_limit: seconds. progress: called after every step with an object that has step, total, bpp, psnr and seconds_left.
+    Raises `ddcodec.errors.DdcError`: `UsageError`, `SourceError`, `ShortMemoryError`.
+    """
+    from .encoder import EncodeOptions, encode_picture
+    from .pictures import picture_from
+
+    options = EncodeOptions(quality, lambda_, effort, iterations, time_limit, profile, device, threads, seed)
+    return encode_picture(picture_from(image), options, progress).data
+
+
+def decode(data, *, scale=1, max_pixels=100_000_000, max_memory=4 * 2**30):
+    """Decode the bytes of a `.ddc` file to uint8 samples (H, W, 3) or (H, W).
+
+    scale: 2, 4 or 8 for a picture of ceil(size / scale), made from the coarser octaves alone. Limits of 0 are no limits.
+    Raises `ddcodec.errors.DdcError`: `DamagedError`, `UnsupportedError`, `LimitError`, `UsageError`.
+    """
+    from .decoder import Limits, decode_picture
+
+    return decode_picture(data, scale=scale, limits=Limits(max_pixels, max_memory))
+
+
+def read_info(data):
+    """What the bytes of a `.ddc` file say of themselves, without decoding: a dict (size, architecture, bytes of each section)."""
+    from .syntax import read_info as read
+
+    return read(bytes(data))

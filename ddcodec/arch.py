@@ -1,0 +1,201 @@
+"""The architecture: a few integers, and all that follows from them: sizes, tensors in coding order, windows, bounds, costs."""
+
+from dataclasses import asdict, dataclass
+from math import prod
+from typing import NamedTuple
+
+from .errors import DamagedError
+
+CODE_MAX = 4095
+WEIGHT_MAX = 32767
+EXPONENT_MAX = 15
+ACTIVATION_MAX = 2**20
+CODE_STEP = 256
+"""What one unit of the code is in activations: 1 in the context model (8 fractional bits), 1/16 in the synthesis (12)."""
+CONTEXT_UNIT = 2**8
+SYNTHESIS_UNIT = 2**12
+WAVEFRONT_SLOPE = 3
+
+NEIGHBOURS = (
+    (-1, 0), (0, -1), (-1, -1), (1, -1), (-2, 0), (0, -2), (-2, -1), (2, -1), (-1, -2), (1, -2),
+    (-3, 0), (0, -3), (-2, -2), (2, -2), (-3, -1), (-1, -3), (1, -3), (3, -2), (-3, -2), (4, -2),
+)  # fmt: skip
+"""Causal neighbours (dx, dy) in the order in which a context takes them (FORMAT.md, chapter 6)."""
+PARENT_FEATURES = 2
+
+
+class Tensor(NamedTuple):
+    """A tensor of weights: its name (FORMAT.md, chapter 5) and shape."""
+
+    name: str
+    shape: tuple[int, ...]
+
+
+class Window(NamedTuple):
+    """Rows `start .. stop - 1` of an octave."""
+
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Arch:
+    """Size of the picture and shape of the network. The fields are header rows of FORMAT.md, chapter 1, with their ranges."""
+
+    width: int
+    height: int
+    planes: int
+    octaves: int
+    coarsest_planes: int
+    finer_planes: int
+    finest_channels: int
+    channels: int
+    linear: int
+    taps: int
+    neighbours: int
+    context_channels: int
+    context_linear: int
+
+    def check(self):
+        """Raise `DamagedError` where the rows contradict each other."""
+        if self.width < 1 or self.height < 1:
+            raise DamagedError(f"The header gives the picture a size of {self.width}x{self.height}.")
+        if not 1 <= self.neighbours <= len(NEIGHBOURS):
+            raise DamagedError(f"The header asks for {self.neighbours} neighbours; 1 to {len(NEIGHBOURS)} are possible.")
+        if self.linear > min(self.channels_of(octave) for octave in range(self.octaves)):
+            raise DamagedError(f"The header makes {self.linear} channels linear, more than an octave has.")
+        if self.context_linear > self.context_channels:
+            raise DamagedError(f"The header makes {self.context_linear} of {self.context_channels} context channels linear.")
+
+    def size(self, octave):
+        """Rows and columns of an octave: ceil(size / 2^octave)."""
+        return -(-self.height >> octave), -(-self.width >> octave)
+
+    def channels_of(self, octave):
+        return self.finest_channels if octave == 0 else self.channels
+
+    def code_planes(self, octave):
+        return self.coarsest_planes if octave == self.octaves - 1 else self.finer_planes
+
+    @property
+    def coarse_to_fine(self):
+        return tuple(reversed(range(self.octaves)))
+
+    @property
+    def coded_octaves(self):
+        """The octaves that have code planes, coarse to fine."""
+        return tuple(octave for octave in self.coarse_to_fine if self.code_planes(octave))
+
+    def parent(self, octave):
+        """The octave whose single plane gives features to the context of `octave`, or None."""
+        coarser = octave + 1
+        return coarser if coarser < self.octaves and self.code_planes(octave) and self.code_planes(coarser) == 1 else None
+
+    def tensors(self):
+        """All tensors in coding order (FORMAT.md, chapter 5)."""
+        hidden = self.context_channels
+        rows = [
+            Tensor("context.1.weight", (hidden, self.neighbours + PARENT_FEATURES)),
+            Tensor("context.1.bias", (hidden,)),
+            Tensor("context.2.weight", (hidden, hidden)),
+            Tensor("context.2.bias", (hidden,)),
+            Tensor("context.3.weight", (2, hidden)),
+            Tensor("context.3.bias", (len(self.coded_octaves), 2)),
+        ]
+        for octave in self.coarse_to_fine:
+            channels = self.channels_of(octave)
+            if octave < self.octaves - 1:
+                rows.append(Tensor(f"mix.{octave}", (channels, self.channels_of(octave + 1))))
+                rows.append(Tensor(f"taps.{octave}", (2 * self.taps,)))
+            if self.code_planes(octave):
+                rows.append(Tensor(f"code.{octave}", (channels, self.code_planes(octave))))
+            rows.append(Tensor(f"bias.{octave}", (channels,)))
+        rows.append(Tensor("output.weight", (self.planes, self.finest_channels)))
+        rows.append(Tensor("output.bias", (self.planes,)))
+        return tuple(rows)
+
+    def windows(self, start, stop, finest=0):
+        """The rows that each octave must have so that rows `start .. stop - 1` of octave `finest` can be made.
+
+        Returns a dict octave -> `Window` for the octaves `finest .. octaves - 1`.
+        """
+        windows = {finest: Window(start, stop)}
+        for octave in range(finest + 1, self.octaves):
+            finer = windows[octave - 1]
+            rows = self.size(octave)[0]
+            windows[octave] = Window(
+                max(0, finer.start // 2 - self.taps), min(rows, (finer.stop - 1) // 2 + self.taps + 1)
+            )
+        return windows
+
+    def as_dict(self):
+        return asdict(self)
+
+    def positions(self, finest=0):
+        """Number of code integers in the octaves `finest` and coarser."""
+        return sum(self.code_planes(o) * prod(self.size(o)) for o in range(finest, self.octaves))
+
+    def macs(self):
+        """Multiplications of a whole decode: context model, mixing, upsampling, code and output."""
+        hidden = self.context_channels
+        count = self.positions() * hidden * (self.neighbours + PARENT_FEATURES + hidden + 2)
+        for octave in range(self.octaves):
+            pixels = prod(self.size(octave))
+            channels = self.channels_of(octave)
+            count += pixels * channels * self.code_planes(octave)
+            if octave < self.octaves - 1:
+                coarse = prod(self.size(octave + 1))
+                count += coarse * channels * self.channels_of(octave + 1)
+                count += channels * 2 * self.taps * (2 * coarse + pixels)
+        return count + prod(self.size(0)) * self.finest_channels * self.planes
+
+    def memory(self):
+        """Bytes that a decode needs at most, beside the program: code, the padded plane with its features, bands, samples."""
+        rows, columns = self.size(0)
+        plane = (rows + 3) * (columns + 4)
+        code = 4 * sum(self.code_planes(o) * prod(self.size(o)) for o in range(self.octaves))
+        features = 8 * plane * (1 + 2 * PARENT_FEATURES)
+        widest = max(self.finest_channels, self.channels, self.coarsest_planes)
+        band = 8 * 6 * widest * columns * (band_rows(columns) + 4 * self.taps)
+        return code + features + band + rows * columns * self.planes
+
+
+def band_rows(columns):
+    """Rows of a band of the picture: about 32,768 pixels, so that a band's arrays stay in the processor's cache."""
+    return max(8, 2**15 // columns)
+
+
+def exactness_bound(arch, tensors):
+    """The greatest integer that any accumulator can reach (FORMAT.md, chapter 5, *Exactness*); must stay below 2^53.
+
+    `tensors` maps names to records with `exponent` and integer `values`.
+    """
+
+    def norm(name):
+        values = abs(tensors[name].values)
+        return int(values.max() if "bias" in name else values.sum(axis=-1).max())
+
+    def affine(weight, bias, fraction_bits, gain=1):
+        shift = max(tensors[weight].exponent, tensors[bias].exponent)
+        total = norm(weight) * ACTIVATION_MAX << shift - tensors[weight].exponent
+        total += norm(bias) << shift - tensors[bias].exponent + fraction_bits
+        return gain * total, shift
+
+    bounds = []
+    for layer in ("context.1", "context.2"):
+        total, shift = affine(f"{layer}.weight", f"{layer}.bias", 8)
+        bounds.append(total + (1 << shift))
+    total, shift = affine("context.3.weight", "context.3.bias", 8, gain=5)
+    bounds.append(total + (1 << shift + 8))
+    for octave in arch.coarse_to_fine:
+        bias, code, taps = (tensors.get(f"{kind}.{octave}") for kind in ("bias", "code", "taps"))
+        shift = max(bias.exponent, code.exponent if code else 0, 2 * taps.exponent if taps else 0)
+        total = (norm(f"bias.{octave}") << shift - bias.exponent + 12) + (1 << shift)
+        if code:
+            total += norm(f"code.{octave}") * ACTIVATION_MAX << shift - code.exponent
+        if taps:
+            total += norm(f"taps.{octave}") ** 2 * ACTIVATION_MAX << shift - 2 * taps.exponent
+        bounds.append(total)
+    total, shift = affine("output.weight", "output.bias", 12, gain=255)
+    bounds.append(total + (1 << shift + 12))
+    return max(bounds)

@@ -1,0 +1,68 @@
+"""CodedImage: the plain record of integers between bytes and pixels."""
+
+from dataclasses import dataclass
+from math import prod
+from typing import NamedTuple
+
+import numpy as np
+
+from .arch import CODE_MAX, EXPONENT_MAX, WEIGHT_MAX, Arch, exactness_bound
+from .errors import DamagedError
+
+
+class Weights(NamedTuple):
+    """One tensor: integers (int64, shape of `Arch.tensors()`), each standing for `value * 2**-exponent`."""
+
+    exponent: int
+    values: np.ndarray
+
+
+@dataclass(frozen=True)
+class CodedImage:
+    """A picture as its file holds it.
+
+    tensors: name -> `Weights`, for all of `arch.tensors()`.
+    code:    octave -> int64 array (code planes, rows, columns), for all of `arch.coded_octaves`.
+    chunks:  (id, content) pairs, content as it stands in the file.
+    samples_crc: CRC-32 of the decoded samples.
+    """
+
+    arch: Arch
+    tensors: dict
+    code: dict
+    samples_crc: int = 0
+    chunks: tuple = ()
+
+    def check(self):
+        """Raise `DamagedError` unless every value is in its range and no accumulator can pass 2^53."""
+        self.arch.check()
+        check_weights(self.arch, self.tensors)
+        for octave in self.arch.coded_octaves:
+            planes = self.code[octave]
+            shape = (self.arch.code_planes(octave), *self.arch.size(octave))
+            if planes.shape != shape:
+                raise DamagedError(f"The code of octave {octave} has the shape {planes.shape} instead of {shape}.")
+            check_code(planes)
+
+    def weight_count(self):
+        return sum(prod(tensor.shape) for tensor in self.arch.tensors())
+
+
+def check_weights(arch, tensors):
+    """Raise `DamagedError` unless the weights are in their ranges and exact in 53 bits (FORMAT.md, chapter 5)."""
+    for name, shape in arch.tensors():
+        exponent, values = tensors[name]
+        if values.shape != shape:
+            raise DamagedError(f"The weights {name} have the shape {values.shape} instead of {shape}.")
+        if not 0 <= exponent <= EXPONENT_MAX:
+            raise DamagedError(f"The weights {name} have the exponent {exponent}, outside 0 to {EXPONENT_MAX}.")
+        if abs(values).max() > WEIGHT_MAX:
+            raise DamagedError(f"A weight of {name} is outside -{WEIGHT_MAX} to {WEIGHT_MAX}.")
+    if exactness_bound(arch, tensors) >= 2**53:
+        raise DamagedError("The weights are too large: the network could not be computed exactly.")
+
+
+def check_code(values):
+    """Raise `DamagedError` if a code integer is out of range."""
+    if values.size and abs(values).max() > CODE_MAX:
+        raise DamagedError(f"A code value is outside -{CODE_MAX} to {CODE_MAX}.")

@@ -1,0 +1,53 @@
+"""Every error that a user can meet: one class for each exit code, each raised with one sentence to a person."""
+
+
+class DdcError(Exception):
+    """The root of all errors raised on purpose. Its text is a whole sentence; `exit_code` is the command's."""
+
+    exit_code = 1
+
+
+class UsageError(DdcError):
+    """The call asks for something that cannot be meant: an option out of range, options that exclude each other."""
+
+    exit_code = 2
+
+
+class SourceError(DdcError):
+    """The source picture is missing, unreadable, or of a kind that is not supported (alpha, 16 bit, CMYK)."""
+
+    exit_code = 3
+
+
+class DamagedError(DdcError):
+    """The bytes are no `.ddc` file, or are truncated or altered (FORMAT.md: *damaged*)."""
+
+    exit_code = 4
+
+
+class UnsupportedError(DdcError):
+    """The file needs a newer decoder (FORMAT.md: *unsupported*)."""
+
+    exit_code = 5
+
+
+class LimitError(DdcError):
+    """The file is lawful but larger than the limits of this call; the sentence names the limit."""
+
+    exit_code = 5
+
+
+class OutputError(DdcError):
+    """The output exists already, or cannot be written."""
+
+    exit_code = 6
+
+
+class ShortMemoryError(DdcError):
+    """The machine or the GPU has not enough memory for the job."""
+
+    exit_code = 8
+
+
+class EncoderError(DdcError):
+    """The encoder's own check failed: its file does not decode to the samples it should. No file is written."""

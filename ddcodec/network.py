@@ -1,0 +1,81 @@
+"""The two forward walks, context model and synthesis, written once; the caller passes the `ops` that do the arithmetic.
+
+`ops` is `ops_int.IntegerOps` (the decoder) or one of `fit.torch_ops` (the encoder, and the check that both agree).
+Arrays are (C, rows, columns) or (C, positions). `numbers` maps the names of `Arch.tensors()` to what `ops` computes with.
+"""
+
+from .arch import PARENT_FEATURES, Window
+
+PARENT_TAPS = (1, 3)
+
+
+def context(ops, arch, numbers, inputs, octave):
+    """Predict code integers from their causal surroundings (FORMAT.md, chapter 6, *Layers*).
+
+    `inputs`: (neighbours + 2, positions). Returns (2, positions): mean and scale, in the units of the inputs.
+    """
+    hidden = ops.affine(numbers["context.1.weight"], inputs, numbers["context.1.bias"])
+    hidden = ops.activate(hidden, arch.context_linear)
+    hidden = ops.affine(numbers["context.2.weight"], hidden, numbers["context.2.bias"])
+    hidden = ops.activate(hidden, arch.context_linear)
+    bias = numbers["context.3.bias"][arch.coded_octaves.index(octave)]
+    return ops.affine(numbers["context.3.weight"], hidden, bias)
+
+
+def parent_features(ops, arch, octave, parent_plane):
+    """The parent plane and its magnitudes, doubled to the size of `octave`: (2, rows, columns) in activations.
+
+    `parent_plane`: (rows, columns) of the parent octave in code units, or None where there is no parent.
+    """
+    rows, columns = arch.size(octave)
+    if parent_plane is None:
+        return ops.zeros((PARENT_FEATURES, rows, columns))
+    both = ops.stack([parent_plane, abs(parent_plane)])
+    whole = Window(0, rows)
+    return double(ops, both, PARENT_TAPS, Window(0, both.shape[1]), whole, both.shape[1], columns) * (ops.context_step / 16)
+
+
+def synthesis(ops, arch, numbers, code, windows, finest=0):
+    """The deep decoder: from the code to samples (FORMAT.md, chapter 7; Heckel & Hand 2019, section 2).
+
+    Mixing is done before upsampling, as in the paper: both are linear, so that they commute, and at the coarse size it costs a quarter.
+    `code(octave, window)` gives the planes (P, rows, columns) of a window in code units; `windows` is `Arch.windows(..., finest)`.
+    Returns samples (planes, rows, columns) of the window of octave `finest`; for `finest` > 0 of a picture that is that much smaller.
+    """
+    hidden = None
+    for octave in arch.coarse_to_fine[: arch.octaves - finest]:
+        total = None
+        if hidden is not None:
+            mixed = ops.round(ops.mix(numbers[f"mix.{octave}"], hidden))
+            rows, columns = arch.size(octave + 1)[0], arch.size(octave)[1]
+            taps = numbers[f"taps.{octave}"]
+            total = double(ops, mixed, taps, windows[octave + 1], windows[octave], rows, columns)
+        if arch.code_planes(octave):
+            joined = ops.mix(numbers[f"code.{octave}"], code(octave, windows[octave]) * ops.synthesis_step)
+            total = joined if total is None else total + joined
+        hidden = ops.activate(total + numbers[f"bias.{octave}"][:, None, None], arch.linear, octave)
+    for octave in reversed(range(finest)):
+        mixed = ops.round(ops.mix(numbers[f"mix.{octave}"], hidden))
+        gain = numbers[f"taps.{octave}"].sum() ** 2
+        hidden = ops.activate(mixed * gain + numbers[f"bias.{octave}"][:, None, None], arch.linear, octave)
+    return ops.samples(ops.mix(numbers["output.weight"], hidden) + numbers["output.bias"][:, None, None])
+
+
+def double(ops, planes, taps, window, finer_window, rows, finer_columns):
+    """Upsample by 2 with symmetric separable taps (FORMAT.md, chapter 7, `up`).
+
+    `planes` (C, window, columns) holds the rows `window` of an octave of `rows` rows; the result (C, finer_window, finer_columns) holds
+    the rows `finer_window` of the finer octave. Indices outside are replaced by the nearest inside. Nothing is rounded.
+    """
+    doubled = _double_along(ops, planes, taps, 1, finer_window, window.start, rows)
+    return _double_along(ops, doubled, taps, 2, Window(0, finer_columns), 0, planes.shape[2])
+
+
+def _double_along(ops, planes, taps, axis, finer, start, size):
+    reach = len(taps) // 2
+    first, count = finer.start // 2, (finer.stop - 1) // 2 - finer.start // 2 + 1
+    inside = [min(max(i, 0), size - 1) - start for i in range(first - reach, first + count + reach)]
+    padded = ops.take(planes, inside, axis)
+    even = ops.weighted_sum(padded, list(taps), 0, count, axis)
+    odd = ops.weighted_sum(padded, list(taps)[::-1], 1, count, axis)
+    return ops.interleave(even, odd, axis, finer.start - 2 * first, finer.stop - 2 * first)

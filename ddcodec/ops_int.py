@@ -1,0 +1,86 @@
+"""Exact integer arithmetic in NumPy: the hand of the decoder.
+
+All arrays are float64 that hold integers, or numbers w 2^-e whose sums of products stay below 2^53 in units of their last bit
+(`arch.exactness_bound`); so no result depends on the order of summation, FMA, threads, BLAS or processor.
+"""
+
+import numpy as np
+
+from .arch import ACTIVATION_MAX, CODE_STEP, CONTEXT_UNIT, SYNTHESIS_UNIT
+
+_AXES = (slice(None),) * 3
+
+
+class IntegerOps:
+    """The operations of `network` on float64 arrays that hold exact numbers."""
+
+    context_step = CODE_STEP
+    synthesis_step = CODE_STEP
+
+    def zeros(self, shape):
+        return np.zeros(shape)
+
+    def stack(self, planes):
+        return np.stack(planes)
+
+    def take(self, planes, indices, axis):
+        first, last = indices[0], indices[-1]
+        if last - first + 1 == len(indices):
+            return planes[(*_AXES[:axis], slice(first, last + 1))]
+        return planes.take(indices, axis=axis)
+
+    def weighted_sum(self, planes, taps, first, count, axis):
+        """sum over k of taps[k] planes[first + k : first + k + count] along `axis`."""
+        parts = [planes[(*_AXES[:axis], slice(first + k, first + k + count))] for k in range(len(taps))]
+        total = parts[0] * taps[0]
+        product = np.empty_like(total)
+        for part, tap in zip(parts[1:], taps[1:]):
+            total += np.multiply(part, tap, out=product)
+        return total
+
+    def interleave(self, even, odd, axis, start, stop):
+        """even[0], odd[0], even[1], ... along `axis`, of which only `start .. stop - 1`."""
+        shape = list(even.shape)
+        shape[axis] *= 2
+        both = np.empty(shape)
+        both[(*_AXES[:axis], slice(0, None, 2))] = even
+        both[(*_AXES[:axis], slice(1, None, 2))] = odd
+        return both[(*_AXES[:axis], slice(start, stop))]
+
+    def mix(self, weight, planes):
+        """A 1x1 layer: (O, I) by (I, rows, columns)."""
+        return (weight @ planes.reshape(len(planes), -1)).reshape(-1, *planes.shape[1:])
+
+    def affine(self, weight, inputs, bias):
+        """(O, I) by (I, positions), plus bias (O)."""
+        outputs = weight @ inputs
+        outputs += bias[:, None]
+        return outputs
+
+    def round(self, values):
+        """Round to integers and saturate, in place."""
+        values += 0.5
+        np.floor(values, out=values)
+        np.minimum(values, ACTIVATION_MAX, out=values)
+        return np.maximum(values, -ACTIVATION_MAX, out=values)
+
+    def activate(self, values, linear, octave=None):
+        """`round`, and a ReLU for the channels from `linear` on, in place."""
+        self.round(values)
+        np.maximum(values[linear:], 0, out=values[linear:])
+        return values
+
+    def samples(self, values):
+        """8-bit samples from outputs in units of 1 / SYNTHESIS_UNIT."""
+        return np.clip(np.floor(values * (255 / SYNTHESIS_UNIT) + 0.5), 0, 255).astype(np.uint8)
+
+
+def numbers(arch, tensors):
+    """The numbers w 2^-e of all tensors as float64, biases in units of activations. `tensors`: name -> record with exponent, values."""
+    result = {}
+    for name, _ in arch.tensors():
+        unit = 1
+        if "bias" in name:
+            unit = CONTEXT_UNIT if name.startswith("context") else SYNTHESIS_UNIT
+        result[name] = tensors[name].values * (unit * 2.0 ** -tensors[name].exponent)
+    return result

@@ -1,0 +1,58 @@
+"""Efforts, profiles and the quality scale: the rows of `presets.toml` and what they mean for a picture."""
+
+import tomllib
+from functools import cache
+from importlib.resources import files
+from math import exp
+
+from .arch import Arch
+
+EFFORTS = range(1, 10)
+DEFAULT_EFFORT = 5
+DEFAULT_QUALITY = 75
+PROFILES = ("default", "classic")
+
+
+@cache
+def _rows():
+    return tomllib.loads(files("ddcodec").joinpath("presets.toml").read_text("utf-8"))
+
+
+def iterations_of(effort):
+    """Steps of a fit at effort 1..9."""
+    return _rows()["efforts"][str(effort)]
+
+
+def lambda_of_quality(quality):
+    """The lambda (MSE of samples in [0, 1] per bpp) at which a fit has about the PSNR of a JPEG of this quality (1..100).
+
+    lambda = at_75 exp(-slope (quality - 75)), the two numbers from `presets.toml`.
+    """
+    row = _rows()["quality"]
+    return row["at_75"] * exp(-row["slope"] * (quality - 75))
+
+
+def normalises(profile):
+    """Whether a profile is fitted with channel normalisation, folded into its weights later."""
+    return _rows()["profiles"][profile]["normalise"]
+
+
+def arch_of(profile, height, width, planes, lambda_):
+    """The `Arch` of a profile for a picture."""
+    row = _rows()["profiles"][profile]
+    shape = next(s for s in row["shapes"] if height * width >= s["pixels"] and lambda_ <= s["lambda"])
+    octaves = 1
+    while octaves < row["most_octaves"] and max(height, width) > row["coarsest_side"] << octaves - 1:
+        octaves += 1
+    numbers = {name: value for name, value in shape.items() if name not in ("pixels", "lambda")}
+    return Arch(width=width, height=height, planes=planes, octaves=octaves, **numbers)
+
+
+def profile_of(arch):
+    """The name of the profile that has this arch, for a reader of a file; "other" if none has."""
+    for profile in PROFILES:
+        row = _rows()["profiles"][profile]
+        shapes = [{k: v for k, v in s.items() if k not in ("pixels", "lambda")} for s in row["shapes"]]
+        if any(all(getattr(arch, name) == value for name, value in shape.items()) for shape in shapes):
+            return profile
+    return "other"

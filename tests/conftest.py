@@ -1,0 +1,39 @@
+"""What several tests share: a small picture with structure, and files fitted to it once."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """On pictures as small as these a second thread only waits for the first."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def painted(rows, columns, planes=3):
+    """A picture of smooth shades, an edge and some texture: uint8 (rows, columns, planes) or (rows, columns)."""
+    y, x = np.mgrid[0:rows, 0:columns] / max(rows, columns)
+    shade = [120 + 90 * np.sin(3 * x + k) * np.cos(4 * y - k) for k in range(planes)]
+    picture = np.stack(shade, 2) + 60 * ((x - 0.4) ** 2 + (y - 0.3) ** 2 < 0.05)[:, :, None]
+    picture += 8 * np.sin(40 * x)[:, :, None]
+    picture = picture.clip(0, 255).round().astype(np.uint8)
+    return picture if planes > 1 else picture[:, :, 0]
+
+
+@pytest.fixture(scope="session")
+def picture():
+    return painted(48, 64)
+
+
+@pytest.fixture(scope="session")
+def encoded(picture):
+    from ddcodec.encoder import EncodeOptions, encode_picture
+
+    return encode_picture(picture, EncodeOptions(iterations=150))

@@ -1,0 +1,109 @@
+"""Writes tests/vectors/valid: one file for each edge of the format, and the checksums that the witness decoder finds in them.
+
+    python tests/make_valid.py
+
+Run it after a change of bytes, together with a line in FORMAT.md's revisions.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+
+import witness
+from ddcodec.arch import exactness_bound
+from ddcodec.coded import CodedImage, Weights
+from ddcodec.syntax import pack
+from random_coded import DEFAULT, random_coded, sealed
+
+FOLDER = Path(__file__).parent / "vectors" / "valid"
+
+
+def vectors():
+    """name -> (why, CodedImage)."""
+    random = np.random.default_rng(2026)
+    rows = {}
+
+    def add(name, why, spread=0.3, chunks=(), change=None, **arch):
+        coded = random_coded(random, replace(DEFAULT, **arch), spread=spread)
+        if change:
+            change(coded)
+        rows[name] = (why, replace(sealed(coded), chunks=chunks))
+
+    add("default_24x16", "the architecture of all others here")
+    add("1x1", "the smallest picture: every octave is one integer", width=1, height=1)
+    add("1x1_one_octave", "no upsampling at all", width=1, height=1, octaves=1)
+    add("2x2", "two octaves that differ", width=2, height=2, octaves=2)
+    add("1x40", "one column: wavefronts three apart, empty ones between", width=1, height=40)
+    add("40x1", "one row: each wavefront is one integer", width=40, height=1)
+    add("3x5", "narrower than the context reaches", width=3, height=5)
+    for side in (7, 8, 9, 15, 17, 31, 32, 33):
+        add(f"{side}x{side}", f"ceil(size / 2^l) at {side}, beside a power of two", width=side, height=side, octaves=5)
+    add("13x29_grey", "grey, prime sides", width=13, height=29, planes=1)
+    add("grey_one_channel", "the narrowest network", planes=1, finest_channels=1, channels=1, linear=0, context_channels=1, context_linear=0)
+    add("sixteen_octaves", "the most octaves: most are 1x1", octaves=16, finest_channels=2, channels=2, linear=1, width=9, height=6)
+    add("all_linear", "no ReLU anywhere", linear=6, context_linear=6)
+    add("none_linear", "ReLU everywhere", linear=0, context_linear=0)
+    add("wide", "the most channels", width=4, height=3, octaves=2, finest_channels=128, channels=128, linear=31, context_channels=32, context_linear=31)
+    add("one_neighbour", "the least context", neighbours=1)
+    add("twenty_neighbours", "the greatest context", neighbours=20, width=20, height=20)
+    add("taps_1", "linear upsampling", taps=1)
+    add("taps_3", "six taps", taps=3)
+    add("taps_4", "eight taps: they reach beyond small octaves on both sides", taps=4, octaves=6)
+    add("classic", "code only in the coarsest octave, in many planes", coarsest_planes=12, finer_planes=0, linear=0, taps=1, neighbours=4)
+    add("classic_grey_17x9", "the same, grey, odd sizes", coarsest_planes=3, finer_planes=0, linear=0, taps=1, planes=1, width=17, height=9)
+    add("coarsest_planes_128", "the most code planes", coarsest_planes=128, octaves=3, width=8, height=8)
+    add("coarsest_planes_2", "several planes in the coarsest octave: the next has no parent", coarsest_planes=2)
+    add("code_zero", "an all-zero code", spread=0.0)
+    add("code_escapes", "integers far outside the tables", spread=300.0)
+
+    def extremes(coded):
+        for octave, planes in coded.code.items():
+            planes[:] = np.where(np.indices(planes.shape).sum(0) % 2, 4095, -4095)
+
+    add("code_extremes", "4095 and -4095 in turn", change=extremes, width=6, height=6)
+
+    def zeros(coded):
+        for name, (_, values) in coded.tensors.items():
+            coded.tensors[name] = Weights(0, np.zeros_like(values))
+
+    add("weights_zero", "no weights, not even taps: the base is coded away", change=zeros, width=9, height=9)
+
+    def saturating(coded):
+        for name, (_, values) in coded.tensors.items():
+            if name.startswith(("mix", "code", "context")):
+                coded.tensors[name] = Weights(0, 30000 * np.sign(values) if "bias" not in name else values)
+
+    add("activations_saturate", "every layer reaches 2^20", change=saturating, spread=20.0, width=12, height=12)
+
+    def at_bound(coded):
+        coded.tensors["taps.0"] = Weights(14, np.array([0, 4096, 12288, 0]))
+        coded.tensors["bias.0"] = Weights(15, np.zeros_like(coded.tensors["bias.0"].values))
+        values = np.zeros_like(coded.tensors["code.0"].values)
+        coded.tensors["code.0"] = Weights(0, values)
+        while exactness_bound(coded.arch, coded.tensors) < 2**53:
+            values[0, 0] += 1
+        values[0, 0] -= 1
+
+    add("weights_at_bound", "an accumulator that reaches almost 2^53", change=at_bound, spread=20.0)
+    zstd_frame = bytes.fromhex("28b52ffd2003190000616263")
+    add("chunks", "metadata and an unknown chunk", chunks=((1, zstd_frame), (3, zstd_frame), (250, b""), (250, b"again")))
+    return rows
+
+
+def main():
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    lines = ["name\twidth\theight\tplanes\tsamples_crc\thalf_crc\twhy"]
+    for name, (why, coded) in vectors().items():
+        data = pack(coded)
+        (FOLDER / f"{name}.ddc").write_bytes(data)
+        picture = witness.decode(data)
+        half = f"{crc32(witness.decode(data, 1).samples):08x}" if coded.arch.octaves > 1 else "-"
+        crc = f"{crc32(picture.samples):08x}"
+        lines.append("\t".join(map(str, [name, picture.width, picture.height, picture.planes, crc, half, why])))
+    (FOLDER / "checksums.tsv").write_text("\n".join(lines) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

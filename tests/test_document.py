@@ -1,0 +1,97 @@
+"""FORMAT.md and the code say the same."""
+
+import re
+from importlib.resources import files
+
+from ddcodec import arch, syntax, tables
+from ddcodec.arch import Arch
+from random_coded import DEFAULT
+from test_wire import document
+
+TEXT = files("ddcodec").joinpath("FORMAT.md").read_text("utf-8")
+
+
+def rows_of_table(first_cell):
+    lines = TEXT.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith(f"| {first_cell} |"))
+    for line in lines[start + 2 :]:
+        if not line.startswith("|"):
+            return
+        yield [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_header_rows():
+    documented = [(name.strip("`"), int(bits), int(least)) for name, bits, least, *_ in rows_of_table("row")]
+    assert documented == [tuple(row) for row in syntax.ROWS]
+    assert f"The header is {syntax.HEADER_BYTES} bytes: a bit string of {8 * syntax.ROWS_BYTES} bits" in TEXT
+
+
+def test_greatest_values_fit_their_bits():
+    for _, bits, least, greatest, _ in rows_of_table("row"):
+        assert greatest == "2^32 - 1" or int(greatest) == int(least) + 2 ** int(bits) - 1
+
+
+def test_tables_and_neighbours():
+    names = document()
+    frequencies = tables.frequencies()
+    for s in range(64):
+        for d in range(-8, 8):
+            assert names["laplace_table"](s, d) == frequencies[tables.row(s, d)].tolist()
+    assert tuple(names["NEIGHBOURS"]) == arch.NEIGHBOURS
+
+
+def test_tensors_are_those_of_the_document():
+    """Evaluate the shapes of the document's table for an architecture, in its order."""
+    a = DEFAULT
+    names = dict(
+        context_channels=a.context_channels, neighbours=a.neighbours, planes=a.planes, G=len(a.coded_octaves), n=a.taps,
+        C=a.channels_of, P=a.code_planes,
+    )  # fmt: skip
+    table = [(name.strip("`"), shape) for name, shape, _ in rows_of_table("tensor")]
+    expected = []
+
+    def shape_of(text, octave=None):
+        parts = [re.sub(r"\b(\d)n\b", r"\1*n", part.replace("`", "")) for part in text.split(", ")]
+        return tuple(int(eval(part, dict(names, l=octave))) for part in parts)
+
+    expected += [(name, shape_of(shape)) for name, shape in table if name.startswith("context")]
+    for octave in reversed(range(a.octaves)):
+        for name, shape in table:
+            kind, _, suffix = name.partition(".")
+            if suffix == "l" and not (kind in ("mix", "taps") and octave == a.octaves - 1):
+                expected.append((f"{kind}.{octave}", shape_of(shape, octave)))
+    expected += [(name, shape_of(shape)) for name, shape in table if name.startswith("output")]
+    assert expected == [tuple(tensor) for tensor in a.tensors()]
+
+
+def test_chunk_ids_and_limits():
+    kinds = {int(kind): (what, limit) for kind, what, limit in rows_of_table("id")}
+    assert {kind: int(limit.split()[0]) * 2**20 for kind, (_, limit) in kinds.items()} == syntax.CHUNK_LIMITS
+    assert all(what.lower().startswith(syntax.CHUNK_NAMES[kind]) for kind, (what, _) in kinds.items())
+
+
+def test_constants():
+    assert f"integers in -{arch.CODE_MAX}..{arch.CODE_MAX}" in TEXT
+    assert f"outside -{arch.WEIGHT_MAX}..{arch.WEIGHT_MAX}" in TEXT
+    assert f"`e` outside 0..{arch.EXPONENT_MAX}" in TEXT
+    assert arch.ACTIVATION_MAX == 2**20 and "`A = 2^20`" in TEXT
+
+
+def test_revisions_end_with_this_version():
+    *_, (version, date, _) = rows_of_table("version")
+    assert int(version) == syntax.VERSION
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", date)
+
+
+def test_header_is_read_as_written():
+    from dataclasses import fields
+
+    import numpy as np
+    from random_coded import random_arch, random_coded
+
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        coded = random_coded(random, random_arch(random, most=5))
+        header = syntax.read_header(syntax.pack(coded))
+        assert header.arch == coded.arch and header.samples_crc == coded.samples_crc
+    assert {field.name for field in fields(Arch)} <= {row.name for row in syntax.ROWS}

@@ -1,0 +1,156 @@
+"""pack and unpack are inverse; the coding is causal; what is measured is what is written."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import ddcodec.pyramid as pyramid
+import ddcodec.wire as wire
+from ddcodec import ops_int
+from ddcodec.arch import ACTIVATION_MAX, CODE_MAX, Arch
+from ddcodec.coded import Weights
+from ddcodec.decoder import decode_picture
+from ddcodec.errors import DamagedError
+from ddcodec.syntax import ROWS_BYTES, pack, read_body, read_header, read_info, unpack
+from random_coded import DEFAULT, random_arch, random_coded, same, sealed
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_pack_and_unpack_are_inverse(seed):
+    random = np.random.default_rng(seed)
+    for _ in range(50):
+        coded = random_coded(random, random_arch(random), spread=random.choice([0.0, 0.3, 5.0]))
+        data = pack(coded)
+        again = unpack(data)
+        assert same(coded, again)
+        assert pack(again) == data
+
+
+def test_header_is_short():
+    assert ROWS_BYTES + 12 <= 32
+
+
+def test_bytes_do_not_depend_on_what_is_not_yet_coded():
+    """Change the code behind a place in coding order: all that was written before it stays the same."""
+    coded = random_coded(np.random.default_rng(3), replace(DEFAULT, width=13, height=9))
+    numbers = ops_int.numbers(coded.arch, coded.tensors)
+
+    class Recorder:
+        def __init__(self):
+            self.groups = []
+
+        def integers(self, rows, whole, values):
+            self.groups.append((rows.tolist(), whole.tolist(), values.tolist()))
+            return values
+
+        def end_section(self):
+            self.groups.append("section")
+
+    def record(code):
+        recorder = Recorder()
+        pyramid.walk_code(coded.arch, numbers, recorder, code)
+        return recorder.groups
+
+    clean = record(coded.code)
+    for octave in coded.arch.coded_octaves:
+        rows, columns = coded.arch.size(octave)
+        for x, y in {(0, 0), (columns // 2, rows // 2), (columns - 1, rows - 1), (0, rows - 1)}:
+            poisoned = {o: planes.copy() for o, planes in coded.code.items()}
+            later = np.add.outer(3 * np.arange(rows), np.arange(columns)) > x + 3 * y
+            poisoned[octave][0][later] = 4000
+            for finer in range(octave):
+                poisoned[finer][:] = -4000
+            groups = record(poisoned)
+            # Wavefronts up to and with the poisoned one's predecessor, and that one's own contexts, are untouched.
+            before = sum(_groups(coded.arch, o) for o in coded.arch.coded_octaves if o > octave) + _fronts(rows, columns, x + 3 * y + 1)
+            assert groups[:before] == clean[:before]
+            assert before == len(clean) or groups[before][:2] == clean[before][:2]
+
+
+def _fronts(rows, columns, end):
+    return sum(any(0 <= t - 3 * y < columns for y in range(rows)) for t in range(end))
+
+
+def _groups(arch, octave):
+    rows, columns = arch.size(octave)
+    return arch.code_planes(octave) * _fronts(rows, columns, columns + 3 * rows) + 1
+
+
+def test_measured_bits_agree_with_the_file():
+    random = np.random.default_rng(4)
+    arch = Arch(160, 120, 3, 6, 1, 1, 8, 8, 2, 2, 12, 8, 2)
+    coded = random_coded(random, arch, spread=1.0)
+    data = pack(coded)
+    meter = wire.Meter()
+    pyramid.walk_code(arch, ops_int.numbers(arch, coded.tensors), meter, coded.code)
+    stream = {s["name"]: s["bytes"] for s in read_info(data)["sections"]}
+    written = sum(size for name, size in stream.items() if name.startswith("octave"))
+    assert written > 10_000
+    assert abs(meter.bits / 8 - written) < 0.001 * written + 8  # a section ends at a word, not at a bit
+
+
+def test_sections_add_up_to_the_file():
+    data = pack(random_coded(np.random.default_rng(5), DEFAULT))
+    info = read_info(data)
+    assert sum(section["bytes"] for section in info["sections"]) == info["bytes"] == len(data)
+
+
+def test_a_smaller_picture_needs_only_the_first_sections():
+    """Ruin every word behind the wanted sections, mend the checksum: the smaller picture is the same."""
+    coded = random_coded(np.random.default_rng(6), replace(DEFAULT, width=60, height=40))
+    data = pack(coded)
+    header = read_header(data)
+    body = read_body(data, header)
+    for finest in range(1, coded.arch.octaves):
+        words = sum(body.sections[: 1 + coded.arch.octaves - finest])
+        ruined = data[: len(data) - 4 * (len(body.words) - words)] + b"\xa5" * (4 * (len(body.words) - words))
+        from invalid import mended
+
+        assert np.array_equal(decode_picture(mended(ruined), scale=2**finest), decode_picture(data, scale=2**finest))
+
+
+def test_chunks_are_carried():
+    coded = replace(random_coded(np.random.default_rng(7), DEFAULT), chunks=((200, b"unknown"), (201, b"")))
+    assert same(unpack(pack(coded)), coded)
+
+
+@pytest.mark.parametrize("value", [CODE_MAX + 1, -CODE_MAX - 1])
+def test_code_out_of_range_is_refused(value):
+    coded = random_coded(np.random.default_rng(8), DEFAULT)
+    coded.code[0][0, 0, 0] = value
+    with pytest.raises(DamagedError, match="outside -4095 to 4095"):
+        pack(coded)
+
+
+def test_weights_that_could_not_be_exact_are_refused():
+    coded = random_coded(np.random.default_rng(9), DEFAULT)
+    shape = coded.tensors["code.0"].values.shape
+    # 2^20 activations times a weight of 32767, in units of 2^-30 because of fine taps and coarse code weights.
+    coded.tensors["code.0"] = Weights(0, np.full(shape, 32767))
+    coded.tensors["taps.0"] = Weights(15, np.array([0, 8192, 24575, 0]))
+    with pytest.raises(DamagedError, match="computed exactly"):
+        pack(coded)
+
+
+def test_saturation_happens_and_round_trips():
+    """Weights so large that activations reach their bound."""
+    random = np.random.default_rng(10)
+    coded = random_coded(random, DEFAULT, spread=50)
+    for name in ("mix.0", "mix.1", "code.0", "code.1"):
+        coded.tensors[name] = Weights(2, np.sign(coded.tensors[name].values) * 4000)
+    reached = []
+
+    class Watching(ops_int.IntegerOps):
+        def activate(self, values, linear, octave=None):
+            values = super().activate(values, linear, octave)
+            reached.append(float(abs(values).max()))
+            return values
+
+    original, ops_int.IntegerOps = ops_int.IntegerOps, Watching
+    try:
+        coded = sealed(coded)
+    finally:
+        ops_int.IntegerOps = original
+    assert max(reached) == ACTIVATION_MAX
+    assert same(unpack(pack(coded)), coded)

@@ -1,0 +1,387 @@
+"""A second decoder of .ddc files, written from FORMAT.md alone, so that the tests can hold the package against it."""
+
+import sys
+import zlib
+from bisect import bisect_right
+from functools import lru_cache
+from io import BytesIO
+from itertools import accumulate, chain
+from operator import mul
+from types import SimpleNamespace
+from typing import NamedTuple
+
+PIXEL_LIMIT = 1_000_000  # pure Python needs minutes for such a picture
+A = 2**20
+
+Damaged = type("Damaged", (ValueError,), {})
+Unsupported = type("Unsupported", (ValueError,), {})
+TooLarge = type("TooLarge", (ValueError,), {})
+Picture = NamedTuple("Picture", [("width", int), ("height", int), ("planes", int), ("samples", bytes)])
+
+
+def demand(condition, otherwise, kind=Damaged):
+    if not condition:
+        raise kind(otherwise)
+
+
+def decode(data: bytes, octave: int = 0) -> Picture:
+    """The picture of a file, or with `octave` one of its smaller pictures (end of chapter 7)."""
+    header = read_header(data)
+    demand(0 <= octave < header.octaves, f"there is no octave {octave} in this file", ValueError)
+    height, width = header.sizes[octave]
+    demand(height * width <= PIXEL_LIMIT, f"{width} x {height} pixels are more than this decoder handles", TooLarge)
+    tensors, code = read_stream(header, *read_body(header, data[30:]), octave)
+    samples = synthesise(header, tensors, code, octave)
+    demand(octave or zlib.crc32(samples) == header.samples_crc, "the samples do not have their checksum")
+    return Picture(width, height, header.planes, samples)
+
+
+ROWS = [  # name, bits, least
+    ("magic", 32, 0), ("version", 8, 0), ("required", 8, 0), ("width", 16, 0), ("height", 16, 0), ("planes", 2, 1),
+    ("depth", 1, 0), ("octaves", 4, 1), ("coarsest_planes", 7, 1), ("finer_planes", 1, 0), ("finest_channels", 7, 1),
+    ("channels", 7, 1), ("linear", 5, 0), ("taps", 2, 1), ("neighbours", 5, 0), ("context_channels", 5, 1),
+    ("context_linear", 5, 0), ("base", 6, 0), ("chunks", 4, 0), ("reserved", 3, 0),
+]
+SUPPORTED = {"required": (0,), "planes": (1, 3), "depth": (0,), "base": (0,), "reserved": (0,)}
+
+
+def read_header(data):
+    """Chapter 1, each row looked at when the chapter says; with the sizes that chapters 5 and 6 derive from it."""
+    demand(data[:4] == b"\xdd\x44\x44\x43", "this is no .ddc file")
+    demand(len(data) >= 30, "the file is shorter than its header")
+    header = SimpleNamespace()
+    left, bits = 144, int.from_bytes(data[:18], "big")
+    for name, width, least in ROWS:
+        left -= width
+        setattr(header, name, (bits >> left) % 2**width + least)
+    header.body_crc, header.samples_crc, header_crc = (int.from_bytes(data[i:i + 4], "big") for i in (18, 22, 26))
+    header.C = [header.finest_channels] + [header.channels] * (header.octaves - 1)
+    header.P = [header.finer_planes] * (header.octaves - 1) + [header.coarsest_planes]
+    header.coded = [octave for octave in reversed(range(header.octaves)) if header.P[octave]]
+    header.sizes = [(-(-header.height >> octave), -(-header.width >> octave)) for octave in range(header.octaves)]
+
+    demand(header.version == 1, f"version {header.version} is unsupported", Unsupported)
+    demand(header_crc == zlib.crc32(data[:26]), "the header does not have its checksum")
+    for name, values in SUPPORTED.items():
+        demand(getattr(header, name) in values, f"{name} {getattr(header, name)} is unsupported", Unsupported)
+    demand(header.width and header.height, "the picture has no pixels")
+    demand(header.linear <= min(header.C), "an octave has fewer channels than linear ones")
+    demand(1 <= header.neighbours <= 20, f"{header.neighbours} neighbours are impossible")
+    demand(header.context_linear <= header.context_channels, "the context has fewer channels than linear ones")
+    return header
+
+
+def take(file, count):
+    """Chapter 2: `count` bytes, if there are as many."""
+    data = file.read(count)
+    demand(len(data) == count, "the file ends too early")
+    return data
+
+
+def varint(file):
+    """The conventions before chapter 1."""
+    value = 0
+    for group in range(4):
+        byte, = take(file, 1)
+        value |= byte % 128 << 7 * group
+        if byte < 128:
+            demand(byte or not group, "a varint is longer than it need be")
+            return value
+    raise Damaged("a varint has more than 4 bytes")
+
+
+def read_body(header, body):
+    """Chapters 2 and 3: the section table and the words of the stream."""
+    demand(zlib.crc32(body) == header.body_crc, "the body does not have its checksum")
+    file, seen = BytesIO(body), set()
+    for _ in range(header.chunks):
+        number, = take(file, 1)
+        content = take(file, varint(file))
+        demand(number not in {0} | seen, f"a chunk {number} is impossible here")
+        if number <= 3:
+            seen.add(number)
+            # The standard library has no Zstandard, so that the limits of the sizes go unchecked.
+            demand(content[:4] == b"\x28\xb5\x2f\xfd", f"chunk {number} is no Zstandard frame")
+    sections = [varint(file) for _ in range(1 + len(header.coded))]
+    stream = file.read()
+    demand(len(stream) == 4 * sum(sections), "the stream does not have the length that the section table gives")
+    return sections, [int.from_bytes(stream[i:i + 4], "little") for i in range(0, len(stream), 4)]
+
+
+def read_stream(header, sections, words, last_octave):
+    """Chapter 3: the weights and the code down to one octave, each section ending at the word that the table gives."""
+    decoder = RangeDecoder(words)
+    ends = list(accumulate(sections))
+
+    def finish(section):
+        # The last section is exempt: an encoder may leave words that no decoder takes.
+        if section < len(sections) - 1:
+            demand(ends[section] == min(decoder.taken, len(words)), f"section {section} ends at another word")
+
+    tensors = read_tensors(header, decoder)
+    check_bounds(header, tensors)
+    finish(0)
+    predict, code = context_model(header, tensors), {}
+    for index, octave in enumerate(header.coded):
+        if octave >= last_octave:
+            code[octave] = read_octave(header, decoder, predict, code.get(octave + 1, []), index, octave)
+            finish(1 + index)
+    return tensors, code
+
+
+class RangeDecoder:
+    """Chapter 4, but a table is the running sums of its frequencies, from 0 to 2^24, which are quick to search."""
+
+    def __init__(self, words):
+        self.words, self.taken = words, 0
+        self.range, self.offset = 2**64 - 1, 0
+        self.shift_in()
+        self.shift_in()
+
+    def shift_in(self):
+        self.offset = self.offset << 32 | (self.words[self.taken] if self.taken < len(self.words) else 0)
+        self.taken += 1
+
+    def symbol(self, sums=(0, 2**23, 2**24)):
+        step = self.range >> 24
+        target = self.offset // step
+        demand(target < 2**24, "no range coder writes such a stream")
+        symbol = bisect_right(sums, target) - 1
+        self.offset -= sums[symbol] * step
+        self.range = (sums[symbol + 1] - sums[symbol]) * step
+        if self.range < 2**32:
+            self.range <<= 32
+            self.shift_in()
+        return symbol
+
+    def integers(self, group):
+        """Chapter 4, "Integers": one for each (s, d, m) of the group."""
+        symbols = [self.symbol(laplace_sums(s, d)) for s, d, _ in group]
+        return [m + (symbol - 15 if symbol < 31 else self.escaped(s)) for (s, _, m), symbol in zip(group, symbols)]
+
+    def escaped(self, s):
+        sign = -1 if self.symbol() else 1
+        k, c, r = max(0, (s - 27) // 5), 0, 0
+        while self.symbol():
+            c += 1
+            demand(k + c <= 16, "an escaped integer is too great")
+        for _ in range(k + c):
+            r = 2 * r + self.symbol()
+        return sign * (16 + 2**k * (2**c - 1) + r)
+
+
+decay = [0] * 59 + [2145894892, 2146100489, 2146279488, 2146435328, 2146571004]
+for narrow in reversed(range(59)):
+    decay[narrow] = decay[narrow + 5]**2 + 2**30 >> 31
+tail = [list(accumulate([d] * 256, lambda power, d: power * d + 2**30 >> 31, initial=2**32)) for d in decay]
+
+
+@lru_cache(maxsize=None)
+def laplace_sums(s, d):
+    """Chapter 4, "Laplace tables": the running sums of table (s, d)."""
+    edges = [16 * k - 248 - d for k in range(32)]  # in 16ths from the mean
+    below = [tail[s][-edge] if edge <= 0 else 2**33 - tail[s][edge] for edge in edges]
+    masses = [upper - lower for lower, upper in zip(below, below[1:])]
+    table = [mass * (2**24 - 32) // 2**33 + 1 for mass in masses + [2**33 - sum(masses)]]
+    table[15] += 2**24 - sum(table)
+    return list(accumulate(table, initial=0))
+
+
+class Tensor(NamedTuple):
+    rows: tuple = ()  # integers; a vector is a column, which gives |T| one meaning, but the taps are a row
+    exponent: int = 0
+
+    def scaled(self, exponent):
+        return [[value << exponent - self.exponent for value in row] for row in self.rows]
+
+
+def tensor_shapes(header):
+    """Chapter 5, the first table."""
+    hidden, finest = header.context_channels, header.C[0]
+    yield from [("context.1.weight", hidden, header.neighbours + 2), ("context.1.bias", hidden, 1)]
+    yield from [("context.2.weight", hidden, hidden), ("context.2.bias", hidden, 1)]
+    yield from [("context.3.weight", 2, hidden), ("context.3.bias", len(header.coded), 2)]
+    for octave in reversed(range(header.octaves)):
+        if octave < header.octaves - 1:
+            yield f"mix.{octave}", header.C[octave], header.C[octave + 1]
+            yield f"taps.{octave}", 1, 2 * header.taps
+        if header.P[octave]:
+            yield f"code.{octave}", header.C[octave], header.P[octave]
+        yield f"bias.{octave}", header.C[octave], 1
+    yield from [("output.weight", header.planes, finest), ("output.bias", header.planes, 1)]
+
+
+def read_tensors(header, decoder):
+    """Chapter 5: exponent, scale and elements of every tensor."""
+    tensors, exponent, scale = {}, 6, 27
+    for name, rows, columns in tensor_shapes(header):
+        exponent += decoder.integers([(27, 0, 0)])[0]
+        scale += decoder.integers([(37, 0, 0)])[0]
+        demand(0 <= exponent <= 15 and 0 <= scale <= 63, f"tensor {name} has an impossible exponent or scale")
+        values = decoder.integers([(scale, 0, 0)] * (rows * columns))
+        if name.startswith("taps."):
+            for index, base in (header.taps - 1, 1024), (header.taps, 3072):
+                values[index] += (base << exponent) + 2**11 >> 12
+        demand(max(map(abs, values)) <= 32767, f"tensor {name} has an impossible weight")
+        tensors[name] = Tensor([values[i:i + columns] for i in range(0, len(values), columns)], exponent)
+    return tensors
+
+
+def affine_layer(tensors, name, bias_shift):
+    """Chapters 5 to 7: the S of a layer's bound, its weight and its shifted bias, both in units of 2^-S."""
+    weight, bias = tensors[f"{name}.weight"], tensors[f"{name}.bias"]
+    s = max(weight.exponent, bias.exponent)
+    return s, weight.scaled(s), bias.scaled(s + bias_shift)
+
+
+def octave_layer(tensors, octave):
+    """Chapters 5 to 7: the same of an octave, with its mix and taps as they are; empty where it has none."""
+    mix, taps, code, bias = (tensors.get(f"{kind}.{octave}", Tensor()) for kind in ("mix", "taps", "code", "bias"))
+    s = max(2 * taps.exponent, code.exponent, bias.exponent)
+    return s, mix, taps, code.scaled(s), bias.scaled(s + 12)
+
+
+def norm(rows):
+    """Chapter 5: |T|."""
+    return max((sum(map(abs, row)) for row in rows), default=0)
+
+
+def peak(rows):
+    """Chapter 5: |T| of a bias."""
+    return max(max(map(abs, row)) for row in rows)
+
+
+def check_bounds(header, tensors):
+    """Chapter 5, "Exactness"."""
+    contexts = [affine_layer(tensors, f"context.{number}", 8) for number in (1, 2, 3)]
+    bounds = [A * norm(weight) + peak(bias) + 2**s for s, weight, bias in contexts[:2]]
+    s, weight, bias = contexts[2]
+    bounds.append(5 * (A * norm(weight) + peak(bias)) + 2**(s + 8))
+    for octave in range(header.octaves):
+        s, _, taps, code, bias = octave_layer(tensors, octave)
+        bounds.append((A * norm(taps.rows)**2 << s - 2 * taps.exponent) + A * norm(code) + peak(bias) + 2**s)
+    s, weight, bias = affine_layer(tensors, "output", 12)
+    bounds.append(255 * (A * norm(weight) + peak(bias)) + 2**(s + 12))
+    demand(max(bounds) < 2**53, "the weights are too great for exact doubles")
+
+
+NEIGHBOURS = [
+    (-1, 0), (0, -1), (-1, -1), (1, -1), (-2, 0), (0, -2), (-2, -1), (2, -1), (-1, -2), (1, -2),
+    (-3, 0), (0, -3), (-2, -2), (2, -2), (-3, -1), (-1, -3), (1, -3), (3, -2), (-3, -2), (4, -2),
+]
+MARGIN = 4  # no neighbour is farther away
+
+
+def dot(row, values):
+    return sum(map(mul, row, values))
+
+
+def divide(z, exponent):
+    """floor(z / 2^exponent + 1/2), the rounding of chapters 6 and 7."""
+    return 2 * z + 2**exponent >> exponent + 1
+
+
+def settle(z, exponent, linear):
+    """Chapter 6, of the number z 2^-exponent."""
+    return max(-A if linear else 0, min(A, divide(z, exponent)))
+
+
+def context_model(header, tensors):
+    """Chapter 6, "Layers": a function from the inputs and the number of the octave's last bias to (s, d, m)."""
+    *hidden, (last, last_weight, last_biases) = (affine_layer(tensors, f"context.{n}", 8) for n in (1, 2, 3))
+    linear = [j < header.context_linear for j in range(header.context_channels)]
+
+    def predict(x, index):
+        for s, weight, bias in hidden:
+            x = [settle(dot(row, x) + one, s, flag) for row, (one,), flag in zip(weight, bias, linear)]
+        o = [dot(row, x) + one for row, one in zip(last_weight, last_biases[index])]
+        mean = max(-65520, min(65520, divide(o[0], last + 4)))
+        m = mean + 8 >> 4
+        return max(0, min(63, divide(5 * o[1], last + 8) + 27)), mean - 16 * m, m
+
+    return predict
+
+
+def read_octave(header, decoder, predict, coarser, index, octave):
+    """Chapter 6: the planes of one octave, each a list of rows."""
+    rows, columns = header.sizes[octave]
+    doubled = [[[0] * columns] * rows] * 2
+    if len(coarser) == 1:
+        absolute = [list(map(abs, row)) for row in coarser[0]]
+        doubled = [upsampled(plane, (1, 3), rows, columns) for plane in (coarser[0], absolute)]
+    stride = columns + 2 * MARGIN
+    offsets = [dy * stride + dx for dx, dy in NEIGHBOURS[:header.neighbours]]
+    starts = [(y + MARGIN) * stride + MARGIN for y in range(rows)]
+    planes = []
+    for _ in range(header.P[octave]):
+        q = [0] * (stride * (rows + MARGIN))
+        for t in range(columns + 3 * (rows - 1)):
+            places = [(t - 3 * y, y) for y in range(max(0, -(-(t - columns + 1) // 3)), min(rows, t // 3 + 1))]
+            inputs = ([256 * q[starts[y] + x + offset] for offset in offsets] + [16 * plane[y][x] for plane in doubled]
+                      for x, y in places)
+            for (x, y), value in zip(places, decoder.integers([predict(numbers, index) for numbers in inputs])):
+                demand(abs(value) <= 4095, "an integer of the code is too great")
+                q[starts[y] + x] = value
+        planes.append([q[start:start + columns] for start in starts])
+    return planes
+
+
+def upsampled(plane, taps, rows, columns):
+    """Chapter 7: `up` with integer taps, which with (1, 3) is also chapter 6's `double`."""
+    n, mirrored = len(taps) // 2, taps[::-1]
+    for length in columns, rows:  # each turn doubles the rows' length and leaves the plane transposed
+        wide = []
+        for row in plane:
+            a = [row[0]] * n + list(row) + [row[-1]] * n
+            pairs = ((dot(taps, a[i:i + 2 * n]), dot(mirrored, a[i + 1:i + 1 + 2 * n])) for i in range(len(row)))
+            wide.append(list(chain.from_iterable(pairs))[:length])
+        plane = list(zip(*wide))
+    return plane
+
+
+def synthesise(header, tensors, code, smallest):
+    """Chapter 7; `pixels` are those of the octave before, each with all its channels."""
+    pixels = []
+    for octave in reversed(range(header.octaves)):
+        s, z = octave_sums(header, tensors, code, smallest, octave, pixels)
+        pixels = list(zip(*([settle(v, s, j < header.linear) for v in channel] for j, channel in enumerate(z))))
+    s, weight, bias = affine_layer(tensors, "output", 12)
+    samples = (divide(255 * (dot(row, pixel) + one), s + 12) for pixel in pixels for row, (one,) in zip(weight, bias))
+    return bytes(max(0, min(255, sample)) for sample in samples)
+
+
+def octave_sums(header, tensors, code, smallest, octave, pixels):
+    """Chapter 7: z 2^S of one octave, a flat list for each channel, after S; below `smallest` nothing grows."""
+    s, mix, taps, matrix, bias = octave_layer(tensors, octave)
+    rows, columns = header.sizes[max(octave, smallest)]
+    z = [[value] * (rows * columns) for value, in bias]
+    if octave in code:
+        q = list(zip(*map(chain.from_iterable, code[octave])))
+        for j, row in enumerate(matrix):
+            z[j] = [total + 256 * dot(row, values) for total, values in zip(z[j], q)]
+    for j, row in enumerate(mix.rows):
+        m = [max(-A, min(A, divide(dot(row, pixel), mix.exponent))) for pixel in pixels]
+        if octave >= smallest:
+            width = header.sizes[octave + 1][1]
+            plane = [m[i:i + width] for i in range(0, len(m), width)]
+            up = chain.from_iterable(upsampled(plane, taps.rows[0], rows, columns))
+        else:
+            up = [sum(taps.rows[0])**2 * value for value in m]
+        z[j] = [total + (value << s - 2 * taps.exponent) for total, value in zip(z[j], up)]
+    return s, z
+
+
+def main(arguments):
+    demand(len(arguments) == 1, "usage: witness.py FILE.ddc", SystemExit)
+    try:
+        with open(arguments[0], "rb") as file:
+            picture = decode(file.read())
+    except (OSError, ValueError) as error:
+        print(f"{arguments[0]}: {error}", file=sys.stderr)
+        return 4 if isinstance(error, Damaged) else 5 if isinstance(error, (Unsupported, TooLarge)) else 2
+    print(picture.width, picture.height, picture.planes, f"{zlib.crc32(picture.samples):08x}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
