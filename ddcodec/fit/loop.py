@@ -1,0 +1,94 @@
+"""The course of one fit: steps by count or by clock, snapshots of the best state, a guard against collapse."""
+
+from dataclasses import dataclass
+from math import log10
+from time import monotonic
+
+from .schedule import HARD_SHARE, point_at
+
+CHECKS = 8
+"""How often the noisy part of a fit looks at what rounding would give, in its second half."""
+COLLAPSE = 0.7
+LEAST_STEPS_TO_JUDGE = 100
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a fit says of itself: `bpp` of the code (without weights) and `psnr` in dB at the present state, both of the noisy picture."""
+
+    step: int
+    total: int
+    bpp: float
+    psnr: float
+    seconds_left: float
+
+
+class Collapsed(Exception):
+    """The fit has lost the picture: it is hardly better than one constant colour."""
+
+
+def run(engine, iterations, *, seconds=None, progress=None, may_collapse=False):
+    """Fit until `iterations` steps are done or `seconds` are over, whichever is first; returns the number of steps.
+
+    The engine ends in the best state that was seen. Raises `Collapsed` half-way unless `may_collapse`.
+    """
+    start, step, best = monotonic(), 0, _Best(engine)
+    checks = [(0.5 + 0.5 * k / CHECKS) * (1 - HARD_SHARE) for k in range(1, CHECKS + 1)]
+    while True:
+        elapsed = monotonic() - start
+        share = max(step / iterations, elapsed / seconds if seconds else 0.0)
+        if share >= 1:
+            break
+        if checks and share >= checks[0]:
+            while checks and share >= checks[0]:
+                checks.pop(0)
+            _look(engine, best, step, may_collapse)
+        point = point_at(share)
+        if point.hard and not best.hard:
+            best.begin_hard()
+        before = engine.state() if point.hard else None
+        loss = engine.step(point)
+        if point.hard:
+            best.saw(loss, before)
+        step += 1
+        if progress:
+            progress(_progress(engine, step, iterations, loss, elapsed, share))
+    best.saw(engine.evaluate(), engine.state())
+    best.restore()
+    return step
+
+
+class _Best:
+    """The best state seen so far, judged by D + lambda R of the rounded code."""
+
+    def __init__(self, engine):
+        self._engine, self._loss, self._state = engine, float("inf"), None
+        self.hard = False
+
+    def saw(self, loss, state):
+        value = loss.distortion + self._engine.lambda_ * loss.bits / self._engine.pixels
+        if value < self._loss:
+            self._loss, self._state = value, state
+        return value
+
+    def begin_hard(self):
+        """The code will not move any more: go on from the best that was seen, if it was better than the last."""
+        self.hard = True
+        self.restore()
+
+    def restore(self):
+        if self._state is not None:
+            self._engine.restore(self._state)
+
+
+def _look(engine, best, step, may_collapse):
+    value = best.saw(engine.evaluate(), engine.state())
+    constant = (engine.target - engine.target.mean((1, 2), keepdim=True)).square().mean().item()
+    if value > COLLAPSE * constant + 1e-4 and step >= LEAST_STEPS_TO_JUDGE and not may_collapse:
+        raise Collapsed
+
+
+def _progress(engine, step, iterations, loss, elapsed, share):
+    psnr = -10 * log10(max(loss.distortion, 1e-10))
+    left = elapsed * (1 - share) / share if share else float("inf")
+    return Progress(step, iterations, loss.bits / engine.pixels, psnr, left)

@@ -1,0 +1,44 @@
+"""The course of a fit: what each step anneals to. Knows no engine and no network."""
+
+from dataclasses import dataclass
+from math import cos, pi
+
+HARD_SHARE = 0.1
+"""Share of the steps in which the code is fixed to integers and only the networks move."""
+
+CODE_RATE = 1e-2
+WEIGHT_RATE = 2e-2
+LEAST_RATE = 0.03
+HARD_RATE = 1e-3
+TEMPERATURE = (0.7, 0.16)
+NOISE = (0.22, 0.15)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One step's settings.
+
+    hard: the code is rounded and gets no gradient. temperature: of the soft rounding (C3, section 3.2). noise: standard deviation of
+    the Gaussian noise, in code units. code_rate, weight_rate: Adam's learning rates.
+    """
+
+    hard: bool
+    temperature: float
+    noise: float
+    code_rate: float
+    weight_rate: float
+    finest: int = 0
+
+
+def point_at(progress):
+    """The point of a schedule at `progress` in 0..1; steps may be skipped, so that a clock can drive it as well as a count."""
+    if progress >= 1 - HARD_SHARE:
+        left = (1 - progress) / HARD_SHARE
+        return Point(True, 0.0, 0.0, 0.0, HARD_RATE * max(left, LEAST_RATE))
+    share = progress / (1 - HARD_SHARE)
+    decay = LEAST_RATE + (1 - LEAST_RATE) * (0.5 + 0.5 * cos(pi * share))
+
+    def between(ends):
+        return ends[0] + (ends[1] - ends[0]) * share
+
+    return Point(False, between(TEMPERATURE), between(NOISE), CODE_RATE * decay, WEIGHT_RATE * decay)

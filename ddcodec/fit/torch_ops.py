@@ -1,0 +1,143 @@
+"""Arithmetic for `network` in torch: differentiable for the fit, exact for the check against the decoder."""
+
+import torch
+
+from ..arch import ACTIVATION_MAX, CODE_STEP, SYNTHESIS_UNIT
+
+
+class TorchOps:
+    """Real-valued, differentiable. Activations have the unit 1; one unit of the code is 1 in the context, 1/16 in the synthesis."""
+
+    context_step = 1.0
+    synthesis_step = CODE_STEP / SYNTHESIS_UNIT
+
+    def __init__(self, device="cpu", dtype=torch.float32):
+        self.device, self.dtype = device, dtype
+
+    def zeros(self, shape):
+        return torch.zeros(shape, device=self.device, dtype=self.dtype)
+
+    def stack(self, planes):
+        return torch.stack(planes)
+
+    def take(self, planes, indices, axis):
+        # The indices are a range whose ends repeat where it was clamped: slices and copies differentiate faster than a gather.
+        first, last = indices[0], indices[-1]
+        before, after = indices.count(first) - 1, indices.count(last) - 1
+        if first == last:
+            return planes.narrow(axis, first, 1).expand([len(indices) if a == axis else -1 for a in range(3)])
+        parts = [planes.narrow(axis, first, 1)] * before
+        parts.append(planes.narrow(axis, first, last - first + 1))
+        parts += [planes.narrow(axis, last, 1)] * after
+        return torch.cat(parts, axis) if len(parts) > 1 else parts[0]
+
+    def weighted_sum(self, planes, taps, first, count, axis):
+        taps = torch.stack(taps) if torch.is_tensor(taps[0]) else torch.tensor(taps, device=self.device, dtype=self.dtype)
+        return _WeightedSum.apply(planes, taps, first, count, axis)
+
+    def interleave(self, even, odd, axis, start, stop):
+        both = torch.stack([even, odd], axis + 1).flatten(axis, axis + 1)
+        return both.narrow(axis, start, stop - start)
+
+    def mix(self, weight, planes):
+        return (weight @ planes.reshape(len(planes), -1)).reshape(-1, *planes.shape[1:])
+
+    def affine(self, weight, inputs, bias):
+        return torch.addmm(bias[:, None], weight, inputs)
+
+    def round(self, values):
+        return values
+
+    def activate(self, values, linear, octave=None):
+        return values if linear == len(values) else _PartialReLU.apply(values, linear)
+
+    def samples(self, values):
+        return values
+
+
+class NormalisingOps(TorchOps):
+    """As `TorchOps`, with the channel normalisation of the plain deep decoder after each ReLU of the synthesis.
+
+    Heckel & Hand 2019, equation (1): each channel to mean 0 and variance 1, times gamma, plus beta. `scale` and `shift` (octave ->
+    (C,)) are gamma and beta; after a forward pass `gain` and `offset` hold the affine map that the normalisation was.
+    """
+
+    def __init__(self, scale, shift, device="cpu", dtype=torch.float32):
+        super().__init__(device, dtype)
+        self.scale, self.shift = scale, shift
+        self.gain, self.offset = {}, {}
+
+    def activate(self, values, linear, octave=None):
+        values = super().activate(values, linear)
+        if octave is None:
+            return values
+        variance, mean = torch.var_mean(values, dim=(1, 2), correction=0)
+        self.gain[octave] = self.scale[octave] * torch.rsqrt(variance + 1e-5)
+        self.offset[octave] = self.shift[octave] - mean * self.gain[octave]
+        return values * self.gain[octave][:, None, None] + self.offset[octave][:, None, None]
+
+
+class ExactOps(TorchOps):
+    """The decoder's integers in torch float64: what `ops_int` computes, by another library."""
+
+    context_step = CODE_STEP
+    synthesis_step = CODE_STEP
+
+    def __init__(self):
+        super().__init__("cpu", torch.float64)
+
+    def round(self, values):
+        return torch.floor(values + 0.5).clamp(-ACTIVATION_MAX, ACTIVATION_MAX)
+
+    def activate(self, values, linear, octave=None):
+        values = self.round(values)
+        return torch.cat([values[:linear], values[linear:].clamp(min=0)])
+
+    def samples(self, values):
+        return torch.floor(values * (255 / SYNTHESIS_UNIT) + 0.5).clamp(0, 255)
+
+
+class _PartialReLU(torch.autograd.Function):
+    """ReLU on the channels from `linear` on, the others pass; saves memory traffic against slicing and joining."""
+
+    @staticmethod
+    def forward(ctx, values, linear):
+        result = values.clone()
+        result[linear:].clamp_(min=0)
+        ctx.save_for_backward(result)
+        ctx.linear = linear
+        return result
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (result,) = ctx.saved_tensors
+        gradient = gradient.clone()
+        gradient[ctx.linear :] *= result[ctx.linear :] > 0
+        return gradient, None
+
+
+class _WeightedSum(torch.autograd.Function):
+    """sum over k of taps[k] planes[first + k : first + k + count]; in place in both directions, where autograd would pass thrice over memory."""
+
+    @staticmethod
+    def forward(ctx, planes, taps, first, count, axis):
+        ctx.save_for_backward(planes, taps)
+        ctx.place = first, count, axis
+        weights = taps.tolist()
+        total = planes.narrow(axis, first, count) * weights[0]
+        for k, weight in enumerate(weights[1:], 1):
+            total.add_(planes.narrow(axis, first + k, count), alpha=weight)
+        return total
+
+    @staticmethod
+    def backward(ctx, gradient):
+        planes, taps = ctx.saved_tensors
+        first, count, axis = ctx.place
+        by_planes = by_taps = None
+        if ctx.needs_input_grad[0]:
+            by_planes = torch.zeros_like(planes)
+            for k, weight in enumerate(taps.tolist()):
+                by_planes.narrow(axis, first + k, count).add_(gradient, alpha=weight)
+        if ctx.needs_input_grad[1]:
+            by_taps = torch.stack([(gradient * planes.narrow(axis, first + k, count)).sum() for k in range(len(taps))])
+        return by_planes, by_taps, None, None, None

@@ -1,0 +1,256 @@
+"""The fit: gradients against autograd and the tables, whole encodes on small pictures, and what must never happen."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import ddcodec
+from conftest import painted
+from ddcodec import ops_int, presets, pyramid, tables, wire
+from ddcodec.coded import CodedImage
+from ddcodec.decoder import decode_picture, render
+from ddcodec.encoder import EncodeOptions, encode_picture
+from ddcodec.errors import EncoderError, UsageError
+from ddcodec.fit.engine import TorchEngine, laplace_bits, neighbourhood, soft_round
+from ddcodec.fit.freeze import freeze
+from ddcodec.fit.loop import Collapsed, run
+from ddcodec.fit.schedule import HARD_SHARE, point_at
+from ddcodec.metrics import psnr
+from ddcodec.syntax import read_info, unpack
+from random_coded import DEFAULT
+
+
+def engine_of(picture, lambda_=1e-3, **changes):
+    arch = replace(DEFAULT, height=picture.shape[0], width=picture.shape[1], planes=picture.shape[2], **changes)
+    return TorchEngine(picture, arch, lambda_)
+
+
+def test_hand_written_gradients():
+    random = torch.Generator().manual_seed(0)
+    differences = (3 * torch.randn(200, generator=random, dtype=torch.float64)).requires_grad_()
+    scales = (10 * torch.rand(200, generator=random, dtype=torch.float64) - 4).requires_grad_()
+    assert torch.autograd.gradcheck(laplace_bits, (differences, scales))
+    planes = torch.randn(2, 4, 5, generator=random, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda p: neighbourhood(p, 20), (planes,))
+
+
+def test_bits_of_the_fit_are_those_of_the_tables():
+    """A real scale and mean on the tables' grid cost what the integer table says."""
+    s, d, values = 30, 3, torch.arange(-9, 10)
+    expected = 24 - np.log2(tables.frequencies()[tables.row(s, d)][values.numpy() + 15])
+    bits = laplace_bits(values - d / 16, torch.full((19,), (s - 27) / 5))
+    assert np.allclose(bits.numpy(), expected, rtol=1e-3)
+
+
+def test_beyond_the_ladder_of_scales_only_the_way_back_has_a_gradient():
+    scale = torch.tensor([9.0, 9.0, -7.0, -7.0], requires_grad=True)
+    laplace_bits(torch.tensor([0.0, 4000.0, 0.0, 5.0]), scale).sum().backward()
+    assert (scale.grad[0] > 0) and scale.grad[1] == 0 and abs(scale.grad[2]) < 1e-6 and scale.grad[3] < 0
+
+
+def test_soft_rounding():
+    values = torch.linspace(-3, 3, 61)
+    grid = torch.arange(-6, 7) / 2
+    assert torch.allclose(soft_round(grid, 0.3), grid, atol=1e-5)
+    away = (values - values.floor() - 0.5).abs() > 0.04
+    assert torch.allclose(soft_round(values, 1e-3)[away], values[away].round(), atol=1e-3)
+    assert torch.allclose(soft_round(values, 50.0), values, atol=1e-3)
+
+
+def test_schedule():
+    points = [point_at(p / 100) for p in range(100)]
+    assert sum(point.hard for point in points) == round(100 * HARD_SHARE)
+    soft = [point for point in points if not point.hard]
+    for name in ("temperature", "noise", "code_rate", "weight_rate"):
+        values = [getattr(point, name) for point in soft]
+        assert values == sorted(values, reverse=True) and values[-1] > 0
+    assert point_at(1.0).weight_rate > 0
+
+
+def test_objective_is_that_of_the_file(picture, encoded):
+    """Distortion and bits of the real-valued engine, given the file's integers, against the decoded picture and the written bytes."""
+    coded = unpack(encoded.data)
+    engine = TorchEngine(picture, coded.arch, encoded.lambda_)
+    with torch.no_grad():
+        for name, (exponent, values) in coded.tensors.items():
+            engine.weights[name].copy_(torch.tensor(values * 2.0**-exponent))
+        for octave, planes in coded.code.items():
+            engine.code[octave].copy_(torch.tensor(planes / 16))
+    loss = engine.evaluate()
+    assert -10 * np.log10(loss.distortion) == pytest.approx(encoded.psnr, abs=0.05)
+    meter = wire.Meter()
+    pyramid.walk_code(coded.arch, ops_int.numbers(coded.arch, coded.tensors), meter, coded.code)
+    assert loss.bits == pytest.approx(meter.bits, rel=0.02)
+
+
+def test_encode_is_faithful_and_small(picture, encoded):
+    assert np.array_equal(decode_picture(encoded.data), encoded.samples)
+    assert encoded.psnr == pytest.approx(psnr(picture, encoded.samples))
+    assert encoded.psnr > 28 and len(encoded.data) < picture.nbytes / 6
+    assert encoded.steps == 150
+
+
+def test_every_step_more_is_better(picture):
+    few = encode_picture(picture, EncodeOptions(iterations=20))
+    many = encode_picture(picture, EncodeOptions(iterations=200))
+
+    def cost(encoded):
+        return 10 ** (-encoded.psnr / 10) + encoded.lambda_ * 8 * len(encoded.data) / (picture.shape[0] * picture.shape[1])
+
+    assert cost(many) < 0.8 * cost(few)
+
+
+def test_lambda_trades_size_for_quality(picture):
+    small = encode_picture(picture, EncodeOptions(lambda_=2e-2, iterations=120))
+    large = encode_picture(picture, EncodeOptions(lambda_=2e-4, iterations=120))
+    assert len(small.data) < len(large.data) and small.psnr < large.psnr
+
+
+def test_seed_repeats_and_differs():
+    picture = painted(24, 16)
+    first, again, other = (encode_picture(picture, EncodeOptions(iterations=15, seed=seed)).data for seed in (1, 1, 2))
+    assert first == again != other
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 37), (37, 1), (2, 3), (17, 31), (8, 64)])
+@pytest.mark.parametrize("planes", [1, 3])
+def test_every_size(size, planes):
+    picture = painted(*size, planes)
+    encoded = encode_picture(picture, EncodeOptions(iterations=4))
+    assert encoded.samples.shape == picture.shape
+    assert np.array_equal(ddcodec.decode(encoded.data), encoded.samples)
+
+
+def test_classic_encodes():
+    picture = painted(40, 56)
+    encoded = encode_picture(picture, EncodeOptions(iterations=250, profile="classic", lambda_=1e-4))
+    arch = unpack(encoded.data).arch
+    assert arch.coded_octaves == (arch.octaves - 1,) and read_info(encoded.data)["profile"] == "classic"
+    assert encoded.psnr > 24
+
+
+def test_normalisation_folds_exactly():
+    """The network with channel normalisation and the one with folded weights compute the same picture."""
+    picture = painted(24, 32)
+    arch = presets.arch_of("classic", 24, 32, 3, 1e-3)
+    engine = TorchEngine(picture, arch, 1e-3, normalise=True)
+    for step in range(5):
+        engine.step(point_at(step / 20))
+    with torch.no_grad():
+        before = engine.synthesise(engine.rounded_code(), engine.weights)
+        engine.fold()
+        after = engine.synthesise(engine.rounded_code(), engine.weights)
+    assert torch.allclose(before, after, atol=1e-4)
+
+
+@pytest.mark.parametrize("level", [0, 255])
+def test_constant_pictures_stay_constant(level):
+    picture = np.full((40, 40, 3), level, np.uint8)
+    encoded = encode_picture(picture, EncodeOptions(iterations=60))
+    assert np.abs(encoded.samples.astype(int) - level).max() <= 2 and len(encoded.data) < 1500
+
+
+def test_bright_pictures_do_not_collapse():
+    """A white page with text-like marks: a clamp inside the gradient's way makes such a fit end as one white rectangle."""
+    picture = np.full((64, 64, 3), 254, np.uint8)
+    picture[10:54:6, 8:56] = 40
+    encoded = encode_picture(picture, EncodeOptions(iterations=250, lambda_=3e-4))
+    constant = psnr(picture, np.full_like(picture, round(float(picture.mean()))))
+    assert encoded.psnr > constant + 5
+
+
+def test_a_collapsed_fit_is_noticed(picture):
+    engine = engine_of(picture)
+    engine.step = lambda point: engine.evaluate()
+    with pytest.raises(Collapsed):
+        run(engine, 200)
+
+
+def test_the_best_state_is_kept(picture):
+    """A fit whose weights are ruined in the last step ends in the state before."""
+    engine = engine_of(picture)
+    step, steps = engine.step, []
+
+    def ruining(point):
+        loss = step(point)
+        steps.append(loss)
+        if len(steps) == 40:
+            with torch.no_grad():
+                engine.weights["output.weight"].mul_(50)
+        return loss
+
+    engine.step = ruining
+    run(engine, 40)
+    final = engine.evaluate()
+    assert len(steps) == 40 and final.distortion < 2 * steps[-1].distortion
+
+
+def test_freezing_costs_little(picture):
+    engine = engine_of(picture, lambda_=1e-3)
+    run(engine, 150)
+    before = engine.evaluate()
+    code = {octave: planes.numpy().astype(np.int64) for octave, planes in engine.rounded_code().items()}
+    coded = CodedImage(engine.arch, freeze(engine), code)
+    coded.check()
+    decoded = render(coded)
+    mse = np.square(decoded / 255 - picture / 255).mean()
+    price = engine.lambda_ / engine.pixels
+    naive = 16 * coded.weight_count()
+    assert mse - before.distortion < price * naive / 3
+
+
+def test_time_limit_is_kept(picture):
+    encoded = encode_picture(picture, EncodeOptions(iterations=10**6, time_limit=2))
+    assert 10 < encoded.steps < 10**5 and encoded.psnr > 20
+
+
+def test_progress_counts(picture):
+    seen = []
+    encode_picture(painted(16, 16), EncodeOptions(iterations=7), seen.append)
+    assert [p.step for p in seen] == list(range(1, 8)) and {p.total for p in seen} == {7}
+    assert all(p.bpp >= 0 and p.psnr > 0 and p.seconds_left >= 0 for p in seen)
+
+
+def test_a_file_that_decodes_otherwise_is_never_returned(monkeypatch):
+    import ddcodec.encoder as module
+
+    original = module._expected
+    monkeypatch.setattr(module, "_expected", lambda coded: original(coded) ^ 1)
+    from ddcodec.errors import DamagedError
+
+    with pytest.raises((EncoderError, DamagedError)):
+        encode_picture(painted(12, 12), EncodeOptions(iterations=3))
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (dict(quality=0), "between 1 and 100"),
+        (dict(quality=50, lambda_=1e-3), "not both"),
+        (dict(lambda_=0), "between 1e-7 and 1"),
+        (dict(effort=0), "between 1 and 9"),
+        (dict(iterations=0), "at least 1 iteration"),
+        (dict(time_limit=0), "above 0 seconds"),
+        (dict(profile="modern"), "default, classic"),
+        (dict(device="tpu"), "auto, cpu, cuda"),
+        (dict(device="cuda:99"), "not available"),
+        (dict(threads=0), "at least 1 thread"),
+        (dict(seed=-1), "between 0 and"),
+    ],
+)
+def test_wrong_options(options, words):
+    with pytest.raises(UsageError, match=words):
+        ddcodec.encode(painted(4, 4), **options)
+
+
+def test_quality_is_monotone():
+    lambdas = [presets.lambda_of_quality(q) for q in range(1, 101)]
+    assert lambdas == sorted(lambdas, reverse=True)
+    assert all(1e-7 <= value <= 1 for value in lambdas)
+
+
+def test_efforts_grow():
+    steps = [presets.iterations_of(effort) for effort in presets.EFFORTS]
+    assert steps == sorted(set(steps))

@@ -1,0 +1,91 @@
+"""Who may import whom, and that decoding imports nothing heavy."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import ddcodec
+
+PACKAGE = Path(ddcodec.__file__).parent
+
+# module -> what it imports when it is itself imported (not inside functions). "." names are the package's own.
+ALLOWED = {
+    "__init__": set(),
+    "errors": set(),
+    "arch": {".errors"},
+    "tables": {"numpy"},
+    "wire": {"numpy", ".tables", ".errors"},
+    "coded": {"numpy", ".arch", ".errors"},
+    "network": {".arch"},
+    "ops_int": {"numpy", ".arch"},
+    "pyramid": {"numpy", ".arch", ".coded", ".network", ".ops_int", ".tables"},
+    "syntax": {"numpy", ".arch", ".coded", ".errors", ".ops_int", ".presets", ".pyramid", ".tables", ".wire"},
+    "decoder": {"numpy", ".arch", ".errors", ".network", ".ops_int", ".syntax"},
+    "presets": {".arch"},
+    "metrics": {"numpy", ".errors"},
+    "pictures": {"numpy", ".errors", ".arch"},
+    "output": {".errors"},
+    "encoder": {
+        "numpy", ".arch", ".coded", ".decoder", ".errors", ".memory", ".metrics", ".network", ".ops_int", ".presets", ".syntax",
+    },
+    "memory": set(),
+    "fit/__init__": set(),
+    "fit/schedule": set(),
+    "fit/torch_ops": {"torch", "..arch"},
+    "fit/engine": {"torch", "..arch", "..network", "..tables", ".torch_ops"},
+    "fit/freeze": {"numpy", "torch", "..arch", "..coded", "..syntax"},
+    "fit/loop": {".schedule"},
+}  # fmt: skip
+
+
+def imports_of(path):
+    found = set()
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            if node.level and not node.module:
+                found |= {"." * node.level + alias.name for alias in node.names}
+            else:
+                found.add("." * node.level + node.module.split(".")[0])
+    return {name for name in found if name not in sys.stdlib_module_names}
+
+
+def modules():
+    return sorted(path.relative_to(PACKAGE).with_suffix("").as_posix() for path in PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("module", [m for m in modules() if not m.startswith("cli") and m != "__main__"])
+def test_import_table(module):
+    assert imports_of(PACKAGE / f"{module}.py") <= ALLOWED[module]
+
+
+@pytest.mark.parametrize("module", [m for m in modules() if m.startswith("cli") or m == "__main__"])
+def test_command_line_imports_nothing_heavy(module):
+    assert not {"numpy", "torch", "PIL", "constriction"} & imports_of(PACKAGE / f"{module}.py")
+
+
+@pytest.mark.parametrize("module", modules())
+def test_each_file_says_what_it_is_for(module):
+    assert ast.get_docstring(ast.parse((PACKAGE / f"{module}.py").read_text("utf-8")))
+
+
+def loaded_after(code, *arguments):
+    program = code + "\nimport sys; print(' '.join(sorted({name.split('.')[0] for name in sys.modules})))"
+    result = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, cwd=PACKAGE.parent)
+    assert result.returncode == 0, result.stderr
+    return set(result.stdout.split())
+
+
+def test_decoding_loads_nothing_of_the_encoder():
+    vector = PACKAGE.parent / "tests" / "vectors" / "valid" / "default_24x16.ddc"
+    loaded = loaded_after("import sys, ddcodec; ddcodec.decode(open(sys.argv[1], 'rb').read())", str(vector))
+    assert not loaded & {"torch", "numba", "scipy", "PIL", "matplotlib", "zstandard", "click"}
+
+
+def test_help_loads_nothing_but_click():
+    loaded = loaded_after("import ddcodec.cli")
+    assert "click" in loaded and not loaded & {"numpy", "torch", "PIL", "constriction"}
