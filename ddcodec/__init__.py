@@ -20,7 +20,7 @@ def encode(
 ):
     """Encode a picture to the bytes of a `.ddc` file.
 
-    image: a Pillow image, or a uint8 array (H, W) or (H, W, 3). quality: 1..100, default 75: about the PSNR of a JPEG of that quality;
+    image: a Pillow image, whose ICC profile, EXIF and XMP are kept, or a uint8 array (H, W) or (H, W, 3). quality: 1..100, default 75: about the PSNR of a JPEG of that quality;
     or lambda_: the MSE of samples in [0, 1] that one bpp is worth. effort: 1..9, higher is slower; iterations sets its steps by hand.
     time_limit: seconds. progress: called after every step with an object that has step, total, bpp, psnr and seconds_left.
     Raises `ddcodec.errors.DdcError`: `UsageError`, `SourceError`, `ShortMemoryError`.
@@ -29,7 +29,8 @@ def encode(
     from .pictures import picture_from
 
     options = EncodeOptions(quality, lambda_, effort, iterations, time_limit, profile, device, threads, seed)
-    return encode_picture(picture_from(image), options, progress).data
+    picture = picture_from(image)
+    return encode_picture(picture.samples, options, progress, metadata=picture.metadata).data
 
 
 def decode(data, *, scale=1, max_pixels=100_000_000, max_memory=4 * 2**30):

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from .errors import DamagedError
 
+SIDE_MAX = 65535
 CODE_MAX = 4095
 WEIGHT_MAX = 32767
 EXPONENT_MAX = 15

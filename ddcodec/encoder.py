@@ -1,27 +1,27 @@
 """Encoding: fit, freeze, pack, then decode the bytes with the real decoder and compare every sample."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from zlib import crc32
 
 import numpy as np
 
 from . import ops_int
-from .arch import band_rows
+from .arch import SIDE_MAX, band_rows
 from .coded import CodedImage
 from .decoder import Limits, decode_picture
 from .errors import DdcError, EncoderError, ShortMemoryError, SourceError, UsageError
 from .memory import keep_freed_memory
+from .metadata import chunks_of
 from .metrics import psnr
 from .network import synthesis
 from .presets import DEFAULT_EFFORT, DEFAULT_QUALITY, EFFORTS, PROFILES, arch_of, iterations_of, lambda_of_quality, normalises
 from .syntax import pack, unpack
 
-SIDE_MAX = 65535
 PIXELS_FOR_THREADS = 2**15
 """Below this threads cost more than they bring."""
-FREEZE_STEPS = 60
-"""A freeze takes about as long as this many steps; a time limit leaves room for it."""
+FIT_SHARE, FREEZE_SHARE = 0.75, 0.15
+"""Of a time limit; what is left is for packing and checking."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ class Encoded:
     psnr: float
 
 
-def encode_picture(samples, options=EncodeOptions(), progress=None):
-    """Encode uint8 samples (H, W) or (H, W, 3).
+def encode_picture(samples, options=EncodeOptions(), progress=None, *, metadata=None):
+    """Encode uint8 samples (H, W) or (H, W, 3), with metadata (bytes under "icc", "exif", "xmp").
 
     `progress` is called after every step with a `fit.loop.Progress`. Raises `UsageError`, `SourceError`, `ShortMemoryError`, `EncoderError`.
     """
@@ -94,6 +94,7 @@ def encode_picture(samples, options=EncodeOptions(), progress=None):
     lambda_ = options.chosen_lambda()
     picture = np.array(samples.reshape(*samples.shape[:2], -1))
     arch = arch_of(options.profile, *picture.shape, lambda_)
+    chunks = chunks_of(metadata or {})
     torch = _torch()
     keep_freed_memory()
     device = _device(torch, options.device)
@@ -101,8 +102,8 @@ def encode_picture(samples, options=EncodeOptions(), progress=None):
     try:
         if options.threads or picture.shape[0] * picture.shape[1] < PIXELS_FOR_THREADS:
             torch.set_num_threads(options.threads or 1)
-        coded, steps = _fit(picture, arch, lambda_, device, options, progress)
-        data, decoded = _packed(coded, samples.shape)
+        coded, steps = _fit(picture, arch, lambda_, device, options, progress, start)
+        data, decoded = _packed(replace(coded, chunks=chunks), samples.shape)
     except (MemoryError, torch.OutOfMemoryError):
         raise ShortMemoryError(_SHORT.format(picture.shape[1], picture.shape[0], device)) from None
     except RuntimeError as error:
@@ -117,34 +118,32 @@ def encode_picture(samples, options=EncodeOptions(), progress=None):
 _SHORT = "There is not enough memory to fit a picture of {}x{} pixels on {}."
 
 
-def _fit(picture, arch, lambda_, device, options, progress):
-    """Pixels to `CodedImage` (without checksum), and the number of steps taken."""
+def _fit(picture, arch, lambda_, device, options, progress, start):
+    """Pixels to `CodedImage` (without checksum), and the number of steps taken; `start` is when the encode began."""
     from .fit.engine import TorchEngine
     from .fit.freeze import freeze
     from .fit.loop import Collapsed, run
 
-    start = monotonic()
     iterations = options.iterations or iterations_of(options.effort)
     for attempt in range(2):
         engine = TorchEngine(
             picture, arch, lambda_, normalise=normalises(options.profile), seed=options.seed + attempt, device=device
         )
-        seconds = None
-        if options.time_limit:
-            seconds = max(0.0, options.time_limit - (monotonic() - start)) * iterations / (iterations + FREEZE_STEPS)
+        left = max(0.0, options.time_limit - (monotonic() - start)) if options.time_limit else None
         try:
-            steps = run(engine, iterations, seconds=seconds, progress=progress, may_collapse=attempt > 0)
+            steps = run(engine, iterations, seconds=left and FIT_SHARE * left, progress=progress, may_collapse=attempt > 0)
             break
         except Collapsed:
             continue
     code = {o: planes.cpu().numpy().astype(np.int64) for o, planes in engine.rounded_code().items()}
-    return CodedImage(arch, freeze(engine), code), steps
+    tensors = freeze(engine, seconds=left and FREEZE_SHARE * left, progress=progress)
+    return CodedImage(arch, tensors, code), steps
 
 
 def _packed(coded, shape):
     """The bytes of a fitted picture and its samples as the real decoder reads them; an `EncoderError` if anything differs."""
     expected = _expected(coded).reshape(shape)
-    coded = CodedImage(coded.arch, coded.tensors, coded.code, crc32(expected), coded.chunks)
+    coded = replace(coded, samples_crc=crc32(expected))
     data = pack(coded)
     again = unpack(data)
     same = all(np.array_equal(again.code[octave], planes) for octave, planes in coded.code.items())

@@ -3,7 +3,6 @@
 import tomllib
 from functools import cache
 from importlib.resources import files
-from math import exp
 
 from .arch import Arch
 
@@ -26,10 +25,12 @@ def iterations_of(effort):
 def lambda_of_quality(quality):
     """The lambda (MSE of samples in [0, 1] per bpp) at which a fit has about the PSNR of a JPEG of this quality (1..100).
 
-    lambda = at_75 exp(-slope (quality - 75)), the two numbers from `presets.toml`.
+    lambda = at_50 (S / 100)^power with the numbers of `presets.toml`, where S is the per cent by which libjpeg scales its quantisation
+    tables: 5000 / quality up to 50, 200 - 2 quality above, here at least 2. The logarithms of S and of lambda are both nearly linear in PSNR.
     """
     row = _rows()["quality"]
-    return row["at_75"] * exp(-row["slope"] * (quality - 75))
+    scale = 5000 / quality if quality <= 50 else max(2, 200 - 2 * quality)
+    return row["at_50"] * (scale / 100) ** row["power"]
 
 
 def normalises(profile):

@@ -81,7 +81,7 @@ def pack(coded):
     writer.end_section()
     walk_code(coded.arch, ops_int.numbers(coded.arch, coded.tensors), writer, coded.code)
     words, sections = writer.finish()
-    body = b"".join(bytes([kind]) + _varint(len(content)) + content for kind, content in coded.chunks)
+    body = b"".join(_chunk(kind, content) for kind, content in coded.chunks)
     body += b"".join(map(_varint, sections)) + words.astype("<u4").tobytes()
     return _pack_header(coded, body) + body
 
@@ -155,7 +155,7 @@ def read_info(data):
     body = read_body(data, header)
     arch = header.arch
     sections = [("header", HEADER_BYTES)]
-    sections += [(f"chunk {CHUNK_NAMES.get(kind, kind)}", len(content)) for kind, content in body.chunks]
+    sections += [(f"chunk {CHUNK_NAMES.get(kind, kind)}", len(_chunk(kind, content))) for kind, content in body.chunks]
     sections += [("section table", body.table_bytes)]
     names = ["weights"] + [f"octave {octave}" for octave in arch.coded_octaves]
     sections += [(name, 4 * words) for name, words in zip(names, body.sections)]
@@ -258,6 +258,10 @@ def _check_chunks(kinds):
     for kind in CHUNK_NAMES:
         if kinds.count(kind) > 1:
             raise DamagedError(f"The file has more than one {CHUNK_NAMES[kind]} chunk.")
+
+
+def _chunk(kind, content):
+    return bytes([kind]) + _varint(len(content)) + content
 
 
 def _varint(number):

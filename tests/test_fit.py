@@ -209,7 +209,10 @@ def test_time_limit_is_kept(picture):
 def test_progress_counts(picture):
     seen = []
     encode_picture(painted(16, 16), EncodeOptions(iterations=7), seen.append)
-    assert [p.step for p in seen] == list(range(1, 8)) and {p.total for p in seen} == {7}
+    fitting = [p for p in seen if p.phase == "fit"]
+    assert [p.step for p in fitting] == list(range(1, 8)) and {p.total for p in fitting} == {7}
+    freezing = seen[7:]
+    assert freezing and all(p.phase == "freeze" for p in freezing) and freezing[-1].step == freezing[-1].total
     assert all(p.bpp >= 0 and p.psnr > 0 and p.seconds_left >= 0 for p in seen)
 
 

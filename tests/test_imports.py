@@ -29,14 +29,15 @@ ALLOWED = {
     "pictures": {"numpy", ".errors", ".arch"},
     "output": {".errors"},
     "encoder": {
-        "numpy", ".arch", ".coded", ".decoder", ".errors", ".memory", ".metrics", ".network", ".ops_int", ".presets", ".syntax",
+        "numpy", ".arch", ".coded", ".decoder", ".errors", ".memory", ".metadata", ".metrics", ".network", ".ops_int", ".presets", ".syntax",
     },
     "memory": set(),
+    "metadata": {".errors", ".syntax"},
     "fit/__init__": set(),
     "fit/schedule": set(),
     "fit/torch_ops": {"torch", "..arch"},
     "fit/engine": {"torch", "..arch", "..network", "..tables", ".torch_ops"},
-    "fit/freeze": {"numpy", "torch", "..arch", "..coded", "..syntax"},
+    "fit/freeze": {"numpy", "torch", "..arch", "..coded", "..syntax", ".engine", ".loop"},
     "fit/loop": {".schedule"},
 }  # fmt: skip
 

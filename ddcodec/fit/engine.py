@@ -35,10 +35,7 @@ class TorchEngine:
         self.arch, self.lambda_, self.device = arch, lambda_, device
         self.target = torch.tensor(samples, device=device).permute(2, 0, 1).float().contiguous() / 255
         self.pixels = arch.width * arch.height
-        self.targets = [self.target]
-        for _ in range(arch.octaves - 1):
-            finer = self.targets[-1]
-            self.targets.append(torch.nn.functional.avg_pool2d(finer, 2, ceil_mode=True, count_include_pad=False))
+        self.windows = arch.windows(0, arch.height)
         self.ops = TorchOps(device)
         random = torch.Generator().manual_seed(seed)
         self.noise = torch.Generator(device).manual_seed(seed)
@@ -57,8 +54,8 @@ class TorchEngine:
             self.fold()
         self.weight_optimiser.zero_grad()
         self.code_optimiser.zero_grad()
-        code = self.rounded_code() if point.hard else {o: self._noisy(y, point) for o, y in self.code.items() if o >= point.finest}
-        distortion, bits = self.objective(code, finest=point.finest)
+        code = self.rounded_code() if point.hard else {o: self._noisy(y, point) for o, y in self.code.items()}
+        distortion, bits = self.objective(code)
         (distortion + self.lambda_ / self.pixels * bits).backward()
         torch.nn.utils.clip_grad_norm_(self._weight_leaves(), CLIP_NORM)
         for optimiser, rate in ((self.weight_optimiser, point.weight_rate), (self.code_optimiser, point.code_rate)):
@@ -74,25 +71,21 @@ class TorchEngine:
         distortion, bits = self.objective(self.rounded_code(), weights)
         return Loss(distortion.item(), bits.item())
 
-    def objective(self, code, weights=None, finest=0):
-        """Distortion and bits of a code (octave -> (planes, rows, columns) in code units), as differentiable scalars.
-
-        With `finest` > 0 those of the picture that is 2^finest times smaller, and of the octaves that make it.
-        """
+    def objective(self, code, weights=None):
+        """Distortion and bits of a code (octave -> (planes, rows, columns) in code units), as differentiable scalars."""
         weights = self.weights if weights is None else weights
-        return self.distortion(code, weights, finest), self.bits(code, weights, finest)
+        return self.distortion(code, weights), self.bits(code, weights)
 
-    def distortion(self, code, weights, finest=0):
-        output = self.synthesise(code, weights, finest)
+    def distortion(self, code, weights):
+        output = self.synthesise(code, weights)
         # The clamp is inside the loss but not inside the gradient's way: with it, bright pictures collapse.
-        return (output + (output.clamp(0, 1) - output).detach() - self.targets[finest]).square().mean()
+        return (output + (output.clamp(0, 1) - output).detach() - self.target).square().mean()
 
-    def synthesise(self, code, weights, finest=0):
-        windows = self.arch.windows(0, self.arch.size(finest)[0], finest)
-        return synthesis(self.ops, self.arch, weights, lambda octave, window: code[octave], windows, finest)
+    def synthesise(self, code, weights):
+        return synthesis(self.ops, self.arch, weights, lambda octave, window: code[octave], self.windows)
 
-    def bits(self, code, weights, finest=0):
-        return sum(self.octave_bits(code, weights, octave) for octave in self.arch.coded_octaves if octave >= finest)
+    def bits(self, code, weights):
+        return sum(self.octave_bits(code, weights, octave) for octave in self.arch.coded_octaves)
 
     def octave_bits(self, code, weights, octave):
         parent = self.arch.parent(octave)

@@ -1,12 +1,17 @@
 """From real weights to integers: a search of the step of every tensor for the least D + lambda R of the file."""
 
+from time import monotonic
+
 import numpy as np
 import torch
 
 from ..arch import EXPONENT_MAX, WEIGHT_MAX, exactness_bound
 from ..coded import Weights
 from ..syntax import base, best_scale
+from .engine import Loss
+from .loop import progress_of
 
+ROUNDS = 2
 START_EXPONENT = 6
 SEARCH_MAX = 11
 HEAD_BITS = 5
@@ -14,17 +19,22 @@ HEAD_BITS = 5
 
 
 @torch.no_grad()
-def freeze(engine, rounds=2):
-    """The engine's weights as integers: name -> `Weights`.
+def freeze(engine, *, seconds=None, progress=None):
+    """The engine's weights as integers: name -> `Weights`. After `seconds` the search ends with what it has.
 
     Each tensor's exponent starts at 6 and moves by ones while the loss falls: distortion of the rounded code as synthesised with the quantised weights,
     plus lambda times the bits of code and weights. The engine must hold no normalisation any more.
     """
+    start = monotonic()
     search = _Search(engine)
     names = sorted(engine.weights, key=lambda name: -engine.weights[name].numel())
-    for _ in range(rounds):
-        if not any([search.improve(name) for name in names]):
+    for step, name in enumerate(ROUNDS * names, 1):
+        if seconds is not None and monotonic() - start > seconds:
             break
+        search.improve(name)
+        if progress:
+            left = (monotonic() - start) * (ROUNDS * len(names) - step) / step
+            progress(progress_of("freeze", step, ROUNDS * len(names), search.loss(), engine, left))
     tensors = {name: search.tensor(name) for name in engine.weights}
     while exactness_bound(engine.arch, tensors) >= 2**53:
         finest = max(tensors, key=lambda name: tensors[name].exponent)
@@ -48,12 +58,14 @@ class _Search:
         values = np.round(self._real[name] * 2.0**exponent).astype(np.int64)
         return Weights(exponent, values.clip(-WEIGHT_MAX, WEIGHT_MAX))
 
+    def loss(self):
+        """The `Loss` with the integers found so far."""
+        return Loss(self._losses["synthesis"], self._losses["context"] * self._engine.pixels / self._engine.lambda_)
+
     def improve(self, name):
-        """Move one tensor's exponent down, or else up, while that pays; True if it moved."""
-        moved = self._move(name, -1)
-        if not moved:
-            moved = self._move(name, 1)
-        return moved
+        """Move one tensor's exponent down, or else up, while that pays."""
+        if not self._move(name, -1):
+            self._move(name, 1)
 
     def _move(self, name, direction):
         moved = False

@@ -12,15 +12,30 @@ COLLAPSE = 0.7
 LEAST_STEPS_TO_JUDGE = 100
 
 
+BITS_A_WEIGHT = 6
+"""Assumed while a fit runs; what the weights really cost is known when they are frozen."""
+
+
 @dataclass(frozen=True)
 class Progress:
-    """What a fit says of itself: `bpp` of the code (without weights) and `psnr` in dB at the present state, both of the noisy picture."""
+    """What an encode says of itself.
 
+    phase: "fit" or "freeze". step of total: steps of the fit, tensors of the freeze. bpp and psnr (dB) at the present state, during the fit
+    of the noisy picture. seconds_left: infinity if unknown.
+    """
+
+    phase: str
     step: int
     total: int
     bpp: float
     psnr: float
     seconds_left: float
+
+
+def progress_of(phase, step, total, loss, engine, seconds_left):
+    """A `Progress`; `loss` is the present `Loss`."""
+    bits = loss.bits + BITS_A_WEIGHT * sum(weight.numel() for weight in engine.weights.values())
+    return Progress(phase, step, total, bits / engine.pixels, -10 * log10(max(loss.distortion, 1e-10)), seconds_left)
 
 
 class Collapsed(Exception):
@@ -52,7 +67,8 @@ def run(engine, iterations, *, seconds=None, progress=None, may_collapse=False):
             best.saw(loss, before)
         step += 1
         if progress:
-            progress(_progress(engine, step, iterations, loss, elapsed, share))
+            left = elapsed * (1 - share) / share if share else float("inf")
+            progress(progress_of("fit", step, iterations, loss, engine, left))
     best.saw(engine.evaluate(), engine.state())
     best.restore()
     return step
@@ -86,9 +102,3 @@ def _look(engine, best, step, may_collapse):
     constant = (engine.target - engine.target.mean((1, 2), keepdim=True)).square().mean().item()
     if value > COLLAPSE * constant + 1e-4 and step >= LEAST_STEPS_TO_JUDGE and not may_collapse:
         raise Collapsed
-
-
-def _progress(engine, step, iterations, loss, elapsed, share):
-    psnr = -10 * log10(max(loss.distortion, 1e-10))
-    left = elapsed * (1 - share) / share if share else float("inf")
-    return Progress(step, iterations, loss.bits / engine.pixels, psnr, left)

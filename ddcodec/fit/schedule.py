@@ -10,7 +10,7 @@ CODE_RATE = 1e-2
 WEIGHT_RATE = 2e-2
 LEAST_RATE = 0.03
 HARD_RATE = 1e-3
-TEMPERATURE = (0.7, 0.16)
+TEMPERATURE = (0.6, 0.14)
 NOISE = (0.22, 0.15)
 
 
@@ -27,7 +27,6 @@ class Point:
     noise: float
     code_rate: float
     weight_rate: float
-    finest: int = 0
 
 
 def point_at(progress):

@@ -1,0 +1,77 @@
+"""`ddcodec decode`: a .ddc file in, a picture out."""
+
+import os
+from time import monotonic
+
+import click
+
+from ..errors import UsageError
+from .files import STANDARD, name_of, naming, prepare_output, read_input
+from .options import limited, reading, talking, writing
+
+EXTENSIONS = {".png": "png", ".ppm": "ppm", ".pgm": "ppm", ".pnm": "ppm", ".npy": "npy"}
+SCALES = {"1": 1, "1/2": 2, "1/4": 4, "1/8": 8}
+
+
+@click.command(
+    short_help="Make a picture of a .ddc file.",
+    epilog="""\b
+Examples:
+  ddcodec decode photo.ddc
+  ddcodec decode photo.ddc -o thumbnail.png --scale 1/8
+  ddcodec decode photo.ddc -o - --format ppm > photo.ppm"""
+)
+@reading("INPUT")
+@writing("Where to write; - is standard output.  [default: INPUT with .png, or - for -]")
+@click.option("--format", type=click.Choice(["png", "ppm", "npy"]), help="[default: as the name of the output says, else png]")
+@click.option(
+    "--scale",
+    type=click.Choice(list(SCALES)),
+    default="1",
+    show_default=True,
+    help="A smaller picture, from the first part of the file alone.",
+)
+@limited
+@talking
+def decode(talk, input_, output, force, format, scale, max_pixels, max_memory):
+    """Decode INPUT, a .ddc file, to a PNG, PPM or NumPy file. INPUT - is standard input; a file of that name is ./-."""
+    from ..decoder import Limits, decode_picture
+    from ..metadata import read_metadata
+    from ..output import write_target
+    from ..pictures import encode_image_bytes
+
+    start = monotonic()
+    format = format or _format_of(output)
+    output = prepare_output(talk, input_, output, f".{format}", force)
+    data = read_input(input_)
+    with naming(input_):
+        samples = decode_picture(data, scale=SCALES[scale], limits=Limits(max_pixels, max_memory))
+        metadata = read_metadata(data)
+    if metadata and format != "png":
+        talk.say(f"Note: {name_of(input_)} also holds {' and '.join(metadata)}, which a {format.upper()} file cannot keep; a PNG can.")
+    write_target(output, encode_image_bytes(samples, format, metadata), force=force)
+    seconds = monotonic() - start
+    height, width = samples.shape[:2]
+    talk.say(f"{click.format_filename(input_)} -> {click.format_filename(output)}: {width}x{height}, {seconds:.1f} s")
+    talk.report(
+        input=click.format_filename(input_),
+        output=click.format_filename(output),
+        format=format,
+        width=width,
+        height=height,
+        planes=1 if samples.ndim == 2 else samples.shape[2],
+        scale=scale,
+        seconds=seconds,
+    )
+
+
+def _format_of(output):
+    if output is None or output == STANDARD:
+        return "png"
+    extension = os.path.splitext(output)[1].lower()
+    if extension not in EXTENSIONS:
+        raise UsageError(
+            f"The name {click.format_filename(output)} does not tell the format; "
+            "let it end in .png, .ppm, .pgm or .npy, or add --format."
+        )
+    return EXTENSIONS[extension]

@@ -1,0 +1,113 @@
+"""`ddcodec encode`: a picture in, a .ddc file out."""
+
+import re
+
+import click
+
+from ..errors import UsageError
+from .files import STANDARD, name_of, prepare_output, read_input
+from .options import Duration, reading, talking, writing
+from .talk import section_table, size_text
+
+
+@click.command(
+    short_help="Make a .ddc file of a picture.",
+    epilog="""\b
+Examples:
+  ddcodec encode photo.jpg
+  ddcodec encode photo.png -o small.ddc -q 50 -e 3
+  ddcodec encode photo.png --time-limit 90s --force
+  ddcodec encode - -o - < photo.png > photo.ddc"""
+)
+@reading("INPUT")
+@writing("Where to write; - is standard output.  [default: INPUT with .ddc, or - for -]")
+@click.option(
+    "-q",
+    "--quality",
+    type=float,
+    metavar="1..100",
+    help="About the PSNR of a JPEG of this quality; 100 is not lossless.  [default: 75]",
+)
+@click.option(
+    "--lambda",
+    "lambda_",
+    type=float,
+    metavar="X",
+    help="Instead of a quality: the squared error (samples in 0..1) that one bpp is worth.",
+)
+@click.option("-e", "--effort", type=int, default=5, show_default=True, metavar="1..9", help="Higher is slower and smaller.")
+@click.option("--iterations", type=int, metavar="N", help="Instead of an effort: the number of steps.")
+@click.option("--time-limit", type=Duration(), help="Stop early with the best so far: 90, 90s, 2m, 1h.")
+@click.option(
+    "--profile",
+    default="default",
+    show_default=True,
+    metavar="NAME",
+    help="The kind of network: default, or classic for a plain deep decoder.",
+)
+@click.option("--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda or cuda:N.")
+@click.option("--threads", type=int, metavar="N", help="Of the CPU.  [default: as PyTorch chooses]")
+@click.option(
+    "--seed", type=int, default=0, show_default=True, metavar="N", help="The same seed gives the same file on one machine."
+)
+@talking
+def encode(talk, input_, output, force, **fit):
+    """Encode INPUT, a picture of 8-bit grey or RGB (PNG, JPEG, WebP, AVIF, TIFF, PPM, BMP, GIF), to a .ddc file.
+
+    The network is fitted to the picture, which takes from seconds to minutes. INPUT - is standard input; a file of that name
+    is ./-.
+    """
+    from ..encoder import EncodeOptions, encode_picture
+    from ..output import write_target
+    from ..pictures import read_picture
+
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", fit["device"]):
+        raise UsageError(f"There is no device {fit['device']}; choose auto, cpu, cuda or cuda:N.")
+    # The options are named as the fields, in one place above and in one place there.
+    options = EncodeOptions(**fit)
+    options.validate()
+    output = prepare_output(talk, input_, output, ".ddc", force)
+    picture = read_picture(read_input(input_), name=name_of(input_))
+    if picture.left_out:
+        talk.say(f"Note: {name_of(input_)} also holds {_list(picture.left_out)}, which a .ddc file does not keep.")
+    with talk.progress() as progress:
+        encoded = encode_picture(picture.samples, options, progress, metadata=picture.metadata)
+    write_target(output, encoded.data, force=force)
+    _summarise(talk, input_, output, encoded)
+
+
+def _summarise(talk, input_, output, encoded):
+    from ..syntax import read_info
+
+    height, width = encoded.samples.shape[:2]
+    count = len(encoded.data)
+    device = encoded.device.removesuffix(":0")
+    talk.say(
+        f"{_shown(input_)} -> {_shown(output)}: {size_text(width, height, count)}, "
+        f"PSNR {encoded.psnr:.2f} dB, {encoded.seconds:.1f} s ({device})"
+    )
+    talk.detail(f"lambda {encoded.lambda_:.3g}, {encoded.steps} steps")
+    for line in section_table(read_info(encoded.data)["sections"], count):
+        talk.detail(line)
+    talk.report(
+        input=_shown(input_),
+        output=_shown(output),
+        width=width,
+        height=height,
+        planes=1 if encoded.samples.ndim == 2 else encoded.samples.shape[2],
+        bytes=count,
+        bpp=8 * count / (width * height),
+        psnr=encoded.psnr if encoded.psnr < float("inf") else None,
+        steps=encoded.steps,
+        seconds=encoded.seconds,
+        device=device,
+        **{"lambda": encoded.lambda_},
+    )
+
+
+def _shown(path):
+    return STANDARD if path == STANDARD else click.format_filename(path)
+
+
+def _list(words):
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))

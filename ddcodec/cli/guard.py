@@ -1,0 +1,47 @@
+"""From exceptions to exit codes: every failure of a command ends here, as one sentence on stderr and never as a traceback."""
+
+import traceback
+
+import click
+
+from ..errors import DdcError
+from ..output import silence_standard_output
+from .talk import Talk
+
+INTERNAL, CANNOT_WRITE, NO_MEMORY, INTERRUPTED = 1, 6, 8, 130
+
+
+class Guarded(click.Group):
+    """A group that gives its commands a `Talk` and turns whatever they raise into an exit code."""
+
+    def parse_args(self, ctx, args):
+        # A command line that does not even parse shall be answered in JSON, too, if it asks for it.
+        ctx.obj = Talk(json="--json" in args)
+        return super().parse_args(ctx, args)
+
+    def list_commands(self, ctx):
+        return list(self.commands)
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except (click.exceptions.Exit, SystemExit):
+            raise
+        except click.ClickException as error:
+            error.show()
+            code = ctx.obj.report_failure(error.exit_code, error.format_message())
+        except BrokenPipeError:
+            silence_standard_output()
+            code = ctx.obj.fail(CANNOT_WRITE, "Standard output was closed before everything was written.")
+        except (KeyboardInterrupt, click.Abort):
+            code = ctx.obj.fail(INTERRUPTED, "Interrupted; nothing was written.")
+        except DdcError as error:
+            code = ctx.obj.fail(error.exit_code, str(error))
+        except MemoryError:
+            code = ctx.obj.fail(NO_MEMORY, "There is not enough memory for this picture.")
+        except Exception as error:
+            if ctx.obj.verbose:
+                traceback.print_exception(error)
+            what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            code = ctx.obj.fail(INTERNAL, f"Internal error: {what} (please report; -v shows the traceback)")
+        ctx.exit(code)

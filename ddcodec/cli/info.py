@@ -1,0 +1,38 @@
+"""`ddcodec info`: what a .ddc file says of itself, without decoding it."""
+
+import click
+
+from .files import STANDARD, naming, read_input
+from .options import reading, talking
+from .talk import kind_text, section_table, size_text
+
+
+@click.command(
+    short_help="Show what is in a .ddc file, without decoding.",
+    epilog="""\b
+Examples:
+  ddcodec info photo.ddc
+  ddcodec info photo.ddc --json"""
+)
+@reading("FILE")
+@talking
+def info(talk, input_):
+    """Show size, network and sections of FILE, a .ddc file, and where its bytes went. Nothing is decoded."""
+    from ..syntax import read_info
+
+    data = read_input(input_)
+    with naming(input_):
+        facts = read_info(data)
+    name = STANDARD if input_ == STANDARD else click.format_filename(input_)
+    if talk.json:
+        return talk.report(input=name, **facts)
+    lines = [
+        f"{name}: {size_text(facts['width'], facts['height'], facts['bytes'])}",
+        f"format version {facts['version']}, {kind_text(facts['planes'])}, {facts['depth']} bits a sample",
+        f"profile {facts['profile']}, {facts['weights']} weights, {facts['macs_per_pixel']:.0f} multiplications a pixel",
+        "network: " + ", ".join(f"{key} {value}" for key, value in facts["arch"].items() if key not in facts),
+        f"CRC-32 of the samples: {facts['samples_crc']}",
+        "",
+        *section_table(facts["sections"], facts["bytes"]),
+    ]
+    click.echo("\n".join(lines))

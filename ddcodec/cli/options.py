@@ -1,0 +1,85 @@
+"""Options that several commands share, and the types of their values."""
+
+import re
+from functools import wraps
+
+import click
+
+
+class Duration(click.ParamType):
+    """A time in seconds: 90, 90s, 1.5m, 1h."""
+
+    name = "time"
+    UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+    def convert(self, value, param, ctx):
+        if isinstance(value, (int, float)):
+            return value
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", value.strip())
+        if not match:
+            self.fail(f"{value!r} is no time; write 90, 90s, 2m or 1h.", param, ctx)
+        return float(match[1]) * self.UNITS[match[2]]
+
+
+class ByteCount(click.ParamType):
+    """A number of bytes: 4000000, 500M, 4G; the letters are powers of 1024."""
+
+    name = "bytes"
+    UNITS = {letter: 1024**power for power, letter in enumerate(("", "K", "M", "G", "T"))}
+
+    def convert(self, value, param, ctx):
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)(?:iB|B)?", value.strip(), re.IGNORECASE)
+        if not match:
+            self.fail(f"{value!r} is no number of bytes; write 500M, 4G, or 0 for no limit.", param, ctx)
+        return int(float(match[1]) * self.UNITS[match[2].upper()])
+
+
+def talking(command):
+    """Give a command -v, --quiet and --json, and hand it the `Talk` that they describe as first argument."""
+
+    @click.option("-v", "--verbose", is_flag=True, help="Say more, also about internal errors.")
+    @click.option("--quiet", is_flag=True, help="Say nothing but errors.")
+    @click.option("--json", is_flag=True, help="Print the result, or the error, as one line of JSON.")
+    @click.pass_obj
+    @wraps(command)
+    def run(talk, *, verbose, quiet, json, **options):
+        talk.verbose, talk.quiet, talk.json = verbose, quiet, json
+        return command(talk, **options)
+
+    return run
+
+
+def limited(command):
+    """Give a command --max-pixels and --max-memory: parameters `max_pixels` and `max_memory`."""
+    command = click.option(
+        "--max-memory",
+        type=ByteCount(),
+        default="4G",
+        show_default=True,
+        help="Refuse files whose decoding needs more memory (0: no limit).",
+    )(command)
+    return click.option(
+        "--max-pixels",
+        type=click.IntRange(min=0),
+        default=100_000_000,
+        show_default=True,
+        metavar="N",
+        help="Refuse larger pictures (0: no limit).",
+    )(command)
+
+
+def writing(what):
+    """Give a command -o/--output and -f/--force: parameters `output` and `force`."""
+
+    def decorate(command):
+        command = click.option("-f", "--force", is_flag=True, help="Replace an existing output.")(command)
+        return click.option("-o", "--output", type=click.Path(allow_dash=True), metavar="FILE", help=what)(command)
+
+    return decorate
+
+
+def reading(metavar, name="input_"):
+    """Give a command a file to read, "-" for standard input, as parameter `name`."""
+    return click.argument(name, metavar=metavar, type=click.Path(allow_dash=True))

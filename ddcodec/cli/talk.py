@@ -1,0 +1,121 @@
+"""What a command says: sentences and progress on stderr, JSON on stdout."""
+
+import json
+import math
+import shutil
+import sys
+from dataclasses import dataclass
+from time import monotonic
+
+import click
+
+SCHEMA = 1
+SECONDS_BETWEEN_UPDATES = 0.1
+
+
+@dataclass
+class Talk:
+    """How much a command says, and where. Errors are said even if `quiet`."""
+
+    quiet: bool = False
+    verbose: bool = False
+    json: bool = False
+
+    def say(self, sentence):
+        if not self.quiet:
+            click.echo(sentence, err=True)
+
+    def detail(self, sentence):
+        if self.verbose:
+            self.say(sentence)
+
+    def report(self, **fields):
+        """One JSON object on one line, if JSON is wanted."""
+        if self.json:
+            click.echo(json.dumps({"schema": SCHEMA, "ok": True, **fields}))
+
+    def report_failure(self, code, sentence):
+        if self.json:
+            failure = {"schema": SCHEMA, "ok": False, "error": {"code": code, "message": sentence}}
+            try:
+                click.echo(json.dumps(failure))
+            except OSError:
+                pass  # The sentence on stderr and the exit code must do.
+        return code
+
+    def fail(self, code, sentence):
+        """Say why a command fails; returns its exit code."""
+        click.echo(f"Error: {sentence}", err=True)
+        return self.report_failure(code, sentence)
+
+    def progress(self):
+        """A context manager whose value is the callback of a fit, or `None` if nobody watches."""
+        return ProgressLine(not self.quiet and sys.stderr is not None and sys.stderr.isatty())
+
+
+class ProgressLine:
+    """One line on a terminal, rewritten in place and wiped away at the end."""
+
+    def __init__(self, shown):
+        self._shown = shown
+        self._length = 0
+        self._next = 0.0
+
+    def __enter__(self):
+        return self._update if self._shown else None
+
+    def __exit__(self, *_):
+        self._write("")
+
+    def _update(self, progress):
+        if monotonic() < self._next and progress.step < progress.total:
+            return
+        self._next = monotonic() + SECONDS_BETWEEN_UPDATES
+        self._write(progress_text(progress)[: shutil.get_terminal_size().columns - 1])
+
+    def _write(self, text):
+        # The length is noted before the line is seen: an interrupt may come right after.
+        before, self._length = self._length, len(text)
+        if before or text:
+            sys.stderr.write("\r" + text.ljust(before) + ("" if text else "\r"))
+            sys.stderr.flush()
+
+
+def progress_text(progress):
+    what = "step" if progress.phase == "fit" else "rounding weights"
+    parts = [f"{what} {progress.step}/{progress.total}", f"{progress.bpp:.3f} bpp", f"PSNR {progress.psnr:.2f} dB"]
+    if progress.step >= progress.total:
+        parts += ["finishing"] * (progress.phase == "freeze")
+    elif math.isfinite(progress.seconds_left):
+        parts.append(f"{duration_text(progress.seconds_left)} left")
+    return ", ".join(parts)
+
+
+def duration_text(seconds):
+    """A time in at most two units: "42 s", "3 min 20 s", "1 h 5 min"."""
+    seconds = math.ceil(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60} min"
+
+
+def kind_text(planes):
+    return "grey" if planes == 1 else "RGB"
+
+
+def size_text(width, height, count):
+    """ "768x512, 12345 bytes (0.251 bpp)" """
+    return f"{width}x{height}, {count} bytes ({8 * count / (width * height):.3f} bpp)"
+
+
+def section_table(sections, total):
+    """Lines of a table: the bytes of each section of a file and their share."""
+    rows = [(section["name"], section["bytes"]) for section in sections]
+    code = sum(count for name, count in rows if name.startswith("octave "))
+    rows += [("all octaves", code), ("file", total)]
+    width = max(len(name) for name, _ in rows)
+    return [f"{'section':{width}}  {'bytes':>9}  {'share':>7}"] + [
+        f"{name:{width}}  {count:9d}  {100 * count / total:5.1f} %" for name, count in rows
+    ]

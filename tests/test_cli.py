@@ -1,0 +1,590 @@
+"""The command line: what it writes, what it says and where, and every exit code with its sentence."""
+
+import io
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from zlib import crc32
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image, ImageCms
+from skimage.metrics import peak_signal_noise_ratio
+
+from ddcodec import __version__, decoder, encoder
+from ddcodec.cli import cli
+from ddcodec.cli.talk import duration_text, progress_text
+from ddcodec.errors import EncoderError, ShortMemoryError
+
+
+WIDTH, HEIGHT = 24, 16
+QUICK = ("--iterations", "4", "--device", "cpu")
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(encoder.__file__).parents[1])}
+
+
+def gradient():
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    return np.stack([8 * x, 255 - 8 * y, 5 * (x + y)], -1).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """A folder with `in.png` and `in.ddc`, made by the command itself; and what it said."""
+    folder = tmp_path_factory.mktemp("made")
+    Image.fromarray(gradient()).save(folder / "in.png")
+    result = CliRunner().invoke(cli, ["encode", str(folder / "in.png"), *QUICK])
+    assert result.exit_code == 0, result.stderr
+    return SimpleNamespace(folder=folder, data=(folder / "in.ddc").read_bytes(), result=result)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, made):
+    """A working folder that holds `in.png` and `in.ddc`."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in.png").write_bytes((made.folder / "in.png").read_bytes())
+    (tmp_path / "in.ddc").write_bytes(made.data)
+    return tmp_path
+
+
+def ddcodec(*args, input=None):
+    return CliRunner().invoke(cli, [str(arg) for arg in args], input=input, prog_name="ddcodec")
+
+
+def refused(code, *args, input=None):
+    """Run, expect this exit code and silence on stdout; returns the sentence."""
+    result = ddcodec(*args, input=input)
+    assert result.exit_code == code, (result.exit_code, result.stderr, result.exception)
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    sentence = result.stderr.strip().splitlines()[-1]
+    assert sentence.startswith("Error: ")
+    return sentence.removeprefix("Error: ")
+
+
+def stub_encoder(data, seen=None):
+    """An `encode_picture` that takes no time: it has always made `data`."""
+
+    def encode_picture(samples, options, progress=None, metadata=None):
+        if seen is not None:
+            seen.append((samples, options))
+        return encoder.Encoded(data, decoder.decode_picture(data), 1e-3, 4, 0.1, "cpu", 30.0)
+
+    return encode_picture
+
+
+@pytest.fixture
+def stubbed(monkeypatch, made):
+    """Fits take no time; the value lists what the encoder was asked for, as (samples, options)."""
+    seen = []
+    monkeypatch.setattr(encoder, "encode_picture", stub_encoder(made.data, seen))
+    return seen
+
+
+class OnTerminal:
+    """A `ddcodec` process whose stderr is a terminal."""
+
+    def __init__(self, *args):
+        import pty
+
+        self._terminal, other_end = pty.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "ddcodec", *args], stdout=subprocess.PIPE, stderr=other_end, env=ENVIRONMENT
+        )
+        os.close(other_end)
+        self.said = b""
+
+    def listen(self, until=None):
+        """Collect what it says, to the end or until the words `until` come; returns all."""
+        while until is None or until not in self.said:
+            try:
+                chunk = os.read(self._terminal, 4096)
+            except OSError:  # Linux says so when the other end has gone.
+                break
+            if not chunk:
+                break
+            self.said += chunk
+        return self.said
+
+    def wait(self):
+        """Exit code, as a shell sees it, and stdout; the terminal is gone afterwards."""
+        out, _ = self.process.communicate(timeout=60)
+        os.close(self._terminal)
+        code = self.process.returncode
+        # Python may die of the signal itself after all is tidied up; a shell sees the same code.
+        return (code if code >= 0 else 128 - code), out
+
+
+posix = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals and terminals")
+
+
+# What the commands do
+
+
+def test_encode_says_one_line_on_stderr(made):
+    assert made.result.stdout == ""
+    form = r"(.*)in\.png -> \1in\.ddc: 24x16, (\d+) bytes \((\d+\.\d{3}) bpp\), PSNR (\d+\.\d\d) dB, \d+\.\d s \(cpu\)\n"
+    match = re.fullmatch(form, made.result.stderr)
+    assert match
+    assert int(match[2]) == len(made.data)
+    assert match[3] == f"{8 * len(made.data) / (WIDTH * HEIGHT):.3f}"
+    assert match[4] == f"{peak_signal_noise_ratio(gradient(), decoder.decode_picture(made.data)):.2f}"
+    assert sorted(os.listdir(made.folder)) == ["in.ddc", "in.png"]
+
+
+def test_decode_writes_the_decoded_picture(here, made):
+    (here / "in.png").unlink()
+    result = ddcodec("decode", "in.ddc")
+    assert result.exit_code == 0 and result.stdout == ""
+    assert re.fullmatch(r"in\.ddc -> in\.png: 24x16, \d+\.\d s\n", result.stderr)
+    assert np.array_equal(np.asarray(Image.open("in.png")), decoder.decode_picture(made.data))
+
+
+def test_decode_formats(here, made):
+    expected = decoder.decode_picture(made.data)
+    assert ddcodec("decode", "in.ddc", "-o", "out.npy").exit_code == 0
+    assert np.array_equal(np.load("out.npy"), expected)
+    assert ddcodec("decode", "in.ddc", "-o", "OUT.PPM").exit_code == 0
+    assert Path("OUT.PPM").read_bytes() == b"P6\n24 16\n255\n" + expected.tobytes()
+    assert ddcodec("decode", "in.ddc", "--format", "ppm").exit_code == 0
+    assert Path("in.ppm").read_bytes() == Path("OUT.PPM").read_bytes()
+    assert ddcodec("decode", "in.ddc", "-o", "anything", "--format", "npy").exit_code == 0
+    assert Path("anything").read_bytes() == Path("out.npy").read_bytes()
+
+
+def test_decode_at_half_size(here):
+    assert ddcodec("decode", "in.ddc", "-o", "half.png", "--scale", "1/2").exit_code == 0
+    assert Image.open("half.png").size == (12, 8)
+
+
+def test_grey_stays_grey(here):
+    Image.fromarray(gradient()[:, :, 0]).save("grey.png")
+    assert ddcodec("encode", "grey.png", *QUICK).exit_code == 0
+    assert ddcodec("decode", "grey.ddc", "-o", "again.png").exit_code == 0
+    assert Image.open("again.png").mode == "L"
+
+
+def test_pipes(here, made, stubbed):
+    result = ddcodec("decode", "-", input=made.data)
+    assert result.exit_code == 0
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(result.stdout_bytes))), decoder.decode_picture(made.data))
+    assert result.stderr.startswith("- -> -: 24x16, ")
+    result = ddcodec("decode", "in.ddc", "-o", "-", "--format", "ppm")
+    assert result.stdout_bytes.startswith(b"P6\n24 16\n255\n")
+    result = ddcodec("encode", "-", input=Path("in.png").read_bytes())
+    assert result.exit_code == 0 and result.stdout_bytes == made.data
+    assert np.array_equal(stubbed[0][0], gradient())
+    assert ddcodec("info", "-", input=made.data).stdout.startswith("-: 24x16, ")
+    assert ddcodec("verify", "-", input=made.data).stderr.startswith("standard input: intact")
+    assert ddcodec("compare", "in.png", "-", input=made.data).exit_code == 0
+
+
+def test_a_file_whose_name_is_a_dash(here, made):
+    Path("-").write_bytes(made.data)
+    assert ddcodec("decode", "./-").exit_code == 0
+    assert Image.open("-.png").size == (WIDTH, HEIGHT)
+    assert ddcodec("decode", "in.ddc", "-o", "./-", "--format", "ppm", "--force").stdout == ""
+    assert Path("-").read_bytes().startswith(b"P6")
+
+
+def test_info(here, made):
+    result = ddcodec("info", "in.ddc")
+    assert result.exit_code == 0 and result.stderr == ""
+    lines = result.stdout.splitlines()
+    assert lines[0] == f"in.ddc: 24x16, {len(made.data)} bytes ({8 * len(made.data) / 384:.3f} bpp)"
+    assert lines[1] == "format version 1, RGB, 8 bits a sample"
+    table = {name: int(count) for name, count in re.findall(r"^(.+?) +(\d+) +\d+\.\d %$", result.stdout, re.MULTILINE)}
+    parts = [count for name, count in table.items() if name not in ("all octaves", "file")]
+    assert sum(parts) == table["file"] == len(made.data)
+    assert table["header"] == 30
+    assert table["all octaves"] == sum(count for name, count in table.items() if name.startswith("octave "))
+
+
+def test_info_does_not_decode(here, made):
+    """A file with the checksum of other samples: only decoding can find that out."""
+    header = made.data[:22] + bytes(value ^ 1 for value in made.data[22:26])
+    Path("odd.ddc").write_bytes(header + crc32(header).to_bytes(4, "big") + made.data[30:])
+    assert ddcodec("info", "odd.ddc").exit_code == 0
+    assert refused(4, "verify", "odd.ddc") == "odd.ddc: The decoded picture does not have the checksum that the file promises."
+
+
+def test_verify(here):
+    result = ddcodec("verify", "in.ddc")
+    assert result.exit_code == 0 and result.stdout == ""
+    assert re.fullmatch(r"in\.ddc: intact, 24x16, \d+ bytes \(\d\.\d{3} bpp\), \d+\.\d s\n", result.stderr)
+    assert sorted(os.listdir()) == ["in.ddc", "in.png"]
+
+
+def test_compare(here, made):
+    result = ddcodec("compare", "in.png", "in.ddc")
+    decibels = peak_signal_noise_ratio(gradient(), decoder.decode_picture(made.data))
+    assert result.exit_code == 0 and result.stderr == ""
+    assert result.stdout.splitlines() == [
+        f"in.ddc: 24x16, {len(made.data)} bytes ({8 * len(made.data) / 384:.3f} bpp)",
+        f"PSNR     {decibels:.2f} dB",
+        "MS-SSIM  n/a (a side is shorter than 161 pixels)",
+    ]
+    assert ddcodec("compare", "in.png", "in.png").stdout.startswith("PSNR     inf (the pictures are identical)\n")
+
+
+def test_compare_large_enough_for_ms_ssim(here):
+    ramp = np.add.outer(np.arange(161), np.arange(170)).astype(np.uint8)
+    Image.fromarray(ramp).save("a.png")
+    Image.fromarray(ramp ^ 4).save("b.png")
+    assert re.fullmatch(r"PSNR     36\.09 dB\nMS-SSIM  0\.\d{5}\n", ddcodec("compare", "a.png", "b.png").stdout)
+
+
+def test_version_and_help():
+    assert ddcodec("--version").stdout == f"ddcodec {__version__}\n"
+    for command in ("", *cli.commands):
+        result = ddcodec(*command.split(), "--help")
+        assert result.exit_code == 0 and result.stderr == ""
+        assert re.search(r"Examples?:\n +ddcodec ", result.stdout)
+
+
+def test_examples_of_the_help_run(here, stubbed):
+    for name in "photo.png", "photo.jpg":
+        Image.fromarray(gradient()).save(name)
+    Path("photo.ddc").write_bytes(Path("in.ddc").read_bytes())
+    help_texts = [ddcodec(*command.split(), "--help").stdout for command in ("", *cli.commands)]
+    examples = [example for text in help_texts for example in re.findall(r"^ +ddcodec (.*)$", text, re.M)]
+    assert len(examples) > 10
+    for example in examples:
+        words = shlex.split(re.sub(r"[<>] *\S+", "", example))
+        if words[0] in ("encode", "decode") and "--force" not in words:
+            words.append("--force")
+        if words[0] == "decode":
+            words += ["--scale", "1/2"] if "1/8" in words else []  # The stub's picture is too small for 1/8.
+        result = ddcodec(*words, input=Path("photo.png").read_bytes())
+        assert result.exit_code == 0, (example, result.stderr)
+
+
+def test_options_reach_the_encoder(here, stubbed):
+    options = "--lambda 0.01 -e 3 --iterations 7 --time_limit=1.5m --profile classic --device cpu --threads 2 --seed 9"
+    assert ddcodec("encode", "in.png", "-f", *options.split()).exit_code == 0
+    assert ddcodec("encode", "in.png", "-f", "-q", "50.5").exit_code == 0
+    assert stubbed[0][1] == encoder.EncodeOptions(None, 0.01, 3, 7, 90.0, "classic", "cpu", 2, 9)
+    assert stubbed[1][1] == encoder.EncodeOptions(quality=50.5)
+    assert np.array_equal(stubbed[0][0], gradient())
+
+
+@pytest.mark.parametrize("text, seconds", [("90", 90), ("90s", 90), ("2m", 120), ("1h", 3600), ("0.5s", 0.5)])
+def test_time_limits(here, stubbed, text, seconds):
+    assert ddcodec("encode", "in.png", "-f", "--time-limit", text).exit_code == 0
+    assert stubbed[0][1].time_limit == seconds
+
+
+def test_quiet_and_verbose(here, stubbed):
+    assert ddcodec("encode", "in.png", "-f", "--quiet").stderr == ""
+    assert ddcodec("decode", "in.ddc", "-f", "--quiet").stderr == ""
+    said = ddcodec("encode", "in.png", "-f", "-v").stderr
+    assert "lambda 0.001, 4 steps\n" in said and re.search(r"^weights +\d+ ", said, re.M)
+
+
+def test_metadata_goes_with_the_picture(here):
+    exif = Image.Exif()
+    exif[271] = "a camera"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.fromarray(gradient()).save("photo.jpg", exif=exif, icc_profile=profile)
+    assert ddcodec("encode", "photo.jpg", *QUICK).exit_code == 0
+    assert re.search(r"^chunk icc +\d+ ", ddcodec("info", "photo.ddc").stdout, re.M)
+    assert ddcodec("decode", "photo.ddc").exit_code == 0
+    with Image.open("photo.png") as image:
+        assert image.info["icc_profile"] == profile and dict(image.getexif()) == {271: "a camera"}
+    said = ddcodec("decode", "photo.ddc", "-o", "photo.ppm").stderr
+    assert said.startswith("Note: photo.ddc also holds icc and exif, which a PPM file cannot keep; a PNG can.\n")
+
+
+# JSON
+
+
+def test_json_of_encode(here, stubbed):
+    result = ddcodec("encode", "in.png", "-o", "out.ddc", "--json")
+    answer = json.loads(result.stdout)
+    assert result.stdout.count("\n") == 1
+    assert answer["schema"] == 1 and answer["ok"] is True
+    assert answer["bytes"] == os.path.getsize("out.ddc")
+    assert answer["bpp"] == pytest.approx(8 * answer["bytes"] / 384)
+    assert (answer["input"], answer["output"]) == ("in.png", "out.ddc")
+    assert (answer["width"], answer["height"], answer["planes"], answer["steps"]) == (24, 16, 3, 4)
+    assert {"psnr", "lambda", "seconds", "device"} <= answer.keys()
+
+
+def test_json_of_the_others(here, made):
+    commands = "decode in.ddc -o out.png", "info in.ddc", "verify in.ddc", "compare in.png in.ddc"
+    answers = {words.split()[0]: json.loads(ddcodec(*words.split(), "--json").stdout) for words in commands}
+    assert all(answer["schema"] == 1 and answer["ok"] is True and answer["width"] == 24 for answer in answers.values())
+    assert answers["decode"]["format"] == "png"
+    assert sum(section["bytes"] for section in answers["info"]["sections"]) == answers["info"]["bytes"] == len(made.data)
+    assert answers["verify"]["samples_crc"] == answers["info"]["samples_crc"]
+    assert answers["compare"]["ms_ssim"] is None and answers["compare"]["bytes"] == len(made.data)
+    same = json.loads(ddcodec("compare", "in.png", "in.png", "--json").stdout)
+    assert same["psnr"] is None and same["identical"] is True
+
+
+def test_json_of_errors(here):
+    for code, args in (3, ["encode", "none.png"]), (6, ["encode", "in.png"]), (4, ["info", "in.png"]), (2, ["encode", "--nonsense"]):
+        result = ddcodec(*args, "--json")
+        answer = json.loads(result.stdout)
+        assert result.exit_code == code
+        assert answer["schema"] == 1 and answer["ok"] is False
+        assert answer["error"]["code"] == code
+        assert f"Error: {answer['error']['message']}\n" in result.stderr
+
+
+# Exit 2: usage
+
+
+@pytest.mark.parametrize(
+    "options, sentence",
+    [
+        ("-q 0", "The quality must be between 1 and 100, not 0."),
+        ("-q nan", "The quality must be between 1 and 100, not nan."),
+        ("-q 75 --lambda 0.01", "Give either a quality or a lambda, not both."),
+        ("--lambda 0", "The lambda must be between 1e-7 and 1, not 0."),
+        ("-e 10", "The effort must be between 1 and 9, not 10."),
+        ("--iterations 0", "There must be at least 1 iteration, not 0."),
+        ("--time-limit 0s", "The time limit must be above 0 seconds, not 0."),
+        ("--time-limit soon", "Invalid value for '--time-limit': 'soon' is no time; write 90, 90s, 2m or 1h."),
+        ("--profile none", "There is no profile none; choose one of: default, classic."),
+        ("--device tpu", "There is no device tpu; choose auto, cpu, cuda or cuda:N."),
+        ("--threads 0", "There must be at least 1 thread, not 0."),
+        ("--seed -1", "The seed must be between 0 and 2^63 - 1, not -1."),
+        ("-e fast", "Invalid value for '-e' / '--effort': 'fast' is not a valid integer."),
+        ("-o - --json", "The data and --json both want standard output; name a file with -o."),
+        ("-o in.png -f", "in.png is the input itself; name another output with -o."),
+    ],
+)
+def test_usage_of_encode(here, options, sentence):
+    result = ddcodec("encode", "in.png", *options.split())
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1] == f"Error: {sentence}"
+    assert sorted(os.listdir()) == ["in.ddc", "in.png"]
+
+
+def test_usage_of_the_others(here):
+    assert "does not tell the format" in refused(2, "decode", "in.ddc", "-o", "out.jpg")
+    assert "'1/3' is not one of '1', '1/2', '1/4', '1/8'" in refused(2, "decode", "in.ddc", "--scale", "1/3")
+    assert "'lots' is no number of bytes; write 500M, 4G, or 0 for no limit." in refused(2, "decode", "in.ddc", "--max-memory", "lots")
+    assert "-1 is not in the range x>=0" in refused(2, "decode", "in.ddc", "--max-pixels", "-1")
+    assert "1/8" in refused(2, "decode", "in.ddc", "-o", "eighth.png", "--scale", "1/8")
+    assert "Missing argument 'INPUT'" in refused(2, "encode")
+    assert "No such command 'transmogrify'" in refused(2, "transmogrify")
+    assert refused(2, "compare", "-", "-") == "Only one of the two pictures can come from standard input."
+
+
+def test_compare_of_different_kinds(here):
+    Image.fromarray(gradient()[:, 1:]).save("narrow.png")
+    Image.fromarray(gradient()[:, :, 0]).save("grey.png")
+    for pair, what in [
+        (("in.png", "narrow.png"), "in.png is 24x16 RGB, narrow.png is 23x16 RGB"),
+        (("in.ddc", "grey.png"), "in.ddc is 24x16 RGB, grey.png is 24x16 grey"),
+    ]:
+        assert refused(2, "compare", *pair) == f"The pictures cannot be compared: {what}."
+
+
+# Exit 3: the source picture
+
+
+def test_sources(here):
+    Path("empty.png").write_bytes(b"")
+    Path("cut.png").write_bytes(Path("in.png").read_bytes()[:60])
+    Image.fromarray(gradient()).convert("RGBA").save("alpha.png")
+    os.mkdir("folder.png")
+    assert refused(3, "encode", "none.png") == "none.png does not exist."
+    assert refused(3, "encode", "folder.png") == "folder.png is a folder, not a file."
+    assert refused(3, "encode", "empty.png") == "empty.png is empty."
+    assert refused(3, "encode", "cut.png").startswith("cut.png is damaged or cut off")
+    assert refused(3, "encode", "alpha.png").startswith("alpha.png has an alpha channel or transparency")
+    assert refused(3, "encode", "in.ddc", "-o", "out.ddc") == "in.ddc is a .ddc file already."
+    assert refused(3, "encode", "-", input=b"") == "standard input is empty."
+    assert refused(3, "decode", "none.ddc") == "none.ddc does not exist."
+    assert refused(3, "info", "folder.png") == "folder.png is a folder, not a file."
+    assert refused(3, "compare", "none.png", "in.png") == "none.png does not exist."
+    assert not [name for name in os.listdir() if name.endswith(".part")]
+
+
+# Exits 4 and 5: the .ddc file
+
+
+@pytest.mark.parametrize("command", ["decode", "info", "verify"])
+def test_damaged_files(here, made, command):
+    flipped = made.data[:-1] + bytes([made.data[-1] ^ 1])
+    for name, data in [("cut", made.data[:50]), ("flipped", flipped), ("empty", b""), ("other", b"GIF89a")]:
+        Path(f"{name}.ddc").write_bytes(data)
+        assert refused(4, command, f"{name}.ddc").startswith(f"{name}.ddc: ")
+        assert not Path(f"{name}.png").exists()
+
+
+def test_newer_version(here, made):
+    Path("newer.ddc").write_bytes(made.data[:4] + b"\2" + made.data[5:])
+    for command in "decode", "info", "verify":
+        assert refused(5, command, "newer.ddc") == "newer.ddc: The file has format version 2; this decoder reads version 1."
+
+
+def test_limits_name_their_options(here):
+    out = ("-o", "out.png")
+    assert "(--max-pixels)" in refused(5, "decode", "in.ddc", *out, "--max-pixels", "383")
+    assert "(--max-memory)" in refused(5, "decode", "in.ddc", *out, "--max_memory", "1K")
+    assert "(--max-pixels)" in refused(5, "verify", "in.ddc", "--max-pixels", "383")
+    assert "(--max-pixels)" in refused(5, "compare", "in.png", "in.ddc", "--max-pixels", "383")
+    assert ddcodec("decode", "in.ddc", *out, "--max-pixels", "0", "--max-memory", "0").exit_code == 0
+
+
+# Exit 6: the output
+
+
+def test_existing_output_is_refused_before_the_fit(here, monkeypatch):
+    monkeypatch.setattr(encoder, "encode_picture", lambda *_, **__: pytest.fail("The fit was started."))
+    assert refused(6, "encode", "in.png") == "in.ddc exists already; --force (-f) replaces it."
+    assert refused(6, "decode", "in.ddc") == "in.png exists already; --force (-f) replaces it."
+    assert refused(6, "encode", "in.png", "-o", "none/out.ddc").startswith("none/out.ddc cannot be written: there is no folder ")
+    os.mkdir("folder")
+    assert refused(6, "encode", "in.png", "-o", "folder") == "folder is a folder; name a file."
+
+
+def test_existing_output_is_refused_at_the_rename(here, made, monkeypatch):
+    def slow_encoder(*_, **__):
+        Path("out.ddc").write_bytes(b"another process was faster")
+        return stub_encoder(made.data)(None, None)
+
+    monkeypatch.setattr(encoder, "encode_picture", slow_encoder)
+    assert refused(6, "encode", "in.png", "-o", "out.ddc") == "out.ddc exists already; --force (-f) replaces it."
+    assert Path("out.ddc").read_bytes() == b"another process was faster"
+
+
+def test_force(here, made, stubbed):
+    Path("in.ddc").write_bytes(b"old")
+    assert ddcodec("encode", "in.png", "--force").exit_code == 0
+    assert Path("in.ddc").read_bytes() == made.data
+
+
+# Exits 1, 8 and 130: what befalls a run
+
+
+@pytest.mark.parametrize(
+    "error, code, sentence",
+    [
+        (MemoryError(), 8, "There is not enough memory for this picture."),
+        (ShortMemoryError("There is not enough memory on cuda."), 8, "There is not enough memory on cuda."),
+        (KeyboardInterrupt(), 130, "Interrupted; nothing was written."),
+        (EncoderError("The file does not decode."), 1, "The file does not decode."),
+        (ValueError("a bug"), 1, "Internal error: ValueError: a bug (please report; -v shows the traceback)"),
+        (AssertionError(), 1, "Internal error: AssertionError (please report; -v shows the traceback)"),
+        (BrokenPipeError(), 6, "Standard output was closed before everything was written."),
+    ],
+)
+def test_failures_of_the_fit(here, monkeypatch, error, code, sentence):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(encoder, "encode_picture", fail)
+    monkeypatch.setattr("ddcodec.cli.guard.silence_standard_output", lambda: None)
+    assert refused(code, "encode", "in.png", "-o", "out.ddc") == sentence
+    assert sorted(os.listdir()) == ["in.ddc", "in.png"]
+
+
+def test_verbose_shows_the_traceback(here, monkeypatch):
+    monkeypatch.setattr(encoder, "encode_picture", lambda *_, **__: 1 // 0)
+    result = ddcodec("encode", "in.png", "-f", "-v")
+    assert result.exit_code == 1 and "Traceback" in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("Error: Internal error: ZeroDivisionError")
+
+
+@posix
+@pytest.mark.parametrize(
+    "number, code, said", [(signal.SIGINT, 130, b"Error: Interrupted; nothing was written."), (signal.SIGTERM, 143, b"")]
+)
+def test_a_signal_leaves_nothing_behind(here, number, code, said):
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save("large.png")
+    command = OnTerminal("encode", "large.png", "--iterations", "1000000", "--device", "cpu")
+    command.listen(until=b"step ")
+    command.process.send_signal(number)
+    last_line = command.listen().replace(b"\r\n", b"\n").rpartition(b"\r")[2]
+    assert command.wait() == (code, b"")
+    assert last_line.strip() == said
+    assert sorted(os.listdir(here)) == ["in.ddc", "in.png", "large.png"]
+
+
+def test_closed_pipe(here):
+    Image.fromarray(np.zeros((300, 300, 3), np.uint8)).save("large.png")
+    for args in ["info", "in.ddc"], ["decode", "in.ddc", "-o", "-"]:
+        reader, writer = os.pipe()
+        os.close(reader)
+        command = [sys.executable, "-m", "ddcodec", *args]
+        result = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, env=ENVIRONMENT)
+        os.close(writer)
+        assert result.returncode == 6
+        assert result.stderr.startswith(b"Error: Standard output ") and result.stderr.count(b"\n") == 1
+
+
+# The process itself
+
+
+@pytest.mark.parametrize("words, limit", [("--help", 0.15), ("info in.ddc", 0.2)])
+def test_answers_at_once(here, words, limit):
+    """The best of five whole processes, once Python has cached its bytecode."""
+    environment = {**ENVIRONMENT, "PYTHONPYCACHEPREFIX": str(here / "cache"), "PYTHONDONTWRITEBYTECODE": ""}
+    times = []
+    for _ in range(6):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "ddcodec", *words.split()], check=True, stdout=subprocess.DEVNULL, env=environment)
+        times.append(time.perf_counter() - start)
+    assert min(times[1:]) < limit
+
+
+def test_module_and_start_up():
+    """Whoever only asks for help, or looks into a file, waits for no heavy import."""
+    script = """if True:
+        import sys
+        from ddcodec.cli import main
+        try:
+            main()
+        except SystemExit:
+            print(*sys.modules, file=sys.stderr)
+        """
+
+    def modules(*args):
+        result = subprocess.run([sys.executable, "-c", script, *args], capture_output=True, text=True, env=ENVIRONMENT, check=True)
+        return set(result.stderr.split())
+
+    assert not modules("--help") & {"numpy", "PIL", "torch", "constriction", "zstandard"}
+    assert not modules("encode", "--help") & {"numpy", "PIL", "torch", "constriction", "zstandard"}
+    result = subprocess.run([sys.executable, "-m", "ddcodec", "--version"], capture_output=True, env=ENVIRONMENT)
+    assert result.stdout.decode().strip() == f"ddcodec {__version__}"
+
+
+def test_info_and_decode_import_no_torch(here):
+    script = "import sys; sys.modules['torch'] = sys.modules['numba'] = None; from ddcodec.cli import main; main()"
+    for args in ["info", "in.ddc"], ["decode", "in.ddc", "-f"], ["verify", "in.ddc"], ["compare", "in.png", "in.ddc"]:
+        result = subprocess.run([sys.executable, "-c", script, *args], capture_output=True, text=True, env=ENVIRONMENT, cwd=here)
+        assert result.returncode == 0, result.stderr
+
+
+# The progress line
+
+
+def test_progress_text():
+    progress = SimpleNamespace(phase="fit", step=12, total=600, bpp=0.3125, psnr=30.987, seconds_left=83.2)
+    assert progress_text(progress) == "step 12/600, 0.312 bpp, PSNR 30.99 dB, 1 min 24 s left"
+    early = SimpleNamespace(phase="fit", step=1, total=600, bpp=1.25, psnr=9.0, seconds_left=float("inf"))
+    assert progress_text(early) == "step 1/600, 1.250 bpp, PSNR 9.00 dB"
+    last = SimpleNamespace(phase="freeze", step=600, total=600, bpp=0.25, psnr=31.5, seconds_left=0.0)
+    assert progress_text(last) == "rounding weights 600/600, 0.250 bpp, PSNR 31.50 dB, finishing"
+    assert [duration_text(s) for s in (0.2, 59.1, 61, 3700)] == ["1 s", "1 min 0 s", "1 min 1 s", "1 h 1 min"]
+
+
+@posix
+def test_progress_is_shown_on_a_terminal(here):
+    command = OnTerminal("encode", "in.png", "-o", "out.ddc", *QUICK)
+    said = command.listen()
+    assert command.wait() == (0, b"")
+    assert re.search(rb"\rstep \d/4, \d+\.\d{3} bpp, PSNR \d+\.\d\d dB", said)
+    assert re.search(rb"\r +\rin\.png -> out\.ddc: 24x16, ", said)
