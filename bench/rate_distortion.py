@@ -3,7 +3,7 @@
     python bench/rate_distortion.py PICTURES... -o bench/results/NAME.tsv [--profile default] [--effort 6] [--lambdas 4e-3,2e-3,1e-3,5e-4]
 
 Rows are appended as they come; what the file holds already is not done again. At the end the BD-rate against JPEG (Pillow, 4:2:0,
-optimised) is printed for every picture: Bjontegaard (VCEG-M33) with a monotone cubic (PCHIP) through log rate over PSNR. Needs SciPy.
+optimised) is printed for every picture: Bjontegaard (VCEG-M33) with a monotone cubic (PCHIP) through log rate over PSNR. Needs SciPy (`pip install .[test]` brings it).
 """
 
 import argparse
@@ -95,26 +95,48 @@ def measure(arguments):
                 print(*row[3:], sep="  ", flush=True)
 
 
+def curve(points):
+    """log rate as a function of PSNR (dB) through (bpp, psnr) points."""
+    points = sorted(points, key=lambda point: point[1])
+    return PchipInterpolator([psnr for _, psnr in points], np.log([bpp for bpp, _ in points]))
+
+
 def bd_rate(anchor, other):
-    """Per cent of rate that `other` needs more than `anchor` at equal PSNR, and the interval (dB); curves are (bpp, psnr) pairs."""
-    curves = [PchipInterpolator([p for _, p in sorted(c, key=lambda x: x[1])], np.log(sorted(b for b, _ in c))) for c in (anchor, other)]
-    low = max(min(p for _, p in c) for c in (anchor, other))
-    high = min(max(p for _, p in c) for c in (anchor, other))
-    means = [curve.integrate(low, high) / (high - low) for curve in curves]
+    """Per cent of rate that `other` needs more than `anchor` at equal PSNR, and the interval of PSNR (dB) that both cover.
+
+    Curves are lists of (bpp, psnr). Returns (None, low, high) where they share less than half of the shorter one.
+    """
+    spans = [(min(p for _, p in points), max(p for _, p in points)) for points in (anchor, other)]
+    low, high = max(least for least, _ in spans), min(greatest for _, greatest in spans)
+    if high - low < 0.5 * min(greatest - least for least, greatest in spans):
+        return None, low, high
+    means = [curve(points).integrate(low, high) / (high - low) for points in (anchor, other)]
     return 100 * (np.exp(means[1] - means[0]) - 1), low, high
 
 
-def report(arguments):
+def read_rows(paths):
+    return [row for path in paths for row in csv.DictReader(Path(path).open(encoding="utf-8"), delimiter="\t")]
+
+
+def curves_of(rows):
+    """(codec, picture) -> list of (bpp, psnr)."""
     curves = {}
-    for row in csv.DictReader(Path(arguments.output).open(), delimiter="\t"):
+    for row in rows:
         curves.setdefault((row["codec"], row["picture"]), []).append((float(row["bpp"]), float(row["psnr"])))
+    return curves
+
+
+def report(arguments):
+    curves = curves_of(read_rows([arguments.output]))
     for codec in sorted({codec for codec, _ in curves if codec != ANCHOR}):
         rates = []
         for picture in sorted({picture for c, picture in curves if c == codec}):
             rate, low, high = bd_rate(curves[ANCHOR, picture], curves[codec, picture])
+            text = "the curves hardly overlap" if rate is None else f"BD-rate {rate:+.1f} % against {ANCHOR}"
             rates.append(rate)
-            print(f"{codec}  {picture}: BD-rate {rate:+.1f} % against {ANCHOR}, over {low:.1f} to {high:.1f} dB")
-        print(f"{codec}  mean: {np.mean(rates):+.1f} %")
+            print(f"{codec}  {picture}: {text}, {low:.1f} to {high:.1f} dB")
+        if None not in rates:
+            print(f"{codec}  mean: {np.mean(rates):+.1f} %")
 
 
 def main():

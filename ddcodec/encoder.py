@@ -11,7 +11,7 @@ from .arch import SIDE_MAX, band_rows
 from .coded import CodedImage
 from .decoder import Limits, decode_picture
 from .errors import DdcError, EncoderError, ShortMemoryError, SourceError, UsageError
-from .memory import keep_freed_memory
+from .memory import available_memory, keep_freed_memory
 from .metadata import chunks_of
 from .metrics import psnr
 from .network import synthesis
@@ -120,10 +120,15 @@ _SHORT = "There is not enough memory to fit a picture of {}x{} pixels on {}."
 
 def _fit(picture, arch, lambda_, device, options, progress, start):
     """Pixels to `CodedImage` (without checksum), and the number of steps taken; `start` is when the encode began."""
-    from .fit.engine import TorchEngine
+    from .fit.engine import TorchEngine, memory_of
     from .fit.freeze import freeze
     from .fit.loop import Collapsed, run
 
+    needed, free = memory_of(arch), available_memory() if device == "cpu" else None
+    if free is not None and needed > free:
+        raise ShortMemoryError(
+            f"Fitting {arch.width}x{arch.height} pixels needs about {needed / 2**30:.1f} GiB of memory; {free / 2**30:.1f} GiB are free."
+        )
     iterations = options.iterations or iterations_of(options.effort)
     for attempt in range(2):
         engine = TorchEngine(

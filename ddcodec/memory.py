@@ -1,7 +1,9 @@
-"""The C library's memory allocator, told what a fit does."""
+"""Free memory, and the C library's allocator told what a fit does."""
 
 import ctypes
+import re
 import sys
+from pathlib import Path
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 
@@ -19,3 +21,13 @@ def keep_freed_memory():
         mallopt(_MMAP_THRESHOLD, 2**30)
         mallopt(_TRIM_THRESHOLD, 2**31 - 1)
         mallopt(_TOP_PAD, 2**26)
+
+
+def available_memory():
+    """Bytes that a process may still take before the system swaps or kills (Linux), or None if that is not known."""
+    try:
+        text = Path("/proc/meminfo").read_text("ascii")
+    except OSError:
+        return None
+    match = re.search(r"^MemAvailable: +(\d+) kB", text, re.M)
+    return 1024 * int(match[1]) if match else None

@@ -83,6 +83,13 @@ def test_revisions_end_with_this_version():
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", date)
 
 
+def test_header_of_the_example():
+    """The document's asserts ran with `document()`; the bytes are those of a vector."""
+    from make_valid import FOLDER
+
+    assert document()["header"] == (FOLDER / "default_24x16.ddc").read_bytes()[: syntax.HEADER_BYTES]
+
+
 def test_header_is_read_as_written():
     from dataclasses import fields
 

@@ -12,7 +12,7 @@ from ddcodec import ops_int, presets, pyramid, tables, wire
 from ddcodec.coded import CodedImage
 from ddcodec.decoder import decode_picture, render
 from ddcodec.encoder import EncodeOptions, encode_picture
-from ddcodec.errors import EncoderError, UsageError
+from ddcodec.errors import EncoderError, ShortMemoryError, UsageError
 from ddcodec.fit.engine import TorchEngine, laplace_bits, neighbourhood, soft_round
 from ddcodec.fit.freeze import freeze
 from ddcodec.fit.loop import Collapsed, run
@@ -145,6 +145,18 @@ def test_normalisation_folds_exactly():
     assert torch.allclose(before, after, atol=1e-4)
 
 
+@pytest.mark.parametrize("iterations", [1, 4, 25])
+def test_a_classic_fit_ends_folded(iterations):
+    """However short it is, the integers mean what the real-valued network with normalisation meant."""
+    picture = painted(24, 32)
+    engine = TorchEngine(picture, presets.arch_of("classic", 24, 32, 3, 1e-3), 1e-7, normalise=True)
+    run(engine, iterations)
+    assert engine.norm is None
+    code = {octave: planes.numpy().astype(np.int64) for octave, planes in engine.rounded_code().items()}
+    decoded = render(CodedImage(engine.arch, freeze(engine), code))
+    assert np.square(decoded / 255 - picture / 255).mean() < engine.evaluate().distortion + 1e-3
+
+
 @pytest.mark.parametrize("level", [0, 255])
 def test_constant_pictures_stay_constant(level):
     picture = np.full((40, 40, 3), level, np.uint8)
@@ -225,6 +237,14 @@ def test_a_file_that_decodes_otherwise_is_never_returned(monkeypatch):
 
     with pytest.raises((EncoderError, DamagedError)):
         encode_picture(painted(12, 12), EncodeOptions(iterations=3))
+
+
+def test_too_large_for_the_memory_is_said_before_it_starts(monkeypatch):
+    import ddcodec.encoder as module
+
+    monkeypatch.setattr(module, "available_memory", lambda: 10_000_000)
+    with pytest.raises(ShortMemoryError, match=r"Fitting 400x300 pixels needs about 0\.\d GiB of memory; 0\.0 GiB are free"):
+        encode_picture(painted(300, 400), EncodeOptions(iterations=1))
 
 
 @pytest.mark.parametrize(

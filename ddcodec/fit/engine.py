@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import torch
 
-from ..arch import CODE_MAX, CODE_STEP, NEIGHBOURS, SYNTHESIS_UNIT
+from ..arch import CODE_MAX, CODE_STEP, NEIGHBOURS, PARENT_FEATURES, SYNTHESIS_UNIT
 from ..network import context, parent_features, synthesis
 from ..tables import SCALES, STEPS_PER_OCTAVE, UNIT_SCALE
 from .torch_ops import NormalisingOps, TorchOps
@@ -50,8 +50,6 @@ class TorchEngine:
 
     def step(self, point):
         """One step of the optimisation; returns the `Loss` before it."""
-        if point.hard and self.norm:
-            self.fold()
         self.weight_optimiser.zero_grad()
         self.code_optimiser.zero_grad()
         code = self.rounded_code() if point.hard else {o: self._noisy(y, point) for o, y in self.code.items()}
@@ -101,7 +99,9 @@ class TorchEngine:
 
     @torch.no_grad()
     def fold(self):
-        """Replace the channel normalisation by the affine map that it is for this picture, folded into the next layer's weights."""
+        """Replace the channel normalisation, if there is one, by the affine map that it is for this picture, in the next layer's weights."""
+        if not self.norm:
+            return
         self.synthesise(self.rounded_code(), self.weights)
         for octave in self.arch.coarse_to_fine:
             gain, offset = self.ops.gain[octave], self.ops.offset[octave]
@@ -115,12 +115,12 @@ class TorchEngine:
         self._start_optimisers()
 
     def state(self):
-        """A copy of weights and code, for `restore`."""
-        return [leaf.detach().clone() for leaf in (*self.weights.values(), *self.code.values())]
+        """A copy of weights (with those of the normalisation) and code, for `restore`; of no use after a `fold`."""
+        return [leaf.detach().clone() for leaf in (*self._weight_leaves(), *self.code.values())]
 
     @torch.no_grad()
     def restore(self, state):
-        for leaf, value in zip((*self.weights.values(), *self.code.values()), state):
+        for leaf, value in zip((*self._weight_leaves(), *self.code.values()), state, strict=True):
             leaf.copy_(value)
 
     def _weight_leaves(self):
@@ -134,6 +134,14 @@ class TorchEngine:
     def _noisy(self, y, point):
         noise = torch.randn(y.shape, generator=self.noise, device=self.device) * point.noise
         return soft_round(soft_round(CODE_UNITS * y, point.temperature) + noise, point.temperature)
+
+
+def memory_of(arch):
+    """About the bytes that a step takes, beside the program: the arrays that autograd keeps, measured to within a fifth."""
+    pixels = arch.width * arch.height
+    by_position = 2 * (arch.neighbours + PARENT_FEATURES) + 6 * arch.context_channels
+    by_pixel = 12 * arch.finest_channels + 4 * arch.channels
+    return 4 * (arch.positions() * by_position + pixels * by_pixel)
 
 
 def soft_round(values, temperature):
@@ -233,5 +241,5 @@ def initial_code(arch, random):
     """The code as y: zeros; where only the coarsest octave has a code, the random input of the plain deep decoder."""
     code = {o: torch.zeros(arch.code_planes(o), *arch.size(o)) for o in arch.coded_octaves}
     if len(code) == 1:
-        code = {o: torch.randn(y.shape, generator=random) / 4 for o, y in code.items()}
+        code = {o: torch.randn(y.shape, generator=random) / 8 for o, y in code.items()}
     return code

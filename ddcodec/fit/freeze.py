@@ -23,7 +23,7 @@ def freeze(engine, *, seconds=None, progress=None):
     """The engine's weights as integers: name -> `Weights`. After `seconds` the search ends with what it has.
 
     Each tensor's exponent starts at 6 and moves by ones while the loss falls: distortion of the rounded code as synthesised with the quantised weights,
-    plus lambda times the bits of code and weights. The engine must hold no normalisation any more.
+    plus lambda times the bits of code and weights. The engine must be folded.
     """
     start = monotonic()
     search = _Search(engine)

@@ -69,6 +69,8 @@ def run(engine, iterations, *, seconds=None, progress=None, may_collapse=False):
         if progress:
             left = elapsed * (1 - share) / share if share else float("inf")
             progress(progress_of("fit", step, iterations, loss, engine, left))
+    if not best.hard:
+        best.begin_hard()
     best.saw(engine.evaluate(), engine.state())
     best.restore()
     return step
@@ -88,9 +90,11 @@ class _Best:
         return value
 
     def begin_hard(self):
-        """The code will not move any more: go on from the best that was seen, if it was better than the last."""
+        """The code will not move any more: go on from the best that was seen, without normalisation."""
         self.hard = True
         self.restore()
+        self._engine.fold()
+        self._state = self._engine.state()
 
     def restore(self):
         if self._state is not None:

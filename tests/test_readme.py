@@ -1,0 +1,80 @@
+"""README.md and the help texts say what is so."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from ddcodec import presets
+from ddcodec.decoder import OPERATIONS_MAX, Limits
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text("utf-8")
+sys.path.insert(0, str(ROOT / "bench"))
+
+
+def test_tables_come_from_the_files():
+    import readme_tables
+
+    assert readme_tables.with_tables(TEXT) == TEXT
+
+
+def test_ci_runs_the_readmes_command():
+    command = next(line.strip() for line in TEXT.splitlines() if line.startswith("    python3 -m venv .venv-test "))
+    assert command.endswith("-m pytest -q")
+    assert "README.md" in (ROOT / ".ci" / "run").read_text("utf-8")
+
+
+def test_quality_formula():
+    """The formula in the README, evaluated."""
+    formula = re.search(r"`lambda = (.*?)`", TEXT)[1]
+    for quality in (1, 10, 50, 75, 90, 99, 100):
+        S = 5000 / quality if quality <= 50 else max(2, 200 - 2 * quality)
+        assert eval(formula.replace("^", "**").replace(" (", " * ("), {"S": S}) == pytest.approx(presets.lambda_of_quality(quality))
+
+
+def test_limits():
+    assert f"| {Limits().max_pixels:,} | `--max-pixels`" in TEXT
+    assert f"| {Limits().max_memory // 2**30} GiB | `--max-memory`" in TEXT
+    assert f"{OPERATIONS_MAX:.0e}".replace("+", "") in TEXT
+
+
+def test_every_file_of_the_tree_exists():
+    tree = re.search(r"```\nddcodec/\n(.*?)```", TEXT, re.S)[1]
+    for name in re.findall(r"\b(\w+\.(?:py|md|toml))\b", tree):
+        assert any(ROOT.rglob(name)), name
+    named = set(re.findall(r"\b(\w+)\.py\b", tree))
+    assert {path.stem for path in (ROOT / "ddcodec").glob("*.py")} - {"__init__", "__main__"} <= named
+
+
+def test_dependencies_are_in_the_table():
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = project["dependencies"] + project["optional-dependencies"]["test"]
+    table = TEXT[TEXT.index("| dependency |") :]
+    for requirement in wanted:
+        assert re.search(rf"^\| .*\b{re.match(r'[a-z-]+', requirement)[0]}\b.* \|", table, re.M), requirement
+
+
+def test_exit_codes():
+    from ddcodec import errors
+
+    documented = {int(code) for code in re.findall(r"^\| (\d+) \| [a-z`]", TEXT[TEXT.index("## Exit codes") : TEXT.index("## The format")], re.M)}
+    raised = {error.exit_code for error in vars(errors).values() if isinstance(error, type) and issubclass(error, errors.DdcError)}
+    assert raised | {0, 130} == documented
+
+
+def test_commands_exist():
+    """Every command line of the README parses: its options exist, its values are lawful."""
+    from click.testing import CliRunner
+
+    from ddcodec.cli import cli
+
+    lines = [line.split("#")[0].split() for line in TEXT.splitlines() if line.startswith("ddcodec ")]
+    assert len(lines) >= 8
+    for _, name, *arguments in (line for line in lines if line[1] in cli.commands):
+        result = CliRunner().invoke(cli, [name, *arguments])
+        assert result.exit_code in (3, 6), (name, arguments, result.output)
+    assert {line[1] for line in lines} <= set(cli.commands)
