@@ -1,6 +1,6 @@
 """Rate against distortion of ddcodec and JPEG, from files that are written, decoded and measured.
 
-    python bench/rate_distortion.py PICTURES... -o bench/results/NAME.tsv [--profile default] [--effort 6] [--lambdas 4e-3,2e-3,1e-3,5e-4]
+    python bench/rate_distortion.py PICTURES... -o bench/results/NAME.tsv [--profile default] [--effort 6] [--lambdas 4e-3,2e-3,1e-3,4e-4]
 
 Rows are appended as they come; what the file holds already is not done again. At the end the BD-rate against JPEG (Pillow, 4:2:0,
 optimised) is printed for every picture: Bjontegaard (VCEG-M33) with a monotone cubic (PCHIP) through log rate over PSNR. Needs SciPy (`pip install .[test]` brings it).
@@ -20,6 +20,7 @@ from scipy.interpolate import PchipInterpolator
 
 import ddcodec
 from ddcodec.encoder import EncodeOptions, encode_picture
+from ddcodec.memory import keep_freed_memory
 from ddcodec.metrics import psnr
 from ddcodec.pictures import load_picture
 
@@ -149,6 +150,7 @@ def main():
     parser.add_argument("--lambdas", default="4e-3,2e-3,1e-3,4e-4")
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()
+    keep_freed_memory()
     measure(arguments)
     report(arguments)
 

@@ -79,6 +79,11 @@ class Arch:
         return self.coarsest_planes if octave == self.octaves - 1 else self.finer_planes
 
     @property
+    def profile(self):
+        """"classic" if only the coarsest of several octaves has code, else "default"."""
+        return "classic" if self.octaves > 1 and not self.finer_planes else "default"
+
+    @property
     def coarse_to_fine(self):
         return tuple(reversed(range(self.octaves)))
 
@@ -150,12 +155,17 @@ class Arch:
                 count += channels * 2 * self.taps * (2 * coarse + pixels)
         return count + prod(self.size(0)) * self.finest_channels * self.planes
 
+    def wavefronts(self):
+        """Steps of the context model's walk, each of which takes some microseconds however short it is."""
+        sizes = [(self.code_planes(o), *self.size(o)) for o in range(self.octaves)]
+        return sum(planes * (columns + WAVEFRONT_SLOPE * (rows - 1)) for planes, rows, columns in sizes)
+
     def memory(self):
         """Bytes that a decode needs at most, beside the program: code, the padded plane with its features, bands, samples."""
         rows, columns = self.size(0)
         plane = (rows + 3) * (columns + 4)
         code = 4 * sum(self.code_planes(o) * prod(self.size(o)) for o in range(self.octaves))
-        features = 8 * plane * (1 + 2 * PARENT_FEATURES)
+        features = 4 * plane * (1 + 4 * PARENT_FEATURES)
         widest = max(self.finest_channels, self.channels, self.coarsest_planes)
         band = 8 * 6 * widest * columns * (band_rows(columns) + 4 * self.taps)
         return code + features + band + rows * columns * self.planes

@@ -1,7 +1,6 @@
 """CodedImage: the plain record of integers between bytes and pixels."""
 
 from dataclasses import dataclass
-from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +21,7 @@ class CodedImage:
     """A picture as its file holds it.
 
     tensors: name -> `Weights`, for all of `arch.tensors()`.
-    code:    octave -> int64 array (code planes, rows, columns), for all of `arch.coded_octaves`.
+    code:    octave -> integer array (code planes, rows, columns), for all of `arch.coded_octaves`.
     chunks:  (id, content) pairs, content as it stands in the file.
     samples_crc: CRC-32 of the decoded samples.
     """
@@ -43,9 +42,6 @@ class CodedImage:
             if planes.shape != shape:
                 raise DamagedError(f"The code of octave {octave} has the shape {planes.shape} instead of {shape}.")
             check_code(planes)
-
-    def weight_count(self):
-        return sum(prod(tensor.shape) for tensor in self.arch.tensors())
 
 
 def check_weights(arch, tensors):

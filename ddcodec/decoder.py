@@ -11,12 +11,13 @@ from .errors import DamagedError, LimitError, UsageError
 from .network import synthesis
 from .syntax import read_body, read_header, unpack_body
 
-OPERATIONS_MAX = 2 * 10**13
+OPERATIONS_MAX = 2 * 10**12
+WAVEFRONTS_MAX = 10**6
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a decode may cost: pixels of the picture, bytes of memory. 0 means no limit."""
+    """What a decode may cost: pixels of the picture, bytes of memory. 0 means no limit. Time has limits that cannot be raised."""
 
     max_pixels: int = 100_000_000
     max_memory: int = 4 * 2**30
@@ -33,7 +34,9 @@ class Limits:
                 f"Decoding would need {memory / 2**20:,.0f} MiB, above the limit of {self.max_memory / 2**20:,.0f} MiB (--max-memory)."
             )
         if arch.macs() > OPERATIONS_MAX:
-            raise LimitError(f"Decoding would need {arch.macs():.1e} multiplications, above the limit of {OPERATIONS_MAX:.0e}.")
+            raise LimitError(f"Decoding would need {arch.macs():.1e} multiplications, above the fixed limit of {OPERATIONS_MAX:.0e}.")
+        if arch.wavefronts() > WAVEFRONTS_MAX:
+            raise LimitError(f"Decoding would need {arch.wavefronts():,} steps, above the fixed limit of {WAVEFRONTS_MAX:,}.")
 
 
 def decode_picture(data, *, scale=1, limits=Limits()):

@@ -10,13 +10,13 @@ from . import ops_int
 from .arch import SIDE_MAX, band_rows
 from .coded import CodedImage
 from .decoder import Limits, decode_picture
-from .errors import DdcError, EncoderError, ShortMemoryError, SourceError, UsageError
-from .memory import available_memory, keep_freed_memory
+from .errors import DamagedError, DdcError, EncoderError, ShortMemoryError, SourceError, UsageError
+from .memory import available_memory
 from .metadata import chunks_of
 from .metrics import psnr
 from .network import synthesis
 from .presets import DEFAULT_EFFORT, DEFAULT_QUALITY, EFFORTS, PROFILES, arch_of, iterations_of, lambda_of_quality, normalises
-from .syntax import pack, unpack
+from .syntax import pack
 
 PIXELS_FOR_THREADS = 2**15
 """Below this threads cost more than they bring."""
@@ -96,7 +96,6 @@ def encode_picture(samples, options=EncodeOptions(), progress=None, *, metadata=
     arch = arch_of(options.profile, *picture.shape, lambda_)
     chunks = chunks_of(metadata or {})
     torch = _torch()
-    keep_freed_memory()
     device = _device(torch, options.device)
     threads = torch.get_num_threads()
     try:
@@ -134,14 +133,14 @@ def _fit(picture, arch, lambda_, device, options, progress, start):
         engine = TorchEngine(
             picture, arch, lambda_, normalise=normalises(options.profile), seed=options.seed + attempt, device=device
         )
-        left = max(0.0, options.time_limit - (monotonic() - start)) if options.time_limit else None
+        left = None if options.time_limit is None else max(0.0, options.time_limit - (monotonic() - start))
         try:
-            steps = run(engine, iterations, seconds=left and FIT_SHARE * left, progress=progress, may_collapse=attempt > 0)
+            steps = run(engine, iterations, seconds=None if left is None else FIT_SHARE * left, progress=progress, may_collapse=attempt > 0)
             break
         except Collapsed:
             continue
     code = {o: planes.cpu().numpy().astype(np.int64) for o, planes in engine.rounded_code().items()}
-    tensors = freeze(engine, seconds=left and FREEZE_SHARE * left, progress=progress)
+    tensors = freeze(engine, seconds=None if left is None else FREEZE_SHARE * left, progress=progress)
     return CodedImage(arch, tensors, code), steps
 
 
@@ -149,11 +148,12 @@ def _packed(coded, shape):
     """The bytes of a fitted picture and its samples as the real decoder reads them; an `EncoderError` if anything differs."""
     expected = _expected(coded).reshape(shape)
     coded = replace(coded, samples_crc=crc32(expected))
-    data = pack(coded)
-    again = unpack(data)
-    same = all(np.array_equal(again.code[octave], planes) for octave, planes in coded.code.items())
-    decoded = decode_picture(data, limits=Limits(0, 0))
-    if not same or not np.array_equal(decoded, expected):
+    try:
+        data = pack(coded)
+        decoded = decode_picture(data, limits=Limits(0, 0))
+    except DamagedError as error:
+        raise EncoderError(f"The encoder made a file that cannot be decoded ({error}); please report this picture.") from error
+    if not np.array_equal(decoded, expected):
         raise EncoderError("The file does not decode to the samples it was made from; please report this picture.")
     return data, decoded
 

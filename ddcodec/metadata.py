@@ -32,6 +32,11 @@ def read_metadata(data):
     return metadata_of(read_body(data, read_header(data)).chunks)
 
 
+def kinds_of(data):
+    """The names of the metadata in the bytes of a file ("icc", "exif", "xmp"), without looking inside."""
+    return [CHUNK_NAMES[kind] for kind, _ in read_body(data, read_header(data)).chunks if kind in CHUNK_NAMES]
+
+
 def _decompressed(kind, content):
     import zstandard
 

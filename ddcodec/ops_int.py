@@ -1,7 +1,7 @@
 """Exact integer arithmetic in NumPy: the hand of the decoder.
 
 All arrays are float64 that hold integers, or numbers w 2^-e whose sums of products stay below 2^53 in units of their last bit
-(`arch.exactness_bound`); so no result depends on the order of summation, FMA, threads, BLAS or processor.
+(`arch.exactness_bound`); inputs of the context model, all at most 2^20, are kept in float32. So no result depends on the order of summation, FMA, threads, BLAS or processor.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ class IntegerOps:
     synthesis_step = CODE_STEP
 
     def zeros(self, shape):
-        return np.zeros(shape)
+        return np.zeros(shape, np.float32)
 
     def stack(self, planes):
         return np.stack(planes)
@@ -42,7 +42,7 @@ class IntegerOps:
         """even[0], odd[0], even[1], ... along `axis`, of which only `start .. stop - 1`."""
         shape = list(even.shape)
         shape[axis] *= 2
-        both = np.empty(shape)
+        both = np.empty(shape, even.dtype)
         both[(*_AXES[:axis], slice(0, None, 2))] = even
         both[(*_AXES[:axis], slice(1, None, 2))] = odd
         return both[(*_AXES[:axis], slice(start, stop))]

@@ -32,7 +32,10 @@ ALPHA_MODES = ("RGBA", "RGBa", "LA", "La", "PA")
 MODE_NAMES = {"CMYK": "CMYK", "LAB": "Lab", "YCbCr": "YCbCr", "HSV": "HSV", "F": "floating-point", "I": "32-bit integer"}
 
 TIFF_BITS, TIFF_SAMPLES_PER_PIXEL, TIFF_SAMPLE_FORMAT = 258, 277, 339
+TIFF_SHORT, TIFF_LONG = 3, 4
 ORIENTATION = 274
+XMP_ORIENTATION = re.compile(rb"""(tiff:Orientation(?:\s*=\s*["']|>))[2-8]""")
+"""Both forms in which XMP states an orientation, attribute and element (XMP Part 2, 3.4)."""
 
 TURNS = {
     2: "FLIP_LEFT_RIGHT",
@@ -112,8 +115,10 @@ def picture_from(image):
         _refuse_bits(16, "The picture")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        _refuse_frames(image, "The picture")
+        _refuse_tiff_kind(image, "The picture")
         samples = _samples(image, "The picture")
-        return Picture(samples, _metadata(image, samples))
+        return Picture(samples, _metadata(image, samples), _left_out(image, samples))
 
 
 def encode_image_bytes(samples, format, metadata=None):
@@ -207,7 +212,8 @@ def _metadata(image, samples):
         metadata["exif"] = _set_upright(exif.removeprefix(b"Exif\0\0"))
     xmp = image.info.get("xmp")
     if xmp:
-        metadata["xmp"] = xmp.encode() if isinstance(xmp, str) else xmp
+        xmp = xmp.encode() if isinstance(xmp, str) else xmp
+        metadata["xmp"] = XMP_ORIENTATION.sub(rb"\g<1>1", xmp)
     return metadata
 
 
@@ -238,8 +244,9 @@ def _set_upright(exif):
         at = start + 2 + 12 * entry
         if at + 12 > len(exif):
             break
-        if struct.unpack_from(order + "HHI", exif, at) == (ORIENTATION, 3, 1):
-            struct.pack_into(order + "H", patched, at + 8, 1)
+        tag, kind, count = struct.unpack_from(order + "HHI", exif, at)
+        if tag == ORIENTATION and count == 1 and kind in (TIFF_SHORT, TIFF_LONG):
+            struct.pack_into(order + ("H" if kind == TIFF_SHORT else "I"), patched, at + 8, 1)
     return bytes(patched)
 
 
@@ -332,7 +339,7 @@ def _png(samples, metadata):
     if "xmp" in metadata:
         texts.add_itxt("XML:com.adobe.xmp", metadata["xmp"].decode("utf-8", "replace"))
     Image.fromarray(samples).save(
-        file, "PNG", compress_level=PNG_COMPRESSION, icc_profile=metadata.get("icc"), exif=metadata.get("exif", b""), pnginfo=texts
+        file, "PNG", compress_level=PNG_COMPRESSION, icc_profile=metadata.get("icc"), exif=_set_upright(metadata.get("exif", b"")), pnginfo=texts
     )
     return file.getvalue()
 

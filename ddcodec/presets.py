@@ -48,12 +48,3 @@ def arch_of(profile, height, width, planes, lambda_):
     numbers = {name: value for name, value in shape.items() if name not in ("pixels", "lambda")}
     return Arch(width=width, height=height, planes=planes, octaves=octaves, **numbers)
 
-
-def profile_of(arch):
-    """The name of the profile that has this arch, for a reader of a file; "other" if none has."""
-    for profile in PROFILES:
-        row = _rows()["profiles"][profile]
-        shapes = [{k: v for k, v in s.items() if k not in ("pixels", "lambda")} for s in row["shapes"]]
-        if any(all(getattr(arch, name) == value for name, value in shape.items()) for shape in shapes):
-            return profile
-    return "other"

@@ -25,22 +25,22 @@ def walk_code(arch, numbers, wire, code=None, finest=0):
         if octave < finest:
             break
         parent = arch.parent(octave)
-        features = parent_features(ops, arch, octave, None if parent is None else result[parent][0].astype(float))
-        shape = (arch.code_planes(octave), *arch.size(octave))
-        planes = np.zeros(shape, np.int64) if code is None else code[octave]
-        result[octave] = np.stack([_walk_plane(ops, arch, numbers, octave, wire, p, features) for p in planes])
+        features = parent_features(ops, arch, octave, None if parent is None else result[parent][0].astype(np.float32))
+        result[octave] = np.zeros((arch.code_planes(octave), *arch.size(octave)), np.int32)
+        for plane, target in zip(result[octave] if code is None else code[octave], result[octave]):
+            _walk_plane(ops, arch, numbers, octave, wire, plane, target, features)
         wire.end_section()
     return result
 
 
-def _walk_plane(ops, arch, numbers, octave, wire, plane, features):
-    """One plane. Context and features lie in one padded field, so that a wavefront's inputs are one strided gather.
+def _walk_plane(ops, arch, numbers, octave, wire, plane, target, features):
+    """One plane, passed from `plane` to `target` (both (rows, columns)). Context and features lie in one padded field, so that a wavefront's inputs are one strided gather.
 
     The field starts as zeros on both sides: what the wire has not passed yet cannot leak into a context.
     """
     rows, columns = plane.shape
     pitch = columns + _MARGIN
-    field = np.zeros((1 + PARENT_FEATURES, rows + _ABOVE, pitch))
+    field = np.zeros((1 + PARENT_FEATURES, rows + _ABOVE, pitch), np.float32)
     field[1:, _ABOVE:, _MARGIN:] = features
     flat, size = field.reshape(-1), (rows + _ABOVE) * pitch
     y = np.arange(rows)
@@ -48,7 +48,7 @@ def _walk_plane(ops, arch, numbers, octave, wire, plane, features):
     reach = [dy * pitch + dx for dx, dy in NEIGHBOURS[: arch.neighbours]]
     reach += [size * (1 + feature) for feature in range(PARENT_FEATURES)]
     around = here + np.array(reach)[:, None]
-    source, target = plane.reshape(-1), np.zeros(rows * columns, np.int64)
+    source, target = plane.reshape(-1), target.reshape(-1)
     there = y * (columns - WAVEFRONT_SLOPE)
 
     for step in range(columns + WAVEFRONT_SLOPE * (rows - 1)):
@@ -60,11 +60,10 @@ def _walk_plane(ops, arch, numbers, octave, wire, plane, features):
         outputs = context(ops, arch, numbers, front.take(around[:, top:bottom]), octave)
         table, whole = _quantised(outputs)
         at = there[top:bottom] + step
-        values = wire.integers(table, whole, source[at])
+        values = wire.integers(table, whole, source[at].astype(np.int64))
         target[at] = values
         front[here[top:bottom]] = values * float(CODE_STEP)
     check_code(target)
-    return target.reshape(rows, columns)
 
 
 _GAIN = np.array([[16 / CONTEXT_UNIT], [STEPS_PER_OCTAVE / CONTEXT_UNIT]])

@@ -9,7 +9,6 @@ from . import ops_int, tables
 from .arch import Arch
 from .coded import CodedImage, Weights, check_weights
 from .errors import DamagedError, UnsupportedError
-from .presets import profile_of
 from .pyramid import walk_code
 from .wire import Reader, Writer, integer_bits
 
@@ -17,7 +16,6 @@ MAGIC = 0xDD444443
 VERSION = 1
 CHUNK_NAMES = {1: "icc", 2: "exif", 3: "xmp"}
 CHUNK_LIMITS = {1: 4 * 2**20, 2: 2**20, 3: 2**20}
-CHUNKS_MAX = 15
 
 FIRST_EXPONENT, EXPONENT_TABLE = 6, tables.UNIT_SCALE
 FIRST_SCALE, SCALE_TABLE = 27, 37
@@ -76,6 +74,7 @@ class Body(NamedTuple):
 def pack(coded):
     """The bytes of a `CodedImage`."""
     coded.check()
+    _check_chunks([kind for kind, _ in coded.chunks])
     writer = Writer()
     _walk_weights(coded.arch, writer, coded.tensors)
     writer.end_section()
@@ -93,10 +92,9 @@ def unpack(data, finest=0):
 
 
 def unpack_body(header, body, finest=0):
-    """Entropy-decode a body; with `finest` > 0 only the words that the octaves `finest` and coarser need are looked at."""
+    """Entropy-decode a body; with `finest` > 0 only as far as the octaves `finest` and coarser go."""
     arch = header.arch
-    wanted = 1 + sum(octave >= finest for octave in arch.coded_octaves)
-    reader = Reader(body.words[: sum(body.sections[:wanted])])
+    reader = Reader(body.words)
     tensors = _walk_weights(arch, reader, None)
     check_weights(arch, tensors)
     code = walk_code(arch, ops_int.numbers(arch, tensors), reader, finest=finest)
@@ -166,7 +164,7 @@ def read_info(data):
         "height": arch.height,
         "planes": arch.planes,
         "depth": 8,
-        "profile": profile_of(arch),
+        "profile": arch.profile,
         "bytes": len(data),
         "bpp": 8 * len(data) / pixels,
         "arch": arch.as_dict(),
@@ -225,7 +223,8 @@ def _pack_header(coded, body):
     number = 0
     for row in ROWS:
         stored = fields.get(row.name, row.least) - row.least
-        assert 0 <= stored < 1 << row.bits, row.name
+        if not 0 <= stored < 1 << row.bits:
+            raise DamagedError(f"The header cannot hold {row.name} {fields[row.name]}.")
         number = number << row.bits | stored
     rows = number.to_bytes(ROWS_BYTES, "big") + crc32(body).to_bytes(4, "big") + coded.samples_crc.to_bytes(4, "big")
     return rows + crc32(rows).to_bytes(4, "big")

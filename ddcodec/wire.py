@@ -15,7 +15,6 @@ from .errors import DamagedError
 
 WORD_MASK = 2**32 - 1
 GOLOMB_LIMIT = 16
-_BIT_COST = 1.0
 
 
 class Writer:
@@ -102,7 +101,7 @@ def integer_bits(rows, differences):
     symbols = np.where(magnitude >= 0, tables.ESCAPE, differences + tables.CENTRE)
     order = tables.golomb_order(rows)
     prefix = np.floor(np.log2((np.maximum(magnitude, 0) >> order) + 1))
-    return _symbol_costs()[rows, symbols] + (magnitude >= 0) * (2 + 2 * prefix + order) * _BIT_COST
+    return _symbol_costs()[rows, symbols] + (magnitude >= 0) * (2 + 2 * prefix + order)
 
 
 @cache

@@ -8,7 +8,9 @@ import numpy as np
 
 from ddcodec.coded import Weights
 from ddcodec.syntax import HEADER_BYTES, ROWS, ROWS_BYTES, pack, read_body, read_header
-from random_coded import DEFAULT, random_coded
+from ddcodec.tables import ESCAPE, row
+from ddcodec.wire import Writer
+from random_coded import DEFAULT, random_coded, sealed
 
 FOLDER = Path(__file__).parent / "vectors" / "invalid"
 
@@ -25,10 +27,10 @@ def with_row(data, name, stored):
     """The file with another stored value in one header row."""
     number = int.from_bytes(data[:ROWS_BYTES], "big")
     place = 8 * ROWS_BYTES
-    for row in ROWS:
-        place -= row.bits
-        if row.name == name:
-            mask = (1 << row.bits) - 1
+    for field in ROWS:
+        place -= field.bits
+        if field.name == name:
+            mask = (1 << field.bits) - 1
             number = number & ~(mask << place) | stored << place
     return mended(number.to_bytes(ROWS_BYTES, "big") + data[ROWS_BYTES:])
 
@@ -81,7 +83,8 @@ def bad_files():
     # Each header row one past its range, or saying what the body does not hold.
     unsupported("version_0", with_row(good, "version", 0))
     unsupported("version_2", with_row(good, "version", 2))
-    unsupported("version_255_short", with_row(good, "version", 255))
+    unsupported("version_255", with_row(good, "version", 255))
+    damaged("version_255_short", with_row(good, "version", 255)[:20])
     unsupported("required_feature", with_row(good, "required", 1))
     unsupported("planes_2", with_row(good, "planes", 1))
     unsupported("planes_4", with_row(good, "planes", 3))
@@ -94,7 +97,8 @@ def bad_files():
     damaged("height_0", with_row(good, "height", 0))
     damaged("neighbours_0", with_row(good, "neighbours", 0))
     damaged("neighbours_21", with_row(good, "neighbours", 21))
-    damaged("linear_above_channels", with_row(good, "linear", DEFAULT.finest_channels + 1))
+    damaged("linear_above_finest_channels", with_row(good, "linear", DEFAULT.finest_channels + 1))
+    damaged("linear_above_channels", with_row(with_row(good, "linear", 5), "channels", 3))
     damaged("context_linear_above_channels", with_row(good, "context_linear", DEFAULT.context_channels + 1))
     damaged("one_octave_more", with_row(good, "octaves", DEFAULT.octaves))
     damaged("one_octave_fewer", with_row(good, "octaves", DEFAULT.octaves - 2))
@@ -119,17 +123,22 @@ def bad_files():
     damaged("stream_of_ones", with_body(good, table + b"\xff" * len(stream)))
     damaged("stream_of_zeros", with_body(good, table + bytes(len(stream))))
     damaged("stream_shuffled", with_body(good, table + stream[::-1]))
-    # Weights that no encoder may write; `pack` refuses them, so the check is passed over.
-    coarse, fine = DEFAULT, random_coded(random, DEFAULT)
-    fine.tensors["code.0"] = Weights(0, np.full((coarse.finest_channels, 1), 32767))
+    # Weights and code that no encoder may write; `pack` refuses them, so its checks are passed over. All else is right, the checksums too.
+    fine = random_coded(random, DEFAULT)
+    fine.tensors["code.0"] = Weights(0, np.full((DEFAULT.finest_channels, 1), 32767))
     fine.tensors["taps.0"] = Weights(15, np.array([0, 8192, 24575, 0]))
-    damaged("weights_not_exact", unchecked(fine))
-    beyond = random_coded(random, DEFAULT)
-    beyond.tensors["mix.0"].values[0, 0] = 32768
-    damaged("weight_32768", unchecked(beyond))
-    far = random_coded(random, DEFAULT)
-    far.code[0][0, 3, 3] = 4096
-    damaged("code_4096", unchecked(far))
+    damaged("weights_not_exact", unchecked(sealed(fine)))
+    for value in (32768, -32768):
+        beyond = random_coded(random, DEFAULT)
+        beyond.tensors["mix.0"].values[0, 0] = value
+        damaged(f"weight_{value}", unchecked(sealed(beyond)))
+    for value in (4096, -4096):
+        far = random_coded(random, DEFAULT)
+        far.code[0][0, 3, 3] = value
+        damaged(f"code_{value}", unchecked(sealed(far)))
+    for name, exponent, scale in (("exponent_16", 10, 0), ("exponent_-1", -7, 0), ("table_64", 0, 37), ("table_-1", 0, -28)):
+        damaged(name, with_first_tensor(good, exponent, scale))
+    damaged("escape_too_long", with_endless_escape(good))
     # Bombs: small files that ask for much.
     limit("bomb_65535_square", with_row(with_row(good, "width", 65535), "height", 65535))
     limit("bomb_wide", with_row(with_row(good, "width", 65535), "height", 2000))
@@ -137,7 +146,33 @@ def bad_files():
     for name in ("coarsest_planes", "finest_channels", "channels"):
         huge = with_row(huge, name, 127)
     limit("bomb_channels", with_row(huge, "octaves", 0))
+    tall = with_row(with_row(with_row(good, "width", 1), "height", 65535), "octaves", 0)
+    limit("bomb_steps", with_row(tall, "coarsest_planes", 127))
+    limit("bomb_code_planes", with_row(with_row(tall, "width", 100), "coarsest_planes", 127))
     return files
+
+
+def with_first_tensor(data, exponent, scale):
+    """The file with a stream that begins with these differences of exponent and table."""
+    writer = Writer()
+    for table, value in ((27, exponent), (37, scale)):
+        writer.integers(np.array([row(table, 0)]), np.array([0]), np.array([value]))
+    return with_stream(data, writer)
+
+
+def with_endless_escape(data):
+    """The file with a stream whose first integer is an escape of 17 bits."""
+    writer = Writer()
+    writer.coder.symbols(np.array([ESCAPE]), np.array([row(27, 0)]))
+    writer.coder.bits([0] + 17 * [1] + [0] + 17 * [1])
+    return with_stream(data, writer)
+
+
+def with_stream(data, writer):
+    writer.end_section()
+    words = writer.finish()[0]
+    sections = len(read_header(data).arch.coded_octaves) * b"\0"
+    return with_body(data, bytes([len(words)]) + sections + words.astype("<u4").tobytes())
 
 
 def unchecked(coded):

@@ -14,7 +14,8 @@ import numpy as np
 import witness
 from ddcodec.arch import exactness_bound
 from ddcodec.coded import CodedImage, Weights
-from ddcodec.syntax import pack
+from ddcodec.syntax import HEADER_BYTES, pack
+from invalid import mended
 from random_coded import DEFAULT, random_coded, sealed
 
 FOLDER = Path(__file__).parent / "vectors" / "valid"
@@ -38,8 +39,8 @@ def vectors():
     add("1x40", "one column: wavefronts three apart, empty ones between", width=1, height=40)
     add("40x1", "one row: each wavefront is one integer", width=40, height=1)
     add("3x5", "narrower than the context reaches", width=3, height=5)
-    for side in (7, 8, 9, 15, 17, 31, 32, 33):
-        add(f"{side}x{side}", f"ceil(size / 2^l) at {side}, beside a power of two", width=side, height=side, octaves=5)
+    for side in (3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65):
+        add(f"{side}x{side}", f"ceil(size / 2^l) at {side}, beside a power of two", width=side, height=side, octaves=min(5, side.bit_length()))
     add("13x29_grey", "grey, prime sides", width=13, height=29, planes=1)
     add("grey_one_channel", "the narrowest network", planes=1, finest_channels=1, channels=1, linear=0, context_channels=1, context_linear=0)
     add("sixteen_octaves", "the most octaves: most are 1x1", octaves=16, finest_channels=2, channels=2, linear=1, width=9, height=6)
@@ -88,15 +89,26 @@ def vectors():
 
     add("weights_at_bound", "an accumulator that reaches almost 2^53", change=at_bound, spread=20.0)
     zstd_frame = bytes.fromhex("28b52ffd2003190000616263")
+    add("rubbish_profile", "a decoder that only wants the picture does not look inside a chunk", chunks=((1, b"no frame"),))
     add("chunks", "metadata and an unknown chunk", chunks=((1, zstd_frame), (3, zstd_frame), (250, b""), (250, b"again")))
     return rows
+
+
+def moved(data):
+    """The file with one word moved from the last section to the first."""
+    first, last = HEADER_BYTES, HEADER_BYTES + DEFAULT.octaves
+    table = bytearray(data)
+    table[first], table[last] = table[first] + 1, table[last] - 1
+    return mended(bytes(table))
 
 
 def main():
     FOLDER.mkdir(parents=True, exist_ok=True)
     lines = ["name\twidth\theight\tplanes\tsamples_crc\thalf_crc\twhy"]
-    for name, (why, coded) in vectors().items():
-        data = pack(coded)
+    files = {name: (why, pack(coded), coded) for name, (why, coded) in vectors().items()}
+    why, data, coded = files["default_24x16"]
+    files["lying_section_table"] = ("entries that are wrong, but have the right sum", moved(data), coded)
+    for name, (why, data, coded) in files.items():
         (FOLDER / f"{name}.ddc").write_bytes(data)
         picture = witness.decode(data)
         half = f"{crc32(witness.decode(data, 1).samples):08x}" if coded.arch.octaves > 1 else "-"

@@ -43,7 +43,7 @@ def random_coded(random, arch, *, spread=0.3):
     code = {}
     for octave in arch.coded_octaves:
         shape = (arch.code_planes(octave), *arch.size(octave))
-        code[octave] = np.round(random.laplace(size=shape) * spread * (octave + 1)).astype(np.int64)
+        code[octave] = np.round(random.laplace(size=shape) * spread * (octave + 1)).astype(np.int64).clip(-4095, 4095)
     return sealed(CodedImage(arch, tensors, code))
 
 

@@ -22,10 +22,10 @@ ALLOWED = {
     "network": {".arch"},
     "ops_int": {"numpy", ".arch"},
     "pyramid": {"numpy", ".arch", ".coded", ".network", ".ops_int", ".tables"},
-    "syntax": {"numpy", ".arch", ".coded", ".errors", ".ops_int", ".presets", ".pyramid", ".tables", ".wire"},
+    "syntax": {"numpy", ".arch", ".coded", ".errors", ".ops_int", ".pyramid", ".tables", ".wire"},
     "decoder": {"numpy", ".arch", ".errors", ".network", ".ops_int", ".syntax"},
     "presets": {".arch"},
-    "metrics": {"numpy", ".errors"},
+    "metrics": {"numpy"},
     "pictures": {"numpy", ".errors", ".arch"},
     "output": {".errors"},
     "encoder": {

@@ -38,10 +38,16 @@ def test_valid(row):
     assert f"{crc32(np.ascontiguousarray(samples)):08x}" == row["samples_crc"]
     picture = witness.decode(data)
     assert picture.samples == samples.tobytes()
-    assert pack(unpack(data)) == data
+    assert row["name"] == "lying_section_table" or pack(unpack(data)) == data
     if row["half_crc"] != "-":
         half = decode_picture(data, scale=2)
         assert f"{crc32(np.ascontiguousarray(half)):08x}" == row["half_crc"] == f"{crc32(witness.decode(data, 1).samples):08x}"
+
+
+@pytest.mark.parametrize("row", CHECKSUMS, ids=lambda row: row["name"])
+def test_section_table_says_what_the_witness_takes(row):
+    written, taken = witness.section_table((VALID / f"{row['name']}.ddc").read_bytes())
+    assert (written == taken) == (row["name"] != "lying_section_table")
 
 
 @pytest.mark.parametrize("path", sorted(invalid.FOLDER.glob("*.ddc")), ids=lambda path: path.stem)
@@ -138,6 +144,8 @@ def decoded_in_child(forbidden=("torch", "numba", "scipy", "PIL"), **environment
         {"OPENBLAS_NUM_THREADS": "1"},
         {"OPENBLAS_NUM_THREADS": "2"},
         {"NPY_DISABLE_CPU_FEATURES": "AVX512F AVX2 FMA3"},
+        # NumPy 2.4 has groups of features in their place and only warns about the names above.
+        {"NPY_DISABLE_CPU_FEATURES": "X86_V4 X86_V3"},
     ],
     ids=lambda environment: "-".join(environment.values()).replace(" ", "-"),
 )

@@ -36,7 +36,7 @@ Examples:
 def decode(talk, input_, output, force, format, scale, max_pixels, max_memory):
     """Decode INPUT, a .ddc file, to a PNG, PPM or NumPy file. INPUT - is standard input; a file of that name is ./-."""
     from ..decoder import Limits, decode_picture
-    from ..metadata import read_metadata
+    from ..metadata import kinds_of, read_metadata
     from ..output import write_target
     from ..pictures import encode_image_bytes
 
@@ -46,9 +46,9 @@ def decode(talk, input_, output, force, format, scale, max_pixels, max_memory):
     data = read_input(input_)
     with naming(input_):
         samples = decode_picture(data, scale=SCALES[scale], limits=Limits(max_pixels, max_memory))
-        metadata = read_metadata(data)
-    if metadata and format != "png":
-        talk.say(f"Note: {name_of(input_)} also holds {' and '.join(metadata)}, which a {format.upper()} file cannot keep; a PNG can.")
+        metadata = read_metadata(data) if format == "png" else {}
+    if format != "png" and kinds_of(data):
+        talk.say(f"Note: {name_of(input_)} also holds {' and '.join(kinds_of(data))}, which a {format.upper()} file cannot keep; a PNG can.")
     write_target(output, encode_image_bytes(samples, format, metadata), force=force)
     seconds = monotonic() - start
     height, width = samples.shape[:2]

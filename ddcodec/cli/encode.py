@@ -58,6 +58,7 @@ def encode(talk, input_, output, force, **fit):
     is ./-.
     """
     from ..encoder import EncodeOptions, encode_picture
+    from ..memory import keep_freed_memory
     from ..output import write_target
     from ..pictures import read_picture
 
@@ -70,6 +71,7 @@ def encode(talk, input_, output, force, **fit):
     picture = read_picture(read_input(input_), name=name_of(input_))
     if picture.left_out:
         talk.say(f"Note: {name_of(input_)} also holds {_list(picture.left_out)}, which a .ddc file does not keep.")
+    keep_freed_memory()
     with talk.progress() as progress:
         encoded = encode_picture(picture.samples, options, progress, metadata=picture.metadata)
     write_target(output, encoded.data, force=force)

@@ -40,7 +40,7 @@ def prepare_output(talk, input_, output, extension, force):
         output = STANDARD if input_ == STANDARD else os.path.splitext(input_)[0] + extension
     if output == STANDARD and talk.json:
         raise UsageError("The data and --json both want standard output; name a file with -o.")
-    if output != STANDARD and input_ != STANDARD and os.path.exists(output) and os.path.samefile(input_, output):
+    if STANDARD not in (input_, output) and os.path.exists(input_) and os.path.exists(output) and os.path.samefile(input_, output):
         raise UsageError(f"{name_of(output)} is the input itself; name another output with -o.")
     check_target(output, force=force)
     return output

@@ -1,1 +1,1 @@
-"""Everything that optimises a code: schedule, engine, freezing to integers. Only `encode` imports it."""
+"""Everything that optimises a code: schedule, engine, freezing to integers. Only `encoder` imports it."""

@@ -43,7 +43,7 @@ class Collapsed(Exception):
 
 
 def run(engine, iterations, *, seconds=None, progress=None, may_collapse=False):
-    """Fit until `iterations` steps are done or `seconds` are over, whichever is first; returns the number of steps.
+    """Fit until `iterations` steps are done or `seconds` are over, whichever is first, but one step at least; returns their number.
 
     The engine ends in the best state that was seen. Raises `Collapsed` half-way unless `may_collapse`.
     """
@@ -51,8 +51,10 @@ def run(engine, iterations, *, seconds=None, progress=None, may_collapse=False):
     checks = [(0.5 + 0.5 * k / CHECKS) * (1 - HARD_SHARE) for k in range(1, CHECKS + 1)]
     while True:
         elapsed = monotonic() - start
-        share = max(step / iterations, elapsed / seconds if seconds else 0.0)
-        if share >= 1:
+        share = step / iterations
+        if seconds is not None:
+            share = max(share, elapsed / seconds if seconds > 0 else 1.0)
+        if share >= 1 and step:
             break
         if checks and share >= checks[0]:
             while checks and share >= checks[0]:
@@ -102,7 +104,9 @@ class _Best:
 
 
 def _look(engine, best, step, may_collapse):
-    value = best.saw(engine.evaluate(), engine.state())
+    loss = engine.evaluate()
+    best.saw(loss, engine.state())
     constant = (engine.target - engine.target.mean((1, 2), keepdim=True)).square().mean().item()
-    if value > COLLAPSE * constant + 1e-4 and step >= LEAST_STEPS_TO_JUDGE and not may_collapse:
+    # Written so that a loss that is no number counts as collapsed.
+    if not loss.distortion <= COLLAPSE * constant + 1e-4 and step >= LEAST_STEPS_TO_JUDGE and not may_collapse:
         raise Collapsed
