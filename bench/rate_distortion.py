@@ -1,6 +1,6 @@
 """Rate against distortion of ddcodec and JPEG, from files that are written, decoded and measured.
 
-    python bench/rate_distortion.py PICTURES... -o bench/results/NAME.tsv [--profile default] [--effort 6] [--lambdas 4e-3,2e-3,1e-3,4e-4]
+    python bench/rate_distortion.py PICTURES... -o bench/results/rate-distortion-NAME.tsv [--profile default] [--effort 6] [--lambdas 4e-3,2e-3,1e-3,4e-4]
 
 Rows are appended as they come; what the file holds already is not done again. At the end the BD-rate against JPEG (Pillow, 4:2:0,
 optimised) is printed for every picture: Bjontegaard (VCEG-M33) with a monotone cubic (PCHIP) through log rate over PSNR. Needs SciPy (`pip install .[test]` brings it).
@@ -105,11 +105,11 @@ def curve(points):
 def bd_rate(anchor, other):
     """Per cent of rate that `other` needs more than `anchor` at equal PSNR, and the interval of PSNR (dB) that both cover.
 
-    Curves are lists of (bpp, psnr). Returns (None, low, high) where they share less than half of the shorter one.
+    Curves are lists of (bpp, psnr). Returns (None, low, high) where they share less than half of the shorter one, or one is a point.
     """
     spans = [(min(p for _, p in points), max(p for _, p in points)) for points in (anchor, other)]
     low, high = max(least for least, _ in spans), min(greatest for _, greatest in spans)
-    if high - low < 0.5 * min(greatest - least for least, greatest in spans):
+    if min(len(anchor), len(other)) < 2 or high - low < 0.5 * min(greatest - least for least, greatest in spans):
         return None, low, high
     means = [curve(points).integrate(low, high) / (high - low) for points in (anchor, other)]
     return 100 * (np.exp(means[1] - means[0]) - 1), low, high
@@ -133,7 +133,7 @@ def report(arguments):
         rates = []
         for picture in sorted({picture for c, picture in curves if c == codec}):
             rate, low, high = bd_rate(curves[ANCHOR, picture], curves[codec, picture])
-            text = "the curves hardly overlap" if rate is None else f"BD-rate {rate:+.1f} % against {ANCHOR}"
+            text = "no BD-rate" if rate is None else f"BD-rate {rate:+.1f} % against {ANCHOR}"
             rates.append(rate)
             print(f"{codec}  {picture}: {text}, {low:.1f} to {high:.1f} dB")
         if None not in rates:

@@ -23,7 +23,7 @@ def efforts():
 
 def results():
     """BD-rate of each codec, then every point beside the rate of a JPEG of its PSNR."""
-    rows = read_rows(sorted(RESULTS.glob("*.tsv")))
+    rows = read_rows(sorted(RESULTS.glob("rate-distortion-*.tsv")))
     curves = curves_of(rows)
     codecs = sorted({row["codec"] for row in rows} - {ANCHOR}, reverse=True)
     lines = ["| codec | picture | BD-rate against JPEG | over | encode | decode |", "| --- | --- | --- | --- | --- | --- |"]

@@ -23,7 +23,8 @@ def freeze(engine, *, seconds=None, progress=None):
     """The engine's weights as integers: name -> `Weights`. After `seconds` the search ends with what it has.
 
     Each tensor's exponent starts at 6 and moves by ones while the loss falls: distortion of the rounded code as synthesised with the quantised weights,
-    plus lambda times the bits of code and weights. The engine must be folded.
+    plus lambda times the bits of code and weights. Both are measured with the real-valued network, which differs from the decoder's by the rounding
+    of activations and of table indices alone. The engine must be folded.
     """
     start = monotonic()
     search = _Search(engine)
