@@ -8,6 +8,7 @@ optimised) is printed for every picture: Bjontegaard (VCEG-M33) with a monotone 
 
 import argparse
 import csv
+import os
 import platform
 import tempfile
 from datetime import date
@@ -36,9 +37,7 @@ def machine():
     if cpuinfo.exists():
         lines = cpuinfo.read_text().splitlines()
         model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), model)
-    import torch
-
-    return f"{model}, {torch.get_num_threads()} threads"
+    return f"{model}, {os.cpu_count()} cores"
 
 
 def jpeg(path, samples, quality):
