@@ -1,5 +1,6 @@
 """Encoding: fit, freeze, pack, then decode the bytes with the real decoder and compare every sample."""
 
+import re
 from dataclasses import dataclass, replace
 from time import monotonic
 from zlib import crc32
@@ -58,6 +59,8 @@ class EncodeOptions:
             raise UsageError(f"The time limit must be above 0 seconds, not {self.time_limit:g}.")
         if self.profile not in PROFILES:
             raise UsageError(f"There is no profile {self.profile}; choose one of: {', '.join(PROFILES)}.")
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
+            raise UsageError(f"There is no device {self.device}; choose auto, cpu, cuda or cuda:N.")
         if self.threads is not None and self.threads < 1:
             raise UsageError(f"There must be at least 1 thread, not {self.threads}.")
         if not 0 <= self.seed < 2**63:
@@ -191,9 +194,7 @@ def _device(torch, wished):
         return "cuda:0" if torch.cuda.is_available() else "cpu"
     if wished == "cpu":
         return "cpu"
-    kind, _, index = wished.partition(":")
-    if kind != "cuda" or (index and not index.isdigit()):
-        raise UsageError(f"There is no device {wished}; choose auto, cpu, cuda or cuda:1.")
-    if not torch.cuda.is_available() or int(index or 0) >= torch.cuda.device_count():
+    index = int(wished.partition(":")[2] or 0)
+    if not torch.cuda.is_available() or index >= torch.cuda.device_count():
         raise UsageError(f"The device {wished} is not available on this machine.")
-    return f"cuda:{int(index or 0)}"
+    return f"cuda:{index}"

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from zlib import crc32
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -588,3 +589,24 @@ def test_progress_is_shown_on_a_terminal(here):
     assert command.wait() == (0, b"")
     assert re.search(rb"\rstep \d/4, \d+\.\d{3} bpp, PSNR \d+\.\d\d dB", said)
     assert re.search(rb"\r +\rin\.png -> out\.ddc: 24x16, ", said)
+
+
+# One truth in three places
+
+
+def test_defaults_agree():
+    """The function, the record and the command have the same defaults; the numbers stand thrice so that `--help` imports nothing."""
+    import inspect
+
+    import ddcodec as package
+    from ddcodec.encoder import EncodeOptions
+
+    options = EncodeOptions()
+    function = inspect.signature(package.encode).parameters
+    encode = cli.commands["encode"]
+    command = {parameter.name: parameter.get_default(click.Context(encode)) for parameter in encode.params}
+    for field in vars(options):
+        assert function[field].default == getattr(options, field) == command[field], field
+    function = inspect.signature(package.decode).parameters
+    for field, value in vars(decoder.Limits()).items():
+        assert function[field].default == value

@@ -1,10 +1,7 @@
 """`ddcodec encode`: a picture in, a .ddc file out."""
 
-import re
-
 import click
 
-from ..errors import UsageError
 from .files import STANDARD, name_of, prepare_output, read_input
 from .options import Duration, reading, talking, writing
 from .talk import section_table, size_text
@@ -62,8 +59,6 @@ def encode(talk, input_, output, force, **fit):
     from ..output import write_target
     from ..pictures import read_picture
 
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", fit["device"]):
-        raise UsageError(f"There is no device {fit['device']}; choose auto, cpu, cuda or cuda:N.")
     # The options are named as the fields, in one place above and in one place there.
     options = EncodeOptions(**fit)
     options.validate()
