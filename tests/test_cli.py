@@ -13,7 +13,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from zlib import crc32
 
-import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -22,7 +21,7 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from ddcodec import __version__, decoder, encoder
 from ddcodec.cli import cli
-from ddcodec.cli.talk import duration_text, progress_text
+from ddcodec.cli.talk import Talk, duration_text, progress_text
 from ddcodec.errors import EncoderError, ShortMemoryError
 
 
@@ -603,8 +602,7 @@ def test_defaults_agree():
 
     options = EncodeOptions()
     function = inspect.signature(package.encode).parameters
-    encode = cli.commands["encode"]
-    command = {parameter.name: parameter.get_default(click.Context(encode)) for parameter in encode.params}
+    command = cli.commands["encode"].make_context("encode", ["in.png"], obj=Talk()).params
     for field in vars(options):
         assert function[field].default == getattr(options, field) == command[field], field
     function = inspect.signature(package.decode).parameters

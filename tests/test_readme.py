@@ -72,7 +72,8 @@ def test_commands_exist():
 
     from ddcodec.cli import cli
 
-    lines = [line.split("#")[0].split() for line in TEXT.splitlines() if line.startswith("ddcodec ")]
+    block = TEXT[TEXT.index("## Use") :].split("```")[1]
+    lines = [line.split("#")[0].split() for line in block.strip().splitlines()]
     assert len(lines) >= 8
     for _, name, *arguments in (line for line in lines if line[1] in cli.commands):
         result = CliRunner().invoke(cli, [name, *arguments])
