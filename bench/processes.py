@@ -3,9 +3,11 @@
     python bench/processes.py FILES.ddc... -o bench/results/processes.tsv [--runs 9]
 
 One row a command and file, with the median of the runs after one that is not counted. torch is never imported there: a test holds that.
+Nothing heavy is imported here either: Linux counts the memory of the parent at the start of a child as the child's.
 """
 
 import argparse
+import json
 import os
 import statistics
 import subprocess
@@ -16,7 +18,7 @@ from pathlib import Path
 from time import perf_counter
 
 import ddcodec
-from rate_distortion import machine
+from machine import machine
 
 COLUMNS = ("date", "version", "machine", "command", "file", "width", "height", "runs", "wall_s", "peak_mib")
 
@@ -35,7 +37,7 @@ def jobs(files, target):
     """(command, file, width, height, words) of every row."""
     yield "--help", "", "", "", ["--help"]
     for file in files:
-        info = ddcodec.read_info(Path(file).read_bytes())
+        info = json.loads(subprocess.check_output([sys.executable, "-m", "ddcodec", "info", "--json", file]))
         for command, options in ("info", []), ("decode", ["-o", target, "-f", "--quiet"]):
             yield command, Path(file).name, info["width"], info["height"], [command, file, *options]
 

@@ -8,8 +8,6 @@ optimised) is printed for every picture: Bjontegaard (VCEG-M33) with a monotone 
 
 import argparse
 import csv
-import os
-import platform
 import tempfile
 from datetime import date
 from pathlib import Path
@@ -24,20 +22,11 @@ from ddcodec.encoder import EncodeOptions, encode_picture
 from ddcodec.memory import keep_freed_memory
 from ddcodec.metrics import psnr
 from ddcodec.pictures import load_picture
+from machine import machine
 
 COLUMNS = ("date", "version", "machine", "picture", "codec", "setting", "bytes", "bpp", "psnr", "encode_s", "decode_s")
 JPEG_QUALITIES = (5, 10, 15, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 95)
 ANCHOR = "jpeg-420-optimised"
-
-
-def machine():
-    """Processor and cores, in words."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        lines = cpuinfo.read_text().splitlines()
-        model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), model)
-    return f"{model}, {os.cpu_count()} cores"
 
 
 def jpeg(path, samples, quality):
