@@ -6,7 +6,6 @@ from zlib import crc32
 import numpy as np
 
 from . import ops_int
-from .arch import band_rows
 from .errors import DamagedError, LimitError, UsageError
 from .network import synthesis
 from .syntax import read_body, read_header, unpack_body
@@ -66,9 +65,7 @@ def render(coded, finest=0):
     def code(octave, window):
         return coded.code[octave][:, window.start : window.stop].astype(float)
 
-    step = band_rows(columns)
-    for start in range(0, rows, step):
-        stop = min(rows, start + step)
+    for start, stop in arch.bands(finest):
         band = synthesis(ops, arch, numbers, code, arch.windows(start, stop, finest), finest)
         samples[start:stop] = band.transpose(1, 2, 0)
     return samples if arch.planes > 1 else samples[:, :, 0]

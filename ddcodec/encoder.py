@@ -8,7 +8,7 @@ from zlib import crc32
 import numpy as np
 
 from . import ops_int
-from .arch import SIDE_MAX, band_rows
+from .arch import SIDE_MAX
 from .coded import CodedImage
 from .decoder import Limits, decode_picture
 from .errors import DamagedError, DdcError, EncoderError, ShortMemoryError, SourceError, UsageError
@@ -173,11 +173,7 @@ def _expected(coded):
     def code(octave, window):
         return torch.from_numpy(coded.code[octave][:, window.start : window.stop]).double()
 
-    step = band_rows(arch.width)
-    bands = [
-        synthesis(ExactOps(), arch, numbers, code, arch.windows(start, min(arch.height, start + step)))
-        for start in range(0, arch.height, step)
-    ]
+    bands = [synthesis(ExactOps(), arch, numbers, code, arch.windows(*band)) for band in arch.bands()]
     return torch.cat(bands, 1).permute(1, 2, 0).contiguous().numpy().astype(np.uint8)
 
 

@@ -14,7 +14,6 @@ from .arch import SIDE_MAX
 from .errors import SourceError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "PPM", "BMP", "GIF")
-OUTPUT_FORMATS = ("png", "ppm", "npy")
 
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, NotImplementedError, RuntimeError,
               OverflowError, struct.error, zlib.error)  # fmt: skip

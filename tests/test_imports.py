@@ -23,7 +23,7 @@ ALLOWED = {
     "ops_int": {"numpy", ".arch"},
     "pyramid": {"numpy", ".arch", ".coded", ".network", ".ops_int", ".tables"},
     "syntax": {"numpy", ".arch", ".coded", ".errors", ".ops_int", ".pyramid", ".tables", ".wire"},
-    "decoder": {"numpy", ".arch", ".errors", ".network", ".ops_int", ".syntax"},
+    "decoder": {"numpy", ".errors", ".network", ".ops_int", ".syntax"},
     "presets": {".arch"},
     "metrics": {"numpy"},
     "pictures": {"numpy", ".errors", ".arch"},

@@ -64,15 +64,14 @@ class TorchEngine:
         return Loss(distortion.item(), bits.item())
 
     @torch.no_grad()
-    def evaluate(self, weights=None):
-        """The `Loss` with the code rounded, with the engine's weights or others."""
-        distortion, bits = self.objective(self.rounded_code(), weights)
+    def evaluate(self):
+        """The `Loss` with the code rounded."""
+        distortion, bits = self.objective(self.rounded_code())
         return Loss(distortion.item(), bits.item())
 
-    def objective(self, code, weights=None):
+    def objective(self, code):
         """Distortion and bits of a code (octave -> (planes, rows, columns) in code units), as differentiable scalars."""
-        weights = self.weights if weights is None else weights
-        return self.distortion(code, weights), self.bits(code, weights)
+        return self.distortion(code, self.weights), self.bits(code, self.weights)
 
     def distortion(self, code, weights):
         output = self.synthesise(code, weights)
