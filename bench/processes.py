@@ -18,7 +18,7 @@ from pathlib import Path
 from time import perf_counter
 
 import ddcodec
-from machine import machine
+from ddcodec.benchmark.machine import machine
 
 COLUMNS = ("date", "version", "machine", "command", "file", "width", "height", "runs", "wall_s", "peak_mib")
 

@@ -1,18 +1,27 @@
-"""The tables of README.md that come from files: efforts from presets.toml, results from bench/results.
+"""The tables of README.md that come from files, and its plots: efforts from presets.toml, results from bench/results.
 
-    python bench/readme_tables.py          writes them between their markers; a test holds that nothing has changed since
+    python bench/readme_tables.py          writes them; a test holds that nothing has changed since
 """
 
 import re
-import statistics
-from math import exp
+from hashlib import sha256
 from pathlib import Path
 
 from ddcodec import presets
-from rate_distortion import ANCHOR, bd_rate, curve, curves_of, read_rows
+from ddcodec.benchmark.charts import save_plots
+from ddcodec.benchmark.published import read_published
+from ddcodec.benchmark.report import Study
+from ddcodec.benchmark.study import descriptions
+from ddcodec.benchmark.summary import groups
+from ddcodec.benchmark.table import latest, read_table
+from record import results_of
 
 ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "bench" / "results"
+PUBLISHED = ROOT / "bench" / "published-kodak.csv"
+ANCHOR = "jpeg"
+MOST_NAMED = 6
+PLOTS = ROOT / "bench" / "plots"
+DRAWN_FROM = PLOTS / "drawn-from.sha256"
 
 
 def efforts():
@@ -22,38 +31,50 @@ def efforts():
 
 
 def results():
-    """BD-rate of each codec, then every point beside the rate of a JPEG of its PSNR."""
-    rows = read_rows(sorted(RESULTS.glob("rate-distortion-*.tsv")))
-    curves = curves_of(rows)
-    codecs = sorted({row["codec"] for row in rows} - {ANCHOR}, reverse=True)
-    lines = ["| codec | picture | BD-rate against JPEG | over | encode | decode |", "| --- | --- | --- | --- | --- | --- |"]
-    for codec in codecs:
-        rates = []
-        for picture in sorted({row["picture"] for row in rows if row["codec"] == codec}):
-            here = [row for row in rows if (row["codec"], row["picture"]) == (codec, picture)]
-            if len(here) < 2:
-                continue
-            rate, low, high = bd_rate(curves[ANCHOR, picture], curves[codec, picture])
-            rates.append(rate)
-            text = "curves hardly overlap" if rate is None else f"{rate:+.1f} %"
-            encode, decode = (statistics.mean(float(row[key]) for row in here) for key in ("encode_s", "decode_s"))
-            lines.append(f"| {codec} | {picture} | {text} | {low:.1f} to {high:.1f} dB | {encode:.0f} s | {decode:.2f} s |")
-        if rates and None not in rates:
-            lines.append(f"| {codec} | **mean** | **{statistics.mean(rates):+.1f} %** | | | |")
-    lines += ["", "| codec | picture | setting | bytes | bpp | PSNR | JPEG of this PSNR |", "| --- | --- | --- | --- | --- | --- | --- |"]
-    for codec in codecs:
-        for row in sorted((r for r in rows if r["codec"] == codec), key=lambda r: (r["picture"], float(r["bpp"]))):
-            lines.append(
-                f"| {codec} | {row['picture']} | {row['setting']} | {int(row['bytes']):,} | {float(row['bpp']):.3f} | "
-                f"{float(row['psnr']):.2f} dB | {_jpeg_rate(curves[ANCHOR, row['picture']], float(row['psnr']))} |"
-            )
+    """BD-rates against JPEG over each set of pictures, and what an encode and a decode take."""
+    rows = kodak()
+    found = groups(rows, ANCHOR, read_published(PUBLISHED))
+    columns = [{standing.codec: standing for standing in group.standings} for group in found]
+    titles = descriptions(rows)
+    lines = [
+        f"| codec | {' | '.join(_name(group.pictures) for group in found)} | encode | decode |",
+        "| --- |" + " --- |" * (len(found) + 2),
+    ]
+    # Codecs in the order of each group, those of the largest first.
+    for codec in dict.fromkeys(codec for column in columns for codec in column):
+        own = [column.get(codec) for column in columns]
+        first = next(filter(None, own))
+        title = f"{titles[codec].title} (`{codec}`)" if first.measured else f"*{codec}, published*"
+        times = f"{first.encode_s:.2g} s | {first.decode_s:.2g} s" if first.measured else "|"
+        lines.append(f"| {title} | {' | '.join(map(_rate, own))} | {times} |")
     return lines
 
 
-def _jpeg_rate(points, psnr):
-    if psnr < min(p for _, p in points):
-        return f"below JPEG's range, which ends at {min(b for b, _ in points):.3f} bpp"
-    return f"{exp(float(curve(points)(psnr))):.3f} bpp"
+def kodak():
+    """The latest rows over Kodak, without those of the harness itself."""
+    return [row for row in latest(read_table(results_of("kodak"))) if row.codec != "none"]
+
+
+def _rate(standing):
+    """The mean of the pictures' BD-rates; of a published mean, that of its curve."""
+    figure = standing and (standing.rate if standing.rate is not None else standing.rate_of_mean)
+    return "" if figure is None else f"{figure:+.1f} %"
+
+
+def _name(pictures):
+    return f"{len(pictures)} pictures" if len(pictures) > MOST_NAMED else ", ".join(name.removeprefix("kodim") for name in pictures)
+
+
+def draw():
+    """The plots of the README, from the same rows, and beside them what they were drawn from."""
+    rows = kodak()
+    save_plots(Study(rows, ANCHOR, read_published(PUBLISHED), descriptions(rows), [], [], "", ""), PLOTS)
+    DRAWN_FROM.write_text(source_digest() + "\n")
+
+
+def source_digest():
+    """SHA-256 of the files that the plots show."""
+    return sha256(results_of("kodak").read_bytes() + PUBLISHED.read_bytes()).hexdigest()
 
 
 def with_tables(text):
@@ -66,3 +87,4 @@ def with_tables(text):
 if __name__ == "__main__":
     readme = ROOT / "README.md"
     readme.write_text(with_tables(readme.read_text("utf-8")), "utf-8")
+    draw()

@@ -1,5 +1,6 @@
-"""How far a picture is from its original: PSNR and MS-SSIM, in NumPy."""
+"""How far a picture is from its original: PSNR of all samples and of luma, and MS-SSIM, in NumPy; SSIMULACRA2 where it is installed."""
 
+import io
 import math
 
 import numpy as np
@@ -12,6 +13,11 @@ K1, K2 = 0.01, 0.03
 MS_SSIM_SIDE_MIN = (WINDOW_TAPS - 1) * 2 ** (len(SCALE_WEIGHTS) - 1) + 1
 """161 pixels: below, the window does not fit into the coarsest of the five scales."""
 
+LUMA = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue (ITU-R BT.601, as in JPEG)."""
+
+SSIMULACRA2_SIDE_MIN = 8
+
 STRIP_ROWS = 256
 
 
@@ -22,6 +28,32 @@ def psnr(a, b):
         difference = a[start : start + STRIP_ROWS].astype(np.int64) - b[start : start + STRIP_ROWS]
         squares += int(np.vdot(difference, difference))
     return 10 * math.log10(PEAK**2 * a.size / squares) if squares else math.inf
+
+
+def psnr_luma(a, b):
+    """PSNR in dB of the luma of two uint8 arrays of one shape, (H, W, 3) or, being luma already, (H, W); luma is not rounded."""
+    if a.ndim == 2:
+        return psnr(a, b)
+    squares = 0.0
+    for start in range(0, len(a), STRIP_ROWS):
+        strip = slice(start, start + STRIP_ROWS)
+        difference = (a[strip].astype(np.int16) - b[strip]) @ np.array(LUMA)
+        squares += float(np.vdot(difference, difference))
+    return 10 * math.log10(PEAK**2 * a.shape[0] * a.shape[1] / squares) if squares else math.inf
+
+
+def ssimulacra2(a, b):
+    """SSIMULACRA2 (Sneyers, Cloudinary 2022; at most 100, for equal pictures) of two uint8 arrays of one shape, (H, W) or (H, W, 3).
+
+    `None` without the package ssimulacra2, or if a side is shorter than `SSIMULACRA2_SIDE_MIN`.
+    """
+    if min(a.shape[:2]) < SSIMULACRA2_SIDE_MIN:
+        return None
+    try:
+        from ssimulacra2 import compute_ssimulacra2
+    except ImportError:
+        return None
+    return float(compute_ssimulacra2(_as_file(a), _as_file(b)))
 
 
 def ms_ssim(a, b):
@@ -58,6 +90,12 @@ def _ms_ssim_of_channel(a, b):
         result *= max(ssim(a, b)[1], 0.0) ** weight
         a, b = _halve(a), _halve(b)
     return result * max(ssim(a, b)[0], 0.0) ** SCALE_WEIGHTS[-1]
+
+
+def _as_file(samples):
+    """A picture in memory in the simplest format that every reader knows, PPM or PGM."""
+    kind = b"P6" if samples.ndim == 3 else b"P5"
+    return io.BytesIO(kind + b" %d %d 255\n" % (samples.shape[1], samples.shape[0]) + np.ascontiguousarray(samples).tobytes())
 
 
 def _halve(plane):

@@ -131,6 +131,13 @@ def encode_image_bytes(samples, format, metadata=None):
     return {"ppm": _ppm, "npy": _npy}[format](samples)
 
 
+def is_picture_name(path):
+    """Whether a file's name ends as those of `FORMATS` do."""
+    from PIL import Image
+
+    return Image.registered_extensions().get(os.path.splitext(path)[1].lower()) in FORMATS
+
+
 def is_ddc(data):
     """Whether bytes begin as a `.ddc` file does."""
     from .syntax import MAGIC

@@ -19,8 +19,9 @@ from PIL import Image, ImageCms
 from skimage.metrics import peak_signal_noise_ratio
 
 from ddcodec import __version__, decoder, encoder
+from ddcodec.benchmark import run as benchmark
 from ddcodec.cli import cli
-from ddcodec.cli.talk import Talk, duration_text, progress_text
+from ddcodec.cli.talk import Talk, duration_text, fit_text
 from ddcodec.errors import EncoderError, ShortMemoryError
 
 
@@ -248,8 +249,16 @@ def test_version_and_help():
         assert re.search(r"Examples?:\n +ddcodec ", result.stdout)
 
 
-def test_examples_of_the_help_run(here, stubbed):
-    for name in "photo.png", "photo.jpg":
+def jpeg_in_process(work, jobs, _):
+    return ((job, work(job), 0.1) for job in jobs if job.codec == "jpeg")
+
+
+def test_examples_of_the_help_run(here, stubbed, monkeypatch):
+    monkeypatch.setattr(benchmark, "run_jobs", jpeg_in_process)
+    Path("photos").mkdir()
+    Path("curves").mkdir()
+    Path("curves/a.csv").write_text("image,bpp,psnr_db\nphoto,0.5,30\n")
+    for name in "photo.png", "photo.jpg", "a.png", "b.png", "photos/photo.png":
         Image.fromarray(gradient()).save(name)
     Path("photo.ddc").write_bytes(Path("in.ddc").read_bytes())
     help_texts = [ddcodec(*command.split(), "--help").stdout for command in ("", *cli.commands)]
@@ -557,13 +566,13 @@ def test_info_and_decode_import_no_torch(here):
 # The progress line
 
 
-def test_progress_text():
+def test_fit_text():
     progress = SimpleNamespace(phase="fit", step=12, total=600, bpp=0.3125, psnr=30.987, seconds_left=83.2)
-    assert progress_text(progress) == "step 12/600, 0.312 bpp, PSNR 30.99 dB, 1 min 24 s left"
+    assert fit_text(progress) == "step 12/600, 0.312 bpp, PSNR 30.99 dB, 1 min 24 s left"
     early = SimpleNamespace(phase="fit", step=1, total=600, bpp=1.25, psnr=9.0, seconds_left=float("inf"))
-    assert progress_text(early) == "step 1/600, 1.250 bpp, PSNR 9.00 dB"
+    assert fit_text(early) == "step 1/600, 1.250 bpp, PSNR 9.00 dB"
     last = SimpleNamespace(phase="freeze", step=600, total=600, bpp=0.25, psnr=31.5, seconds_left=0.0)
-    assert progress_text(last) == "rounding weights 600/600, 0.250 bpp, PSNR 31.50 dB, finishing"
+    assert fit_text(last) == "rounding weights 600/600, 0.250 bpp, PSNR 31.50 dB, finishing"
     assert [duration_text(s) for s in (0.2, 59.1, 61, 3700)] == ["1 s", "1 min 0 s", "1 min 1 s", "1 h 1 min"]
 
 

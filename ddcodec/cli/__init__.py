@@ -7,6 +7,7 @@ import warnings
 import click
 
 from .. import __version__
+from .bench import bench
 from .compare import compare
 from .decode import decode
 from .encode import encode
@@ -39,7 +40,7 @@ def cli():
     """A learned image codec: each .ddc file is a small neural network, fitted to one picture."""
 
 
-for command in (encode, decode, info, verify, compare):
+for command in (encode, decode, info, verify, compare, bench):
     cli.add_command(command)
 
 

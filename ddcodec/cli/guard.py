@@ -33,8 +33,8 @@ class Guarded(click.Group):
         except BrokenPipeError:
             silence_standard_output()
             code = ctx.obj.fail(CANNOT_WRITE, "Standard output was closed before everything was written.")
-        except (KeyboardInterrupt, click.Abort):
-            code = ctx.obj.fail(INTERRUPTED, "Interrupted; nothing was written.")
+        except (KeyboardInterrupt, click.Abort) as error:
+            code = ctx.obj.fail(INTERRUPTED, str(error) or "Interrupted; nothing was written.")
         except DdcError as error:
             code = ctx.obj.fail(error.exit_code, str(error))
         except MemoryError:

@@ -25,6 +25,10 @@ class Talk:
         if not self.quiet:
             click.echo(sentence, err=True)
 
+    def warn(self, sentence):
+        """Say what went wrong with a part while the whole goes on; like an error, even if `quiet`."""
+        click.echo(f"Warning: {sentence}", err=True)
+
     def detail(self, sentence):
         if self.verbose:
             self.say(sentence)
@@ -48,15 +52,19 @@ class Talk:
         click.echo(f"Error: {sentence}", err=True)
         return self.report_failure(code, sentence)
 
-    def progress(self):
-        """A context manager whose value is the callback of a fit, or `None` if nobody watches."""
-        return ProgressLine(not self.quiet and sys.stderr is not None and sys.stderr.isatty())
+    def progress(self, text_of=None):
+        """A context manager whose value is a callback, or `None` if nobody watches; `text_of` makes a line of what the callback gets.
+
+        That is a record with step, total and seconds_left; without `text_of` it is that of a fit.
+        """
+        return ProgressLine(text_of or fit_text, not self.quiet and sys.stderr is not None and sys.stderr.isatty())
 
 
 class ProgressLine:
     """One line on a terminal, rewritten in place and wiped away at the end."""
 
-    def __init__(self, shown):
+    def __init__(self, text_of, shown):
+        self._text_of = text_of
         self._shown = shown
         self._length = 0
         self._next = 0.0
@@ -71,7 +79,7 @@ class ProgressLine:
         if monotonic() < self._next and progress.step < progress.total:
             return
         self._next = monotonic() + SECONDS_BETWEEN_UPDATES
-        self._write(progress_text(progress)[: shutil.get_terminal_size().columns - 1])
+        self._write(self._text_of(progress)[: shutil.get_terminal_size().columns - 1])
 
     def _write(self, text):
         # The length is noted before the line is seen: an interrupt may come right after.
@@ -81,7 +89,7 @@ class ProgressLine:
             sys.stderr.flush()
 
 
-def progress_text(progress):
+def fit_text(progress):
     what = "step" if progress.phase == "fit" else "rounding weights"
     parts = [f"{what} {progress.step}/{progress.total}", f"{progress.bpp:.3f} bpp", f"PSNR {progress.psnr:.2f} dB"]
     if progress.step >= progress.total:

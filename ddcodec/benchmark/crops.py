@@ -1,0 +1,83 @@
+"""The same part of a picture in several codecs at one file size, so that eyes can judge what figures cannot."""
+
+import os
+
+import numpy as np
+
+from ..metrics import LUMA, psnr
+from ..pictures import load_picture, read_file
+from .peers import of_size, peer_of
+from .report import Crop, Crops
+
+SIDE = 256
+BPP = 0.3
+"""A rate at which codecs differ and pictures are still looked at."""
+PICTURES = 3
+BESIDE = ("avif",)
+OURS = "ddc"
+
+
+def crops_of(run, rows, order):
+    """`Crops` of up to `PICTURES` pictures: the original, the anchor, AVIF and ddcodec, as far as they were measured.
+
+    order: names of the codecs, the anchor first, the others from the best to the worst. The file of the last codec shown, at its setting
+    nearest to `BPP`, sets the size; of the others the largest file that is not larger is made.
+    """
+    measured = {(row.codec, row.picture) for row in rows if np.isfinite(row.psnr)}
+    shown = {}
+    for source in run.sources:
+        codecs = _shown([codec for codec in order if (codec, source.name) in measured])
+        if codecs:
+            shown[source] = codecs
+    most = max(map(len, shown.values()), default=0)
+    candidates = [source for source, codecs in shown.items() if len(codecs) == most]
+    places = np.linspace(0, len(candidates) - 1, min(PICTURES, len(candidates))).round().astype(int)
+    chosen = [candidates[place] for place in places]
+    return [crops for source in chosen if (crops := _crops(run, rows, source, shown[source]))]
+
+
+def window_of(samples, side=SIDE):
+    """The (rows, columns) slices of the square, of a grid of half its side, whose luma varies most: where there is something to see."""
+    luma = samples @ np.array(LUMA) if samples.ndim == 3 else samples.astype(float)
+    height, width = (min(side, extent) for extent in luma.shape)
+    places = [(y, x) for y in _grid(luma.shape[0], height) for x in _grid(luma.shape[1], width)]
+    y, x = max(places, key=lambda place: luma[place[0] : place[0] + height, place[1] : place[1] + width].var())
+    return slice(y, y + height), slice(x, x + width)
+
+
+def _grid(extent, side):
+    return [*range(0, extent - side, max(1, side // 2)), extent - side]
+
+
+def _shown(codecs):
+    """Of the codecs of a picture, the anchor first: the anchor, AVIF, the best of ours; others take the places that stay free."""
+    ours = next((codec for codec in codecs[1:] if codec.split(":")[0] == OURS), None)
+    beside = [codec for codec in codecs[1:] if codec in BESIDE]
+    others = [codec for codec in codecs[1:] if codec.split(":")[0] != OURS and codec not in BESIDE]
+    free = 3 - 1 - len(beside) - (ours is not None)
+    return [*codecs[:1], *beside, *others[:free], *([ours] if ours else [])]
+
+
+def _crops(run, rows, source, codecs):
+    samples = load_picture(source.path)
+    row = min(
+        (row for row in rows if (row.codec, row.picture) == (codecs[-1], source.name)), key=lambda row: abs(row.bpp - BPP)
+    )
+    peer = peer_of(codecs[-1])
+    kept = run.file(source, peer, row.setting)
+    if not os.path.exists(kept):
+        return None
+    window = window_of(samples)
+    crops = [Crop("Original", None, None, samples[window])]
+    for codec in codecs[:-1]:
+        other = peer_of(codec)
+        found = of_size(other, samples, row.bytes)
+        data, setting = found or (other.encode(samples, other.settings[0]), other.settings[0])
+        crops.append(_crop(other, setting, data, samples, window))
+    crops.append(_crop(peer, row.setting, read_file(kept), samples, window))
+    return Crops(source.name, crops)
+
+
+def _crop(peer, setting, data, samples, window):
+    decoded = peer.decode(data, samples.shape)
+    return Crop(f"{peer.title}, {peer.knob} {setting:g}", len(data), psnr(samples, decoded), decoded[window])

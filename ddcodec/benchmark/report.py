@@ -1,0 +1,398 @@
+"""The report: one HTML page of its own with table, charts, crops and notes, from a `Study`."""
+
+import base64
+import io
+import math
+from dataclasses import dataclass
+from html import escape
+from importlib.resources import files
+from string import Template
+
+import numpy as np
+from matplotlib.markers import MarkerStyle
+
+from . import charts, summary
+from .published import Published
+from .table import Row
+
+MANY = 6
+"""Pictures, above which what is there for each of them is folded away."""
+
+SMALL, MULTIPLE = (5.4, 3.9), (4.2, 2.9)
+"""Inches, of the charts that stand two and up to four in a row."""
+
+DASH = "\N{EN DASH}"
+
+
+@dataclass(frozen=True)
+class Description:
+    """What people call a codec, what is held fixed ("4:4:4, speed 6"), what the setting is ("quality"), what to know of its curve."""
+
+    title: str
+    fixed: str
+    knob: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A part of one decoded file. image: uint8, (h, w, 3) or (h, w). bytes and psnr are of the whole file; None for the original."""
+
+    title: str
+    bytes: int | None
+    psnr: float | None
+    image: np.ndarray
+
+
+@dataclass(frozen=True)
+class Crops:
+    """The same part of one picture from several files of about the same size."""
+
+    picture: str
+    crops: list[Crop]
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything a report is made from.
+
+    rows: the latest of each picture, codec and setting. anchor: the codec whose BD-rate is 0. codecs: name -> `Description`.
+    not_measured: whole sentences. command: the line that made the report.
+    """
+
+    rows: list[Row]
+    anchor: str
+    published: list[Published]
+    codecs: dict[str, Description]
+    crops: list[Crops]
+    not_measured: list[str]
+    command: str
+    title: str
+
+
+def html_of(study):
+    """The whole page as text; the same text for the same study."""
+    groups = summary.groups(study.rows, study.anchor, study.published)
+    looks, labels = charts.looks_of(study), charts.labels_of(study)
+    parts = {
+        "title": escape(study.title),
+        "facts": _facts(study, labels),
+        "lead": _lead(study, groups, labels),
+        "groups": "".join(_group(study, group, f"g{i}", looks, labels) for i, group in enumerate(groups)) or "<p>Nothing was measured.</p>",
+        "crops": _crops(study),
+        "pictures": _pictures(study, labels),
+        "codecs": _codecs(study, looks, labels),
+        "missing": _missing(study),
+        "anchor": escape(labels.get(study.anchor, study.anchor)),
+    }
+    return Template(files(__package__).joinpath("report.html").read_text("utf-8")).substitute(parts)
+
+
+def _facts(study, labels):
+    pictures = _pictures_of(study)
+    sizes = dict.fromkeys(f"{row.width} \N{MULTIPLICATION SIGN} {row.height}" for row in study.rows)
+    dates = sorted({row.date[:10] for row in study.rows})
+    names = escape(", ".join(pictures))
+    facts = {
+        "Pictures": f"{len(pictures)}: {names}" if len(pictures) <= 2 * MANY else _folded(f"{len(pictures)}, by name", f"<p>{names}</p>"),
+        "Size": ", ".join(sizes) + " pixels" if len(sizes) <= 4 else f"{len(sizes)} different sizes",
+        "Codecs": escape(", ".join(labels[codec] for codec in charts.codecs_of(study))),
+        "Measured": " to ".join(dict.fromkeys([dates[0], dates[-1]])) if dates else "",
+        "Machine": "<br>".join(escape(machine) for machine in dict.fromkeys(row.machine for row in study.rows)),
+        "Command": f"<code>{escape(study.command)}</code>",
+    }
+    return "".join(f"<div><dt>{name}</dt><dd>{fact}</dd></div>" for name, fact in facts.items() if fact)
+
+
+def _lead(study, groups, labels):
+    """The result in a sentence or two: the smallest files over all pictures, and the best of `ddc` over the most that it has."""
+    best = {}
+    for group in groups:
+        rated = [s for s in group.standings if s.measured and s.rate is not None and s.codec != study.anchor]
+        own = [s for s in rated if s.codec.split(":")[0] == "ddc"]
+        best.setdefault("all", next(iter(rated), None))
+        if own:
+            best.setdefault("own", own[0])
+    shown = {standing.codec: standing for standing in best.values() if standing}
+    return "".join(_result(standing, labels, study.anchor) for standing in shown.values())
+
+
+def _result(standing, labels, anchor):
+    less = "less" if standing.rate < 0 else "more"
+    pictures = _count(len(standing.pictures) - standing.refused, "picture")
+    return (
+        f"<p class='lead'><strong>{escape(labels[standing.codec])}</strong> needs <strong>{_number(abs(standing.rate), 1)} % {less}</strong> "
+        f"rate than {escape(labels[anchor])} for the same PSNR, on average over {pictures}.</p>"
+    )
+
+
+def _group(study, group, prefix, looks, labels):
+    """All that is said of one set of pictures: table, curves, times."""
+    drawn = {quality: curves for quality in charts.QUALITIES if (curves := charts.mean_curves(study, group, quality))}
+    parts = [_table(study, group, looks, labels)]
+    if "psnr" in drawn:
+        main = _plot(charts.rate_chart(drawn["psnr"]), f"{prefix}-psnr", "main")
+        parts.append(f"<h3>Quality over rate</h3><div class='with-legend'>{main}{_legend(drawn['psnr'])}</div>")
+    else:
+        parts.append("<p>No codec here has a curve.</p>")
+    small = [
+        _plot(charts.rate_chart(drawn[quality], quality, SMALL), f"{prefix}-{quality}", "half") for quality in drawn if quality != "psnr"
+    ]
+    if small:
+        parts.append(f"<div class='halves'>{''.join(small)}</div>")
+    spots = charts.spots(study, group.standings)
+    if len(spots) > 1:
+        chart = _plot(charts.time_chart(spots, labels[study.anchor]), f"{prefix}-time", "wide")
+        parts.append(f"<h3>Time</h3><p>Down is smaller files, left is faster.</p>{chart}")
+    return f"<section class='group'><h2>{_heading(study, group.pictures)}</h2>{''.join(parts)}</section>"
+
+
+def _heading(study, pictures):
+    everything = len(pictures) == len(_pictures_of(study))
+    if everything and len(pictures) > MANY:
+        return f"Mean of all {len(pictures):,} pictures"
+    return f"{charts.mean_of(pictures)} <small>{escape(', '.join(pictures))}</small>"
+
+
+# The table.
+
+
+def _table(study, group, looks, labels):
+    standings = group.standings
+    bars = _scale([s.rate for s in standings if s.rate is not None])
+    columns = [
+        ("#", lambda s: (str(ranks.get(s.codec, "")), "rank")),
+        ("Codec", lambda s: (_codec_cell(study, s, looks, labels), "codec")),
+        ("BD-rate", lambda s: (_rate_cell(s, bars), "rate")),
+        ("<abbr title='With Akima interpolation instead of PCHIP'>by Akima</abbr> (%)", lambda s: (_signed(s.rate_akima, 1), "")),
+        ("<abbr title='Between the averaged curves, instead of the average of the pictures'>of mean curve</abbr> (%)",
+         lambda s: (_signed(s.rate_of_mean, 1), "")),
+        ("BD-PSNR (dB)", lambda s: (_signed(s.gain, 2), "")),
+        ("<abbr title='The PSNRs that both averaged curves reach'>between</abbr> (dB)", lambda s: (_interval(s), "")),
+        ("by <span>MS-SSIM</span> (%)", lambda s: (_signed(s.rate_ms_ssim, 1), "")),
+        ("by <span>SSIMULACRA2</span> (%)", lambda s: (_signed(s.rate_ssimulacra2, 1), "")),
+        ("Encode (s)", lambda s: (_time(s.encode_s), "")),
+        ("Decode (s)", lambda s: (_time(s.decode_s), "")),
+    ]  # fmt: skip
+    for name, values in (("MS-SSIM", "ms_ssim"), ("SSIMULACRA2", "ssimulacra2")):
+        if all(getattr(row, values) is None for row in group.rows):
+            columns = [column for column in columns if f">{name}<" not in column[0]]
+    ranks = {s.codec: i for i, s in enumerate((s for s in standings if s.rate is not None or s.rate_of_mean is not None), 1)}
+    head = "".join(f"<th scope='col'>{title}</th>" for title, _ in columns)
+    body = []
+    for standing in standings:
+        cells = (cell(standing) for _, cell in columns)
+        kind = "anchor" if standing.codec == study.anchor else "measured" if standing.measured else "published"
+        body.append(f"<tr class='{kind}'>" + "".join(f"<td class='{style}'>{text}</td>" for text, style in cells) + "</tr>")
+    return f"<div class='scroll'><table class='standings'><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
+
+
+def _codec_cell(study, standing, looks, labels):
+    codec = standing.codec
+    if not standing.measured:
+        source = next(published.source for published in study.published if published.codec == codec)
+        small = "published, not measured" + (f": {source}" if source else "")
+    else:
+        small = study.codecs[codec].fixed if codec in study.codecs else ""
+    title = escape(study.codecs[codec].title if codec in study.codecs else labels[codec])
+    anchor = " <em>anchor</em>" if codec == study.anchor else ""
+    return _with_swatch(looks.get(codec), f"<b>{title}</b>{anchor}<small>{escape(small)}</small>")
+
+
+def _rate_cell(standing, bars):
+    """The figure with its bar, or why there is none."""
+    if standing.rate is not None:
+        but = f"<small>without {_count(standing.refused, 'picture')}: curves hardly overlap</small>" if standing.refused else ""
+        return f"<b>{_percent(standing.rate)}</b>{_bar(standing.rate, *bars)}{but}"
+    if standing.refused:
+        return "<small>curves hardly overlap</small>"
+    return f"<small>{'only of the mean curve' if standing.rate_of_mean is not None else 'no curve to compare'}</small>"
+
+
+def _scale(rates):
+    """Lowest and highest rate that the bars have room for: one codec of ten times the rate must not make all others look alike."""
+    return min([0.0, *rates]), min(100.0, max([0.0, *rates]))
+
+
+def _bar(rate, low, high):
+    span = high - low or 1
+    zero, end = -100 * low / span, 100 * (min(rate, high) - low) / span
+    kind = "less" if rate < 0 else "more"
+    return (
+        "<svg class='bar' viewBox='-1 0 102 10' preserveAspectRatio='none' aria-hidden='true'>"
+        f"<rect class='{kind}' x='{min(zero, end):.2f}' y='2' width='{abs(end - zero):.2f}' height='6'/><path d='M{zero:.2f} 0V10'/></svg>"
+    )
+
+
+# The charts.
+
+
+def _plot(figure, prefix, kind):
+    return f"<div class='scroll'><div class='plot {kind}'>{charts.svg_of(figure, prefix)}</div></div>"
+
+
+def _legend(curves):
+    items = "".join(f"<li>{_swatch(curve.look)}<span>{escape(curve.label)}</span></li>" for curve in curves)
+    return f"<ol class='legend'>{items}</ol>"
+
+
+def _with_swatch(look, text):
+    return f"<div class='named'>{_swatch(look)}<div>{text}</div></div>"
+
+
+def _swatch(look):
+    if look is None:
+        return "<span class='swatch'></span>"
+    dash = f" stroke-dasharray='{' '.join(f'{d * look.width:g}' for d in look.dash)}'" if look.dash else ""
+    line = f"<path d='M1 7H41' fill='none' stroke='{look.colour}' stroke-width='{look.width}'{dash}/>"
+    mark = f"<path d='{_outline(look.marker)}' transform='translate(21 7) scale(7.5 -7.5)' fill='{look.colour}'/>" if look.marker else ""
+    return f"<svg class='swatch' viewBox='0 0 42 14' aria-hidden='true'>{line}{mark}</svg>"
+
+
+def _outline(marker):
+    """A marker of Matplotlib's as a path of SVG, about 1 wide, y upwards."""
+    style = MarkerStyle(marker)
+    letters = {1: "M", 2: "L", 3: "Q", 4: "C", 79: "Z"}
+    segments = style.get_path().transformed(style.get_transform()).iter_segments()
+    return "".join(letters[code] + ("" if code == 79 else " ".join(f"{v:.3g}" for v in vertices)) for vertices, code in segments)
+
+
+# Pictures.
+
+
+def _crops(study):
+    if not study.crops:
+        return ""
+    shown = "".join(
+        f"<section class='crops'><h3>{escape(row.picture)}</h3><div>{''.join(_crop(row.picture, crop) for crop in row.crops)}</div></section>"
+        for row in study.crops
+    )
+    said = "The same part of each picture, pixel for pixel; bytes and PSNR are of the whole file."
+    return f"<section><h2>At equal file size</h2><p>{said}</p>{shown}</section>"
+
+
+def _crop(picture, crop):
+    height, width = crop.image.shape[:2]
+    bytes_ = f"{crop.bytes:,} bytes" if crop.bytes is not None else ""
+    psnr = "" if crop.psnr is None else "lossless" if math.isinf(crop.psnr) else f"{_number(crop.psnr, 2)} dB"
+    small = " · ".join(part for part in (bytes_, psnr) if part)
+    return (
+        f"<figure><img src='{_data_uri(crop.image)}' width='{width}' height='{height}' alt='{escape(f'{picture}: {crop.title}')}'>"
+        f"<figcaption><b>{escape(crop.title)}</b>{f'<br>{small}' if small else ''}</figcaption></figure>"
+    )
+
+
+def _data_uri(image):
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def _pictures(study, labels):
+    pictures, standings = _pictures_of(study), summary.standings(study.rows, study.anchor, study.published)
+    order = [standing.codec for standing in standings]
+    drawn = {picture: charts.picture_curves(study, picture, order) for picture in pictures}
+    drawn = {picture: curves for picture, curves in drawn.items() if curves}
+    table = _picture_table(study, standings, labels)
+    if len(pictures) < 2 or not drawn:
+        return ""
+    limits = charts.limits_of([curve for curves in drawn.values() for curve in curves])
+    plots = {picture: charts.rate_chart(curves, size=MULTIPLE, limits=limits, bare=True) for picture, curves in drawn.items()}
+    figures = "".join(
+        f"<figure><figcaption>{escape(picture)}</figcaption>{charts.svg_of(plot, f'p{i}')}</figure>"
+        for i, (picture, plot) in enumerate(plots.items())
+    )
+    seen = {curve.label: curve for curves in drawn.values() for curve in curves}
+    legend = _legend([seen[labels[codec]] for codec in order if labels[codec] in seen])
+    said = "PSNR (dB) over rate (bits per pixel, logarithmic), all with the same axes."
+    grid = f"<p>{said}</p>{legend}<div class='multiples'>{figures}</div>"
+    if len(drawn) > MANY:
+        grid = _folded(f"Curves of {len(drawn)} pictures", grid)
+    return f"<section><h2>Picture by picture</h2>{grid}{table}</section>"
+
+
+def _picture_table(study, standings, labels):
+    rated = [standing for standing in standings if standing.rate is not None and standing.codec != study.anchor]
+    if not rated:
+        return ""
+    head = "".join(f"<th scope='col'>{escape(labels[standing.codec])}</th>" for standing in rated)
+    lines = [
+        f"<tr><th scope='row'>{escape(picture)}</th>"
+        + "".join(f"<td>{_percent(s.per_picture[picture].rate if s.per_picture.get(picture) else None)}</td>" for s in rated)
+        + "</tr>"
+        for picture in _pictures_of(study)
+    ]
+    means = "".join(f"<td>{_percent(standing.rate)}</td>" for standing in rated)
+    table = (
+        f"<div class='scroll'><table class='each'><thead><tr><th scope='col'>Picture</th>{head}</tr></thead><tbody>{''.join(lines)}</tbody>"
+        f"<tfoot><tr><th scope='row'>Mean</th>{means}</tr></tfoot></table></div>"
+    )
+    return _folded("BD-rate of each picture", f"<p>A dash: not measured, or the curves hardly overlap.</p>{table}")
+
+
+# Words.
+
+
+def _codecs(study, looks, labels):
+    lines = []
+    for codec in charts.codecs_of(study):
+        rows = [row for row in study.rows if row.codec == codec]
+        described = study.codecs.get(codec, Description(labels[codec], "", "setting"))
+        settings = sorted({row.setting for row in rows})
+        threads = sorted({row.threads for row in rows})
+        versions = dict.fromkeys(row.versions for row in rows)
+        name = f"<b>{escape(described.title)}</b><small><code>{escape(codec)}</code></small>"
+        lines.append(
+            f"<tr><td class='codec'>{_with_swatch(looks.get(codec), name)}</td>"
+            f"<td>{escape(described.fixed)}{f'<small>{escape(described.note)}</small>' if described.note else ''}</td>"
+            f"<td>{escape(described.knob)} {', '.join(f'{s:g}' for s in settings)}</td><td>{', '.join(map(str, threads))}</td>"
+            f"<td>{'<br>'.join(map(escape, versions))}</td></tr>"
+        )
+    head = "".join(f"<th scope='col'>{title}</th>" for title in ("Codec", "Fixed", "Varied", "Threads", "Versions"))
+    return f"<div class='scroll'><table class='codecs'><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
+
+
+def _missing(study):
+    if not study.not_measured:
+        return ""
+    return f"<section><h2>Not measured</h2><ul>{''.join(f'<li>{escape(sentence)}</li>' for sentence in study.not_measured)}</ul></section>"
+
+
+def _folded(title, content):
+    return f"<details><summary>{title}</summary>{content}</details>"
+
+
+def _pictures_of(study):
+    return list(dict.fromkeys(row.picture for row in study.rows))
+
+
+def _count(number, noun):
+    return f"{number:,} {noun}" + ("s" if number != 1 else "")
+
+
+def _number(value, digits):
+    return f"{value:,.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _signed(value, digits):
+    """With a sign, but for what rounds to 0."""
+    if value is None:
+        return DASH
+    return f"{value:+,.{digits}f}".replace("-", "\N{MINUS SIGN}") if round(value, digits) else f"{0:.{digits}f}"
+
+
+def _percent(value):
+    return DASH if value is None else f"{_signed(value, 1)} %"
+
+
+def _interval(standing):
+    return DASH if standing.low is None else f"{standing.low:.1f}{DASH}{standing.high:.1f}"
+
+
+def _time(seconds):
+    """Three digits, of seconds: what stands below each other can be compared."""
+    if seconds is None:
+        return DASH
+    return f"{seconds:,.{0 if seconds >= 100 else 1 if seconds >= 10 else 2 if seconds >= 0.1 else 3}f}"

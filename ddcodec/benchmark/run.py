@@ -1,0 +1,186 @@
+"""A run of the benchmark: which pictures, which rows are missing, measuring them, and what is left over when it stops."""
+
+import math
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import OutputError, SourceError, UsageError
+from ..output import write_target
+from ..pictures import is_picture_name
+from .measure import Failure, Job, measure, source_of
+from .peers import PeerError
+from .table import append_row, latest, read_table, text_of
+from .workers import Crashed, run_jobs
+
+TABLE, FILES = "rows.tsv", "files"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is. step of total: rows. codec and picture: what was measured last. seconds_left: infinity while unknown."""
+
+    step: int
+    total: int
+    codec: str
+    picture: str
+    seconds_left: float
+
+
+def find_pictures(paths):
+    """The picture files that `paths` (files and folders) name, and the files of the folders that do not look like pictures.
+
+    A folder stands for its pictures, in the order of their names; its own folders are not entered. Raises `SourceError` for a folder without
+    pictures or a path that is not there.
+    """
+    found, skipped = [], []
+    for path in paths:
+        if not os.path.isdir(path):
+            found.append(path)
+            continue
+        try:
+            names = sorted(entry.name for entry in os.scandir(path) if entry.is_file() and not entry.name.startswith("."))
+        except OSError as error:
+            raise SourceError(f"{path} cannot be read: {error.strerror or error}.") from None
+        pictures = [os.path.join(path, name) for name in names if is_picture_name(name)]
+        if not pictures:
+            raise SourceError(f"The folder {path} holds no picture.")
+        found += pictures
+        skipped += [os.path.join(path, name) for name in names if not is_picture_name(name)]
+    return found, skipped
+
+
+def read_sources(paths):
+    """The `Source`s of picture files and, for those that cannot be read, sentences. Raises `UsageError` for two of one name."""
+    sources, failures = {}, []
+    for path in paths:
+        try:
+            source = source_of(path)
+        except SourceError as error:
+            failures.append(str(error))
+            continue
+        if source.name in sources:
+            raise UsageError(f"Two pictures are called {source.name}: {sources[source.name].path} and {path}; rename one.")
+        sources[source.name] = source
+    return list(sources.values()), failures
+
+
+def split_missing(peers):
+    """The peers that can be used here, each with its versions, and why the others cannot: (peer, sentence)."""
+    present, missing = {}, []
+    for peer in peers:
+        try:
+            present[peer] = peer.versions()
+        except PeerError as error:
+            missing.append((peer, str(error)))
+    return present, missing
+
+
+def prepare_folder(folder):
+    """Make a report's folder, or take up the one that is there. Raises `OutputError` if it holds anything but such a report."""
+    try:
+        os.makedirs(folder, exist_ok=True)
+        used = os.listdir(folder)
+        if used and TABLE not in used:
+            raise OutputError(f"{folder} holds other files and no {TABLE} of an earlier run; name a new folder.")
+        os.makedirs(os.path.join(folder, FILES), exist_ok=True)
+        # Opened for nothing but to know now, not after the first hour, whether rows can be written.
+        with open(os.path.join(folder, TABLE), "ab"):
+            pass
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from None
+
+
+@dataclass(frozen=True)
+class Run:
+    """All that shall be measured: `sources` in all `peers` (with their versions), into `folder`."""
+
+    folder: str
+    sources: list
+    peers: dict
+
+    @property
+    def table(self):
+        """The path of the table."""
+        return Path(self.folder) / TABLE
+
+    def jobs(self):
+        """Every row that is wanted, picture by picture, so that a part of the whole is worth something, too."""
+        jobs = []
+        for source in self.sources:
+            for peer, versions in self.peers.items():
+                for setting in peer.settings:
+                    jobs.append(Job(source, peer.name, setting, peer.threads, str(self.file(source, peer, setting)), versions))
+        return jobs
+
+    def rows(self):
+        """The rows measured so far, the last of each key."""
+        return latest(read_table(self.table))
+
+    def measure(self, processes, progress=None):
+        """Measure what is missing, writing each row as it comes; returns a sentence for each codec and picture that failed, and why.
+
+        The finished table has the order of `jobs`, whatever the order of their ends and however often the run was taken up again.
+        """
+        wanted = self.jobs()
+        done = {row.key: row for row in self.rows()}
+        missing = [job for job in wanted if job.key not in done]
+        for folder in {os.path.dirname(job.file) for job in missing}:
+            os.makedirs(folder, exist_ok=True)
+        clock, failed = _Clock(missing, processes), Counter()
+        for job, result, seconds in run_jobs(measure, missing, processes):
+            clock.finished(job, seconds)
+            if isinstance(result, (Failure, Crashed)):
+                failed[job.codec, job.source.name, _reason(result)] += 1
+            else:
+                append_row(self.table, result)
+            if progress:
+                progress(Progress(len(wanted) - len(clock.left), len(wanted), job.codec, job.source.name, clock.seconds_left()))
+        self._sort(wanted)
+        return [f"{codec}, {picture}: {reason} ({_settings(count)})" for (codec, picture, reason), count in failed.items()]
+
+    def file(self, source, peer, setting):
+        """Where the coded file of a row is kept."""
+        return Path(self.folder) / FILES / peer.name.replace(":", "-") / f"{source.name}-{setting:g}{peer.suffix}"
+
+    def _sort(self, wanted):
+        place = {job.key[:4]: number for number, job in enumerate(wanted)}
+        rows = read_table(self.table)
+        ordered = sorted(rows, key=lambda row: place.get(row.key[:4], -1))
+        if ordered != rows:
+            write_target(self.table, text_of(ordered).encode(), force=True)
+
+
+class _Clock:
+    """The time that is left, from what each codec took for a pixel so far, measuring included."""
+
+    def __init__(self, jobs, processes):
+        self.left = {job.key: job for job in jobs}
+        self._processes = processes
+        self._seconds, self._pixels = Counter(), Counter()
+
+    def finished(self, job, seconds):
+        del self.left[job.key]
+        self._seconds[job.codec] += seconds
+        self._pixels[job.codec] += _pixels(job)
+
+    def seconds_left(self):
+        """Infinity until every codec that has work left has done some."""
+        if any(not self._pixels[job.codec] for job in self.left.values()):
+            return math.inf
+        return sum(_pixels(job) * self._seconds[job.codec] / self._pixels[job.codec] for job in self.left.values()) / self._processes
+
+
+def _pixels(job):
+    return job.source.width * job.source.height
+
+
+def _reason(result):
+    if isinstance(result, Crashed):
+        return f"it took its process down, exit code {result.code}"
+    return result.sentence.rstrip(".")
+
+
+def _settings(count):
+    return "1 setting" if count == 1 else f"{count} settings"

@@ -1,0 +1,80 @@
+"""Jobs in processes of their own, so that a codec that crashes takes nothing with it, and an interrupt stops the longest encode."""
+
+import signal
+from collections import deque
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import wait
+from time import monotonic
+
+
+@dataclass(frozen=True)
+class Crashed:
+    """The process of a job ended without an answer; `code` is its exit code, negative for a signal."""
+
+    code: int | None
+
+
+def run_jobs(work, jobs, processes):
+    """Yield (job, work(job), seconds) in the order in which they end, with up to `processes` at a time; a dead worker's result is `Crashed`.
+
+    `work` is a function of a module, job and result can be pickled. Leaving the generator stops all processes at once.
+    """
+    context = get_context("spawn")
+    waiting, idle, busy = deque(jobs), [], {}
+    try:
+        while waiting or busy:
+            while waiting and len(busy) < processes:
+                worker, pipe = idle.pop() if idle else _start(context, work)
+                job = waiting.popleft()
+                busy[pipe] = worker, job, monotonic()
+                pipe.send(job)
+            for pipe in wait(list(busy)):
+                worker, job, start = busy.pop(pipe)
+                try:
+                    result = pipe.recv()
+                except EOFError:
+                    worker.join()
+                    result = Crashed(worker.exitcode)
+                else:
+                    idle.append((worker, pipe))
+                yield job, result, monotonic() - start
+    finally:
+        for worker, pipe in [*idle, *((worker, pipe) for pipe, (worker, *_) in busy.items())]:
+            worker.terminate()
+            worker.join()
+            pipe.close()
+
+
+def _start(context, work):
+    ours, theirs = context.Pipe()
+    worker = context.Process(target=_serve, args=(work, theirs), daemon=True)
+    with _interrupts_held():
+        worker.start()
+    # Without this the pipe would stay open, and `recv` would wait, when the worker dies.
+    theirs.close()
+    return worker, ours
+
+
+@contextmanager
+def _interrupts_held():
+    """Ctrl-C reaches every process of a terminal, also one that has not got as far as `_serve`: a child inherits what is blocked here."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _serve(work, pipe):
+    # What to do about an interrupt is the parent's affair.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    while True:
+        try:
+            pipe.send(work(pipe.recv()))
+        except (EOFError, BrokenPipeError):
+            return

@@ -1,0 +1,165 @@
+"""`ddcodec bench`: rate against distortion of this and other codecs, from files that are written, decoded and measured."""
+
+import math
+import os
+import shlex
+import sys
+
+import click
+
+from ..errors import DdcError, SourceError, UsageError
+from .options import talking
+from .talk import duration_text
+
+BAR = 20
+MOST_NAMED = 6
+
+
+@click.command(
+    short_help="Compare codecs: rate, distortion and time.",
+    epilog="""\b
+Codecs: jpeg, jpeg:444, webp, avif, avif:s0, jxl, jpeg2000, heic, vvc, none (raw samples), and ddc, ddc:e1
+to ddc:e9, ddc:classic, ddc:classic:e1 to ddc:classic:e9; all stands for all but those of ddcodec and none.
+
+\b
+Examples:
+  ddcodec bench photos/ -o report
+  ddcodec bench photos/ --codecs all,ddc:e7 -j 4 -o report
+  ddcodec bench a.png b.png --codecs jpeg,avif,ddc --published curves/ -o report""",
+)
+@click.argument("pictures", nargs=-1, required=True, metavar="PICTURES...", type=click.Path())
+@click.option("-o", "--output", required=True, metavar="FOLDER", type=click.Path(), help="Where the report goes; a run that was stopped is taken up again.")
+@click.option("--codecs", default="jpeg,webp,avif,ddc", show_default=True, metavar="NAMES", help="With commas between; see below.")
+@click.option("--anchor", default="jpeg", show_default=True, metavar="NAME", help="The codec that the others are compared with.")
+@click.option("--published", metavar="PATH", type=click.Path(), help="Curves to show beside: a CSV file (image,bpp,psnr_db) or a folder of them.")
+@click.option("-j", "--jobs", type=click.IntRange(min=1), default=1, show_default=True, metavar="N", help="Rows measured at once.")
+@talking
+def bench(talk, pictures, output, codecs, anchor, published, jobs):
+    """Code every one of PICTURES (files, or folders of them) with several codecs at a ladder of settings, and report.
+
+    Every file is written, decoded and measured. FOLDER gets rows.tsv (one line a measurement, written as it comes), report.html, plots/
+    and files/ with all coded files. The same command again measures what is missing. Codecs use one thread, those of ddcodec the
+    machine's cores divided by --jobs.
+    """
+    _check_installed()
+    from ..benchmark import run as benchmark
+    from ..benchmark.published import read_published
+
+    peers = _peers(codecs, anchor, threads=max(1, (os.cpu_count() or 1) // jobs))
+    curves = read_published(published) if published else []
+    paths, skipped = benchmark.find_pictures(pictures)
+    for path in skipped:
+        talk.detail(f"{click.format_filename(path)} does not look like a picture and is left out.")
+    sources, unreadable = benchmark.read_sources(paths)
+    for sentence in unreadable:
+        talk.warn(sentence)
+    if not sources:
+        raise SourceError("None of the pictures can be read.")
+    present, missing = benchmark.split_missing(peers)
+    missing = [f"{peer.name}: {reason}" for peer, reason in missing]
+    for sentence in missing:
+        talk.warn(f"Not measured: {sentence}.")
+    if anchor not in (peer.name for peer in present):
+        raise UsageError(f"The anchor {anchor} cannot be used here; --anchor names another.")
+
+    benchmark.prepare_folder(output)
+    run = benchmark.Run(output, sources, present)
+    failed = _measure(talk, run, jobs)
+    for sentence in failed:
+        talk.warn(f"Not measured: {sentence}.")
+    _report(talk, run, anchor, curves, unreadable + missing + failed)
+    if unreadable or failed:
+        raise SourceError("The report lacks what could not be measured; the lines above say what and why.")
+
+
+def _check_installed():
+    from importlib.util import find_spec
+
+    absent = [package for package in ("scipy", "matplotlib") if find_spec(package) is None]
+    if absent:
+        raise DdcError(f"The benchmark needs {' and '.join(absent)}, not installed here: pip install 'ddcodec[bench]' brings what is missing.")
+
+
+def _peers(codecs, anchor, threads):
+    """The `Peer`s of a list with commas, the anchor among them."""
+    from ..benchmark.peers import NAMES, peer_of
+
+    names = [name.strip() for name in codecs.split(",") if name.strip()]
+    if not names:
+        raise UsageError("--codecs names no codec.")
+    everyone = [name for name in NAMES if name != "none"]
+    wanted = [part for name in names for part in (everyone if name == "all" else [name])]
+    return [peer_of(name, threads) for name in dict.fromkeys([anchor, *wanted])]
+
+
+def _measure(talk, run, jobs):
+    try:
+        with talk.progress(_bar) as progress:
+            return run.measure(jobs, progress)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"Interrupted; {run.folder} keeps what is measured, and the same command goes on from there.") from None
+
+
+def _bar(progress):
+    """ "[#####...............] 312/2088, avif of kodim07, 23 min 4 s left" """
+    filled = BAR * progress.step // progress.total
+    left = f", {duration_text(progress.seconds_left)} left" if math.isfinite(progress.seconds_left) else ""
+    return f"[{'#' * filled:.<{BAR}}] {progress.step}/{progress.total}, {progress.codec} of {progress.picture}{left}"
+
+
+def _report(talk, run, anchor, published, not_measured):
+    """Write the report from all rows of the folder, and say its table."""
+    from ..benchmark.study import study_of, write_report
+    from ..benchmark.summary import groups
+
+    study = study_of(run, anchor, published, not_measured, _command())
+    path = write_report(study, run.folder)
+    found = groups(study.rows, anchor, study.published)
+    if talk.json:
+        talk.report(report=path, table=str(run.table), anchor=anchor, not_measured=not_measured, groups=[_fields(group) for group in found])
+        return
+    for group in found:
+        click.echo(f"Against {anchor}, {_pictures(group.pictures)}:")
+        for line in _table(group.standings):
+            click.echo(line)
+        click.echo()
+    talk.say(f"Report: {path}")
+
+
+def _pictures(pictures):
+    return f"mean of {len(pictures)} pictures" if len(pictures) > MOST_NAMED else ", ".join(pictures)
+
+
+def _table(standings):
+    """Lines of the table, best first: rates against the anchor at equal PSNR."""
+    width = max(len(standing.codec) for standing in standings)
+    yield f"{'codec':{width}}  {'BD-rate':>9}  {'BD-PSNR':>9}  {'over':>15}  {'encode':>9}  {'decode':>9}"
+    for standing in standings:
+        rate = standing.rate if standing.rate is not None else standing.rate_of_mean
+        cells = (
+            "-" if rate is None else f"{rate:+.1f} %",
+            "-" if standing.gain is None else f"{standing.gain:+.2f} dB",
+            "-" if standing.low is None or rate is None else f"{standing.low:.1f}-{standing.high:.1f} dB",
+            _seconds(standing.encode_s),
+            _seconds(standing.decode_s),
+        )
+        note = "" if standing.measured else "  published"
+        yield f"{standing.codec:{width}}  {cells[0]:>9}  {cells[1]:>9}  {cells[2]:>15}  {cells[3]:>9}  {cells[4]:>9}{note}"
+
+
+def _seconds(seconds):
+    return "-" if seconds is None else f"{seconds:.3g} s"
+
+
+def _fields(group):
+    return {"pictures": list(group.pictures), "codecs": [_standing_fields(standing) for standing in group.standings]}
+
+
+def _standing_fields(standing):
+    names = ("codec", "measured", "rate", "rate_akima", "rate_of_mean", "gain", "low", "high", "rate_ms_ssim", "rate_ssimulacra2", "encode_s", "decode_s")
+    return {name: getattr(standing, name) for name in names}
+
+
+def _command():
+    """This process's command line, as it could be typed again."""
+    return shlex.join(["ddcodec", *sys.argv[1:]])

@@ -1,0 +1,216 @@
+"""`ddcodec bench` as a command: complete runs, runs that were stopped, and bad input."""
+
+import json
+import math
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import painted
+from click.testing import CliRunner
+from PIL import Image
+from skimage.metrics import peak_signal_noise_ratio
+
+from ddcodec.benchmark.peers import peer_of
+from ddcodec.benchmark.run import Progress
+from ddcodec.benchmark.table import read_table
+from ddcodec.cli import cli
+from ddcodec.cli.bench import _bar
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+
+
+def bench(*arguments):
+    return CliRunner().invoke(cli, ["bench", *map(str, arguments)], prog_name="ddcodec")
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictures")
+    for name, rows, columns in (("first", 168, 176), ("second", 180, 164)):
+        Image.fromarray(painted(rows, columns)).save(folder / f"{name}.png")
+    (folder / "README.md").write_text("Two pictures.")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(pictures, tmp_path_factory):
+    """A report's folder, and what the command said."""
+    folder = tmp_path_factory.mktemp("bench") / "report"
+    result = bench(pictures, "--codecs", "jpeg,webp,none", "-o", folder)
+    assert result.exit_code == 0, (result.stderr, result.exception)
+    return folder, result
+
+
+def test_every_row_is_of_its_file(finished, pictures):
+    folder, _ = finished
+    rows = read_table(folder / "rows.tsv")
+    assert len(rows) == 2 * sum(len(peer_of(name).settings) for name in ("jpeg", "webp", "none"))
+    for row in rows:
+        if row.codec == "none":
+            assert row.psnr == math.inf and row.bpp == 24
+            continue
+        (file,) = (folder / "files" / row.codec).glob(f"{row.picture}-{row.setting:g}.*")
+        original = np.asarray(Image.open(pictures / f"{row.picture}.png"))
+        assert row.bytes == file.stat().st_size
+        assert row.psnr == pytest.approx(peak_signal_noise_ratio(original, np.asarray(Image.open(file).convert("RGB"))), abs=1e-4)
+
+
+def test_what_it_says(finished):
+    folder, result = finished
+    lines = result.stdout.splitlines()
+    assert lines[0] == "Against jpeg, first, second:" and lines[1].split()[:2] == ["codec", "BD-rate"]
+    assert {line.split()[0] for line in lines[2:] if line} == {"jpeg", "webp", "none"}
+    assert str(folder / "report.html") in result.stderr
+    assert (folder / "report.html").read_text("utf-8").startswith("<!doctype html>")
+    assert Image.open(folder / "plots" / "mean.png").width > 600
+
+
+def test_a_second_run_measures_nothing(finished, pictures, tmp_path):
+    folder = tmp_path / "again"
+    shutil.copytree(finished[0], folder)
+    before = (folder / "rows.tsv").read_bytes()
+    result = bench(pictures, "--codecs", "jpeg,webp,none", "-o", folder, "--json")
+    assert result.exit_code == 0
+    assert (folder / "rows.tsv").read_bytes() == before
+    told = json.loads(result.stdout)
+    assert told["ok"] and told["anchor"] == "jpeg" and told["not_measured"] == []
+    (group,) = told["groups"]
+    assert group["pictures"] == ["first", "second"] and {codec["codec"] for codec in group["codecs"]} == {"jpeg", "webp", "none"}
+
+
+def test_a_picture_that_changed_is_measured_again(finished, pictures, tmp_path):
+    folder, source = tmp_path / "report", tmp_path / "pictures"
+    shutil.copytree(finished[0], folder)
+    shutil.copytree(pictures, source)
+    Image.fromarray(painted(170, 170)).save(source / "second.png")
+    before = len(read_table(folder / "rows.tsv"))
+    assert bench(source, "--codecs", "webp", "-o", folder).exit_code == 0
+    rows = read_table(folder / "rows.tsv")
+    assert len(rows) == before + len(peer_of("jpeg").settings) + len(peer_of("webp").settings)
+    assert {row.width for row in rows if row.picture == "second"} == {164, 170}
+
+
+def start(*arguments):
+    command = [sys.executable, "-m", "ddcodec", "bench", *map(str, arguments)]
+    return subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def without_times(path):
+    return [line.split("\t")[:-4] + line.split("\t")[-2:] for line in path.read_text().splitlines()]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
+def test_stopped_ten_times_and_taken_up_again(pictures, tmp_path):
+    """At random moments, by Ctrl-C as a terminal sends it or by a sudden death; then left alone."""
+    arguments = (pictures, "--codecs", "jpeg,avif,webp", "-j", 2)
+    undisturbed = start(*arguments, "-o", tmp_path / "undisturbed")
+    _, stderr = undisturbed.communicate(timeout=120)
+    assert undisturbed.returncode == 0, stderr
+    moments, folder = random.Random(2), tmp_path / "stopped"
+    stopped = 0
+    while stopped < 10:
+        run = start(*arguments, "-o", folder)
+        time.sleep(moments.uniform(0.7, 1.6))
+        how = moments.choice((signal.SIGINT, signal.SIGINT, signal.SIGKILL))
+        os.killpg(run.pid, how)
+        _, stderr = run.communicate(timeout=60)
+        assert "Traceback" not in stderr
+        if how == signal.SIGINT:
+            assert run.returncode in (0, 130), stderr
+        stopped += 1
+    last = start(*arguments, "-o", folder)
+    _, stderr = last.communicate(timeout=120)
+    assert last.returncode == 0, stderr
+    assert without_times(folder / "rows.tsv") == without_times(tmp_path / "undisturbed" / "rows.tsv")
+    assert len(list(folder.glob("files/*/*"))) == len(list((tmp_path / "undisturbed").glob("files/*/*")))
+
+
+def refused(code, *arguments):
+    """Expect this exit code; returns the lines on stderr."""
+    result = bench(*arguments)
+    assert result.exit_code == code, (result.exit_code, result.stderr, result.exception)
+    assert "Traceback" not in result.stderr
+    return result.stderr.strip().splitlines()
+
+
+def test_a_text_file_among_pictures(pictures, tmp_path):
+    (tmp_path / "text.png").write_text("This is no picture.")
+    lines = refused(3, pictures / "first.png", tmp_path / "text.png", "--codecs", "jpeg", "-o", tmp_path / "report")
+    assert sum("text.png" in line for line in lines) == 1
+    assert lines[-1].startswith("Error: The report lacks")
+    assert {row.picture for row in read_table(tmp_path / "report" / "rows.tsv")} == {"first"}
+    assert "text.png" in (tmp_path / "report" / "report.html").read_text("utf-8")
+
+
+def test_a_picture_that_a_codec_refuses(pictures, tmp_path):
+    Image.new("L", (16400, 8), 90).save(tmp_path / "long.png")
+    lines = refused(3, tmp_path / "long.png", pictures / "first.png", "--codecs", "webp", "-o", tmp_path / "report")
+    assert [line for line in lines if "long" in line] == [line for line in lines if "webp, long" in line and "16383" in line]
+    rows = read_table(tmp_path / "report" / "rows.tsv")
+    assert {(row.codec, row.picture) for row in rows} == {("jpeg", "long"), ("jpeg", "first"), ("webp", "first")}
+
+
+def test_nothing_to_measure(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.png").write_text("This is no picture.")
+    report = tmp_path / "report"
+    assert refused(3, tmp_path / "empty", "-o", report) == [f"Error: The folder {tmp_path / 'empty'} holds no picture."]
+    assert "does not exist" in refused(3, tmp_path / "absent.png", "-o", report)[0]
+    assert refused(3, tmp_path / "text.png", "-o", report)[-1] == "Error: None of the pictures can be read."
+    assert not report.exists()
+
+
+def test_reports_that_cannot_be_written(pictures, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "letter.txt").write_text("dear")
+    for folder in (tmp_path / "file", tmp_path / "file" / "report"):
+        assert "cannot be written" in refused(6, pictures, "--codecs", "jpeg", "-o", folder)[-1]
+    assert "holds other files" in refused(6, pictures, "--codecs", "jpeg", "-o", tmp_path / "home")[-1]
+    assert os.listdir(tmp_path / "home") == ["letter.txt"]
+    if sys.platform == "linux":
+        assert "cannot be written" in refused(6, pictures, "--codecs", "jpeg", "-o", "/proc/report")[-1]
+
+
+def test_a_table_of_something_else(pictures, tmp_path):
+    (tmp_path / "rows.tsv").write_text("my\town\ttable\n")
+    assert "is no table of this benchmark" in refused(3, pictures, "--codecs", "jpeg", "-o", tmp_path)[-1]
+    assert (tmp_path / "rows.tsv").read_text() == "my\town\ttable\n"
+
+
+def test_names_that_do_not_exist(pictures, tmp_path):
+    report = tmp_path / "report"
+    assert "There is no codec gif" in refused(2, pictures, "--codecs", "jpeg,gif", "-o", report)[-1]
+    assert "There is no codec gif" in refused(2, pictures, "--anchor", "gif", "-o", report)[-1]
+    assert "names no codec" in refused(2, pictures, "--codecs", ",", "-o", report)[-1]
+    assert "absent.csv" in refused(3, pictures, "--codecs", "jpeg", "--published", tmp_path / "absent.csv", "-o", report)[-1]
+    assert not report.exists()
+
+
+def test_two_pictures_of_one_name(pictures, tmp_path):
+    Image.fromarray(painted(170, 170)).save(tmp_path / "first.bmp")
+    lines = refused(2, pictures, tmp_path / "first.bmp", "--codecs", "jpeg", "-o", tmp_path / "report")
+    assert "Two pictures are called first" in lines[-1]
+
+
+def test_codecs_that_are_not_installed(pictures, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "imagecodecs", None)
+    result = bench(pictures / "first.png", "--codecs", "jxl", "-o", tmp_path / "report")
+    assert result.exit_code == 0
+    (line,) = [line for line in result.stderr.splitlines() if "jxl" in line]
+    assert "imagecodecs is not installed" in line
+    assert "imagecodecs is not installed" in (tmp_path / "report" / "report.html").read_text("utf-8")
+    assert "jxl cannot be used here" in refused(2, pictures, "--anchor", "jxl", "-o", tmp_path / "other")[-1]
+
+
+def test_the_progress_bar():
+    assert _bar(Progress(5, 20, "avif:s0", "kodim07", 83.2)) == "[#####...............] 5/20, avif:s0 of kodim07, 1 min 24 s left"
+    assert _bar(Progress(20, 20, "jpeg", "a", math.inf)) == "[####################] 20/20, jpeg of a"

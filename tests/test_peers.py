@@ -1,0 +1,152 @@
+"""The codecs that are compared: each keeps its contract, and what it pins is what its files say."""
+
+import io
+import re
+import sys
+
+import numpy as np
+import pytest
+from conftest import painted
+from PIL import Image, JpegImagePlugin
+
+from ddcodec.benchmark import peers
+from ddcodec.benchmark.measure import Failure, Job, measure, source_of
+from ddcodec.benchmark.peers import NAMES, PeerError, of_size, peer_of
+from ddcodec.errors import UsageError
+from ddcodec.metrics import psnr
+
+LOSSY = [name for name in NAMES if name != "none"]
+SIGNATURES = {
+    "jpeg": b"^\xff\xd8\xff",
+    "webp": b"^RIFF....WEBPVP8 ",
+    "avif": b"^....ftypavif",
+    "jxl": b"^(\xff\x0a|\0\0\0\x0cJXL )",
+    "jpeg2000": b"^\xff\x4f\xff\x51",
+    "heic": b"^....ftyphei[cx]",
+    "vvc": b"^\0\0(\0)?\x01",
+}
+
+
+@pytest.fixture(scope="module")
+def photo():
+    return painted(72, 96)
+
+
+@pytest.mark.parametrize("name", LOSSY)
+def test_the_ladder_goes_up(name, photo):
+    peer = peer_of(name)
+    files = [peer.encode(photo, setting) for setting in (peer.settings[0], peer.settings[-1])]
+    decoded = [peer.decode(data, photo.shape) for data in files]
+    assert all(picture.shape == photo.shape and picture.dtype == np.uint8 for picture in decoded)
+    assert len(files[0]) < len(files[1]) < photo.size
+    assert 15 < psnr(photo, decoded[0]) < psnr(photo, decoded[1])
+    assert psnr(photo, decoded[1]) > 33
+    assert re.match(SIGNATURES[name.split(":")[0]], files[0], re.S)
+    assert peer.versions()
+
+
+@pytest.mark.parametrize("name", LOSSY)
+@pytest.mark.parametrize("shape", [(64, 80, 1), (43, 57, 3), (43, 57, 1)])
+def test_grey_and_odd_sizes(name, shape):
+    picture = painted(*shape)
+    peer = peer_of(name)
+    decoded = peer.decode(peer.encode(picture, peer.settings[-2]), picture.shape)
+    assert decoded.shape == picture.shape
+    assert psnr(picture, decoded) > 30
+
+
+def test_nothing_is_lost_by_no_codec(photo):
+    peer = peer_of("none")
+    data = peer.encode(photo, peer.settings[0])
+    assert len(data) == photo.size
+    assert np.array_equal(peer.decode(data, photo.shape), photo)
+
+
+@pytest.mark.parametrize("name, sampling", [("jpeg", 2), ("jpeg:444", 0)])
+def test_subsampling_of_jpeg(name, sampling, photo):
+    peer = peer_of(name)
+    assert JpegImagePlugin.get_sampling(Image.open(io.BytesIO(peer.encode(photo, 80)))) == sampling
+
+
+@pytest.mark.parametrize("name", ["avif", "avif:s0"])
+def test_subsampling_of_avif(name, photo):
+    """The configuration record (AV1-ISOBMFF 2.3.3): the third byte's bits 3 and 2 are chroma_subsampling_x and _y, 6 and 5 more than 8 bits."""
+    found = re.search(rb"av1C\x81.(.)", peer_of(name).encode(photo, 50), re.S)
+    assert found[1][0] & 0b01101100 == 0
+
+
+def test_subsampling_of_heic(photo):
+    """chroma_format_idc, 3 for 4:4:4, is in the low bits of byte 16 of the configuration record (ISO 14496-15, 8.3.3.1)."""
+    data = peer_of("heic").encode(photo, 50)
+    assert data[data.index(b"hvcC") + 4 + 16] & 3 == 3
+
+
+@pytest.mark.parametrize("name", ["jpeg", "webp", "avif", "heic"])
+def test_no_metadata(name, photo):
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+    image = Image.open(io.BytesIO(peer_of(name).encode(photo, 60)))
+    assert not image.getexif() and not {"icc_profile", "exif", "xmp"} & {key for key, value in image.info.items() if value}
+
+
+@pytest.mark.parametrize("name", ["jpeg", "webp", "avif", "jxl", "heic"])
+def test_a_file_of_a_size(name, photo):
+    peer = peer_of(name)
+    most = sum(len(peer.encode(photo, setting)) for setting in peer.settings[2:4]) // 2
+    data, setting = of_size(peer, photo, most)
+    assert len(data) <= most
+    first, last = peer.settings[0], peer.settings[-1]
+    larger = setting + peer.grain * (1 if last > first else -1)
+    assert len(peer.encode(photo, larger)) > most
+    assert of_size(peer, photo, 20) is None
+
+
+def test_names():
+    assert peer_of("ddc").name == "ddc"
+    assert "effort 5" in peer_of("ddc").pinned
+    assert "effort 3" in peer_of("ddc:e3").pinned
+    assert "classic" in peer_of("ddc:classic:e4").pinned and "effort 4" in peer_of("ddc:classic:e4").pinned
+    assert peer_of("ddc", threads=3).threads == 3
+    for name in ("gif", "ddc:e0", "ddc:fast", "jpeg:422", "ddc:"):
+        with pytest.raises(UsageError, match="There is no codec"):
+            peer_of(name)
+
+
+@pytest.mark.parametrize("name, module, package", [("jxl", "imagecodecs", "imagecodecs"), ("heic", "pillow_heif", "pillow-heif"), ("vvc", "imageio_ffmpeg", "imageio-ffmpeg")])
+def test_what_is_not_installed_is_named(name, module, package, monkeypatch):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(PeerError, match=f"{package} is not installed.*ddcodec\\[bench\\]"):
+        peer_of(name).versions()
+
+
+def test_a_measurement(tmp_path, photo):
+    """The row against the file that is left behind."""
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    source = source_of(str(tmp_path / "photo.png"))
+    job = Job(source, "jpeg", 60, 1, str(tmp_path / "photo.jpg"), "Pillow")
+    row = measure(job)
+    decoded = np.asarray(Image.open(tmp_path / "photo.jpg"))
+    assert row.bytes == (tmp_path / "photo.jpg").stat().st_size
+    assert row.bpp == 8 * row.bytes / (72 * 96)
+    assert row.psnr == pytest.approx(psnr(photo, decoded))
+    assert (row.picture, row.width, row.height, row.codec, row.setting) == ("photo", 96, 72, "jpeg", 60)
+    assert row.ms_ssim is None and row.ssimulacra2 < 100
+    assert row.key == job.key
+
+
+def test_what_a_codec_refuses_is_one_sentence(tmp_path):
+    Image.new("L", (16400, 4)).save(tmp_path / "long.png")
+    job = Job(source_of(str(tmp_path / "long.png")), "webp", 50, 1, str(tmp_path / "long.webp"), "Pillow")
+    result = measure(job)
+    assert isinstance(result, Failure)
+    assert "16383" in result.sentence and "\n" not in result.sentence
+    assert not (tmp_path / "long.webp").exists()
+
+
+def test_a_decoder_that_returns_another_picture_is_a_failure(tmp_path, monkeypatch, photo):
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    wrong = peers.Peer("wrong", "Wrong", "", "", (1,), 1, ".x", lambda *_: b"x", lambda *_: photo[:-1], lambda: "")
+    monkeypatch.setitem(peers.PEERS, "wrong", wrong)
+    result = measure(Job(source_of(str(tmp_path / "photo.png")), "wrong", 1, 1, str(tmp_path / "x"), ""))
+    assert isinstance(result, Failure) and "(71, 96, 3)" in result.sentence

@@ -1,0 +1,131 @@
+"""From rows to standings: averages by hand, sets of pictures, what cannot be said."""
+
+import math
+from dataclasses import replace
+
+import pytest
+from test_table import ROW
+
+from ddcodec.benchmark.published import Published
+from ddcodec.benchmark.summary import groups, mean_curve, points, standings
+
+PICTURES = ("a", "b", "c")
+
+
+def ladder(codec, picture, factor=1.0, settings=(1, 2, 3, 4), **more):
+    """Rows of a curve of 2 dB for each doubling; `factor` is of the rate, and each picture has one of its own."""
+    scale = 12000 * factor * (1 + PICTURES.index(picture))
+    return [
+        replace(
+            ROW, codec=codec, picture=picture, setting=float(s), bytes=round(scale * 2**s), psnr=30.0 + 2 * s, psnr_y=31.0 + 2 * s,
+            ms_ssim=1 - 10 ** -(1 + s / 5), ssimulacra2=40.0 + 10 * s, encode_s=float(s), **more,
+        )
+        for s in settings
+    ]  # fmt: skip
+
+
+ROWS = [row for picture in PICTURES for row in ladder("jpeg", picture)]
+ROWS += [row for picture in PICTURES for row in ladder("half", picture, 0.5)]
+ROWS += ladder("few", "b", 0.25)
+
+
+def of(codec, rows=tuple(ROWS), **more):
+    return next(standing for standing in standings(list(rows), "jpeg", **more) if standing.codec == codec)
+
+
+def test_rates_by_hand():
+    half, few, jpeg = of("half"), of("few"), of("jpeg")
+    for rate in (half.rate, half.rate_akima, half.rate_of_mean, half.rate_ms_ssim, half.rate_ssimulacra2):
+        assert rate == pytest.approx(-50, abs=0.01)
+    assert half.gain == pytest.approx(2, abs=0.001)
+    assert (half.low, half.high) == (32, 38)
+    assert few.rate == pytest.approx(-75, abs=0.01) and few.pictures == ("b",)
+    assert jpeg.rate == pytest.approx(0, abs=1e-9)
+    assert half.encode_s == 2.5
+
+
+def test_the_mean_is_over_pictures():
+    rows = ROWS + ladder("mixed", "a", 0.5) + ladder("mixed", "b", 1.0)
+    mixed = of("mixed", rows)
+    assert {picture: round(figure.rate, 2) for picture, figure in mixed.per_picture.items()} == {"a": -50, "b": 0}
+    assert mixed.rate == pytest.approx(-25, abs=0.01)
+
+
+def test_order_is_from_best_to_worst_and_unknown_last():
+    far = ladder("far", "a", settings=(60, 61))
+    assert [standing.codec for standing in standings(ROWS + far, "jpeg")] == ["few", "half", "jpeg", "far"]
+    assert of("far", ROWS + far).refused == 1 and of("far", ROWS + far).rate is None
+
+
+def test_a_refused_picture_does_not_hide_the_others():
+    rows = ROWS + ladder("partly", "a", 0.5) + ladder("partly", "b", settings=(60, 61))
+    partly = of("partly", rows)
+    assert partly.refused == 1 and partly.rate == pytest.approx(-50, abs=0.01)
+
+
+def test_points_without_a_value_are_left_out():
+    rows = [replace(ROW, psnr=math.inf, ms_ssim=None, ssimulacra2=None), replace(ROW, setting=2.0, ms_ssim=0.9)]
+    assert points(rows, "ddc:e5", "kodim03") == [(ROW.bpp, ROW.psnr)]
+    assert points(rows, "ddc:e5", "kodim03", "ms_ssim") == [(ROW.bpp, pytest.approx(10))]
+    assert points(rows, "ddc:e5", "kodim03", "ssimulacra2") == [(ROW.bpp, ROW.ssimulacra2)]
+
+
+def test_the_mean_curve_by_hand():
+    curve = mean_curve(ROWS, "jpeg", ("a", "b"))
+    assert [quality for _, quality in curve] == [32, 34, 36, 38]
+    assert curve[0][0] == pytest.approx(8 * (24000 + 48000) / 2 / (768 * 512))
+
+
+def test_a_setting_that_a_picture_lacks_is_not_averaged():
+    rows = [row for row in ROWS if (row.codec, row.picture, row.setting) != ("jpeg", "b", 3)]
+    assert [quality for _, quality in mean_curve(rows, "jpeg", ("a", "b"))] == [32, 34, 38]
+
+
+def test_groups_compare_over_the_same_pictures():
+    rows = ROWS + ladder("odd", "a", 0.5) + ladder("odd", "b", 0.8)
+    found = [(group.pictures, {s.codec: round(s.rate) for s in group.standings}) for group in groups(rows, "jpeg")]
+    assert found == [
+        (("a", "b", "c"), {"half": -50, "jpeg": 0}),
+        (("a", "b"), {"half": -50, "odd": -35, "jpeg": 0}),
+        (("b",), {"few": -75, "half": -50, "odd": -20, "jpeg": 0}),
+    ]
+    assert {row.picture for row in groups(rows, "jpeg")[2].rows} == {"b"}
+
+
+def test_a_setting_that_failed_leaves_a_codec_where_it_is():
+    lacking = {("jpeg", "b", 3), ("half", "a", 1), ("half", "c", 4)}
+    rows = [row for row in ROWS if (row.codec, row.picture, row.setting) not in lacking]
+    first, _ = groups(rows, "jpeg")
+    assert first.pictures == PICTURES
+    assert {s.codec: round(s.rate) for s in first.standings} == {"half": -50, "jpeg": 0}
+
+
+def test_a_picture_that_the_anchor_lacks():
+    rows = [row for row in ROWS if (row.codec, row.picture) != ("jpeg", "c")]
+    half = next(s for s in groups(rows, "jpeg")[0].standings if s.codec == "half")
+    assert half.pictures == ("a", "b") and half.rate == pytest.approx(-50, abs=0.01)
+
+
+def test_a_published_mean_is_in_the_group_of_its_pictures_alone():
+    mean = Published("mean", "", {"MEAN": mean_curve(ROWS, "jpeg", PICTURES)})
+    each = Published("each", "", {picture: points(ROWS, "jpeg", picture) for picture in PICTURES})
+    codecs = [{s.codec for s in group.standings} for group in groups(ROWS, "jpeg", [mean, each])]
+    assert codecs == [{"jpeg", "half", "mean", "each"}, {"jpeg", "half", "few", "each"}]
+
+
+def test_published_curves():
+    jpeg = {picture: points(ROWS, "jpeg", picture) for picture in PICTURES}
+    third = {picture: [(bpp / 3, quality) for bpp, quality in curve] for picture, curve in jpeg.items()}
+    mean = {"MEAN": [(bpp / 4, quality) for bpp, quality in mean_curve(ROWS, "jpeg", PICTURES)]}
+    published = [Published("each", "", third), Published("mean", "", mean), Published("wrong", "", mean, 24)]
+    each, only_mean, wrong = (of(name, published=published) for name in ("each", "mean", "wrong"))
+    assert each.rate == pytest.approx(-66.67, abs=0.01) and each.rate_of_mean == pytest.approx(-66.67, abs=0.01)
+    assert only_mean.rate is None and only_mean.rate_of_mean == pytest.approx(-75, abs=0.01)
+    assert wrong.rate_of_mean is None and not wrong.measured and wrong.encode_s is None
+    assert [s.codec for s in standings(ROWS, "jpeg", published)] == ["few", "mean", "each", "half", "jpeg", "wrong"]
+
+
+def test_lossless_alone_has_no_figures():
+    rows = ROWS + [replace(ROW, codec="none", picture=picture, psnr=math.inf, psnr_y=math.inf) for picture in PICTURES]
+    none = of("none", rows)
+    assert none.rate is None and none.low is None and none.pictures == () and none.encode_s == ROW.encode_s
