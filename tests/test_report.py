@@ -222,7 +222,7 @@ def test_many(study):
     rows = [row for i, name in enumerate(names) for row in rows_of(name, 1 + i / 9, pictures, settings=4)]
     crowd = dataclasses.replace(study, rows=rows, published=[], codecs={})
     page = Page(html_of(crowd))
-    assert "Curves of 7 pictures" in page.text and page.tags["details"] == 2
+    assert "Curves of 7 pictures" in page.text and page.tags["details"] == 3
     assert all(name in page.text for name in names)
     looks = looks_of(crowd)
     assert len({(look.colour, look.dash, look.marker) for look in looks.values()}) == len(names)

@@ -35,9 +35,10 @@ def of(codec, rows=tuple(ROWS), **more):
 
 def test_rates_by_hand():
     half, few, jpeg = of("half"), of("few"), of("jpeg")
-    for rate in (half.rate, half.rate_akima, half.rate_of_mean, half.rate_ms_ssim, half.rate_ssimulacra2):
+    for rate in (half.rate, half.rate_akima, half.rate_of_mean, half.rate_of_mean_akima, half.rate_ms_ssim, half.rate_ssimulacra2):
         assert rate == pytest.approx(-50, abs=0.01)
-    assert half.gain == pytest.approx(2, abs=0.001)
+    for gain in (half.gain, half.gain_akima, half.gain_of_mean, half.gain_of_mean_akima):
+        assert gain == pytest.approx(2, abs=0.001)
     assert (half.low, half.high) == (32, 38)
     assert few.rate == pytest.approx(-75, abs=0.01) and few.pictures == ("b",)
     assert jpeg.rate == pytest.approx(0, abs=1e-9)

@@ -87,18 +87,20 @@ class Curve:
 def looks_of(study):
     """Codec -> `Look`, for all that have a curve, measured or published. The same on all charts of a study: it depends on no figure.
 
-    Up to six codecs have a colour each; where there are more, those of one family ("avif:...") share it and differ in the dashes.
+    Up to six codecs have a colour each; where there are more, those of one family ("avif:...") share it and differ in the dashes,
+    those of the anchor's its black.
     """
     lossy = _lossy(study)
     measured = [codec for codec in codecs_of(study) if codec in lossy and codec != study.anchor]
     families = [codec.split(":")[0] for codec in measured]
     crowded = len(measured) > len(COLOURS) and max(Counter(families).values()) <= len(DASHES)
     groups = families if crowded else [codec if family != "ddc" else family for codec, family in zip(measured, families)]
-    hues = {group: COLOURS[i % len(COLOURS)] for i, group in enumerate(g for g in dict.fromkeys(groups) if g != "ddc")}
+    fixed = {"ddc": OWN_COLOUR} | ({study.anchor.split(":")[0]: ANCHOR_COLOUR} if crowded else {})
+    hues = fixed | {group: COLOURS[i % len(COLOURS)] for i, group in enumerate(g for g in dict.fromkeys(groups) if g not in fixed)}
     looks = {study.anchor: Look(ANCHOR_COLOUR, (), MARKERS[0], 2.0)}
-    worn = Counter()
+    worn = Counter([ANCHOR_COLOUR])
     for i, (codec, group) in enumerate(zip(measured, groups), 1):
-        colour = hues.get(group, OWN_COLOUR)
+        colour = hues[group]
         looks[codec] = Look(colour, DASHES[worn[colour] % len(DASHES)], MARKERS[i % len(MARKERS)], 2.1 if group == "ddc" else 1.6)
         worn[colour] += 1
     for i, published in enumerate(study.published):

@@ -140,6 +140,7 @@ def _group(study, group, prefix, looks, labels):
     ]
     if small:
         parts.append(f"<div class='halves'>{''.join(small)}</div>")
+    parts.append(_folded("All Bj\N{LATIN SMALL LETTER O WITH STROKE}ntegaard figures", _all_figures(study, group, labels)))
     spots = charts.spots(study, group.standings)
     if len(spots) > 1:
         chart = _plot(charts.time_chart(spots, labels[study.anchor]), f"{prefix}-time", "wide")
@@ -164,7 +165,6 @@ def _table(study, group, looks, labels):
         ("#", lambda s: (str(ranks.get(s.codec, "")), "rank")),
         ("Codec", lambda s: (_codec_cell(study, s, looks, labels), "codec")),
         ("BD-rate", lambda s: (_rate_cell(s, bars), "rate")),
-        ("<abbr title='With Akima interpolation instead of PCHIP'>by Akima</abbr> (%)", lambda s: (_signed(s.rate_akima, 1), "")),
         ("<abbr title='Between the averaged curves, instead of the average of the pictures'>of mean curve</abbr> (%)",
          lambda s: (_signed(s.rate_of_mean, 1), "")),
         ("BD-PSNR (dB)", lambda s: (_signed(s.gain, 2), "")),
@@ -185,6 +185,21 @@ def _table(study, group, looks, labels):
         kind = "anchor" if standing.codec == study.anchor else "measured" if standing.measured else "published"
         body.append(f"<tr class='{kind}'>" + "".join(f"<td class='{style}'>{text}</td>" for text, style in cells) + "</tr>")
     return f"<div class='scroll'><table class='standings'><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
+
+
+def _all_figures(study, group, labels):
+    """BD-rate and BD-PSNR by both interpolations and both ways to average."""
+    names = ("", "_akima", "_of_mean", "_of_mean_akima")
+    heads = ("mean of the pictures, PCHIP", "mean of the pictures, Akima", "averaged curves, PCHIP", "averaged curves, Akima")
+    head = "".join(f"<th scope='col'>{title}<br>BD-rate (%)</th><th scope='col'><br>BD-PSNR (dB)</th>" for title in heads)
+    lines = "".join(
+        f"<tr><th scope='row'>{escape(labels[s.codec])}</th>"
+        + "".join(f"<td>{_signed(getattr(s, 'rate' + name), 2)}</td><td>{_signed(getattr(s, 'gain' + name), 3)}</td>" for name in names)
+        + "</tr>"
+        for s in group.standings
+        if s.codec != study.anchor
+    )
+    return f"<div class='scroll'><table class='each'><thead><tr><th scope='col'>Codec</th>{head}</tr></thead><tbody>{lines}</tbody></table></div>"
 
 
 def _codec_cell(study, standing, looks, labels):

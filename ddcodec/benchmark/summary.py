@@ -20,21 +20,26 @@ QUALITIES = {
 class Standing:
     """A codec against the anchor.
 
-    pictures: those that both have curves of. per_picture: their `Bjontegaard`s of PSNR, by PCHIP. rate, rate_akima (per cent), gain (dB):
-    means over the pictures where there is a figure; refused: the number of those where the curves hardly overlap. rate_of_mean (per cent):
-    between the averaged curves, which share the PSNRs low to high (dB). rate_ms_ssim, rate_ssimulacra2 (per cent): as rate, for these qualities.
-    encode_s, decode_s: means over all rows. None is what cannot be said. measured: False for published curves.
+    pictures: those that both have curves of. per_picture: their `Bjontegaard`s of PSNR, by PCHIP. rate (per cent) and gain (dB): means over
+    the pictures where there is a figure; refused: the number of those where the curves hardly overlap. rate_of_mean, gain_of_mean: between
+    the averaged curves, which share the PSNRs low to high (dB). All by PCHIP; those of _akima by Akima. rate_ms_ssim, rate_ssimulacra2 (per
+    cent): as rate, for these qualities. encode_s, decode_s: means over all rows. None is what cannot be said. measured: False for
+    published curves.
     """
 
     codec: str
     measured: bool
     pictures: tuple = ()
     per_picture: dict = field(default_factory=dict)
-    rate: float | None = None
-    rate_akima: float | None = None
-    gain: float | None = None
     refused: int = 0
+    rate: float | None = None
+    gain: float | None = None
+    rate_akima: float | None = None
+    gain_akima: float | None = None
     rate_of_mean: float | None = None
+    gain_of_mean: float | None = None
+    rate_of_mean_akima: float | None = None
+    gain_of_mean_akima: float | None = None
     low: float | None = None
     high: float | None = None
     rate_ms_ssim: float | None = None
@@ -123,7 +128,7 @@ def _measured(anchors, anchor, own, codec):
         True,
         pictures,
         figures,
-        bjontegaard(mean_curve(anchors, anchor, pictures), mean_curve(own, codec, pictures)),
+        (mean_curve(anchors, anchor, pictures), mean_curve(own, codec, pictures)),
         rate_ms_ssim=_mean(figures(picture, quality="ms_ssim").rate for picture in pictures),
         rate_ssimulacra2=_mean(figures(picture, quality="ssimulacra2").rate for picture in pictures),
         encode_s=statistics.fmean(row.encode_s for row in own),
@@ -134,27 +139,33 @@ def _measured(anchors, anchor, own, codec):
 def _published(anchors, anchor, curve, everything):
     pictures = _shared(anchors, anchor, everything, lambda picture: curve.points.get(picture, []))
     over = pictures or everything
-    mean = bjontegaard(mean_curve(anchors, anchor, over), mean_points(curve, over, everything) or [])
+    means = mean_curve(anchors, anchor, over), mean_points(curve, over, everything) or []
     figures = lambda picture, method="pchip": bjontegaard(points(anchors, anchor, picture), curve.points[picture], method)
-    return _standing(curve.codec, False, pictures, figures, mean)
+    return _standing(curve.codec, False, pictures, figures, means)
 
 
 def _shared(anchors, anchor, pictures, points_of):
     return tuple(picture for picture in pictures if points(anchors, anchor, picture) and points_of(picture))
 
 
-def _standing(codec, measured, pictures, figures, mean, **more):
-    each = {picture: figures(picture) for picture in pictures}
+def _standing(codec, measured, pictures, figures, means, **more):
+    """figures: of a picture, by a method, the `Bjontegaard`. means: both averaged curves."""
+    each, akima = ([figures(picture, method=method) for picture in pictures] for method in ("pchip", "akima"))
+    mean, mean_akima = (bjontegaard(*means, method) for method in ("pchip", "akima"))
     return Standing(
         codec,
         measured,
         pictures,
-        each,
-        rate=_mean(figure.rate for figure in each.values()),
-        rate_akima=_mean(figures(picture, method="akima").rate for picture in pictures),
-        gain=_mean(figure.gain for figure in each.values()),
-        refused=sum(figure.rate is None for figure in each.values()),
+        dict(zip(pictures, each)),
+        refused=sum(figure.rate is None for figure in each),
+        rate=_mean(figure.rate for figure in each),
+        gain=_mean(figure.gain for figure in each),
+        rate_akima=_mean(figure.rate for figure in akima),
+        gain_akima=_mean(figure.gain for figure in akima),
         rate_of_mean=mean.rate,
+        gain_of_mean=mean.gain,
+        rate_of_mean_akima=mean_akima.rate,
+        gain_of_mean_akima=mean_akima.gain,
         low=mean.low if mean.share else None,
         high=mean.high if mean.share else None,
         **more,

@@ -156,7 +156,10 @@ def _fields(group):
 
 
 def _standing_fields(standing):
-    names = ("codec", "measured", "rate", "rate_akima", "rate_of_mean", "gain", "low", "high", "rate_ms_ssim", "rate_ssimulacra2", "encode_s", "decode_s")
+    names = (
+        "codec", "measured", "rate", "gain", "rate_akima", "gain_akima", "rate_of_mean", "gain_of_mean", "rate_of_mean_akima",
+        "gain_of_mean_akima", "low", "high", "rate_ms_ssim", "rate_ssimulacra2", "encode_s", "decode_s",
+    )  # fmt: skip
     return {name: getattr(standing, name) for name in names}
 
 
