@@ -9,6 +9,7 @@ import pytest
 from conftest import painted
 from PIL import Image, JpegImagePlugin
 
+import ddcodec
 from ddcodec.benchmark import peers
 from ddcodec.benchmark.measure import Failure, Job, measure, source_of
 from ddcodec.benchmark.peers import NAMES, PeerError, of_size, peer_of
@@ -103,12 +104,13 @@ def test_a_file_of_a_size(name, photo):
 
 
 def test_names():
-    assert peer_of("ddc").name == "ddc"
-    assert "effort 5" in peer_of("ddc").pinned
+    assert {name: peer_of(name).name for name in ("ddc", "ddc:e3", "ddc:classic", "ddc:classic:e4")} == {
+        "ddc": "ddc:e5", "ddc:e3": "ddc:e3", "ddc:classic": "ddc:classic:e5", "ddc:classic:e4": "ddc:classic:e4",
+    }  # fmt: skip
     assert "effort 3" in peer_of("ddc:e3").pinned
     assert "classic" in peer_of("ddc:classic:e4").pinned and "effort 4" in peer_of("ddc:classic:e4").pinned
     assert peer_of("ddc", threads=3).threads == 3
-    for name in ("gif", "ddc:e0", "ddc:fast", "jpeg:422", "ddc:"):
+    for name in ("gif", "ddc:e0", "ddc:e3:e4", "ddc:fast", "jpeg:422", "ddc:"):
         with pytest.raises(UsageError, match="There is no codec"):
             peer_of(name)
 
@@ -150,3 +152,12 @@ def test_a_decoder_that_returns_another_picture_is_a_failure(tmp_path, monkeypat
     monkeypatch.setitem(peers.PEERS, "wrong", wrong)
     result = measure(Job(source_of(str(tmp_path / "photo.png")), "wrong", 1, 1, str(tmp_path / "x"), ""))
     assert isinstance(result, Failure) and "(71, 96, 3)" in result.sentence
+
+
+def test_ddc_is_a_codec_as_the_others(tmp_path):
+    """Its files are those of the package, and its rows tell the code that made them."""
+    picture = painted(32, 40)
+    peer = peer_of("ddc:e1")
+    data = peer.encode(picture, 4e-3)
+    assert np.array_equal(peer.decode(data, picture.shape), ddcodec.decode(data))
+    assert re.fullmatch(r"ddcodec [\d.]+ \([0-9a-f]{7}\), torch .*", peer.versions())

@@ -9,7 +9,10 @@ import re
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
 from importlib import import_module, metadata
+from pathlib import Path
 
 import numpy as np
 
@@ -17,7 +20,9 @@ from .. import __version__
 from ..encoder import EncodeOptions, encode_picture
 from ..errors import DdcError, UsageError
 from ..memory import keep_freed_memory
-from ..presets import DEFAULT_EFFORT, EFFORTS, PROFILES
+from ..presets import DEFAULT_EFFORT
+
+PACKAGE = Path(__file__).parents[1]
 
 
 class PeerError(DdcError):
@@ -54,6 +59,8 @@ class Peer:
 
 def peer_of(name, threads=1):
     """The `Peer` of a name of `NAMES`, or "ddc", "ddc:e3", "ddc:classic", "ddc:classic:e4"; `threads` is for those of ddcodec.
+
+    Its own name is whole: that of "ddc" is "ddc:e5".
 
     Raises `UsageError` for a name that is none.
     """
@@ -246,14 +253,11 @@ def _vvc_versions():
 
 
 def _ddc(name, threads):
-    profile, effort = "default", DEFAULT_EFFORT
-    for part in name.split(":")[1:]:
-        if part in PROFILES:
-            profile = part
-        elif part[:1] == "e" and part[1:].isdigit() and int(part[1:]) in EFFORTS:
-            effort = int(part[1:])
-        else:
-            raise UsageError(f"There is no codec {name}; ddc takes a profile ({', '.join(PROFILES)}) and an effort (e1 to e9), as in ddc:classic:e4.")
+    found = re.fullmatch(r"ddc(?::(classic))?(?::e([1-9]))?", name)
+    if not found:
+        raise UsageError(f"There is no codec {name}; ddc takes a profile and an effort, as in ddc:e3, ddc:classic or ddc:classic:e4.")
+    profile, effort = found[1] or "default", int(found[2] or DEFAULT_EFFORT)
+    parts = ["ddc", found[1], f"e{effort}"]
 
     def encode(samples, setting):
         keep_freed_memory()
@@ -265,10 +269,21 @@ def _ddc(name, threads):
         return decode_picture(data, limits=Limits(0, 0))
 
     return Peer(
-        name, f"ddcodec, effort {effort}" + (", classic" if profile == "classic" else ""), f"profile {profile}, effort {effort}", "lambda",
-        (4e-3, 2e-3, 1e-3, 4e-4), 1e-4, ".ddc", encode, decode, lambda: f"ddcodec {__version__}, torch {metadata.version('torch')}",
+        ":".join(filter(None, parts)), ", ".join(filter(None, ["ddcodec", found[1], f"effort {effort}"])),
+        f"profile {profile}, effort {effort}", "lambda", (4e-3, 2e-3, 1e-3, 4e-4), 1e-4, ".ddc",
+        encode, decode, lambda: f"{_own_version()}, torch {metadata.version('torch')}",
         warm_up=lambda: import_module("torch"), threads=threads,
     )  # fmt: skip
+
+
+@cache
+def _own_version():
+    """The version, and a digest of the code that makes and reads files: rows of an encoder that somebody works on must not mix."""
+    digest = sha256()
+    for path in sorted(PACKAGE.rglob("*")):
+        if path.suffix in (".py", ".toml") and path.relative_to(PACKAGE).parts[0] not in ("benchmark", "cli"):
+            digest.update(path.read_bytes())
+    return f"ddcodec {__version__} ({digest.hexdigest()[:7]})"
 
 
 # The harness itself.

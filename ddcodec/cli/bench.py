@@ -46,6 +46,7 @@ def bench(talk, pictures, output, codecs, anchor, published, jobs):
     from ..benchmark.published import read_published
 
     peers = _peers(codecs, anchor, threads=max(1, (os.cpu_count() or 1) // jobs))
+    anchor = peers[0].name
     curves = read_published(published) if published else []
     paths, skipped = benchmark.find_pictures(pictures)
     for path in skipped:
@@ -81,7 +82,7 @@ def _check_installed():
 
 
 def _peers(codecs, anchor, threads):
-    """The `Peer`s of a list with commas, the anchor among them."""
+    """The `Peer`s of a list with commas, each once, after the anchor."""
     from ..benchmark.peers import NAMES, peer_of
 
     names = [name.strip() for name in codecs.split(",") if name.strip()]
@@ -89,7 +90,7 @@ def _peers(codecs, anchor, threads):
         raise UsageError("--codecs names no codec.")
     everyone = [name for name in NAMES if name != "none"]
     wanted = [part for name in names for part in (everyone if name == "all" else [name])]
-    return [peer_of(name, threads) for name in dict.fromkeys([anchor, *wanted])]
+    return list({peer.name: peer for peer in (peer_of(name, threads) for name in [anchor, *wanted])}.values())
 
 
 def _measure(talk, run, jobs):
