@@ -195,6 +195,17 @@ def test_names_that_do_not_exist(pictures, tmp_path):
     assert not report.exists()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_names_that_are_no_text(tmp_path):
+    for name in (b"x\xff.png", b"two\nlines <b>&amp;.png", b"-o.png"):
+        Image.fromarray(painted(40, 50)).save(os.fsdecode(os.path.join(os.fsencode(tmp_path), name)), "PNG")
+    (tmp_path / "y\udcfe.png").write_text("no picture")
+    lines = refused(3, tmp_path, "--codecs", "jpeg", "-o", tmp_path / "report")
+    assert len(lines) == 2 + len([line for line in lines if line.startswith("Report")])
+    assert {row.picture for row in read_table(tmp_path / "report" / "rows.tsv")} == {"x\N{REPLACEMENT CHARACTER}", "two lines <b>&amp;", "-o"}
+    assert "&lt;b&gt;&amp;amp;" in (tmp_path / "report" / "report.html").read_text("utf-8")
+
+
 def test_two_pictures_of_one_name(pictures, tmp_path):
     Image.fromarray(painted(170, 170)).save(tmp_path / "first.bmp")
     lines = refused(2, pictures, tmp_path / "first.bmp", "--codecs", "jpeg", "-o", tmp_path / "report")

@@ -57,7 +57,9 @@ def source_of(path):
     """The `Source` of a picture file. Raises `SourceError` as `pictures.read_picture` does."""
     data = read_file(path)
     height, width = load_picture(data, name=path).shape[:2]
-    return Source(path, os.path.splitext(os.path.basename(path))[0], sha256(data).hexdigest()[:SHA_DIGITS], width, height)
+    # A name that is no text on this system shall still be one in the table and the report.
+    name = os.fsencode(os.path.splitext(os.path.basename(path))[0]).decode("utf-8", "replace")
+    return Source(path, " ".join(name.split()), sha256(data).hexdigest()[:SHA_DIGITS], width, height)
 
 
 def measure(job):

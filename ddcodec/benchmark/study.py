@@ -37,7 +37,7 @@ def study_of(run, anchor, published, not_measured, command):
 def write_report(study, folder):
     """Write report.html and plots/ into a folder; returns the path of the page. Raises `OutputError`."""
     page = os.path.join(folder, "report.html")
-    write_target(page, html_of(study).encode(), force=True)
+    write_target(page, html_of(study).encode("utf-8", "replace"), force=True)
     save_plots(study, Path(folder) / "plots")
     return page
 
