@@ -154,6 +154,13 @@ def test_the_same_study_gives_the_same_bytes(study, html, tmp_path):
             assert image.width > 1000 and image.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
 
 
+def test_plots_of_an_earlier_study_go(study, tmp_path):
+    save_plots(study, tmp_path)
+    (tmp_path / "mine.png").write_bytes(b"")
+    save_plots(dataclasses.replace(study, rows=rows_of("jpeg", 1) + rows_of("avif", 2)), tmp_path)
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == ["mean.png", "mine.png", "time.png"]
+
+
 def test_no_folder_for_plots(study, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="file cannot be written: .*exists"):

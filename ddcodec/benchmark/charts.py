@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 import xml.etree.ElementTree as xml
 from collections import Counter
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ UNITS = {"h": 3600, "min": 60, "s": 1, "ms": 0.001}
 TIMES = (0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 36000, 360000)
 FINE_TIMES = sorted({1, 2, 5} | {a * b for a in (1, 2, 5) for b in (0.0001, 0.001, 0.01, 0.1, 10, 60, 600, 3600, 36000)})
 INK, FRAME, GRID = "#222222", "#999999", "#e4e4e4"
+
+PLOT_NAME = re.compile(r"(mean|time)(-\d+)?\.(svg|png)")
 
 STYLE = {
     "svg.fonttype": "none",
@@ -370,7 +373,7 @@ def _saved(figure, kind):
 def save_plots(study, folder):
     """Write `mean` and `time`, each as `.svg` and `.png`; `mean-2`, `time-2` and so on are of the smaller groups of pictures.
 
-    What would show nothing is left out. Raises `OutputError`.
+    What would show nothing is left out, and what an earlier study left there removed. Raises `OutputError`.
     """
     anchor = labels_of(study).get(study.anchor, study.anchor)
     made = {}
@@ -385,5 +388,8 @@ def save_plots(study, folder):
         for name, chart in made.items():
             for kind in ("svg", "png"):
                 write_target(folder / f"{name}.{kind}", _saved(chart.figure, kind), force=True)
+        for path in folder.iterdir():
+            if PLOT_NAME.fullmatch(path.name) and path.stem not in made:
+                path.unlink()
     except OSError as error:
         raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from None
