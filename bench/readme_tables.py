@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from ddcodec import presets
-from ddcodec.benchmark.charts import save_plots
+from ddcodec.benchmark.charts import save_plots, seconds_text
 from ddcodec.benchmark.published import read_published
 from ddcodec.benchmark.report import Study
 from ddcodec.benchmark.study import descriptions
@@ -45,7 +45,7 @@ def results():
         own = [column.get(codec) for column in columns]
         first = next(filter(None, own))
         title = f"{titles[codec].title} (`{codec}`)" if first.measured else f"*{codec}, published*"
-        times = f"{first.encode_s:.2g} s | {first.decode_s:.2g} s" if first.measured else "|"
+        times = f"{seconds_text(first.encode_s)} | {seconds_text(first.decode_s)}" if first.measured else "|"
         lines.append(f"| {title} | {' | '.join(map(_rate, own))} | {times} |")
     return lines
 
@@ -57,7 +57,7 @@ def kodak():
 
 def _rate(standing):
     """The mean of the pictures' BD-rates; of a published mean, that of its curve."""
-    figure = standing and (standing.rate if standing.rate is not None else standing.rate_of_mean)
+    figure = standing and standing.overall
     return "" if figure is None else f"{figure:+.1f} %"
 
 

@@ -7,6 +7,8 @@ import sys
 from .errors import OutputError
 
 STANDARD_OUTPUT = "-"
+TEMPORARY = ".ddcodec-*.part"
+"""Names of files that are being written."""
 
 
 def check_target(path, *, force=False):
@@ -86,7 +88,7 @@ def _replace(path, data, force):
 
 
 def _temporary_in(folder):
-    return os.path.join(folder, f".ddcodec-{os.urandom(6).hex()}.part")
+    return os.path.join(folder, TEMPORARY.replace("*", os.urandom(6).hex()))
 
 
 def _create(path):

@@ -18,6 +18,8 @@ from click.testing import CliRunner
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
+from ddcodec.benchmark import run, study
+from ddcodec.benchmark.measure import Failure
 from ddcodec.benchmark.peers import peer_of
 from ddcodec.benchmark.run import Progress
 from ddcodec.benchmark.table import read_table
@@ -96,6 +98,16 @@ def test_a_picture_that_changed_is_measured_again(finished, pictures, tmp_path):
     rows = read_table(folder / "rows.tsv")
     assert len(rows) == before + len(peer_of("jpeg").settings) + len(peer_of("webp").settings)
     assert {row.width for row in rows if row.picture == "second"} == {164, 170}
+    found = json.loads(bench(source, "--codecs", "jpeg", "-o", folder, "--json").stdout)["groups"]
+    assert [(group["pictures"], len(group["codecs"])) for group in found] == [(["first", "second"], 2), (["first"], 3)]
+
+
+def test_pictures_of_earlier_runs_are_not_in_the_report(finished, pictures, tmp_path):
+    folder = tmp_path / "report"
+    shutil.copytree(finished[0], folder)
+    (group,) = json.loads(bench(pictures / "first.png", "--codecs", "webp", "-o", folder, "--json").stdout)["groups"]
+    assert group["pictures"] == ["first"]
+    assert {row.picture for row in read_table(folder / "rows.tsv")} == {"first", "second"}
 
 
 def start(*arguments):
@@ -117,14 +129,14 @@ def test_stopped_ten_times_and_taken_up_again(pictures, tmp_path):
     moments, folder = random.Random(2), tmp_path / "stopped"
     stopped = 0
     while stopped < 10:
-        run = start(*arguments, "-o", folder)
+        process = start(*arguments, "-o", folder)
         time.sleep(moments.uniform(0.7, 1.6))
         how = moments.choice((signal.SIGINT, signal.SIGINT, signal.SIGKILL))
-        os.killpg(run.pid, how)
-        _, stderr = run.communicate(timeout=60)
+        os.killpg(process.pid, how)
+        _, stderr = process.communicate(timeout=60)
         assert "Traceback" not in stderr
         if how == signal.SIGINT:
-            assert run.returncode in (0, 130), stderr
+            assert process.returncode in (0, 130), stderr
         stopped += 1
     last = start(*arguments, "-o", folder)
     _, stderr = last.communicate(timeout=120)
@@ -206,6 +218,65 @@ def test_names_that_are_no_text(tmp_path):
     assert "&lt;b&gt;&amp;amp;" in (tmp_path / "report" / "report.html").read_text("utf-8")
 
 
+def test_a_file_that_is_named_twice_counts_once(pictures, tmp_path):
+    result = bench(pictures, pictures / "first.png", pictures / ".." / pictures.name / "first.png", "--codecs", "none", "--anchor", "none", "-o", tmp_path / "report")
+    assert result.exit_code == 0
+    assert [row.picture for row in read_table(tmp_path / "report" / "rows.tsv")] == ["first", "second"]
+
+
+def test_a_long_name(tmp_path):
+    Image.fromarray(painted(20, 20)).save(tmp_path / ("n" * 250 + ".png"))
+    assert bench(tmp_path, "--codecs", "none", "--anchor", "none", "-o", tmp_path / "report").exit_code == 0
+
+
+def test_no_folder_is_named(pictures):
+    for output in ("-", ""):
+        assert "name one with -o" in refused(2, pictures, "--codecs", "jpeg", "-o", output)[-1]
+
+
+def test_two_runs_on_one_folder(pictures, tmp_path):
+    fcntl = pytest.importorskip("fcntl")
+    report = tmp_path / "report"
+    report.mkdir()
+    with open(report / "rows.tsv", "ab") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        assert "Another run is writing" in refused(6, pictures, "--codecs", "jpeg", "-o", report)[-1]
+    assert bench(pictures / "first.png", "--codecs", "jpeg", "-o", report).exit_code == 0
+
+
+def test_what_a_dead_run_left_is_removed(pictures, tmp_path):
+    left = tmp_path / "files" / "jpeg" / f".ddcodec-{'0' * 12}.part"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+    (tmp_path / "rows.tsv").write_bytes(b"")
+    assert bench(pictures / "first.png", "--codecs", "jpeg", "-o", tmp_path).exit_code == 0
+    assert not left.exists()
+
+
+def test_a_full_disk_ends_the_run(pictures, tmp_path, monkeypatch):
+    full = Failure("r/files/x cannot be written: No space left on device.", fatal=True)
+    monkeypatch.setattr(run, "run_jobs", lambda work, jobs, processes: ((job, full, 0.1) for job in jobs))
+    lines = refused(6, pictures, "--codecs", "jpeg", "-o", tmp_path / "report")
+    assert len(lines) == 1 and "No space left on device. The rows so far are kept" in lines[0]
+
+
+def test_interrupted_at_the_report(finished, pictures, tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(study, "write_report", interrupt)
+    shutil.copytree(finished[0], tmp_path / "report")
+    assert "keeps what is measured" in refused(130, pictures, "--codecs", "jpeg", "-o", tmp_path / "report")[-1]
+
+
+def test_one_json_object_also_if_something_failed(pictures, tmp_path):
+    (tmp_path / "text.png").write_text("This is no picture.")
+    result = bench(pictures / "first.png", tmp_path / "text.png", "--codecs", "jpeg", "-o", tmp_path / "report", "--json")
+    told = json.loads(result.stdout)
+    assert result.exit_code == told["error"]["code"] == 3 and not told["ok"]
+    assert len(told["not_measured"]) == 1 and len(told["groups"]) == 1
+
+
 def test_two_pictures_of_one_name(pictures, tmp_path):
     Image.fromarray(painted(170, 170)).save(tmp_path / "first.bmp")
     lines = refused(2, pictures, tmp_path / "first.bmp", "--codecs", "jpeg", "-o", tmp_path / "report")
@@ -223,5 +294,5 @@ def test_codecs_that_are_not_installed(pictures, tmp_path, monkeypatch):
 
 
 def test_the_progress_bar():
-    assert _bar(Progress(5, 20, "avif:s0", "kodim07", 83.2)) == "[#####...............] 5/20, avif:s0 of kodim07, 1 min 24 s left"
+    assert _bar(Progress(5, 20, "avif:s0", "kodim07", 83.2)) == "[#####...............] 5/20, 1 min 24 s left, avif:s0 of kodim07"
     assert _bar(Progress(20, 20, "jpeg", "a", math.inf)) == "[####################] 20/20, jpeg of a"

@@ -103,6 +103,35 @@ def test_a_file_of_a_size(name, photo):
     assert of_size(peer, photo, 20) is None
 
 
+def test_colours_of_vvc_survive_the_conversion():
+    """Without any coding, 8 bits to 10 and back must lose nothing of a grey picture, and be right on average for colours."""
+    grey = np.tile(np.arange(256, dtype=np.uint8), (16, 1))
+    for picture in (grey, np.dstack([grey] * 3).copy()):
+        assert np.array_equal(there_and_back(picture), picture)
+    colours = painted(128, 128)
+    error = there_and_back(colours).astype(int) - colours
+    assert abs(error.mean()) < 0.02 and np.sqrt((error**2).mean()) < 2
+
+
+def there_and_back(picture):
+    height, width = picture.shape[:2]
+    raw = ("-f", "rawvideo", "-s", f"{width}x{height}", "-pix_fmt")
+    pixels = "rgb24" if picture.ndim == 3 else "gray"
+    yuv = peers._ffmpeg(
+        *raw, pixels, "-i", "pipe:0", "-vf", peers.TO_YUV, "-f", "rawvideo", "-pix_fmt", "yuv420p10le", "pipe:1", data=picture.tobytes()
+    )
+    back = peers._ffmpeg(*raw, "yuv420p10le", "-i", "pipe:0", "-vf", peers.TO_RGB.format(pixels), "-f", "rawvideo", "-pix_fmt", pixels, "pipe:1", data=yuv)
+    return np.frombuffer(back, np.uint8).reshape(picture.shape)
+
+
+def test_a_picture_that_changes_during_a_run_has_no_row(tmp_path, photo):
+    path = tmp_path / "photo.png"
+    Image.fromarray(photo).save(path)
+    job = Job(source_of(str(path)), "jpeg", 60, 1, str(tmp_path / "photo.jpg"), "Pillow")
+    Image.fromarray(photo[:50]).save(path)
+    assert "changed while the run went on" in measure(job).sentence
+
+
 def test_names():
     assert {name: peer_of(name).name for name in ("ddc", "ddc:e3", "ddc:classic", "ddc:classic:e4")} == {
         "ddc": "ddc:e5", "ddc:e3": "ddc:e3", "ddc:classic": "ddc:classic:e5", "ddc:classic:e4": "ddc:classic:e4",

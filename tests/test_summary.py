@@ -35,7 +35,7 @@ def of(codec, rows=tuple(ROWS), **more):
 
 def test_rates_by_hand():
     half, few, jpeg = of("half"), of("few"), of("jpeg")
-    for rate in (half.rate, half.rate_akima, half.rate_of_mean, half.rate_of_mean_akima, half.rate_ms_ssim, half.rate_ssimulacra2):
+    for rate in (half.rate, half.rate_akima, half.rate_of_mean, half.rate_of_mean_akima, half.rate_psnr_y, half.rate_ms_ssim, half.rate_ssimulacra2):
         assert rate == pytest.approx(-50, abs=0.01)
     for gain in (half.gain, half.gain_akima, half.gain_of_mean, half.gain_of_mean_akima):
         assert gain == pytest.approx(2, abs=0.001)
@@ -103,8 +103,9 @@ def test_a_setting_that_failed_leaves_a_codec_where_it_is():
 
 def test_a_picture_that_the_anchor_lacks():
     rows = [row for row in ROWS if (row.codec, row.picture) != ("jpeg", "c")]
-    half = next(s for s in groups(rows, "jpeg")[0].standings if s.codec == "half")
-    assert half.pictures == ("a", "b") and half.rate == pytest.approx(-50, abs=0.01)
+    first = groups(rows, "jpeg")[0]
+    half = next(s for s in first.standings if s.codec == "half")
+    assert first.pictures == half.pictures == ("a", "b") and half.rate == pytest.approx(-50, abs=0.01)
 
 
 def test_a_published_mean_is_in_the_group_of_its_pictures_alone():

@@ -29,7 +29,7 @@ MARKERS = "osD^vPX*<>"
 MARKER_SIZES = {"*": 1.5, "D": 0.85, "P": 1.15, "X": 1.15}
 """Markers of the same size do not look it."""
 DASHES = ((), (5, 2), (1.5, 1.5), (6, 1.5, 1.5, 1.5))
-PUBLISHED_DASHES = ((4, 2), (1, 1.5), (6, 2, 1, 2), (10, 3), (4, 2, 1, 2, 1, 2), (2, 2))
+PUBLISHED_DASHES = ((4, 2), (1, 1.5), (6, 2, 1, 2), (10, 3), (4, 2, 1, 2, 1, 2), (2, 2), (10, 2, 2, 2), (1, 4))
 
 QUALITIES = {"psnr": "PSNR (dB)", "ms_ssim": "MS-SSIM (dB)", "ssimulacra2": "SSIMULACRA2"}
 RATE_TICKS = (1, 2, 5)
@@ -240,8 +240,8 @@ class Spot:
 def spots(study, standings):
     """The measured codecs that have a BD-rate."""
     looks, labels = looks_of(study), labels_of(study)
-    found = (s for s in standings if s.measured and s.rate is not None)
-    return [Spot(labels[s.codec], looks[s.codec], max(s.encode_s, 1e-4), s.rate) for s in found]
+    found = (s for s in standings if s.measured and s.rate is not None and s.encode_s > 0)
+    return [Spot(labels[s.codec], looks[s.codec], s.encode_s, s.rate) for s in found]
 
 
 def time_chart(spots, anchor, size=(8.4, 5.0), title=None):
@@ -265,7 +265,7 @@ def time_chart(spots, anchor, size=(8.4, 5.0), title=None):
         if title:
             axes.set_title(title, loc="left", fontsize="large")
         _place_labels(figure, axes, spots)
-        names = {f"spot-{i}": f"{spot.label}: {_percent(spot.rate, 1)}, {_seconds(spot.seconds)}" for i, spot in enumerate(spots)}
+        names = {f"spot-{i}": f"{spot.label}: {_percent(spot.rate, 1)}, {seconds_text(spot.seconds)}" for i, spot in enumerate(spots)}
         return Chart(figure, "BD-rate over time to encode", names)
 
 
@@ -273,7 +273,8 @@ def _percent(rate, digits=0):
     return f"{rate:+.{digits}f} %".replace("-", "\N{MINUS SIGN}") if rate else "0 %"
 
 
-def _seconds(x):
+def seconds_text(x):
+    """A time in the unit that suits it: "3.4 ms", "17 s", "2.5 min"."""
     unit, length = next((entry for entry in UNITS.items() if x >= 0.9999 * entry[1]), ("ms", 0.001))
     return f"{x / length:.3g} {unit}"
 
@@ -284,7 +285,7 @@ def _time_axis(axes, low, high):
         shown = [tick for tick in ticks if low <= tick <= high]
         if len(shown) >= 3:
             break
-    _log_axis(axes, lambda x, _: _seconds(x))
+    _log_axis(axes, lambda x, _: seconds_text(x))
     axes.xaxis.set_major_locator(FixedLocator(shown))
     axes.set_xlim(low, high)
 

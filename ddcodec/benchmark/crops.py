@@ -13,6 +13,8 @@ SIDE = 256
 BPP = 0.3
 """A rate at which codecs differ and pictures are still looked at."""
 PICTURES = 3
+QUICK = 2.0
+"""Seconds of an encode, up to which a file of the right size is searched for."""
 BESIDE = ("avif",)
 OURS = "ddc"
 
@@ -60,24 +62,36 @@ def _shown(codecs):
 
 def _crops(run, rows, source, codecs):
     samples = load_picture(source.path)
-    row = min(
-        (row for row in rows if (row.codec, row.picture) == (codecs[-1], source.name)), key=lambda row: abs(row.bpp - BPP)
-    )
-    peer = peer_of(codecs[-1])
-    kept = run.file(source, peer, row.setting)
-    if not os.path.exists(kept):
-        return None
+    rows = [row for row in rows if row.picture == source.name]
+    last = min((row for row in rows if row.codec == codecs[-1]), key=lambda row: abs(row.bpp - BPP))
     window = window_of(samples)
     crops = [Crop("Original", None, None, samples[window])]
-    for codec in codecs[:-1]:
-        other = peer_of(codec)
-        found = of_size(other, samples, row.bytes)
-        data, setting = found or (other.encode(samples, other.settings[0]), other.settings[0])
-        crops.append(_crop(other, setting, data, samples, window))
-    crops.append(_crop(peer, row.setting, read_file(kept), samples, window))
-    return Crops(source.name, crops)
+    for codec in codecs:
+        own = [row for row in rows if row.codec == codec]
+        peer = peer_of(codec)
+        found = _kept(run, source, peer, last) if codec == codecs[-1] else _nearest(run, source, peer, own, samples, last.bytes)
+        if found:
+            crops.append(_crop(peer, *found, samples, window, last.bytes))
+    return Crops(source.name, crops) if len(crops) > 1 else None
 
 
-def _crop(peer, setting, data, samples, window):
+def _nearest(run, source, peer, rows, samples, most):
+    """(bytes, setting) of the largest file of at most `most` bytes; of a slow codec, only among those that were measured."""
+    if max(row.encode_s for row in rows) <= QUICK:
+        return of_size(peer, samples, most) or (peer.encode(samples, peer.settings[0]), peer.settings[0])
+    by_size = sorted(rows, key=lambda row: row.bytes)
+    return _kept(run, source, peer, next((row for row in reversed(by_size) if row.bytes <= most), by_size[0]))
+
+
+def _kept(run, source, peer, row):
+    """(bytes, setting) of the file of a row, or None if it is not there any more."""
+    file = run.file(source, peer, row.setting)
+    if not os.path.exists(file) or os.path.getsize(file) != row.bytes:
+        return None
+    return read_file(file), row.setting
+
+
+def _crop(peer, data, setting, samples, window, most):
     decoded = peer.decode(data, samples.shape)
-    return Crop(f"{peer.title}, {peer.knob} {setting:g}", len(data), psnr(samples, decoded), decoded[window])
+    smallest = ", its smallest" if len(data) > most else ""
+    return Crop(f"{peer.title}, {peer.knob} {setting:g}{smallest}", len(data), psnr(samples, decoded), decoded[window])

@@ -7,20 +7,20 @@ from functools import cache
 from hashlib import sha256
 from time import perf_counter
 
-from ..errors import DdcError
+from ..errors import DdcError, OutputError, SourceError
 from ..metrics import ms_ssim, psnr, psnr_luma, ssimulacra2
 from ..output import write_target
 from ..pictures import load_picture, read_file
 from .machine import machine
 from .peers import PeerError, peer_of, warm_up
-from .table import Row
+from .table import Key, Row
 
 SHA_DIGITS = 16
 
 
 @dataclass(frozen=True)
 class Source:
-    """A picture to be coded: its path, the name without ending, the first digits of its file's SHA-256, its size and planes."""
+    """A picture to be coded: its path, the name without ending, the first digits of its file's SHA-256, its size."""
 
     path: str
     name: str
@@ -42,30 +42,41 @@ class Job:
 
     @property
     def key(self):
-        """As `Row.key`."""
-        return self.source.name, self.source.sha256, self.codec, self.setting, self.versions
+        """The `Key` of the row that will come of it."""
+        return Key(self.source.name, self.source.sha256, self.codec, self.setting, self.versions)
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why there is no row: one sentence."""
+    """Why there is no row: one sentence. fatal: if no other row could be written either."""
 
     sentence: str
+    fatal: bool = False
 
 
 def source_of(path):
     """The `Source` of a picture file. Raises `SourceError` as `pictures.read_picture` does."""
     data = read_file(path)
     height, width = load_picture(data, name=path).shape[:2]
-    # A name that is no text on this system shall still be one in the table and the report.
+    return Source(path, _name(path), _digest(data), width, height)
+
+
+def _name(path):
+    """A file's name without ending, fit for a table and a page: text in one line, whatever bytes the name has."""
     name = os.fsencode(os.path.splitext(os.path.basename(path))[0]).decode("utf-8", "replace")
-    return Source(path, " ".join(name.split()), sha256(data).hexdigest()[:SHA_DIGITS], width, height)
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in " ".join(name.split()))
+
+
+def _digest(data):
+    return sha256(data).hexdigest()[:SHA_DIGITS]
 
 
 def measure(job):
     """The `Row` of a job, or a `Failure`."""
     try:
         return _measured(job)
+    except OutputError as error:
+        return Failure(_one_line(error), fatal=True)
     except DdcError as error:
         return Failure(_one_line(error))
     # Whatever a foreign codec raises is a finding about that codec, and no reason to lose the other rows.
@@ -74,7 +85,10 @@ def measure(job):
 
 
 def _measured(job):
-    samples = load_picture(job.source.path)
+    original = read_file(job.source.path)
+    if _digest(original) != job.source.sha256:
+        raise SourceError("the picture changed while the run went on")
+    samples = load_picture(original)
     peer = _warm(job.codec, job.threads)
     start = perf_counter()
     data = peer.encode(samples, job.setting)

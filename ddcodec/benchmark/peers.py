@@ -23,6 +23,7 @@ from ..memory import keep_freed_memory
 from ..presets import DEFAULT_EFFORT
 
 PACKAGE = Path(__file__).parents[1]
+TINY = np.zeros((16, 16, 3), np.uint8)
 
 
 class PeerError(DdcError):
@@ -96,19 +97,20 @@ def warm_up(peer):
     if peer.warm_up:
         peer.warm_up()
     else:
-        tiny = np.zeros((16, 16, 3), np.uint8)
-        peer.decode(peer.encode(tiny, peer.settings[0]), tiny.shape)
+        peer.decode(peer.encode(TINY, peer.settings[0]), TINY.shape)
 
 
 # Pillow: JPEG, WebP, AVIF.
 
 
-def _pillow(format_, quality="quality", **options):
+def _pillow(format_, grey=None, **options):
+    """An encoder of Pillow's; `grey` are its options for grey pictures, if they are others."""
+
     def encode(samples, setting):
         from PIL import Image
 
         file = io.BytesIO()
-        Image.fromarray(samples).save(file, format_, **{quality: round(setting)}, **options)
+        Image.fromarray(samples).save(file, format_, quality=round(setting), **options | (grey or {} if samples.ndim == 2 else {}))
         return file.getvalue()
 
     return encode
@@ -207,11 +209,15 @@ def _heic_versions():
 
 # ffmpeg: VVC.
 
-TO_YUV = "scale=out_color_matrix=bt709:out_range=full:flags=lanczos+accurate_rnd+full_chroma_int+full_chroma_inp,format=yuv420p10le"
-TO_RGB = "scale=in_color_matrix=bt709:in_range=full:flags=lanczos+accurate_rnd+full_chroma_int+full_chroma_inp,format={}"
+# Not ffmpeg's own scaler: from 8 to 10 bits and back that one is off by half a level in the mean.
+TO_YUV = "format=gbrp,zscale=matrixin=gbr:rangein=full:matrix=709:range=full:filter=lanczos,format=yuv420p10le"
+TO_RGB = "zscale=matrixin=709:rangein=full:matrix=gbr:range=full:filter=lanczos:dither=none,format=gbrp,format={}"
+VVC_SIDE_MIN = 16
 
 
 def _vvc(samples, setting):
+    if min(samples.shape[:2]) < VVC_SIDE_MIN:
+        raise PeerError(f"libvvenc is not given sides below {VVC_SIDE_MIN} pixels, of which it fails on some")
     # Half-sized chroma needs even sides.
     samples = np.pad(samples, [(0, side % 2) for side in samples.shape[:2]] + [(0, 0)] * (samples.ndim - 2), "edge")
     height, width = samples.shape[:2]
@@ -272,7 +278,7 @@ def _ddc(name, threads):
         ":".join(filter(None, parts)), ", ".join(filter(None, ["ddcodec", found[1], f"effort {effort}"])),
         f"profile {profile}, effort {effort}", "lambda", (4e-3, 2e-3, 1e-3, 4e-4), 1e-4, ".ddc",
         encode, decode, lambda: f"{_own_version()}, torch {metadata.version('torch')}",
-        warm_up=lambda: import_module("torch"), threads=threads,
+        warm_up=lambda: decode(encode_picture(TINY, EncodeOptions(iterations=2, profile=profile, threads=1)).data, None), threads=threads,
     )  # fmt: skip
 
 
@@ -299,7 +305,7 @@ def _raw_decode(data, shape):
 
 JPEG_QUALITIES = (5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 85, 90, 95)
 AVIF_QUALITIES = (10, 20, 30, 40, 50, 60, 70, 80, 90)
-CHROMA_NOTE = "Its chroma is subsampled and, with libvvenc, cannot be otherwise: its RGB PSNR carries that loss, which grows with the rate."
+VVC_NOTE = "Its chroma is subsampled and, with libvvenc, cannot be otherwise: its RGB PSNR carries that loss, which grows with the rate. Its times include two starts of ffmpeg."
 
 _ROWS = (
     Peer(
@@ -316,11 +322,11 @@ _ROWS = (
     ),
     Peer(
         "avif", "AVIF", "4:4:4, 8 bits, aom, speed 6, 1 thread", "quality", AVIF_QUALITIES, 1, ".avif",
-        _pillow("AVIF", subsampling="4:4:4", speed=6, codec="aom", max_threads=1), _pillow_decode, _pillow_versions("libavif", "avif"),
+        _pillow("AVIF", subsampling="4:4:4", speed=6, codec="aom", max_threads=1, grey={"subsampling": "4:0:0"}), _pillow_decode, _pillow_versions("libavif", "avif"),
     ),
     Peer(
         "avif:s0", "AVIF slow", "4:4:4, 8 bits, aom, speed 0, 1 thread", "quality", AVIF_QUALITIES, 1, ".avif",
-        _pillow("AVIF", subsampling="4:4:4", speed=0, codec="aom", max_threads=1), _pillow_decode, _pillow_versions("libavif", "avif"),
+        _pillow("AVIF", subsampling="4:4:4", speed=0, codec="aom", max_threads=1, grey={"subsampling": "4:0:0"}), _pillow_decode, _pillow_versions("libavif", "avif"),
     ),
     Peer(
         "jxl", "JPEG XL", "XYB without subsampling, effort 7, 1 thread", "distance", (20, 14, 9, 6, 4, 3, 2, 1.5, 1, 0.5), 0.05, ".jxl",
@@ -336,7 +342,7 @@ _ROWS = (
     ),
     Peer(
         "vvc", "VVC", "4:2:0, 10 bits, libvvenc, preset medium, QPA off, BT.709 full range, 1 thread", "QP", (47, 42, 37, 32, 27, 22, 17), 1,
-        ".266", _vvc, _vvc_decode, _vvc_versions, note=CHROMA_NOTE,
+        ".266", _vvc, _vvc_decode, _vvc_versions, note=VVC_NOTE,
     ),
     Peer(
         "none", "No codec", "raw samples: the time of the harness itself", "setting", (0,), 1, ".raw",

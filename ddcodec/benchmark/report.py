@@ -169,6 +169,7 @@ def _table(study, group, looks, labels):
          lambda s: (_signed(s.rate_of_mean, 1), "")),
         ("BD-PSNR (dB)", lambda s: (_signed(s.gain, 2), "")),
         ("<abbr title='The PSNRs that both averaged curves reach'>between</abbr> (dB)", lambda s: (_interval(s), "")),
+        ("<abbr title='BD-rate by the PSNR of luma'>by luma PSNR</abbr> (%)", lambda s: (_signed(s.rate_psnr_y, 1), "")),
         ("by <span>MS-SSIM</span> (%)", lambda s: (_signed(s.rate_ms_ssim, 1), "")),
         ("by <span>SSIMULACRA2</span> (%)", lambda s: (_signed(s.rate_ssimulacra2, 1), "")),
         ("Encode (s)", lambda s: (_time(s.encode_s), "")),
@@ -177,7 +178,7 @@ def _table(study, group, looks, labels):
     for name, values in (("MS-SSIM", "ms_ssim"), ("SSIMULACRA2", "ssimulacra2")):
         if all(getattr(row, values) is None for row in group.rows):
             columns = [column for column in columns if f">{name}<" not in column[0]]
-    ranks = {s.codec: i for i, s in enumerate((s for s in standings if s.rate is not None or s.rate_of_mean is not None), 1)}
+    ranks = {s.codec: i for i, s in enumerate((s for s in standings if s.overall is not None), 1)}
     head = "".join(f"<th scope='col'>{title}</th>" for title, _ in columns)
     body = []
     for standing in standings:
@@ -197,7 +198,7 @@ def _all_figures(study, group, labels):
         + "".join(f"<td>{_signed(getattr(s, 'rate' + name), 2)}</td><td>{_signed(getattr(s, 'gain' + name), 3)}</td>" for name in names)
         + "</tr>"
         for s in group.standings
-        if s.codec != study.anchor
+        if s.codec != study.anchor and s.overall is not None
     )
     return f"<div class='scroll'><table class='each'><thead><tr><th scope='col'>Codec</th>{head}</tr></thead><tbody>{lines}</tbody></table></div>"
 

@@ -3,11 +3,12 @@
 import math
 import os
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import OutputError, SourceError, UsageError
-from ..output import write_target
+from ..output import TEMPORARY, write_target
 from ..pictures import is_picture_name
 from .measure import Failure, Job, measure, source_of
 from .peers import PeerError
@@ -15,6 +16,7 @@ from .table import append_row, latest, read_table, text_of
 from .workers import Crashed, run_jobs
 
 TABLE, FILES = "rows.tsv", "files"
+LONGEST_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -40,15 +42,19 @@ def find_pictures(paths):
             found.append(path)
             continue
         try:
-            names = sorted(entry.name for entry in os.scandir(path) if entry.is_file() and not entry.name.startswith("."))
+            entries = sorted((entry for entry in os.scandir(path) if not entry.is_dir()), key=lambda entry: entry.name)
         except OSError as error:
             raise SourceError(f"{path} cannot be read: {error.strerror or error}.") from None
-        pictures = [os.path.join(path, name) for name in names if is_picture_name(name)]
+        pictures = [entry.path for entry in entries if _is_picture(entry)]
         if not pictures:
             raise SourceError(f"The folder {path} holds no picture.")
         found += pictures
-        skipped += [os.path.join(path, name) for name in names if not is_picture_name(name)]
-    return found, skipped
+        skipped += [entry.path for entry in entries if not _is_picture(entry)]
+    return list({os.path.realpath(path): path for path in found}.values()), skipped
+
+
+def _is_picture(entry):
+    return entry.is_file() and not entry.name.startswith(".") and is_picture_name(entry.name)
 
 
 def read_sources(paths):
@@ -84,10 +90,12 @@ def prepare_folder(folder):
         used = os.listdir(folder)
         if used and TABLE not in used:
             raise OutputError(f"{folder} holds other files and no {TABLE} of an earlier run; name a new folder.")
-        os.makedirs(os.path.join(folder, FILES), exist_ok=True)
-        # Opened for nothing but to know now, not after the first hour, whether rows can be written.
+        # First, since a folder with the table is taken up again; and to know now, not after an hour, whether rows can be written.
         with open(os.path.join(folder, TABLE), "ab"):
             pass
+        os.makedirs(os.path.join(folder, FILES), exist_ok=True)
+        for left in Path(folder, FILES).glob("*/" + TEMPORARY):
+            left.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from None
 
@@ -115,22 +123,31 @@ class Run:
         return jobs
 
     def rows(self):
-        """The rows measured so far, the last of each key."""
-        return latest(read_table(self.table))
+        """The rows of these very pictures, the last of each codec and setting; also those of codecs that only earlier runs measured."""
+        known = {(source.name, source.sha256) for source in self.sources}
+        return latest([row for row in read_table(self.table) if (row.picture, row.sha256) in known])
 
     def measure(self, processes, progress=None):
         """Measure what is missing, writing each row as it comes; returns a sentence for each codec and picture that failed, and why.
 
         The finished table has the order of `jobs`, whatever the order of their ends and however often the run was taken up again.
         """
+        with _alone(self.table):
+            return self._measure(processes, progress)
+
+    def _measure(self, processes, progress):
         wanted = self.jobs()
         done = {row.key: row for row in self.rows()}
         missing = [job for job in wanted if job.key not in done]
         for folder in {os.path.dirname(job.file) for job in missing}:
             os.makedirs(folder, exist_ok=True)
         clock, failed = _Clock(missing, processes), Counter()
+        if progress and missing:
+            progress(Progress(len(wanted) - len(missing), len(wanted), missing[0].codec, missing[0].source.name, math.inf))
         for job, result, seconds in run_jobs(measure, missing, processes):
             clock.finished(job, seconds)
+            if isinstance(result, Failure) and result.fatal:
+                raise OutputError(f"{result.sentence.rstrip('.')}. The rows so far are kept, and the same command goes on from there.")
             if isinstance(result, (Failure, Crashed)):
                 failed[job.codec, job.source.name, _reason(result)] += 1
             else:
@@ -142,14 +159,31 @@ class Run:
 
     def file(self, source, peer, setting):
         """Where the coded file of a row is kept."""
-        return Path(self.folder) / FILES / peer.name.replace(":", "-") / f"{source.name}-{setting:g}{peer.suffix}"
+        name = source.name if len(os.fsencode(source.name)) <= LONGEST_NAME else source.sha256
+        return Path(self.folder) / FILES / peer.name.replace(":", "-") / f"{name}-{setting:g}{peer.suffix}"
 
     def _sort(self, wanted):
-        place = {job.key[:4]: number for number, job in enumerate(wanted)}
+        place = {job.key._replace(versions=""): number for number, job in enumerate(wanted)}
         rows = read_table(self.table)
-        ordered = sorted(rows, key=lambda row: place.get(row.key[:4], -1))
+        ordered = sorted(rows, key=lambda row: place.get(row.key._replace(versions=""), -1))
         if ordered != rows:
             write_target(self.table, text_of(ordered).encode(), force=True)
+
+
+@contextmanager
+def _alone(table):
+    """Only one run at a time may write to a table. Raises `OutputError`. The system lets go of the lock whatever ends the process."""
+    try:
+        import fcntl
+    except ImportError:
+        yield  # Windows has no such locks.
+        return
+    with open(table, "ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise OutputError(f"Another run is writing to {table}; wait for its end, or name another folder.") from None
+        yield
 
 
 class _Clock:

@@ -22,8 +22,8 @@ class Standing:
 
     pictures: those that both have curves of. per_picture: their `Bjontegaard`s of PSNR, by PCHIP. rate (per cent) and gain (dB): means over
     the pictures where there is a figure; refused: the number of those where the curves hardly overlap. rate_of_mean, gain_of_mean: between
-    the averaged curves, which share the PSNRs low to high (dB). All by PCHIP; those of _akima by Akima. rate_ms_ssim, rate_ssimulacra2 (per
-    cent): as rate, for these qualities. encode_s, decode_s: means over all rows. None is what cannot be said. measured: False for
+    the averaged curves, which share the PSNRs low to high (dB). All by PCHIP; those of _akima by Akima. rate_psnr_y, rate_ms_ssim,
+    rate_ssimulacra2 (per cent): as rate, for these qualities. encode_s, decode_s: means over all rows. None is what cannot be said. measured: False for
     published curves.
     """
 
@@ -42,10 +42,16 @@ class Standing:
     gain_of_mean_akima: float | None = None
     low: float | None = None
     high: float | None = None
+    rate_psnr_y: float | None = None
     rate_ms_ssim: float | None = None
     rate_ssimulacra2: float | None = None
     encode_s: float | None = None
     decode_s: float | None = None
+
+    @property
+    def overall(self):
+        """The one figure to sort by and to show first: `rate`, or that of the mean curve where nothing else is published."""
+        return self.rate if self.rate is not None else self.rate_of_mean
 
 
 def points(rows, codec, picture, quality="psnr"):
@@ -68,6 +74,11 @@ def mean_curve(rows, codec, pictures, quality="psnr"):
     return sorted(tuple(statistics.fmean(values) for values in zip(*rung)) for rung in full)
 
 
+def named(pictures, most=6):
+    """What a mean is of, in words: the names of a few pictures, or how many they are."""
+    return f"mean of {len(pictures):,} pictures" if len(pictures) > most else ", ".join(pictures)
+
+
 @dataclass(frozen=True)
 class Group:
     """Codecs that were measured on the same pictures, compared over these alone: their `rows` and `Standing`s, from the least rate up."""
@@ -80,19 +91,20 @@ class Group:
 def groups(rows, anchor, published=()):
     """A `Group` for every set of pictures that a codec was measured on, the largest first, with all codecs that have the whole of it.
 
-    So a codec that was measured on few pictures is compared with the others over just these. The anchor is in all groups; published curves
-    are in those for whose pictures they have points.
+    So a codec that was measured on few pictures is compared with the others over just these. Pictures that the anchor lacks are in no group;
+    published curves are in those for whose pictures they have points.
     """
     coverage = {}
     for row in rows:
         coverage.setdefault(row.codec, set()).add(row.picture)
     everything = dict.fromkeys(row.picture for row in rows)
-    sets = dict.fromkeys(tuple(picture for picture in everything if picture in found) for found in coverage.values())
-    return [_group(rows, anchor, published, pictures, coverage) for pictures in sorted(sets, key=len, reverse=True)]
+    compared = coverage.get(anchor, everything)
+    sets = dict.fromkeys(tuple(picture for picture in everything if picture in found and picture in compared) for found in coverage.values())
+    return [_group(rows, anchor, published, pictures, coverage) for pictures in sorted(sets, key=len, reverse=True) if pictures]
 
 
 def _group(rows, anchor, published, pictures, coverage):
-    codecs = {codec for codec, found in coverage.items() if found >= set(pictures)} | {anchor}
+    codecs = {codec for codec, found in coverage.items() if found >= set(pictures)}
     rows_ = [row for row in rows if row.picture in pictures and row.codec in codecs]
     everything = {row.picture for row in rows}
     fitting = [curve for curve in published if mean_points(curve, pictures, everything)]
@@ -112,8 +124,7 @@ def standings(rows, anchor, published=()):
 
 
 def _rank(standing):
-    rate = standing.rate if standing.rate is not None else standing.rate_of_mean
-    return rate is None, rate or 0.0, standing.codec
+    return standing.overall is None, standing.overall or 0.0, standing.codec
 
 
 def _measured(anchors, anchor, own, codec):
@@ -129,8 +140,7 @@ def _measured(anchors, anchor, own, codec):
         pictures,
         figures,
         (mean_curve(anchors, anchor, pictures), mean_curve(own, codec, pictures)),
-        rate_ms_ssim=_mean(figures(picture, quality="ms_ssim").rate for picture in pictures),
-        rate_ssimulacra2=_mean(figures(picture, quality="ssimulacra2").rate for picture in pictures),
+        **{f"rate_{quality}": _mean(figures(picture, quality=quality).rate for picture in pictures) for quality in QUALITIES if quality != "psnr"},
         encode_s=statistics.fmean(row.encode_s for row in own),
         decode_s=statistics.fmean(row.decode_s for row in own),
     )

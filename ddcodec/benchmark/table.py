@@ -2,8 +2,19 @@
 
 import os
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..errors import OutputError, SourceError
+
+
+class Key(NamedTuple):
+    """What is measured once only."""
+
+    picture: str
+    sha256: str
+    codec: str
+    setting: float
+    versions: str
 
 
 @dataclass(frozen=True)
@@ -13,7 +24,7 @@ class Row:
     date: ISO. machine: processor and cores, in words. picture: file name without its ending. sha256: the first 16 digits of the
     source file's. codec: its name in `peers`, such as "jpeg:444" or "ddc:e5". setting: a number in the codec's own scale.
     bytes: of the whole file. psnr: dB over RGB (or grey) samples, inf if nothing is lost; psnr_y: dB of BT.601 luma. ms_ssim and
-    ssimulacra2: None where they are not defined (a small picture) or not installed. encode_s, decode_s: seconds of wall clock with
+    ssimulacra2: None where they are not defined (a small picture) or not installed; all three where nobody measured them. encode_s, decode_s: seconds of wall clock with
     `threads` threads, between samples and bytes. versions: of all libraries that made the file.
     """
 
@@ -27,7 +38,7 @@ class Row:
     setting: float
     bytes: int
     psnr: float
-    psnr_y: float
+    psnr_y: float | None
     ms_ssim: float | None
     ssimulacra2: float | None
     encode_s: float
@@ -42,8 +53,8 @@ class Row:
 
     @property
     def key(self):
-        """What is measured once only: the same picture, codec and setting with the same versions."""
-        return self.picture, self.sha256, self.codec, self.setting, self.versions
+        """The `Key` of this row."""
+        return Key(self.picture, self.sha256, self.codec, self.setting, self.versions)
 
 
 COLUMNS = (
@@ -54,10 +65,10 @@ COLUMNS = (
 HEADER = "\t".join(COLUMNS)
 
 FORMATS = {
-    "setting": "g", "bpp": ".5f", "psnr": ".4f", "psnr_y": ".4f", "ms_ssim": ".6f", "ssimulacra2": ".4f", "encode_s": ".3f", "decode_s": ".4f",
+    "setting": "g", "bpp": ".5f", "psnr": ".4f", "psnr_y": ".4f", "ms_ssim": ".6f", "ssimulacra2": ".4f", "encode_s": ".4g", "decode_s": ".4g",
 }  # fmt: skip
 NUMBERS = {"width": int, "height": int, "bytes": int, "threads": int} | {name: float for name in FORMATS}
-OPTIONAL = ("ms_ssim", "ssimulacra2")
+OPTIONAL = ("psnr_y", "ms_ssim", "ssimulacra2")
 
 
 def read_table(path):

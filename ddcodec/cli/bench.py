@@ -8,11 +8,11 @@ import sys
 import click
 
 from ..errors import DdcError, SourceError, UsageError
+from .files import STANDARD
 from .options import talking
 from .talk import duration_text
 
 BAR = 20
-MOST_NAMED = 6
 
 
 @click.command(
@@ -31,23 +31,30 @@ Examples:
 @click.option("-o", "--output", required=True, metavar="FOLDER", type=click.Path(), help="Where the report goes; a run that was stopped is taken up again.")
 @click.option("--codecs", default="jpeg,webp,avif,ddc", show_default=True, metavar="NAMES", help="With commas between; see below.")
 @click.option("--anchor", default="jpeg", show_default=True, metavar="NAME", help="The codec that the others are compared with.")
-@click.option("--published", metavar="PATH", type=click.Path(), help="Curves to show beside: a CSV file (image,bpp,psnr_db) or a folder of them.")
+@click.option(
+    "--published",
+    metavar="PATH",
+    type=click.Path(),
+    help="Curves to show beside: a CSV file (image,bpp,psnr_db) or a folder of them. Points of the image MEAN are taken to be of all PICTURES.",
+)
 @click.option("-j", "--jobs", type=click.IntRange(min=1), default=1, show_default=True, metavar="N", help="Rows measured at once.")
 @talking
 def bench(talk, pictures, output, codecs, anchor, published, jobs):
     """Code every one of PICTURES (files, or folders of them) with several codecs at a ladder of settings, and report.
 
     Every file is written, decoded and measured. FOLDER gets rows.tsv (one line a measurement, written as it comes), report.html, plots/
-    and files/ with all coded files. The same command again measures what is missing. Codecs use one thread, those of ddcodec the
-    machine's cores divided by --jobs.
+    and files/ with all coded files. The same command again measures what is missing; with other codecs, the report shows all that
+    FOLDER has of these pictures. Codecs use one thread, those of ddcodec the machine's cores divided by --jobs.
     """
+    if output in ("", STANDARD):
+        raise UsageError("The report is a folder; name one with -o.")
     _check_installed()
     from ..benchmark import run as benchmark
     from ..benchmark.published import read_published
 
     peers = _peers(codecs, anchor, threads=max(1, (os.cpu_count() or 1) // jobs))
     anchor = peers[0].name
-    curves = read_published(published) if published else []
+    curves = [] if published is None else read_published(published)
     paths, skipped = benchmark.find_pictures(pictures)
     for path in skipped:
         talk.detail(f"{click.format_filename(path)} does not look like a picture and is left out.")
@@ -65,12 +72,14 @@ def bench(talk, pictures, output, codecs, anchor, published, jobs):
 
     benchmark.prepare_folder(output)
     run = benchmark.Run(output, sources, present)
-    failed = _measure(talk, run, jobs)
-    for sentence in failed:
-        talk.warn(f"Not measured: {sentence}.")
-    _report(talk, run, anchor, curves, unreadable + missing + failed)
-    if unreadable or failed:
-        raise SourceError("The report lacks what could not be measured; the lines above say what and why.")
+    try:
+        with talk.progress(_bar) as progress:
+            failed = run.measure(jobs, progress)
+        for sentence in failed:
+            talk.warn(f"Not measured: {sentence}.")
+        _report(talk, run, anchor, curves, missing, unreadable + failed)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"Interrupted; {output} keeps what is measured, and the same command goes on from there.") from None
 
 
 def _check_installed():
@@ -93,42 +102,34 @@ def _peers(codecs, anchor, threads):
     return list({peer.name: peer for peer in (peer_of(name, threads) for name in [anchor, *wanted])}.values())
 
 
-def _measure(talk, run, jobs):
-    try:
-        with talk.progress(_bar) as progress:
-            return run.measure(jobs, progress)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"Interrupted; {run.folder} keeps what is measured, and the same command goes on from there.") from None
-
-
 def _bar(progress):
-    """ "[#####...............] 312/2088, avif of kodim07, 23 min 4 s left" """
+    """ "[#####...............] 312/2088, 23 min 4 s left, avif of kodim07" """
     filled = BAR * progress.step // progress.total
     left = f", {duration_text(progress.seconds_left)} left" if math.isfinite(progress.seconds_left) else ""
-    return f"[{'#' * filled:.<{BAR}}] {progress.step}/{progress.total}, {progress.codec} of {progress.picture}{left}"
+    return f"[{'#' * filled:.<{BAR}}] {progress.step}/{progress.total}{left}, {progress.codec} of {progress.picture}"
 
 
-def _report(talk, run, anchor, published, not_measured):
-    """Write the report from all rows of the folder, and say its table."""
+def _report(talk, run, anchor, published, missing, failed):
+    """Write the report, say its tables, and end with the code that failures ask for."""
     from ..benchmark.study import study_of, write_report
-    from ..benchmark.summary import groups
+    from ..benchmark.summary import groups, named
 
-    study = study_of(run, anchor, published, not_measured, _command())
+    study = study_of(run, anchor, published, missing + failed, _command())
     path = write_report(study, run.folder)
     found = groups(study.rows, anchor, study.published)
-    if talk.json:
-        talk.report(report=path, table=str(run.table), anchor=anchor, not_measured=not_measured, groups=[_fields(group) for group in found])
-        return
-    for group in found:
-        click.echo(f"Against {anchor}, {_pictures(group.pictures)}:")
+    for group in [] if talk.json else found:
+        click.echo(f"Against {anchor}, {named(group.pictures)}:")
         for line in _table(group.standings):
             click.echo(line)
         click.echo()
     talk.say(f"Report: {path}")
-
-
-def _pictures(pictures):
-    return f"mean of {len(pictures)} pictures" if len(pictures) > MOST_NAMED else ", ".join(pictures)
+    fields = {
+        "report": path, "table": str(run.table), "anchor": anchor, "not_measured": missing + failed, "groups": [_fields(group) for group in found],
+    }  # fmt: skip
+    if failed:
+        lacking = SourceError(f"The report lacks what could not be measured ({len(failed)} {'entry' if len(failed) == 1 else 'entries'}).")
+        click.get_current_context().exit(talk.fail(lacking.exit_code, str(lacking), **fields))
+    talk.report(**fields)
 
 
 def _table(standings):
@@ -136,7 +137,7 @@ def _table(standings):
     width = max(len(standing.codec) for standing in standings)
     yield f"{'codec':{width}}  {'BD-rate':>9}  {'BD-PSNR':>9}  {'over':>15}  {'encode':>9}  {'decode':>9}"
     for standing in standings:
-        rate = standing.rate if standing.rate is not None else standing.rate_of_mean
+        rate = standing.overall
         cells = (
             "-" if rate is None else f"{rate:+.1f} %",
             "-" if standing.gain is None else f"{standing.gain:+.2f} dB",
@@ -149,7 +150,9 @@ def _table(standings):
 
 
 def _seconds(seconds):
-    return "-" if seconds is None else f"{seconds:.3g} s"
+    from ..benchmark.charts import seconds_text
+
+    return "-" if seconds is None else seconds_text(seconds)
 
 
 def _fields(group):
@@ -159,7 +162,7 @@ def _fields(group):
 def _standing_fields(standing):
     names = (
         "codec", "measured", "rate", "gain", "rate_akima", "gain_akima", "rate_of_mean", "gain_of_mean", "rate_of_mean_akima",
-        "gain_of_mean_akima", "low", "high", "rate_ms_ssim", "rate_ssimulacra2", "encode_s", "decode_s",
+        "gain_of_mean_akima", "low", "high", "rate_psnr_y", "rate_ms_ssim", "rate_ssimulacra2", "encode_s", "decode_s",
     )  # fmt: skip
     return {name: getattr(standing, name) for name in names}
 

@@ -1,5 +1,6 @@
 """From exceptions to exit codes: every failure of a command ends here, as one sentence on stderr and never as a traceback."""
 
+import errno
 import traceback
 
 import click
@@ -40,6 +41,8 @@ class Guarded(click.Group):
         except MemoryError:
             code = ctx.obj.fail(NO_MEMORY, "There is not enough memory for this picture.")
         except Exception as error:
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                ctx.exit(ctx.obj.fail(CANNOT_WRITE, "Standard output cannot be written: no space is left."))
             if ctx.obj.verbose:
                 traceback.print_exception(error)
             what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -38,19 +38,19 @@ class Talk:
         if self.json:
             click.echo(json.dumps({"schema": SCHEMA, "ok": True, **fields}))
 
-    def report_failure(self, code, sentence):
+    def report_failure(self, code, sentence, **fields):
         if self.json:
-            failure = {"schema": SCHEMA, "ok": False, "error": {"code": code, "message": sentence}}
+            failure = {"schema": SCHEMA, "ok": False, "error": {"code": code, "message": sentence}, **fields}
             try:
                 click.echo(json.dumps(failure))
             except OSError:
                 pass  # The sentence on stderr and the exit code must do.
         return code
 
-    def fail(self, code, sentence):
-        """Say why a command fails; returns its exit code."""
+    def fail(self, code, sentence, **fields):
+        """Say why a command fails, and in JSON what there is all the same; returns its exit code."""
         click.echo(f"Error: {sentence}", err=True)
-        return self.report_failure(code, sentence)
+        return self.report_failure(code, sentence, **fields)
 
     def progress(self, text_of=None):
         """A context manager whose value is a callback, or `None` if nobody watches; `text_of` makes a line of what the callback gets.
