@@ -1,7 +1,5 @@
 """The report: one HTML page of its own with table, charts, crops and notes, from a `Study`."""
 
-import base64
-import io
 import math
 from dataclasses import dataclass
 from html import escape
@@ -9,9 +7,9 @@ from importlib.resources import files
 from string import Template
 
 import numpy as np
-from matplotlib.markers import MarkerStyle
 
 from . import charts, summary
+from .markup import bar, counted, data_uri, folded, interval, legend, number, percent, seconds, signed, with_swatch
 from .published import Published
 from .table import Row
 
@@ -20,8 +18,6 @@ MANY = 6
 
 SMALL, MULTIPLE = (5.4, 3.9), (4.2, 2.9)
 """Inches, of the charts that stand two and up to four in a row."""
-
-DASH = "\N{EN DASH}"
 
 
 @dataclass(frozen=True)
@@ -94,7 +90,7 @@ def _facts(study, labels):
     dates = sorted({row.date[:10] for row in study.rows})
     names = escape(", ".join(pictures))
     facts = {
-        "Pictures": f"{len(pictures)}: {names}" if len(pictures) <= 2 * MANY else _folded(f"{len(pictures)}, by name", f"<p>{names}</p>"),
+        "Pictures": f"{len(pictures)}: {names}" if len(pictures) <= 2 * MANY else folded(f"{len(pictures)}, by name", f"<p>{names}</p>"),
         "Size": ", ".join(sizes) + " pixels" if len(sizes) <= 4 else f"{len(sizes)} different sizes",
         "Codecs": escape(", ".join(labels[codec] for codec in charts.codecs_of(study))),
         "Measured": " to ".join(dict.fromkeys([dates[0], dates[-1]])) if dates else "",
@@ -119,9 +115,9 @@ def _lead(study, groups, labels):
 
 def _result(standing, labels, anchor):
     less = "less" if standing.rate < 0 else "more"
-    pictures = _count(len(standing.pictures) - standing.refused, "picture")
+    pictures = counted(len(standing.pictures) - standing.refused, "picture")
     return (
-        f"<p class='lead'><strong>{escape(labels[standing.codec])}</strong> needs <strong>{_number(abs(standing.rate), 1)} % {less}</strong> "
+        f"<p class='lead'><strong>{escape(labels[standing.codec])}</strong> needs <strong>{number(abs(standing.rate), 1)} % {less}</strong> "
         f"rate than {escape(labels[anchor])} for the same PSNR, on average over {pictures}.</p>"
     )
 
@@ -132,7 +128,7 @@ def _group(study, group, prefix, looks, labels):
     parts = [_table(study, group, looks, labels)]
     if "psnr" in drawn:
         main = _plot(charts.rate_chart(drawn["psnr"]), f"{prefix}-psnr", "main")
-        parts.append(f"<h3>Quality over rate</h3><div class='with-legend'>{main}{_legend(drawn['psnr'])}</div>")
+        parts.append(f"<h3>Quality over rate</h3><div class='with-legend'>{main}{legend(drawn['psnr'])}</div>")
     else:
         parts.append("<p>No codec here has a curve.</p>")
     small = [
@@ -140,7 +136,7 @@ def _group(study, group, prefix, looks, labels):
     ]
     if small:
         parts.append(f"<div class='halves'>{''.join(small)}</div>")
-    parts.append(_folded("All Bj\N{LATIN SMALL LETTER O WITH STROKE}ntegaard figures", _all_figures(study, group, labels)))
+    parts.append(folded("All Bj\N{LATIN SMALL LETTER O WITH STROKE}ntegaard figures", _all_figures(study, group, labels)))
     spots = charts.spots(study, group.standings)
     if len(spots) > 1:
         chart = _plot(charts.time_chart(spots, labels[study.anchor]), f"{prefix}-time", "wide")
@@ -166,14 +162,14 @@ def _table(study, group, looks, labels):
         ("Codec", lambda s: (_codec_cell(study, s, looks, labels), "codec")),
         ("BD-rate", lambda s: (_rate_cell(s, bars), "rate")),
         ("<abbr title='Between the averaged curves, instead of the average of the pictures'>of mean curve</abbr> (%)",
-         lambda s: (_signed(s.rate_of_mean, 1), "")),
-        ("BD-PSNR (dB)", lambda s: (_signed(s.gain, 2), "")),
-        ("<abbr title='The PSNRs that both averaged curves reach'>between</abbr> (dB)", lambda s: (_interval(s), "")),
-        ("<abbr title='BD-rate by the PSNR of luma'>by luma PSNR</abbr> (%)", lambda s: (_signed(s.rate_psnr_y, 1), "")),
-        ("by <span>MS-SSIM</span> (%)", lambda s: (_signed(s.rate_ms_ssim, 1), "")),
-        ("by <span>SSIMULACRA2</span> (%)", lambda s: (_signed(s.rate_ssimulacra2, 1), "")),
-        ("Encode (s)", lambda s: (_time(s.encode_s), "")),
-        ("Decode (s)", lambda s: (_time(s.decode_s), "")),
+         lambda s: (signed(s.rate_of_mean, 1), "")),
+        ("BD-PSNR (dB)", lambda s: (signed(s.gain, 2), "")),
+        ("<abbr title='The PSNRs that both averaged curves reach'>between</abbr> (dB)", lambda s: (interval(s), "")),
+        ("<abbr title='BD-rate by the PSNR of luma'>by luma PSNR</abbr> (%)", lambda s: (signed(s.rate_psnr_y, 1), "")),
+        ("by <span>MS-SSIM</span> (%)", lambda s: (signed(s.rate_ms_ssim, 1), "")),
+        ("by <span>SSIMULACRA2</span> (%)", lambda s: (signed(s.rate_ssimulacra2, 1), "")),
+        ("Encode (s)", lambda s: (seconds(s.encode_s), "")),
+        ("Decode (s)", lambda s: (seconds(s.decode_s), "")),
     ]  # fmt: skip
     for name, values in (("MS-SSIM", "ms_ssim"), ("SSIMULACRA2", "ssimulacra2")):
         if all(getattr(row, values) is None for row in group.rows):
@@ -195,7 +191,7 @@ def _all_figures(study, group, labels):
     head = "".join(f"<th scope='col'>{title}<br>BD-rate (%)</th><th scope='col'><br>BD-PSNR (dB)</th>" for title in heads)
     lines = "".join(
         f"<tr><th scope='row'>{escape(labels[s.codec])}</th>"
-        + "".join(f"<td>{_signed(getattr(s, 'rate' + name), 2)}</td><td>{_signed(getattr(s, 'gain' + name), 3)}</td>" for name in names)
+        + "".join(f"<td>{signed(getattr(s, 'rate' + name), 2)}</td><td>{signed(getattr(s, 'gain' + name), 3)}</td>" for name in names)
         + "</tr>"
         for s in group.standings
         if s.codec != study.anchor and s.overall is not None
@@ -212,14 +208,14 @@ def _codec_cell(study, standing, looks, labels):
         small = study.codecs[codec].fixed if codec in study.codecs else ""
     title = escape(study.codecs[codec].title if codec in study.codecs else labels[codec])
     anchor = " <em>anchor</em>" if codec == study.anchor else ""
-    return _with_swatch(looks.get(codec), f"<b>{title}</b>{anchor}<small>{escape(small)}</small>")
+    return with_swatch(looks.get(codec), f"<b>{title}</b>{anchor}<small>{escape(small)}</small>")
 
 
 def _rate_cell(standing, bars):
     """The figure with its bar, or why there is none."""
     if standing.rate is not None:
-        but = f"<small>without {_count(standing.refused, 'picture')}: curves hardly overlap</small>" if standing.refused else ""
-        return f"<b>{_percent(standing.rate)}</b>{_bar(standing.rate, *bars)}{but}"
+        but = f"<small>without {counted(standing.refused, 'picture')}: curves hardly overlap</small>" if standing.refused else ""
+        return f"<b>{percent(standing.rate)}</b>{bar(standing.rate, *bars)}{but}"
     if standing.refused:
         return "<small>curves hardly overlap</small>"
     return f"<small>{'only of the mean curve' if standing.rate_of_mean is not None else 'no curve to compare'}</small>"
@@ -230,47 +226,11 @@ def _scale(rates):
     return min([0.0, *rates]), min(100.0, max([0.0, *rates]))
 
 
-def _bar(rate, low, high):
-    span = high - low or 1
-    zero, end = -100 * low / span, 100 * (min(rate, high) - low) / span
-    kind = "less" if rate < 0 else "more"
-    return (
-        "<svg class='bar' viewBox='-1 0 102 10' preserveAspectRatio='none' aria-hidden='true'>"
-        f"<rect class='{kind}' x='{min(zero, end):.2f}' y='2' width='{abs(end - zero):.2f}' height='6'/><path d='M{zero:.2f} 0V10'/></svg>"
-    )
-
-
 # The charts.
 
 
 def _plot(figure, prefix, kind):
     return f"<div class='scroll'><div class='plot {kind}'>{charts.svg_of(figure, prefix)}</div></div>"
-
-
-def _legend(curves):
-    items = "".join(f"<li>{_swatch(curve.look)}<span>{escape(curve.label)}</span></li>" for curve in curves)
-    return f"<ol class='legend'>{items}</ol>"
-
-
-def _with_swatch(look, text):
-    return f"<div class='named'>{_swatch(look)}<div>{text}</div></div>"
-
-
-def _swatch(look):
-    if look is None:
-        return "<span class='swatch'></span>"
-    dash = f" stroke-dasharray='{' '.join(f'{d * look.width:g}' for d in look.dash)}'" if look.dash else ""
-    line = f"<path d='M1 7H41' fill='none' stroke='{look.colour}' stroke-width='{look.width}'{dash}/>"
-    mark = f"<path d='{_outline(look.marker)}' transform='translate(21 7) scale(7.5 -7.5)' fill='{look.colour}'/>" if look.marker else ""
-    return f"<svg class='swatch' viewBox='0 0 42 14' aria-hidden='true'>{line}{mark}</svg>"
-
-
-def _outline(marker):
-    """A marker of Matplotlib's as a path of SVG, about 1 wide, y upwards."""
-    style = MarkerStyle(marker)
-    letters = {1: "M", 2: "L", 3: "Q", 4: "C", 79: "Z"}
-    segments = style.get_path().transformed(style.get_transform()).iter_segments()
-    return "".join(letters[code] + ("" if code == 79 else " ".join(f"{v:.3g}" for v in vertices)) for vertices, code in segments)
 
 
 # Pictures.
@@ -290,20 +250,12 @@ def _crops(study):
 def _crop(picture, crop):
     height, width = crop.image.shape[:2]
     bytes_ = f"{crop.bytes:,} bytes" if crop.bytes is not None else ""
-    psnr = "" if crop.psnr is None else "lossless" if math.isinf(crop.psnr) else f"{_number(crop.psnr, 2)} dB"
+    psnr = "" if crop.psnr is None else "lossless" if math.isinf(crop.psnr) else f"{number(crop.psnr, 2)} dB"
     small = " · ".join(part for part in (bytes_, psnr) if part)
     return (
-        f"<figure><img src='{_data_uri(crop.image)}' width='{width}' height='{height}' alt='{escape(f'{picture}: {crop.title}')}'>"
+        f"<figure><img src='{data_uri(crop.image)}' width='{width}' height='{height}' alt='{escape(f'{picture}: {crop.title}')}'>"
         f"<figcaption><b>{escape(crop.title)}</b>{f'<br>{small}' if small else ''}</figcaption></figure>"
     )
-
-
-def _data_uri(image):
-    from PIL import Image
-
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def _pictures(study, labels):
@@ -321,11 +273,11 @@ def _pictures(study, labels):
         for i, (picture, plot) in enumerate(plots.items())
     )
     seen = {curve.label: curve for curves in drawn.values() for curve in curves}
-    legend = _legend([seen[labels[codec]] for codec in order if labels[codec] in seen])
+    names = legend([seen[labels[codec]] for codec in order if labels[codec] in seen])
     said = "PSNR (dB) over rate (bits per pixel, logarithmic), all with the same axes."
-    grid = f"<p>{said}</p>{legend}<div class='multiples'>{figures}</div>"
+    grid = f"<p>{said}</p>{names}<div class='multiples'>{figures}</div>"
     if len(drawn) > MANY:
-        grid = _folded(f"Curves of {len(drawn)} pictures", grid)
+        grid = folded(f"Curves of {len(drawn)} pictures", grid)
     return f"<section><h2>Picture by picture</h2>{grid}{table}</section>"
 
 
@@ -336,16 +288,16 @@ def _picture_table(study, standings, labels):
     head = "".join(f"<th scope='col'>{escape(labels[standing.codec])}</th>" for standing in rated)
     lines = [
         f"<tr><th scope='row'>{escape(picture)}</th>"
-        + "".join(f"<td>{_percent(s.per_picture[picture].rate if s.per_picture.get(picture) else None)}</td>" for s in rated)
+        + "".join(f"<td>{percent(s.per_picture[picture].rate if s.per_picture.get(picture) else None)}</td>" for s in rated)
         + "</tr>"
         for picture in _pictures_of(study)
     ]
-    means = "".join(f"<td>{_percent(standing.rate)}</td>" for standing in rated)
+    means = "".join(f"<td>{percent(standing.rate)}</td>" for standing in rated)
     table = (
         f"<div class='scroll'><table class='each'><thead><tr><th scope='col'>Picture</th>{head}</tr></thead><tbody>{''.join(lines)}</tbody>"
         f"<tfoot><tr><th scope='row'>Mean</th>{means}</tr></tfoot></table></div>"
     )
-    return _folded("BD-rate of each picture", f"<p>A dash: not measured, or the curves hardly overlap.</p>{table}")
+    return folded("BD-rate of each picture", f"<p>A dash: not measured, or the curves hardly overlap.</p>{table}")
 
 
 # Words.
@@ -361,7 +313,7 @@ def _codecs(study, looks, labels):
         versions = dict.fromkeys(row.versions for row in rows)
         name = f"<b>{escape(described.title)}</b><small><code>{escape(codec)}</code></small>"
         lines.append(
-            f"<tr><td class='codec'>{_with_swatch(looks.get(codec), name)}</td>"
+            f"<tr><td class='codec'>{with_swatch(looks.get(codec), name)}</td>"
             f"<td>{escape(described.fixed)}{f'<small>{escape(described.note)}</small>' if described.note else ''}</td>"
             f"<td>{escape(described.knob)} {', '.join(f'{s:g}' for s in settings)}</td><td>{', '.join(map(str, threads))}</td>"
             f"<td>{'<br>'.join(map(escape, versions))}</td></tr>"
@@ -376,39 +328,7 @@ def _missing(study):
     return f"<section><h2>Not measured</h2><ul>{''.join(f'<li>{escape(sentence)}</li>' for sentence in study.not_measured)}</ul></section>"
 
 
-def _folded(title, content):
-    return f"<details><summary>{title}</summary>{content}</details>"
-
-
 def _pictures_of(study):
     return list(dict.fromkeys(row.picture for row in study.rows))
 
 
-def _count(number, noun):
-    return f"{number:,} {noun}" + ("s" if number != 1 else "")
-
-
-def _number(value, digits):
-    return f"{value:,.{digits}f}".replace("-", "\N{MINUS SIGN}")
-
-
-def _signed(value, digits):
-    """With a sign, but for what rounds to 0."""
-    if value is None:
-        return DASH
-    return f"{value:+,.{digits}f}".replace("-", "\N{MINUS SIGN}") if round(value, digits) else f"{0:.{digits}f}"
-
-
-def _percent(value):
-    return DASH if value is None else f"{_signed(value, 1)} %"
-
-
-def _interval(standing):
-    return DASH if standing.low is None else f"{standing.low:.1f}{DASH}{standing.high:.1f}"
-
-
-def _time(seconds):
-    """Three digits, of seconds: what stands below each other can be compared."""
-    if seconds is None:
-        return DASH
-    return f"{seconds:,.{0 if seconds >= 100 else 1 if seconds >= 10 else 2 if seconds >= 0.1 else 3}f}"
