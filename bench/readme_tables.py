@@ -62,7 +62,7 @@ def _rate(standing):
 
 
 def _name(pictures):
-    return f"{len(pictures)} pictures" if len(pictures) > MOST_NAMED else ", ".join(name.removeprefix("kodim") for name in pictures)
+    return f"{len(pictures)} pictures" if len(pictures) > MOST_NAMED else "kodim " + ", ".join(name.removeprefix("kodim") for name in pictures)
 
 
 def draw():

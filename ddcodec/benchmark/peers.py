@@ -252,7 +252,7 @@ def _ffmpeg(*arguments, data=b""):
 def _vvc_versions():
     if b"libvvenc" not in _ffmpeg("-encoders"):
         raise PeerError("the ffmpeg of this imageio-ffmpeg has no libvvenc")
-    return f"imageio-ffmpeg {metadata.version('imageio-ffmpeg')}, ffmpeg {_imported('imageio_ffmpeg', 'imageio-ffmpeg').get_ffmpeg_version()}"
+    return f"imageio-ffmpeg {metadata.version('imageio-ffmpeg')}, ffmpeg {_imported('imageio_ffmpeg', 'imageio-ffmpeg').get_ffmpeg_version()}, zimg"
 
 
 # ddcodec.
@@ -341,7 +341,7 @@ _ROWS = (
         _heic, _heic_decode, _heic_versions,
     ),
     Peer(
-        "vvc", "VVC", "4:2:0, 10 bits, libvvenc, preset medium, QPA off, BT.709 full range, 1 thread", "QP", (47, 42, 37, 32, 27, 22, 17), 1,
+        "vvc", "VVC", "4:2:0, 10 bits, libvvenc, preset medium, QPA off, BT.709 full range by zimg, 1 thread", "QP", (47, 42, 37, 32, 27, 22, 17), 1,
         ".266", _vvc, _vvc_decode, _vvc_versions, note=VVC_NOTE,
     ),
     Peer(
