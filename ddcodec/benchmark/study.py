@@ -8,7 +8,7 @@ from ..errors import UsageError
 from ..output import write_target
 from .charts import save_plots
 from .crops import crops_of
-from .peers import peer_of
+from .peers import NAMES, peer_of
 from .report import Description, Study, html_of
 from .summary import standings
 
@@ -43,9 +43,9 @@ def write_report(study, folder):
 
 
 def descriptions(rows):
-    """Codec -> `Description`, for all codecs of `rows` in the order of the table of peers."""
-    found = {}
-    for codec in dict.fromkeys(row.codec for row in rows):
+    """Codec -> `Description`, for all codecs of `rows`: in the order of the table of peers, then those of ddcodec."""
+    found, measured = {}, {row.codec for row in rows}
+    for codec in [*(name for name in NAMES if name in measured), *sorted(measured - set(NAMES))]:
         try:
             peer = peer_of(codec)
         except UsageError:
