@@ -8,7 +8,7 @@ import pytest
 import record
 from corpora import CORPORA
 
-from ddcodec.benchmark.curves import bjontegaard
+from ddcodec.benchmark.curves import MIN_SHARE, bjontegaard
 from ddcodec.benchmark.summary import points
 from ddcodec.benchmark.table import latest, read_table
 
@@ -87,7 +87,10 @@ def test_against_another_implementation(method):
             (rates, decibels), (other_rates, other_decibels) = zip(*anchor), zip(*other)
             arguments = (list(rates), list(decibels), list(other_rates), list(other_decibels))
             how = {"method": method, "min_overlap": 0, "require_matching_points": False}
-            assert found.rate == pytest.approx(reference.bd_rate(*arguments, **how), abs=1e-6)
-            assert found.gain == pytest.approx(reference.bd_psnr(*arguments, **how), abs=1e-6)
-            compared += 1
+            assert found.rate is not None or found.share < MIN_SHARE
+            if found.rate is not None:
+                assert found.rate == pytest.approx(reference.bd_rate(*arguments, **how), abs=1e-6)
+                compared += 1
+            if found.gain is not None:
+                assert found.gain == pytest.approx(reference.bd_psnr(*arguments, **how), abs=1e-6)
     assert compared >= 40

@@ -96,7 +96,7 @@ def looks_of(study):
     lossy = _lossy(study)
     measured = [codec for codec in codecs_of(study) if codec in lossy and codec != study.anchor]
     families = [codec.split(":")[0] for codec in measured]
-    crowded = len(measured) > len(COLOURS) and max(Counter(families).values()) <= len(DASHES)
+    crowded = len(measured) > len(COLOURS) and max(Counter(f for f in families if f != "ddc").values(), default=0) <= len(DASHES)
     groups = families if crowded else [codec if family != "ddc" else family for codec, family in zip(measured, families)]
     fixed = {"ddc": OWN_COLOUR} | ({study.anchor.split(":")[0]: ANCHOR_COLOUR} if crowded else {})
     hues = fixed | {group: COLOURS[i % len(COLOURS)] for i, group in enumerate(g for g in dict.fromkeys(groups) if g not in fixed)}
