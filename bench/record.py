@@ -10,6 +10,7 @@ from pathlib import Path
 
 from corpora import CORPORA
 from ddcodec.benchmark.measure import SHA_DIGITS
+from ddcodec.benchmark.run import TABLE
 from ddcodec.benchmark.table import append_row, read_table
 
 RESULTS = Path(__file__).parent / "results"
@@ -30,7 +31,7 @@ def main():
     if len(sys.argv) != 3 or sys.argv[2] not in CORPORA:
         sys.exit(f"usage: python bench/record.py REPORT {{{','.join(CORPORA)}}}")
     report, corpus = sys.argv[1:]
-    rows = read_table(Path(report) / "rows.tsv")
+    rows = read_table(Path(report) / TABLE)
     if strange := strangers(rows, corpus):
         sys.exit(f"Not of {corpus}: {', '.join(strange)}. Nothing was written.")
     table = results_of(corpus)

@@ -378,7 +378,7 @@ def save_plots(study, folder):
     """
     anchor = labels_of(study).get(study.anchor, study.anchor)
     made = {}
-    for number, group in enumerate(summary.groups(study.rows, study.anchor, study.published), 1):
+    for number, group in enumerate(study.groups, 1):
         suffix = f"-{number}" if number > 1 else ""
         if curves := mean_curves(study, group):
             made["mean" + suffix] = rate_chart(curves, size=(9.6, 5.2), title=_title(group.pictures))

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from html import escape
 from importlib.resources import files
 from string import Template
@@ -65,16 +66,20 @@ class Study:
     command: str
     title: str
 
+    @cached_property
+    def groups(self):
+        """The `summary.Group`s of all this, worked out once for page, plots and command line."""
+        return summary.groups(self.rows, self.anchor, self.published)
+
 
 def html_of(study):
     """The whole page as text; the same text for the same study."""
-    groups = summary.groups(study.rows, study.anchor, study.published)
     looks, labels = charts.looks_of(study), charts.labels_of(study)
     parts = {
         "title": escape(study.title),
         "facts": _facts(study, labels),
-        "lead": _lead(study, groups, labels),
-        "groups": "".join(_group(study, group, f"g{i}", looks, labels) for i, group in enumerate(groups)) or "<p>Nothing was measured.</p>",
+        "lead": _lead(study, labels),
+        "groups": "".join(_group(study, group, f"g{i}", looks, labels) for i, group in enumerate(study.groups)) or "<p>Nothing was measured.</p>",
         "crops": _crops(study),
         "pictures": _pictures(study, labels),
         "codecs": _codecs(study, looks, labels),
@@ -100,10 +105,10 @@ def _facts(study, labels):
     return "".join(f"<div><dt>{name}</dt><dd>{fact}</dd></div>" for name, fact in facts.items() if fact)
 
 
-def _lead(study, groups, labels):
+def _lead(study, labels):
     """The result in a sentence or two: the smallest files over all pictures, and the best of `ddc` over the most that it has."""
     best = {}
-    for group in groups:
+    for group in study.groups:
         rated = [s for s in group.standings if s.measured and s.rate is not None and s.codec != study.anchor]
         own = [s for s in rated if s.codec.split(":")[0] == "ddc"]
         best.setdefault("all", next(iter(rated), None))

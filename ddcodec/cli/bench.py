@@ -112,19 +112,18 @@ def _bar(progress):
 def _report(talk, run, anchor, published, missing, failed):
     """Write the report, say its tables, and end with the code that failures ask for."""
     from ..benchmark.study import study_of, write_report
-    from ..benchmark.summary import groups, named
+    from ..benchmark.summary import named
 
     study = study_of(run, anchor, published, missing + failed, _command())
     path = write_report(study, run.folder)
-    found = groups(study.rows, anchor, study.published)
-    for group in [] if talk.json else found:
+    for group in [] if talk.json else study.groups:
         click.echo(f"Against {anchor}, {named(group.pictures)}:")
         for line in _table(group.standings):
             click.echo(line)
         click.echo()
     talk.say(f"Report: {path}")
     fields = {
-        "report": path, "table": str(run.table), "anchor": anchor, "not_measured": missing + failed, "groups": [_fields(group) for group in found],
+        "report": path, "table": str(run.table), "anchor": anchor, "not_measured": missing + failed, "groups": [_fields(group) for group in study.groups],
     }  # fmt: skip
     if failed:
         lacking = SourceError(f"The report lacks what could not be measured ({len(failed)} {'entry' if len(failed) == 1 else 'entries'}).")
