@@ -22,7 +22,7 @@ def encode(
 
     image: a Pillow image, whose ICC profile, EXIF and XMP are kept, or a uint8 array (H, W) or (H, W, 3). quality: 1..100, default 75: about the PSNR of a JPEG of that quality;
     or lambda_: the MSE of samples in [0, 1] that one bpp is worth. effort: 1..9, higher is slower; iterations sets its steps by hand.
-    time_limit: seconds. progress: called after every step with an object that has step, total, bpp, psnr and seconds_left.
+    time_limit: seconds. device: auto, cpu, cuda or cuda:N; threads: of the CPU, by default as many as are useful. progress: called after every step with an object that has step, total, bpp, psnr and seconds_left.
     Raises `ddcodec.errors.DdcError`: `UsageError`, `SourceError`, `ShortMemoryError`.
     """
     from .encoder import EncodeOptions, encode_picture

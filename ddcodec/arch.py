@@ -120,6 +120,9 @@ class Arch:
         rows.append(Tensor("output.bias", (self.planes,)))
         return tuple(rows)
 
+    def weight_count(self):
+        return sum(prod(shape) for _, shape in self.tensors())
+
     def windows(self, start, stop, finest=0):
         """The rows that each octave must have so that rows `start .. stop - 1` of octave `finest` can be made.
 

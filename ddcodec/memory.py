@@ -1,6 +1,7 @@
-"""Free memory, and the C library's allocator told what a fit does."""
+"""Free memory and processors, and the C library's allocator told what a fit does."""
 
 import ctypes
+import os
 import re
 import sys
 from pathlib import Path
@@ -31,3 +32,13 @@ def available_memory():
         return None
     match = re.search(r"^MemAvailable: +(\d+) kB", text, re.M)
     return 1024 * int(match[1]) if match else None
+
+
+def available_cores():
+    """Processors that this process may use: those it is bound to, or fewer where a control group (a container) grants less time (Linux)."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text("ascii").split()
+        return max(1, min(cores, round(int(quota) / int(period))))
+    except (OSError, ValueError):
+        return cores

@@ -72,7 +72,7 @@ def refused(code, *args, input=None):
 def stub_encoder(data, seen=None):
     """An `encode_picture` that takes no time: it has always made `data`."""
 
-    def encode_picture(samples, options, progress=None, metadata=None):
+    def encode_picture(samples, options, progress=None, metadata=None, say=None):
         if seen is not None:
             seen.append((samples, options))
         return encoder.Encoded(data, decoder.decode_picture(data), 1e-3, 4, 0.1, "cpu", 30.0)

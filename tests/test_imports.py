@@ -29,7 +29,7 @@ ALLOWED = {
     "pictures": {"numpy", ".errors", ".arch"},
     "output": {".errors"},
     "encoder": {
-        "numpy", ".arch", ".coded", ".decoder", ".errors", ".memory", ".metadata", ".metrics", ".network", ".ops_int", ".presets", ".syntax",
+        "numpy", ".arch", ".decoder", ".errors", ".metadata", ".metrics", ".presets", ".syntax",
     },
     "memory": set(),
     "metadata": {".errors", ".syntax"},
@@ -50,10 +50,20 @@ ALLOWED = {
     "benchmark/study": {"..errors", "..output", ".charts", ".crops", ".peers", ".report", ".summary"},
     "fit/__init__": set(),
     "fit/schedule": set(),
+    "fit/recipe": {"numpy", "..arch"},
+    "fit/loop": {".recipe", ".schedule"},
+    "fit/engine": {"..errors", "..memory", ".recipe"},
+    "fit/freeze": {"numpy", "..arch", "..coded", "..syntax", ".loop", ".recipe"},
+    "fit/fit": {"..coded", "..errors", "..memory", ".engine", ".freeze", ".loop"},
     "fit/torch_ops": {"torch", "..arch"},
-    "fit/engine": {"torch", "..arch", "..network", "..tables", ".torch_ops"},
-    "fit/freeze": {"numpy", "torch", "..arch", "..coded", "..syntax", ".engine", ".loop"},
-    "fit/loop": {".schedule"},
+    "fit/torch_engine": {"numpy", "torch", "..arch", "..network", "..tables", ".recipe", ".torch_ops"},
+    "fit/simd": {"llvmlite", "numba"},
+    "fit/products": {"llvmlite", "numba", ".simd"},
+    "fit/layout": {"numpy", "..arch", ".simd"},
+    "fit/rate": {"numpy", "numba", "..arch", "..tables", ".layout", ".products", ".simd"},
+    "fit/distortion": {"numba", ".layout", ".products", ".rate", ".simd"},
+    "fit/update": {"numba", "..arch", ".layout", ".products", ".rate", ".recipe", ".simd"},
+    "fit/cpu_engine": {"numpy", "numba", "..arch", ".distortion", ".layout", ".rate", ".recipe", ".simd", ".update"},
 }  # fmt: skip
 
 

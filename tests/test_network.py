@@ -9,10 +9,11 @@ import torch
 from ddcodec import ops_int
 from ddcodec.arch import CONTEXT_UNIT, SYNTHESIS_UNIT
 from ddcodec.decoder import render
-from ddcodec.fit.engine import neighbourhood
-from ddcodec.fit.torch_ops import ExactOps, TorchOps
+from ddcodec.fit.torch_engine import neighbourhood
+from ddcodec.fit.torch_ops import TorchOps
 from ddcodec.network import context, double, parent_features, synthesis
 from ddcodec.arch import NEIGHBOURS, Window
+from exact_ops import ExactOps
 from random_coded import DEFAULT, random_arch, random_coded
 
 

@@ -43,7 +43,7 @@ Examples:
     help="The kind of network: default, or classic for a plain deep decoder.",
 )
 @click.option("--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda or cuda:N.")
-@click.option("--threads", type=int, metavar="N", help="Of the CPU.  [default: as PyTorch chooses]")
+@click.option("--threads", type=int, metavar="N", help="Of the CPU.  [default: as many as are useful]")
 @click.option(
     "--seed", type=int, default=0, show_default=True, metavar="N", help="The same seed gives the same file on one machine."
 )
@@ -68,7 +68,7 @@ def encode(talk, input_, output, force, **fit):
         talk.say(f"Note: {name_of(input_)} also holds {_list(picture.left_out)}, which a .ddc file does not keep.")
     keep_freed_memory()
     with talk.progress() as progress:
-        encoded = encode_picture(picture.samples, options, progress, metadata=picture.metadata)
+        encoded = encode_picture(picture.samples, options, progress, metadata=picture.metadata, say=talk.say)
     write_target(output, encoded.data, force=force)
     _summarise(talk, input_, output, encoded)
 

@@ -3,13 +3,12 @@
 from time import monotonic
 
 import numpy as np
-import torch
 
 from ..arch import EXPONENT_MAX, WEIGHT_MAX, exactness_bound
 from ..coded import Weights
 from ..syntax import base, best_scale
-from .engine import Loss
 from .loop import progress_of
+from .recipe import Loss
 
 ROUNDS = 2
 START_EXPONENT = 6
@@ -18,38 +17,40 @@ HEAD_BITS = 5
 """About what the exponent and the table of a tensor cost in the stream."""
 
 
-@torch.no_grad()
-def freeze(engine, *, seconds=None, progress=None):
-    """The engine's weights as integers: name -> `Weights`. After `seconds` the search ends with what it has.
+def freeze(fit, *, seconds=None, progress=None):
+    """The weights of one of an engine's fits as integers: name -> `Weights`. After `seconds` the search ends with what it has.
 
     Each tensor's exponent starts at 6 and moves by ones while the loss falls: distortion of the rounded code as synthesised with the quantised weights,
     plus lambda times the bits of code and weights. Both are measured with the real-valued network, which differs from the decoder's by the rounding
     of activations and of table indices alone. The engine must be folded.
     """
     start = monotonic()
-    search = _Search(engine)
-    names = sorted(engine.weights, key=lambda name: -engine.weights[name].numel())
+    search = _Search(fit)
+    names = search.names
     for step, name in enumerate(ROUNDS * names, 1):
         if seconds is not None and monotonic() - start > seconds:
             break
         search.improve(name)
         if progress:
             left = (monotonic() - start) * (ROUNDS * len(names) - step) / step
-            progress(progress_of("freeze", step, ROUNDS * len(names), search.loss(), engine, left))
-    tensors = {name: search.tensor(name) for name in engine.weights}
-    while exactness_bound(engine.arch, tensors) >= 2**53:
+            progress(progress_of("freeze", step, ROUNDS * len(names), search.loss(), fit, left))
+    tensors = {name: search.tensor(name) for name, _ in fit.arch.tensors()}
+    while exactness_bound(fit.arch, tensors) >= 2**53:
         finest = max(tensors, key=lambda name: tensors[name].exponent)
         tensors[finest] = search.quantised(finest, tensors[finest].exponent - 1)
     return tensors
 
 
 class _Search:
-    def __init__(self, engine):
-        self._engine, self._code = engine, engine.rounded_code()
-        self._real = {name: w.detach().cpu().double().numpy() for name, w in engine.weights.items()}
-        self._exponents = {name: START_EXPONENT for name in engine.weights}
-        self._numbers = {name: self._number(name, START_EXPONENT) for name in engine.weights}
-        self._weight_bits = {name: self._bits(name, START_EXPONENT) for name in engine.weights}
+    """names: the tensors, largest first."""
+
+    def __init__(self, fit):
+        self._fit = fit
+        self._real = {name: values.astype(np.float64) for name, values in fit.weights().items()}
+        self.names = sorted(self._real, key=lambda name: -self._real[name].size)
+        self._exponents = {name: START_EXPONENT for name in self.names}
+        self._numbers = {name: self._number(name, START_EXPONENT) for name in self._real}
+        self._weight_bits = {name: self._bits(name, START_EXPONENT) for name in self.names}
         self._losses = {kind: self._loss(kind) for kind in ("context", "synthesis")}
 
     def tensor(self, name):
@@ -61,7 +62,7 @@ class _Search:
 
     def loss(self):
         """The `Loss` with the integers found so far."""
-        return Loss(self._losses["synthesis"], self._losses["context"] * self._engine.pixels / self._engine.lambda_)
+        return Loss(self._losses["synthesis"], self._losses["context"] * self._fit.pixels / self._fit.lambda_)
 
     def improve(self, name):
         """Move one tensor's exponent down, or else up, while that pays."""
@@ -82,7 +83,7 @@ class _Search:
         bits = self._bits(name, exponent)
         self._numbers[name] = self._number(name, exponent)
         loss = self._loss(kind)
-        price = self._engine.lambda_ / self._engine.pixels
+        price = self._fit.lambda_ / self._fit.pixels
         if loss + price * bits < self._losses[kind] + price * self._weight_bits[name]:
             self._exponents[name], self._losses[kind], self._weight_bits[name] = exponent, loss, bits
             return True
@@ -90,15 +91,14 @@ class _Search:
         return False
 
     def _loss(self, kind):
-        engine = self._engine
+        fit = self._fit
         if kind == "context":
-            return engine.lambda_ / engine.pixels * engine.bits(self._code, self._numbers).item()
-        return engine.distortion(self._code, self._numbers).item()
+            return fit.lambda_ / fit.pixels * fit.bits(self._numbers)
+        return fit.distortion(self._numbers)
 
     def _number(self, name, exponent):
-        values = self.quantised(name, exponent).values * 2.0**-exponent
-        return torch.tensor(values, dtype=torch.float32, device=self._engine.device)
+        return (self.quantised(name, exponent).values * 2.0**-exponent).astype(np.float32)
 
     def _bits(self, name, exponent):
         values = self.quantised(name, exponent).values
-        return HEAD_BITS + best_scale(values - base(name, values.shape, self._engine.arch.taps, exponent))[1]
+        return HEAD_BITS + best_scale(values - base(name, values.shape, self._fit.arch.taps, exponent))[1]

@@ -1,16 +1,18 @@
-"""The course of one fit: steps by count or by clock, snapshots of the best state, a guard against collapse."""
+"""The course of a fit: steps by count or by clock, snapshots of the best state, a guard against collapse."""
 
 from dataclasses import dataclass
 from math import log10
 from time import monotonic
 
+from .recipe import Loss
 from .schedule import HARD_SHARE, point_at
 
 CHECKS = 8
-"""How often the noisy part of a fit looks at what rounding would give, in its second half."""
+"""How often a fit looks at what rounding gives: in the second half of its noisy part, and again while the code is fixed."""
 COLLAPSE = 0.7
 LEAST_STEPS_TO_JUDGE = 100
-
+SECONDS_BETWEEN_LOSSES = 0.05
+"""Asking for a loss makes a GPU wait, so that a progress may tell one that is that old."""
 
 BITS_A_WEIGHT = 6
 """Assumed while a fit runs; what the weights really cost is known when they are frozen."""
@@ -21,7 +23,7 @@ class Progress:
     """What an encode says of itself.
 
     phase: "fit" or "freeze". step of total: steps of the fit, tensors of the freeze. bpp and psnr (dB) at the present state, during the fit
-    of the noisy picture. seconds_left: infinity if unknown.
+    of the noisy picture, or the means of several. seconds_left: infinity if unknown.
     """
 
     phase: str
@@ -32,23 +34,23 @@ class Progress:
     seconds_left: float
 
 
-def progress_of(phase, step, total, loss, engine, seconds_left):
-    """A `Progress`; `loss` is the present `Loss`."""
-    bits = loss.bits + BITS_A_WEIGHT * sum(weight.numel() for weight in engine.weights.values())
-    return Progress(phase, step, total, bits / engine.pixels, -10 * log10(max(loss.distortion, 1e-10)), seconds_left)
-
-
-class Collapsed(Exception):
-    """The fit has lost the picture: it is hardly better than one constant colour."""
+def progress_of(phase, step, total, loss, fit, seconds_left):
+    """A `Progress`; `loss` is the present `Loss`, `fit` one of an engine's."""
+    bits = loss.bits + BITS_A_WEIGHT * fit.arch.weight_count()
+    return Progress(phase, step, total, bits / fit.pixels, -10 * log10(max(loss.distortion, 1e-10)), seconds_left)
 
 
 def run(engine, iterations, *, seconds=None, progress=None, may_collapse=False):
-    """Fit until `iterations` steps are done or `seconds` are over, whichever is first, but one step at least; returns their number.
+    """Fit until `iterations` steps are done or `seconds` are over, whichever is first, but one step at least.
 
-    The engine ends in the best state that was seen. Raises `Collapsed` half-way unless `may_collapse`.
+    Every fit ends in the best state that was seen. Returns the number of steps, and the indices of the fits that have lost their picture: half-way they were
+    hardly better than one constant colour. If all have, the loop ends there. may_collapse: go on with such fits, and name none.
     """
-    start, step, best = monotonic(), 0, _Best(engine)
+    start, step, hard = monotonic(), 0, False
+    watches = [_Watch(fit) for fit in engine.fits]
     checks = [(0.5 + 0.5 * k / CHECKS) * (1 - HARD_SHARE) for k in range(1, CHECKS + 1)]
+    checks += [1 - HARD_SHARE * (1 - k / CHECKS) for k in range(1, CHECKS)]
+    told = _Told(engine, progress)
     while True:
         elapsed = monotonic() - start
         share = step / iterations
@@ -59,54 +61,76 @@ def run(engine, iterations, *, seconds=None, progress=None, may_collapse=False):
         if checks and share >= checks[0]:
             while checks and share >= checks[0]:
                 checks.pop(0)
-            _look(engine, best, step, may_collapse)
+            for watch in watches:
+                watch.look(code=not hard)
+                watch.judge(step, may_collapse)
+            if all(watch.collapsed for watch in watches):
+                return step, list(range(len(watches)))
         point = point_at(share)
-        if point.hard and not best.hard:
-            best.begin_hard()
-        before = engine.state() if point.hard else None
-        loss = engine.step(point)
-        if point.hard:
-            best.saw(loss, before)
+        if point.hard and not hard:
+            hard = True
+            _fix_code(engine, watches)
+        engine.step(point)
         step += 1
-        if progress:
-            left = elapsed * (1 - share) / share if share else float("inf")
-            progress(progress_of("fit", step, iterations, loss, engine, left))
-    if not best.hard:
-        best.begin_hard()
-    best.saw(engine.evaluate(), engine.state())
-    best.restore()
-    return step
+        told.step(step, iterations, elapsed * (1 - share) / share if share else float("inf"))
+    if not hard:
+        _fix_code(engine, watches)
+    for watch in watches:
+        watch.look(code=False)
+        watch.restore()
+    return step, [index for index, watch in enumerate(watches) if watch.collapsed]
 
 
-class _Best:
-    """The best state seen so far, judged by D + lambda R of the rounded code."""
+def _fix_code(engine, watches):
+    """The code will not move any more: go on from the best that was seen, without normalisation."""
+    for watch in watches:
+        watch.restore()
+    engine.fold()
+    for watch in watches:
+        watch.forget()
 
-    def __init__(self, engine):
-        self._engine, self._loss, self._state = engine, float("inf"), None
-        self.hard = False
 
-    def saw(self, loss, state):
-        value = loss.distortion + self._engine.lambda_ * loss.bits / self._engine.pixels
-        if value < self._loss:
-            self._loss, self._state = value, state
-        return value
+class _Watch:
+    """The best state of one fit so far, judged by D + lambda R of the rounded code."""
 
-    def begin_hard(self):
-        """The code will not move any more: go on from the best that was seen, without normalisation."""
-        self.hard = True
-        self.restore()
-        self._engine.fold()
-        self._state = self._engine.state()
+    def __init__(self, fit):
+        self._fit, self._value, self._state = fit, float("inf"), None
+        self._last = Loss(0.0, 0.0)
+        self.collapsed = False
+
+    def look(self, code):
+        self._last = loss = self._fit.evaluate()
+        value = loss.distortion + self._fit.lambda_ * loss.bits / self._fit.pixels
+        if value < self._value:
+            self._value, self._state = value, self._fit.state(code)
+
+    def judge(self, step, may_collapse):
+        # Written so that a loss that is no number counts as collapsed.
+        if not may_collapse and step >= LEAST_STEPS_TO_JUDGE and not self._last.distortion <= COLLAPSE * self._fit.variance + 1e-4:
+            self.collapsed = True
 
     def restore(self):
         if self._state is not None:
-            self._engine.restore(self._state)
+            self._fit.restore(self._state)
+
+    def forget(self):
+        """What was seen before does not fit the engine any more, but its code is the engine's: only weights are kept from now on."""
+        self._value, self._state = float("inf"), None
+        self.look(code=False)
 
 
-def _look(engine, best, step, may_collapse):
-    loss = engine.evaluate()
-    best.saw(loss, engine.state())
-    constant = (engine.target - engine.target.mean((1, 2), keepdim=True)).square().mean().item()
-    # Written so that a loss that is no number counts as collapsed.
-    if not loss.distortion <= COLLAPSE * constant + 1e-4 and step >= LEAST_STEPS_TO_JUDGE and not may_collapse:
-        raise Collapsed
+class _Told:
+    """Calls `progress` after every step, with losses that are fresh or nearly so."""
+
+    def __init__(self, engine, progress):
+        self._engine, self._progress = engine, progress
+        self._next, self._loss = 0.0, None
+
+    def step(self, step, total, seconds_left):
+        if not self._progress:
+            return
+        now = monotonic()
+        if now >= self._next or step == total:
+            self._next, losses = now + SECONDS_BETWEEN_LOSSES, self._engine.losses()
+            self._loss = Loss(*(sum(values) / len(losses) for values in zip(*losses)))
+        self._progress(progress_of("fit", step, total, self._loss, self._engine.fits[0], seconds_left))

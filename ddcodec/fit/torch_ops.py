@@ -1,8 +1,8 @@
-"""Arithmetic for `network` in torch: differentiable for the fit, exact for the check against the decoder."""
+"""Arithmetic for `network` in torch, differentiable."""
 
 import torch
 
-from ..arch import ACTIVATION_MAX, CODE_STEP, SYNTHESIS_UNIT
+from ..arch import CODE_STEP, SYNTHESIS_UNIT
 
 
 class TorchOps:
@@ -75,26 +75,6 @@ class NormalisingOps(TorchOps):
         self.gain[octave] = self.scale[octave] * torch.rsqrt(variance + 1e-5)
         self.offset[octave] = self.shift[octave] - mean * self.gain[octave]
         return values * self.gain[octave][:, None, None] + self.offset[octave][:, None, None]
-
-
-class ExactOps(TorchOps):
-    """The decoder's integers in torch float64: what `ops_int` computes, by another library."""
-
-    context_step = CODE_STEP
-    synthesis_step = CODE_STEP
-
-    def __init__(self):
-        super().__init__("cpu", torch.float64)
-
-    def round(self, values):
-        return torch.floor(values + 0.5).clamp(-ACTIVATION_MAX, ACTIVATION_MAX)
-
-    def activate(self, values, linear, octave=None):
-        values = self.round(values)
-        return torch.cat([values[:linear], values[linear:].clamp(min=0)])
-
-    def samples(self, values):
-        return torch.floor(values * (255 / SYNTHESIS_UNIT) + 0.5).clamp(0, 255)
 
 
 class _PartialReLU(torch.autograd.Function):

@@ -1,0 +1,295 @@
+"""The CPU engine: the whole step in fused kernels (numba), on as many threads as wanted; no torch."""
+
+import os
+import threading
+import weakref
+from pathlib import Path
+from queue import SimpleQueue
+from zlib import crc32
+
+import numpy as np
+from numba import types
+
+from ..arch import CODE_MAX
+from .distortion import backward, finest, forward, merge_mixed
+from .layout import BARRIER, OCTAVES, SUMS, TAPS, THREADS, Y, Layout
+from .rate import merge_gradients, octave_bits
+from .recipe import CODE_UNITS, Loss, initial_code, initial_weights
+from .simd import atomic_add, atomic_load, clear, compiled
+from .update import gather_gradients, move_code, move_weights, pack_all, rounded, soft_rounded
+
+SOFTLY, HARD = 1, 2
+"""How a pass rounds the code first; 0: it is rounded already."""
+_SPINS = 200
+
+
+class CpuEngine:
+    """The engine of one fit on the CPU; see `fit.engine` for what engines have in common. threads: at least 1.
+
+    Raises `MemoryError`. Results do not depend on timing, but in the last digits on the number of threads.
+    """
+
+    name, device = "numba", "cpu"
+
+    def __init__(self, samples, arch, lambda_, *, seed=0, threads=1):
+        self.arch, self.lambda_, self.pixels = arch, lambda_, arch.width * arch.height
+        self.variance = float(np.mean(np.var(samples.reshape(-1, arch.planes) / np.float32(255), axis=0)))
+        self._layout = layout = Layout(arch, threads)
+        layout.settle()
+        layout.target()[:, :, : arch.width] = samples.transpose(2, 0, 1)
+        random = np.random.default_rng(seed)
+        self._key = crc32(seed.to_bytes(8, "little"))
+        count = layout.weight_count
+        self._weights, self._trial = (layout.at(address, layout.packed_size) for address in (layout.weights, layout.trial))
+        self._gradient, self._first_moment, self._second_moment = (np.zeros(count) for _ in range(3))
+        self._results = np.zeros((threads, 2))
+        self._crew = _Crew(threads, layout.at(int(layout.plan[BARRIER]), 6).view(np.int64))
+        self._set_weights(initial_weights(arch, samples, random))
+        for octave, planes in initial_code(arch, random).items():
+            for plane, values in enumerate(planes):
+                layout.plane(Y, octave, plane)[:] = values
+        self._steps = self._code_steps = 0
+        self._is_rounded = False
+
+    @property
+    def fits(self):
+        return (self,)
+
+    def warm_up(self):
+        """Compile what is not compiled yet, or take it from the disk."""
+        self.evaluate()
+
+    def step(self, point):
+        """One step of the optimisation."""
+        self._steps += 1
+        self._code_steps += not point.hard
+        rounding = SOFTLY if not point.hard else 0 if self._is_rounded else HARD
+        self._is_rounded = point.hard
+        self._loss = self._run(self._layout.weights, rounding, True, True, True, point)
+
+    def losses(self):
+        """The `Loss` before the last step."""
+        return [self._loss]
+
+    def evaluate(self):
+        """The `Loss` with the code rounded."""
+        return self._measure(self._layout.weights, True, True)
+
+    def distortion(self, weights):
+        """That of the rounded code with other weights (name -> array)."""
+        self._pack_trial(weights)
+        return self._measure(self._layout.trial, False, True).distortion
+
+    def bits(self, weights):
+        """Those of the rounded code with other weights (name -> array)."""
+        self._pack_trial(weights)
+        return self._measure(self._layout.trial, True, False).bits
+
+    def weights(self):
+        """name -> float32 array, a copy."""
+        return {name: self._weights[self._layout.names[name]].reshape(shape).copy() for name, shape in self.arch.tensors()}
+
+    def rounded_code(self):
+        """octave -> int16 (planes, rows, columns), what the file will hold."""
+        return {o: np.stack([self._rounded(o, plane) for plane in range(self.arch.code_planes(o))]) for o in self.arch.coded_octaves}
+
+    def fold(self):
+        """This engine has no channel normalisation."""
+
+    def state(self, code=True):
+        """A copy of the weights and of the rounded code, or of the weights alone, for `restore`."""
+        return self.weights(), self.rounded_code() if code else {}
+
+    def restore(self, state):
+        weights, code = state
+        self._set_weights(weights)
+        for octave, planes in code.items():
+            for plane, values in enumerate(planes):
+                self._layout.plane(Y, octave, plane)[:] = values / np.float32(CODE_UNITS)
+            self._is_rounded = False
+
+    def _rounded(self, octave, plane):
+        values = np.rint(CODE_UNITS * self._layout.plane(Y, octave, plane))
+        return values.clip(-CODE_MAX, CODE_MAX).astype(np.int16)
+
+    def _set_weights(self, weights):
+        for name, values in weights.items():
+            self._weights[self._layout.names[name]] = values.ravel()
+        pack_all(self._layout.weights, self._layout.matrices, self._layout.ups, self.arch.taps)
+
+    def _pack_trial(self, weights):
+        for name, values in weights.items():
+            self._trial[self._layout.names[name]] = values.ravel()
+        pack_all(self._layout.trial, self._layout.matrices, self._layout.ups, self.arch.taps)
+
+    def _measure(self, weights, rate, picture):
+        rounding, self._is_rounded = 0 if self._is_rounded else HARD, True
+        return self._run(weights, rounding, rate, picture, False, _STILL)
+
+    def gradients(self):
+        """name -> float64 array: those of the last step, before they were clipped."""
+        return {name: self._gradient[self._layout.names[name]].reshape(shape).copy() for name, shape in self.arch.tensors()}
+
+    def _run(self, *task):
+        self._crew.run(_pass, *self._arguments(*task))
+        squares, bits = self._results.sum(0).tolist()
+        return Loss(squares / (self.pixels * self.arch.planes), bits)
+
+    def _arguments(self, weights, rounding, rate, picture, learn, point):
+        layout = self._layout
+        return (
+            layout.plan, layout.octaves, layout.threads, weights, rounding, rate, picture, learn, learn and not point.hard,
+            float(point.temperature), float(point.noise), self._key_of_step(), self.lambda_ / self.pixels, layout.sums_size,
+            self._weights[: layout.weight_count], self._gradient, self._first_moment, self._second_moment,
+            layout.places, layout.gains, layout.taps, layout.matrices, layout.ups,
+            float(point.code_rate), float(point.weight_rate), self._code_steps, self._steps, self._results,
+        )  # fmt: skip
+
+    def _key_of_step(self):
+        return (self._key + 0x9E3779B1 * self._steps) & 0xFFFFFFFF
+
+
+class _Still:
+    hard, temperature, noise, code_rate, weight_rate = True, 1.0, 0.0, 0.0, 0.0
+
+
+_STILL = _Still()
+
+
+def memory_of(arch, threads=1):
+    """Bytes that a fit takes, beside the program: the engine's arrays, the picture, two rounded copies of the code."""
+    return Layout(arch, threads).size + 2 * 2 * arch.positions() + 5 * arch.width * arch.height * arch.planes
+
+
+if hasattr(os, "sched_yield"):
+    _yield = types.ExternalFunction("sched_yield", types.int32())
+else:
+    _yield = compiled(lambda: 0)
+
+
+@compiled
+def _wait(plan):
+    """Until all threads are here; False if one never will be."""
+    at, count = plan[BARRIER], plan[THREADS]
+    if count == 1:
+        return True
+    generation = atomic_load(at + 8)
+    if atomic_add(at, 1) == count - 1:
+        atomic_add(at, -count)
+        atomic_add(at + 8, 1)
+        return True
+    spins = 0
+    while atomic_load(at + 8) == generation:
+        spins += 1
+        if spins > _SPINS:
+            # Another process may need this core so that the others get here.
+            if atomic_load(at + 16):
+                return False
+            _yield()
+    return True
+
+
+class _Crew:
+    """Threads that wait for work; the caller's is the first of them. `barrier`: the three int64 of `_wait`."""
+
+    def __init__(self, count, barrier):
+        self._barrier = barrier
+        self._calls = [SimpleQueue() for _ in range(count - 1)]
+        for calls in self._calls:
+            threading.Thread(target=_work, args=(calls,), daemon=True).start()
+        weakref.finalize(self, _dismiss, self._calls)
+
+    def run(self, function, plan, octaves, threads, *arguments):
+        """function(plan, octaves, threads, thread, *arguments) on all threads."""
+        done, started = SimpleQueue(), 0
+        try:
+            for index, calls in enumerate(self._calls, 1):
+                calls.put((done, function, (plan, octaves, threads, index, *arguments)))
+                started += 1
+            function(plan, octaves, threads, 0, *arguments)
+        except BaseException:
+            self._barrier[2] = 1
+            raise
+        finally:
+            for _ in range(started):
+                done.get()
+            self._barrier[[0, 2]] = 0
+
+
+def _work(calls):
+    while call := calls.get():
+        done, function, arguments = call
+        try:
+            function(*arguments)
+        finally:
+            done.put(None)
+
+
+def _dismiss(queues):
+    for calls in queues:
+        calls.put(None)
+
+
+def _made(digest):
+    """`_pass` as compiled for the sources of that digest: numba's store looks at one file alone."""
+
+    @compiled
+    def _pass(
+        plan, octaves, threads, thread, weights, rounding, rate, picture, learn, soft, temperature, noise, key, price, sums_size,
+        values, gradient, first_moment, second_moment, places, gains, taps, matrices, ups, code_rate, weight_rate, code_steps, steps, results,
+    ):  # fmt: skip
+        """One thread's part of a step or a measurement; all threads run it at once and wait for one another."""
+        digest  # noqa: B018
+        own, count = threads[thread], plan[OCTAVES]
+        results[thread] = 0
+        if learn:
+            clear(own[SUMS], sums_size)
+        if rounding == SOFTLY:
+            soft_rounded(plan, octaves, thread, temperature, noise, key)
+        elif rounding == HARD:
+            rounded(plan, octaves, thread)
+        if rounding and not _wait(plan):
+            return
+        if rate:
+            for o in range(count):
+                results[thread, 1] += octave_bits(plan, octaves, own, o, thread, weights, price, soft, learn)
+        if picture:
+            for o in range(count - 1, 0, -1):
+                forward(plan, octaves, own, o, thread, weights)
+                if not _wait(plan):
+                    return
+            results[thread, 0] = finest(plan, octaves, own, thread, weights, soft, learn)
+        if not learn:
+            return
+        if not _wait(plan):
+            return
+        for o in range(count):
+            merge_gradients(plan, octaves, own, o, thread)
+        merge_mixed(plan, octaves, own, 0, thread)
+        for o in range(1, count):
+            if not _wait(plan):
+                return
+            backward(plan, octaves, own, o, thread, weights, soft)
+            if not _wait(plan):
+                return
+            merge_mixed(plan, octaves, own, o, thread)
+        if not _wait(plan):
+            return
+        if soft:
+            move_code(plan, octaves, thread, code_rate, code_steps)
+        if thread == 0:
+            gather_gradients(plan, threads, gradient, places, gains, taps)
+            move_weights(values, gradient, first_moment, second_moment, weight_rate, steps)
+            pack_all(weights, matrices, ups, plan[TAPS])
+
+    return _pass
+
+
+def _digest():
+    """Of the kernels' sources."""
+    folder = Path(__file__).parent
+    names = ("simd", "products", "layout", "recipe", "rate", "distortion", "update", "cpu_engine")
+    return crc32(b"".join((folder / f"{name}.py").read_bytes() for name in names))
+
+
+_pass = _made(_digest())

@@ -1,0 +1,231 @@
+"""Small matrix products over runs of pixels, in registers: what every linear layer of the fit is made of, the upsampling included.
+
+A row is a run of float32 pixels. Rows are given as lists of addresses (arrays of int64 in memory) plus an offset in bytes that all rows
+share. Weights are packed by `pack`. A tile of up to 4 rows by 5 vectors of sums stays in registers while the inputs stream past it, as in
+BLIS (Van Zee & van de Geijn 2015, section 3); so the products run at the speed of the processor's multipliers while inputs lie in its cache.
+"""
+
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from .simd import BYTES, LANES, compiled, fused, greater, integer, peek, poke, read, read_long, read_spread, value_of, variable, write, zero
+
+VECTORS = 4 if LANES == 16 else 2
+"""Of a tile: as the processor has 32 or 16 registers."""
+
+
+def _tile(rows, vectors, form):
+    """One tile of a product, as an intrinsic (targets, target, sources, source, weights, extra, gate, floor, count).
+
+    `targets`, `sources` are lists, `target`, `source`, `gate` offsets; `count` is the number of sources. form:
+    "affine": max(extra + W x, floor), where extra is a bias;
+    "gated": W x where the rows of the list `extra` are above floor, else 0;
+    "added": max(what stands in the target + W x, floor).
+    """
+
+    @intrinsic
+    def product(typingctx, targets, target, sources, source, weights, extra, gate, floor, count):
+        def code(context, builder, signature, arguments):
+            targets, target, sources, source, weights, extra, gate, floor, count = arguments
+            where = [builder.add(read_long(builder, targets, 8 * row), target) for row in range(rows)]
+            sums = [[variable(builder) for _ in range(vectors)] for _ in range(rows)]
+            for row in range(rows):
+                bias = read_spread(builder, extra, 4 * row) if form == "affine" else zero()
+                for v in range(vectors):
+                    builder.store(read(builder, where[row], BYTES * v) if form == "added" else bias, sums[row][v])
+            with cgutils.for_range(builder, count) as loop:
+                here = builder.add(read_long(builder, builder.add(sources, builder.mul(loop.index, integer(8)))), source)
+                inputs = [read(builder, here, BYTES * v) for v in range(vectors)]
+                column = builder.add(weights, builder.mul(loop.index, integer(4 * rows)))
+                for row in range(rows):
+                    weight = read_spread(builder, column, 4 * row)
+                    for v in range(vectors):
+                        builder.store(fused(builder, weight, inputs[v], value_of(builder, sums[row][v])), sums[row][v])
+            for row in range(rows):
+                least = read_spread(builder, floor, 4 * row)
+                for v in range(vectors):
+                    value = value_of(builder, sums[row][v])
+                    if form != "gated":
+                        value = greater(builder, value, least)
+                    else:
+                        before = read(builder, builder.add(read_long(builder, extra, 8 * row), gate), BYTES * v)
+                        value = builder.select(builder.fcmp_ordered(">", before, least), value, zero())
+                    write(builder, value, where[row], BYTES * v)
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 9), code
+
+    return product
+
+
+def _outer_tile(rows, columns):
+    """sums[row, column] += the products of gradients and inputs, lane by lane, over `vectors` vectors and `repeats` of both at a distance."""
+
+    @intrinsic
+    def product(typingctx, sums, pitch, gradients, gradient, inputs, input_, vectors, repeats, gradient_step, input_step):
+        def code(context, builder, signature, arguments):
+            sums, pitch, gradients, gradient, inputs, input_, vectors, repeats, gradient_step, input_step = arguments
+            starts = [builder.add(sums, builder.mul(pitch, integer(row))) for row in range(rows)]
+            held = [[variable(builder) for _ in range(columns)] for _ in range(rows)]
+            for row in range(rows):
+                for column in range(columns):
+                    builder.store(read(builder, starts[row], BYTES * column), held[row][column])
+            lefts = [builder.add(read_long(builder, gradients, 8 * row), gradient) for row in range(rows)]
+            tops = [builder.add(read_long(builder, inputs, 8 * column), input_) for column in range(columns)]
+            with cgutils.for_range(builder, repeats) as outer:
+                left, top = builder.mul(outer.index, gradient_step), builder.mul(outer.index, input_step)
+                with cgutils.for_range(builder, vectors) as loop:
+                    place = builder.mul(loop.index, integer(BYTES))
+                    gs = [read(builder, builder.add(start, builder.add(left, place))) for start in lefts]
+                    xs = [read(builder, builder.add(start, builder.add(top, place))) for start in tops]
+                    for row in range(rows):
+                        for column in range(columns):
+                            builder.store(fused(builder, gs[row], xs[column], value_of(builder, held[row][column])), held[row][column])
+            for row in range(rows):
+                for column in range(columns):
+                    write(builder, value_of(builder, held[row][column]), starts[row], BYTES * column)
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 10), code
+
+    return product
+
+
+def _product(form):
+    """The whole product: tiles of 4, 2 and 1 rows over groups of vectors. `outputs` by `count` weights as `pack` has left them."""
+    full_4, full_2, full_1 = (_tile(rows, VECTORS, form) for rows in (4, 2, 1))
+    more_1 = _tile(1, VECTORS + 1, form)
+    one_4, one_2, one_1 = (_tile(rows, 1, form) for rows in (4, 2, 1))
+    # What steps from row to row of `extra`: a bias or an address.
+    step = 4 if form == "affine" else 8
+
+    @compiled
+    def product(targets, target, sources, source, weights, extra, gate, floor, outputs, count, vectors):
+        done = 0
+        while done < vectors:
+            here = done * BYTES
+            row = 0
+            if vectors - done >= VECTORS:
+                while row + 4 <= outputs:
+                    full_4(
+                        targets + 8 * row, target + here, sources, source + here, weights + 4 * row * count,
+                        extra + step * row, gate + here, floor + 4 * row, count,
+                    )  # fmt: skip
+                    row += 4
+                while row + 2 <= outputs:
+                    full_2(
+                        targets + 8 * row, target + here, sources, source + here, weights + 4 * row * count,
+                        extra + step * row, gate + here, floor + 4 * row, count,
+                    )  # fmt: skip
+                    row += 2
+                if row < outputs:
+                    if outputs == 1 and vectors - done == VECTORS + 1:
+                        more_1(targets, target + here, sources, source + here, weights, extra, gate + here, floor, count)
+                        return
+                    full_1(
+                        targets + 8 * row, target + here, sources, source + here, weights + 4 * row * count,
+                        extra + step * row, gate + here, floor + 4 * row, count,
+                    )  # fmt: skip
+                done += VECTORS
+            else:
+                while row + 4 <= outputs:
+                    one_4(
+                        targets + 8 * row, target + here, sources, source + here, weights + 4 * row * count,
+                        extra + step * row, gate + here, floor + 4 * row, count,
+                    )  # fmt: skip
+                    row += 4
+                while row + 2 <= outputs:
+                    one_2(
+                        targets + 8 * row, target + here, sources, source + here, weights + 4 * row * count,
+                        extra + step * row, gate + here, floor + 4 * row, count,
+                    )  # fmt: skip
+                    row += 2
+                if row < outputs:
+                    one_1(
+                        targets + 8 * row, target + here, sources, source + here, weights + 4 * row * count,
+                        extra + step * row, gate + here, floor + 4 * row, count,
+                    )  # fmt: skip
+                done += 1
+
+    return product
+
+
+_affine, _gated, _added = (_product(form) for form in ("affine", "gated", "added"))
+
+
+@compiled
+def affine(targets, target, sources, source, weights, bias, floor, outputs, count, vectors):
+    """targets[j] = max(bias[j] + sum over i of W[j, i] sources[i], floor[j])."""
+    _affine(targets, target, sources, source, weights, bias, 0, floor, outputs, count, vectors)
+
+
+@compiled
+def gated(targets, target, sources, source, weights, gates, gate, floor, outputs, count, vectors):
+    """targets[j] = sum over i of W[j, i] sources[i] where gates[j] > floor[j], else 0: back through a layer with ReLU."""
+    _gated(targets, target, sources, source, weights, gates, gate, floor, outputs, count, vectors)
+
+
+@compiled
+def added(targets, target, sources, source, weights, floor, outputs, count, vectors):
+    """targets[j] = max(targets[j] + sum over i of W[j, i] sources[i], floor[j]); all targets of a call must be different rows."""
+    _added(targets, target, sources, source, weights, 0, 0, floor, outputs, count, vectors)
+
+
+def _outer_rows(four, two, one):
+    @compiled
+    def product(sums, gradients, gradient, inputs, input_, columns, vectors, repeats, gradient_step, input_step):
+        pitch, column = BYTES * columns, 0
+        while column + 4 <= columns:
+            four(sums + BYTES * column, pitch, gradients, gradient, inputs + 8 * column, input_, vectors, repeats, gradient_step, input_step)
+            column += 4
+        while column + 2 <= columns:
+            two(sums + BYTES * column, pitch, gradients, gradient, inputs + 8 * column, input_, vectors, repeats, gradient_step, input_step)
+            column += 2
+        if column < columns:
+            one(sums + BYTES * column, pitch, gradients, gradient, inputs + 8 * column, input_, vectors, repeats, gradient_step, input_step)
+
+    return product
+
+
+_rows_4, _rows_2, _rows_1 = (
+    _outer_rows(*(_outer_tile(rows, columns) for columns in (4, 2, 1))) for rows in (4, 2, 1)
+)  # fmt: skip
+
+
+@compiled
+def outer(sums, gradients, gradient, inputs, input_, rows, columns, vectors, repeats, gradient_step, input_step):
+    """sums (rows, columns, LANES) += gradients (rows) times inputs (columns), lane by lane, over a run, and over `repeats` runs at a distance."""
+    row = 0
+    while row + 4 <= rows:
+        _rows_4(sums + BYTES * columns * row, gradients + 8 * row, gradient, inputs, input_, columns, vectors, repeats, gradient_step, input_step)
+        row += 4
+    while row + 2 <= rows:
+        _rows_2(sums + BYTES * columns * row, gradients + 8 * row, gradient, inputs, input_, columns, vectors, repeats, gradient_step, input_step)
+        row += 2
+    if row < rows:
+        _rows_1(sums + BYTES * columns * row, gradients + 8 * row, gradient, inputs, input_, columns, vectors, repeats, gradient_step, input_step)
+
+
+@compiled
+def pack(packed, matrix, outputs, count, by_output, by_input, gain):
+    """Weights in the order in which tiles read them: blocks of 4, 2 and 1 outputs, in a block input by input.
+
+    W[j, i] stands at `matrix` + 4 (by_output j + by_input i), so that a matrix and its transpose are packed from the same place.
+    """
+    row = 0
+    while row < outputs:
+        height = 4 if row + 4 <= outputs else 2 if row + 2 <= outputs else 1
+        for i in range(count):
+            for j in range(height):
+                poke(packed + 4 * (row * count + i * height + j), peek(matrix + 4 * (by_output * (row + j) + by_input * i)) * gain)
+        row += height
+
+
+@compiled
+def folded(sums):
+    """The sum of one entry's lanes."""
+    result = 0.0
+    for lane in range(LANES):
+        result += peek(sums + 4 * lane)
+    return result

@@ -1,0 +1,274 @@
+"""The rate of the code and its gradients on the CPU: context model and Laplace distribution (FORMAT.md, chapter 6), run by run.
+
+One pass over a run of a row does all: the layers forward, the bits, and the way back to weights, to the code's neighbours and to the parent
+plane, while the run's few kilobytes lie in the processor's first cache.
+"""
+
+import numpy as np
+from numba import float32
+
+from ..arch import NEIGHBOURS
+from ..tables import SCALES, STEPS_PER_OCTAVE, UNIT_SCALE
+from .layout import (
+    ABOVE, BACK_1, BACK_2, BACK_3, CODE, CODE_PLANES, COLUMNS, CONTEXT_1, CONTEXT_1_BIAS, CONTEXT_2, CONTEXT_2_BIAS, CONTEXT_3, CONTEXT_3_BIAS,
+    DX_LIST, DX_RUN, FEATURE_GRADIENTS, FEATURE_PITCH, FEATURE_PLANE, FEATURE_ROW_BYTES, FEATURE_ROWS, FEATURES, FLOAT, GRADIENT, H1_LIST, H2_LIST,
+    HALO_CODE, HALO_CODE_PLANE, HALO_FEATURE, HALO_FEATURES, HAS_PARENT, HIDDEN, HIDDEN_FLOORS, LONG, MARGIN, NEIGHBOUR_COUNT, NO_FLOORS, O_LIST,
+    ONE_TARGET, ONES, ONES_LIST, OUT_ROWS, PARENT_ROW_BYTES, PARENT_ROWS, PITCH, PLANE, Q, ROWS, RUN, SCATTER_LIST, SCATTER_STARTS, SUMS, SUMS_1,
+    SUMS_2, SUMS_3, SUMS_3_BIAS, THREADS, X_LIST, ZEROS,
+)  # fmt: skip
+from .products import added, affine, gated, outer
+from .simd import (
+    BYTES, LANES, absolute, add_onto, clear, compiled, even, exp, exp2, first, full, high, load, log, low, maximum, minimum, odd, peek, poke,
+    poke_long, sign, store, total, where,
+)  # fmt: skip
+
+_DX = np.array([dx for dx, _ in NEIGHBOURS])
+_DY = np.array([dy for _, dy in NEIGHBOURS])
+_LEAST, _GREATEST = -UNIT_SCALE / STEPS_PER_OCTAVE, (SCALES - 1 - UNIT_SCALE) / STEPS_PER_OCTAVE
+_NAT = 0.6931471805599453
+LEAST_BAND = 8
+"""Pairs of rows that a thread takes at least; more than any halo reaches."""
+
+
+@compiled
+def band(pairs, threads, thread):
+    """The pairs of rows first .. last - 1 of an octave that are a thread's; small octaves are one thread's alone."""
+    bands = max(1, min(threads, pairs // LEAST_BAND))
+    if thread >= bands:
+        return pairs, pairs
+    return pairs * thread // bands, pairs * (thread + 1) // bands
+
+
+@compiled
+def octave_bits(plan, octaves, own, o, thread, weights, price, soft, learn):
+    """Bits of a thread's rows of octave `o`. learn: add to the weights' sums. soft: add to the code's gradients. price: of a bit."""
+    here = octaves[o]
+    rows, columns = here[ROWS], here[COLUMNS]
+    first_pair, last_pair = band((rows + 1) // 2, plan[THREADS], thread)
+    if first_pair >= last_pair:
+        return 0.0
+    start, stop = 2 * first_pair, min(2 * last_pair, rows)
+    parent = here[HAS_PARENT]
+    if soft:
+        _clear_gradients(plan, octaves, own, o, start, stop, first_pair, last_pair)
+    bits = 0.0
+    for plane in range(here[CODE_PLANES]):
+        for y in range(start, stop):
+            if parent:
+                _double_parent(plan, octaves, own, o, y)
+            for x in range(0, columns, RUN):
+                bits += _run(plan, here, own, o, plane, y, x, start, weights, price, soft, learn)
+            if soft and parent:
+                _back_to_parent(octaves, own, o, y, first_pair, last_pair)
+    return bits
+
+
+@compiled
+def _clear_gradients(plan, octaves, own, o, start, stop, first_pair, last_pair):
+    here = octaves[o]
+    for plane in range(here[CODE_PLANES]):
+        clear(plan[GRADIENT] + here[CODE] + plane * here[PLANE] + (start + ABOVE) * here[PITCH], (stop - start) * here[PITCH])
+        clear(_halo(own, here, plane), ABOVE * here[PITCH])
+    if here[HAS_PARENT]:
+        parent = octaves[o + 1]
+        for feature in range(2):
+            clear(parent[FEATURES] + feature * parent[FEATURE_PLANE] + first_pair * parent[FEATURE_PITCH], (last_pair - first_pair) * parent[FEATURE_PITCH])
+        clear(own[HALO_FEATURES] + parent[HALO_FEATURE], 4 * parent[FEATURE_PITCH])
+
+
+@compiled
+def _halo(own, here, plane):
+    """Where a thread keeps the gradients of the three rows above its own."""
+    return own[HALO_CODE] + here[HALO_CODE_PLANE] + plane * ABOVE * here[PITCH]
+
+
+@compiled
+def _run(plan, here, own, o, plane, y, x, start, weights, price, soft, learn):
+    columns, neighbours, hidden = here[COLUMNS], plan[NEIGHBOUR_COUNT], plan[HIDDEN]
+    inputs = neighbours + 2
+    vectors = (min(RUN, columns - x) + LANES - 1) // LANES
+    place = here[CODE] + plane * here[PLANE] + (y + ABOVE) * here[PITCH] + (MARGIN + x) * FLOAT
+    q = plan[Q] + place
+    xs, h1, h2, out = own[X_LIST], own[H1_LIST], own[H2_LIST], own[O_LIST]
+    for k in range(neighbours):
+        poke_long(xs + LONG * k, q + _DY[k] * here[PITCH] + _DX[k] * FLOAT)
+    for feature in range(2):
+        features = own[FEATURE_ROWS] + feature * own[FEATURE_ROW_BYTES] + x * FLOAT
+        poke_long(xs + LONG * (neighbours + feature), features if here[HAS_PARENT] else plan[ZEROS])
+
+    affine(h1, 0, xs, 0, weights + plan[CONTEXT_1], weights + plan[CONTEXT_1_BIAS], plan[HIDDEN_FLOORS], hidden, inputs, vectors)
+    affine(h2, 0, h1, 0, weights + plan[CONTEXT_2], weights + plan[CONTEXT_2_BIAS], plan[HIDDEN_FLOORS], hidden, hidden, vectors)
+    affine(out, 0, h2, 0, weights + plan[CONTEXT_3], weights + here[CONTEXT_3_BIAS], plan[NO_FLOORS], 2, hidden, vectors)
+    bits = _laplace(plan, own, q, plan[GRADIENT] + place, columns - x, vectors, price, soft, learn)
+    if not learn:
+        return bits
+
+    outer(own[SUMS] + plan[SUMS_3], out, 0, h2, 0, 2, hidden, vectors, 1, 0, 0)
+    outer(own[SUMS] + here[SUMS_3_BIAS], out, 0, plan[ONES_LIST], 0, 2, 1, vectors, 1, 0, 0)
+    gated(h2, 0, out, 0, weights + plan[BACK_3], h2, 0, plan[HIDDEN_FLOORS], hidden, 2, vectors)
+    outer(own[SUMS] + plan[SUMS_2], h2, 0, h1, 0, hidden, hidden + 1, vectors, 1, 0, 0)
+    gated(h1, 0, h2, 0, weights + plan[BACK_2], h1, 0, plan[HIDDEN_FLOORS], hidden, hidden, vectors)
+    outer(own[SUMS] + plan[SUMS_1], h1, 0, xs, 0, hidden, inputs + 1, vectors, 1, 0, 0)
+    if soft:
+        _back_to_neighbours(plan, here, own, plane, y, x, start, vectors, weights)
+    return bits
+
+
+@compiled
+def _laplace(plan, own, q, gradient, columns, vectors, price, soft, learn):
+    """Bits of a run; leaves the price's gradients by mean and scale in their place, and adds those by the code to `gradient`.
+
+    As `torch_engine.laplace_bits`: the distance from the mean, up to 1/2, and what lies beyond, where the logarithm is linear.
+    """
+    means, scales = own[OUT_ROWS], own[OUT_ROWS] + FLOAT * RUN
+    nats, half, nothing = full(float32(0)), full(float32(0.5)), full(float32(0))
+    for v in range(vectors):
+        at = v * BYTES
+        count = columns - v * LANES
+        difference = load(q + at) - load(means + at)
+        raw = load(scales + at)
+        inverse = exp2(minimum(maximum(nothing - raw, full(float32(-_GREATEST))), full(float32(-_LEAST))))
+        distance = absolute(difference)
+        inside = minimum(distance, half)
+        far, near = (half + inside) * inverse, (half - inside) * inverse
+        below, above = half * exp(nothing - far), half * exp(nothing - near)
+        chance = 1 - below - above
+        beyond = (distance - inside) * inverse
+        nats = nats + first(beyond - log(chance), count)
+        if learn:
+            by_distance = first((above - below) * inverse / chance * sign(difference) * float32(price / _NAT), count)
+            by_scale = (near * above + far * below) / chance - beyond
+            # Beyond the ladder of scales only a step back inside has a gradient.
+            by_scale = where(raw, full(float32(_GREATEST)), maximum(by_scale, nothing), by_scale)
+            by_scale = where(full(float32(_LEAST)), raw, minimum(by_scale, nothing), by_scale)
+            store(means + at, nothing - by_distance)
+            store(scales + at, first(by_scale * float32(price), count))
+            if soft:
+                store(gradient + at, load(gradient + at) + by_distance)
+    return total(nats) / _NAT
+
+
+@compiled
+def _back_to_neighbours(plan, here, own, plane, y, x, start, vectors, weights):
+    neighbours, hidden = plan[NEIGHBOUR_COUNT], plan[HIDDEN]
+    back = own[DX_LIST]
+    # Without a parent nobody reads these two; but the weights are packed for so many outputs.
+    for feature in range(2):
+        poke_long(back + LONG * (neighbours + feature), own[FEATURE_GRADIENTS] + feature * own[FEATURE_ROW_BYTES] + x * FLOAT)
+    affine(back, 0, own[H1_LIST], 0, weights + plan[BACK_1], plan[ZEROS], plan[NO_FLOORS], neighbours + 2, hidden, vectors)
+    # What a longer run left behind must not be scattered.
+    for k in range(neighbours):
+        clear(own[DX_RUN] + k * (RUN + 2 * MARGIN) * FLOAT + (MARGIN + vectors * LANES) * FLOAT, MARGIN * FLOAT)
+    gradient = plan[GRADIENT] + here[CODE] + plane * here[PLANE] + x * FLOAT
+    for up in range(ABOVE + 1):
+        count = plan[SCATTER_STARTS + up + 1] - plan[SCATTER_STARTS + up]
+        row = y - up
+        if count == 0 or row < 0:
+            continue
+        if row >= start:
+            target = gradient + (row + ABOVE) * here[PITCH]
+        else:
+            target = _halo(own, here, plane) + (row - start + ABOVE) * here[PITCH] + x * FLOAT
+        poke_long(own[ONE_TARGET], target)
+        added(
+            own[ONE_TARGET], 0, own[SCATTER_LIST] + LONG * plan[SCATTER_STARTS + up], 0, plan[ONES], plan[NO_FLOORS], 1, count,
+            vectors + 2 * MARGIN // LANES,
+        )  # fmt: skip
+
+
+@compiled
+def _double_parent(plan, octaves, own, o, y):
+    """The two features of a row: the parent plane and its magnitudes, doubled with the taps 1, 3 (FORMAT.md, chapter 6)."""
+    parent = octaves[o + 1]
+    rows, columns = parent[ROWS], parent[COLUMNS]
+    row = y // 2
+    other = max(row - 1, 0) if y % 2 == 0 else min(row + 1, rows - 1)
+    plane = plan[Q] + parent[CODE] + ABOVE * parent[PITCH] + MARGIN * FLOAT
+    near, far = plane + row * parent[PITCH], plane + other * parent[PITCH]
+    vectors = (columns + LANES - 1) // LANES
+    for feature in range(2):
+        across = own[PARENT_ROWS] + feature * own[PARENT_ROW_BYTES] + MARGIN * FLOAT
+        for v in range(vectors):
+            a, b = load(near + v * BYTES), load(far + v * BYTES)
+            if feature:
+                a, b = absolute(a), absolute(b)
+            store(across + v * BYTES, (3 * a + b) * 0.0625)
+        poke(across - FLOAT, peek(across))
+        poke(across + columns * FLOAT, peek(across + (columns - 1) * FLOAT))
+        along = own[FEATURE_ROWS] + feature * own[FEATURE_ROW_BYTES]
+        for v in range(vectors):
+            at = across + v * BYTES
+            middle = load(at) * 3
+            left, right = middle + load(at - FLOAT), middle + load(at + FLOAT)
+            store(along + 2 * v * BYTES, low(left, right))
+            store(along + (2 * v + 1) * BYTES, high(left, right))
+
+
+@compiled
+def _back_to_parent(octaves, own, o, y, first_pair, last_pair):
+    """The adjoint of `_double_parent`, onto the parent's gradients."""
+    width, parent = octaves[o, COLUMNS], octaves[o + 1]
+    rows, columns = parent[ROWS], parent[COLUMNS]
+    row = y // 2
+    other = max(row - 1, 0) if y % 2 == 0 else min(row + 1, rows - 1)
+    vectors = (columns + LANES - 1) // LANES
+    lefts, rights = own[PARENT_ROWS] + MARGIN * FLOAT, own[PARENT_ROWS] + own[PARENT_ROW_BYTES] + MARGIN * FLOAT
+    for feature in range(2):
+        along = own[FEATURE_GRADIENTS] + feature * own[FEATURE_ROW_BYTES]
+        for v in range(vectors):
+            a, b = load(along + 2 * v * BYTES), load(along + (2 * v + 1) * BYTES)
+            # Beyond the row there is what a longer one left behind.
+            store(lefts + v * BYTES, first(even(a, b) * 0.0625, (width + 1) // 2 - v * LANES))
+            store(rights + v * BYTES, first(odd(a, b) * 0.0625, width // 2 - v * LANES))
+        # Outside there is nothing, but the outermost columns stand for what would be there.
+        poke(lefts + columns * FLOAT, float32(0))
+        poke(rights - FLOAT, float32(0))
+        edge_left, edge_right = peek(lefts), peek(rights + (columns - 1) * FLOAT)
+        near = _feature_row(own, parent, feature, row, first_pair, last_pair)
+        far = _feature_row(own, parent, feature, other, first_pair, last_pair)
+        for v in range(vectors):
+            at = v * BYTES
+            part = 3 * (load(lefts + at) + load(rights + at)) + load(lefts + at + FLOAT) + load(rights + at - FLOAT)
+            store(near + at, load(near + at) + 3 * part)
+            store(far + at, load(far + at) + part)
+        for target, gain in ((near, float32(3)), (far, float32(1))):
+            poke(target, peek(target) + gain * edge_left)
+            last = target + (columns - 1) * FLOAT
+            poke(last, peek(last) + gain * edge_right)
+
+
+@compiled
+def _feature_row(own, parent, feature, row, first_pair, last_pair):
+    """Where a thread adds to a row of the parent's gradients: its own, or the halo before or after."""
+    pitch = parent[FEATURE_PITCH]
+    if row < first_pair:
+        return own[HALO_FEATURES] + parent[HALO_FEATURE] + feature * pitch
+    if row >= last_pair:
+        return own[HALO_FEATURES] + parent[HALO_FEATURE] + (2 + feature) * pitch
+    return parent[FEATURES] + feature * parent[FEATURE_PLANE] + row * pitch
+
+
+@compiled
+def merge_gradients(plan, octaves, own, o, thread):
+    """Hand the gradients of rows that are another thread's over; between two waits, since that thread must have done."""
+    here = octaves[o]
+    rows = here[ROWS]
+    pairs = (rows + 1) // 2
+    first_pair, last_pair = band(pairs, plan[THREADS], thread)
+    if first_pair >= last_pair:
+        return
+    start = 2 * first_pair
+    if start:
+        for plane in range(here[CODE_PLANES]):
+            target = plan[GRADIENT] + here[CODE] + plane * here[PLANE] + start * here[PITCH]
+            add_onto(target, _halo(own, here, plane), ABOVE * here[PITCH])
+    if here[HAS_PARENT]:
+        parent = octaves[o + 1]
+        pitch = parent[FEATURE_PITCH]
+        for feature in range(2):
+            plane = parent[FEATURES] + feature * parent[FEATURE_PLANE]
+            halo = own[HALO_FEATURES] + parent[HALO_FEATURE] + feature * pitch
+            if first_pair:
+                add_onto(plane + (first_pair - 1) * pitch, halo, pitch)
+            if last_pair < pairs:
+                add_onto(plane + last_pair * pitch, halo + 2 * pitch, pitch)

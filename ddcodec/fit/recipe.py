@@ -1,0 +1,59 @@
+"""What all engines share: the numbers of the recipe, and the weights and code that every fit starts from."""
+
+from math import sqrt
+from typing import NamedTuple
+
+import numpy as np
+
+from ..arch import CODE_STEP, SYNTHESIS_UNIT
+
+CODE_UNITS = SYNTHESIS_UNIT // CODE_STEP
+"""The code is fitted as y with q = round(16 y), so that one learning rate serves code and weights (Cool-Chic 5)."""
+CLIP_NORM = 0.1
+INITIAL_LOG_SCALE = -2.0
+"""log2 of the Laplace scale that an untrained context predicts: a code of zeros starts at a quarter of a bit, not above one."""
+BETAS = (0.9, 0.99)
+ADAM_EPSILON = 1e-8
+
+
+class Loss(NamedTuple):
+    """distortion: MSE of samples in [0, 1], clamped. bits: of the code."""
+
+    distortion: float
+    bits: float
+
+
+def initial_weights(arch, samples, random):
+    """Weights to start from (name -> float32): linear channels pass from octave to octave, the output starts at the mean of `samples`."""
+
+    def normal(rows, columns, fan):
+        return random.standard_normal((rows, columns)) / sqrt(fan)
+
+    weights = {}
+    for name, shape in arch.tensors():
+        kind = name.split(".")[0]
+        if name in ("context.1.weight", "context.2.weight", "output.weight") or kind in ("mix", "code"):
+            weights[name] = normal(*shape, shape[0] if kind == "code" else shape[1])
+        elif kind == "taps":
+            weights[name] = np.array(_INITIAL_TAPS[arch.taps])
+        else:
+            weights[name] = np.zeros(shape)
+        if kind == "mix" and arch.linear:
+            weights[name][: arch.linear] = np.eye(*shape)[: arch.linear]
+    weights["context.3.bias"][:, 1] = INITIAL_LOG_SCALE
+    weights["output.weight"] /= 2
+    weights["output.bias"] = samples.mean((0, 1)) / 255
+    return {name: values.astype(np.float32) for name, values in weights.items()}
+
+
+_CUBIC = (-0.03515625, 0.26171875, 0.87890625, -0.10546875)
+_INITIAL_TAPS = {1: (0.25, 0.75), 2: _CUBIC, 3: (0, *_CUBIC, 0), 4: (0, 0, *_CUBIC, 0, 0)}
+"""Linear interpolation, or cubic (a = -3/4) at a quarter."""
+
+
+def initial_code(arch, random):
+    """The code as y (octave -> float32 planes): zeros; where only the coarsest octave has a code, the random input of the plain deep decoder."""
+    code = {o: np.zeros((arch.code_planes(o), *arch.size(o)), np.float32) for o in arch.coded_octaves}
+    if len(code) == 1:
+        code = {o: (random.standard_normal(y.shape) / 8).astype(np.float32) for o, y in code.items()}
+    return code

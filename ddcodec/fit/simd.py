@@ -1,0 +1,407 @@
+"""Vectors of float32 for numba: a type `Vec` of as many lanes as the processor has, and what the kernels do with it.
+
+numba vectorises loops by itself only where LLVM can prove that no two arrays overlap, and never keeps a block of sums in registers. Here
+the vectors are explicit. Memory is named by addresses (int64, in bytes), which the engine takes from arrays that it keeps alive.
+"""
+
+import operator
+
+from llvmlite import binding, ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, overload, register_model
+
+LANES = 16 if binding.get_host_cpu_features().get("avx512f") else 8
+BYTES = 4 * LANES
+"""Of one vector."""
+
+_FLOAT, _BYTE, _INT, _LONG = ir.FloatType(), ir.IntType(8), ir.IntType(32), ir.IntType(64)
+_FLOATS, _INTS = ir.VectorType(_FLOAT, LANES), ir.VectorType(_INT, LANES)
+_CONTRACT = ("contract",)
+"""Lets the compiler fuse a product and a sum."""
+
+
+def compiled(function):
+    """A numba function without bounds checks that releases the GIL; kept on disk if any place there can be written."""
+    options = dict(nogil=True, error_model="numpy")
+    try:
+        return njit(cache=True, **options)(function)
+    except RuntimeError:
+        return njit(**options)(function)
+
+
+class VecType(types.Type):
+    def __init__(self):
+        super().__init__(name=f"Vec{LANES}")
+
+
+vec = VecType()
+
+
+@register_model(VecType)
+class _VecModel(models.PrimitiveModel):
+    def __init__(self, manager, fe_type):
+        super().__init__(manager, fe_type, _FLOATS)
+
+
+# Building blocks in LLVM's language.
+
+
+def constant(value, kind=_FLOATS):
+    return ir.Constant(kind, [value] * LANES)
+
+
+def integer(value):
+    return ir.Constant(_LONG, value)
+
+
+def at(builder, address, offset, kind):
+    """A pointer to `kind` at an address plus a number of bytes."""
+    if offset:
+        address = builder.add(address, integer(offset))
+    return builder.inttoptr(address, kind.as_pointer())
+
+
+def read(builder, address, offset=0, kind=_FLOATS):
+    return builder.load(at(builder, address, offset, kind), align=8 if kind is _LONG else 4, typ=kind)
+
+
+def write(builder, value, address, offset=0):
+    builder.store(value, at(builder, address, offset, value.type), align=4)
+
+
+def read_long(builder, address, offset=0):
+    return read(builder, address, offset, _LONG)
+
+
+def spread(builder, scalar):
+    """A scalar in all lanes."""
+    one = builder.insert_element(ir.Constant(_FLOATS, ir.Undefined), scalar, ir.Constant(_INT, 0))
+    return builder.shuffle_vector(one, ir.Constant(_FLOATS, ir.Undefined), ir.Constant(_INTS, [0] * LANES))
+
+
+def read_spread(builder, address, offset=0):
+    return spread(builder, read(builder, address, offset, _FLOAT))
+
+
+def variable(builder):
+    """A vector that changes in a loop; LLVM keeps it in a register."""
+    return cgutils.alloca_once(builder, _FLOATS)
+
+
+def value_of(builder, slot):
+    return builder.load(slot, typ=_FLOATS)
+
+
+def zero():
+    return ir.Constant(_FLOATS, None)
+
+
+def call(builder, name, *arguments):
+    """An LLVM intrinsic on vectors."""
+    kind = ir.FunctionType(_FLOATS, [_FLOATS] * len(arguments))
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.v{LANES}f32"), arguments)
+
+
+def fused(builder, a, b, c):
+    return call(builder, "fmuladd", a, b, c)
+
+
+def greater(builder, a, b):
+    return builder.select(builder.fcmp_ordered(">", a, b), a, b)
+
+
+def lesser(builder, a, b):
+    return builder.select(builder.fcmp_ordered("<", a, b), a, b)
+
+
+def _sum(builder, a, b):
+    return builder.fadd(a, b, flags=_CONTRACT)
+
+
+def _product(builder, a, b):
+    return builder.fmul(a, b, flags=_CONTRACT)
+
+
+def _polynomial(builder, x, coefficients):
+    total = constant(coefficients[0])
+    for coefficient in coefficients[1:]:
+        total = fused(builder, total, x, constant(coefficient))
+    return total
+
+
+_EXP2 = (1.5252734e-05, 1.5403530e-04, 1.3333558e-03, 9.6181291e-03, 5.5504109e-02, 2.4022651e-01, 6.9314718e-01, 1.0)
+"""ln(2)^k / k!: Taylor's series, whose next term is below 6e-9 at 1/2."""
+
+
+def _exp2(builder, x):
+    x = greater(builder, lesser(builder, x, constant(126.0)), constant(-126.0))
+    whole = call(builder, "rint", x)
+    fraction = builder.fsub(x, whole)
+    exponent = builder.shl(builder.add(builder.fptosi(whole, _INTS), constant(127, _INTS)), constant(23, _INTS))
+    return builder.fmul(_polynomial(builder, fraction, _EXP2), builder.bitcast(exponent, _FLOATS))
+
+
+_ROOT_HALF = 0x3F3504F3
+
+
+def _log(builder, x):
+    """Natural logarithm of positive normal numbers: x = 2^e m with m in sqrt(1/2)..sqrt(2), and the series of artanh((m - 1) / (m + 1))."""
+    offset = builder.sub(builder.bitcast(x, _INTS), constant(_ROOT_HALF, _INTS))
+    exponent = builder.ashr(offset, constant(23, _INTS))
+    mantissa = builder.add(builder.and_(offset, constant(0x7FFFFF, _INTS)), constant(_ROOT_HALF, _INTS))
+    m = builder.bitcast(mantissa, _FLOATS)
+    s = builder.fdiv(builder.fsub(m, constant(1.0)), builder.fadd(m, constant(1.0)))
+    series = _polynomial(builder, builder.fmul(s, s), (2 / 9, 2 / 7, 2 / 5, 2 / 3, 2.0))
+    return fused(builder, builder.sitofp(exponent, _FLOATS), constant(0.69314718), builder.fmul(series, s))
+
+
+def _scrambled(builder, x):
+    """A hash of 32-bit integers, multiply and xor-shift (Wellons' "lowbias32")."""
+    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B), (16, None)):
+        x = builder.xor(x, builder.lshr(x, constant(shift, _INTS)))
+        if factor:
+            x = builder.mul(x, constant(factor, _INTS))
+    return x
+
+
+# What kernels call.
+
+
+def _unary(body):
+    """A function of one `Vec`; `body(builder, value)` gives the result."""
+
+    @intrinsic
+    def function(typingctx, a):
+        return vec(vec), lambda context, builder, signature, arguments: body(builder, *arguments)
+
+    return function
+
+
+def _binary(body):
+    @intrinsic
+    def function(typingctx, a, b):
+        return vec(vec, vec), lambda context, builder, signature, arguments: body(builder, *arguments)
+
+    return function
+
+
+exp = _unary(lambda builder, x: _exp2(builder, builder.fmul(x, constant(1.4426950408889634))))
+exp2 = _unary(_exp2)
+log = _unary(_log)
+floor = _unary(lambda builder, x: call(builder, "floor", x))
+rint = _unary(lambda builder, x: call(builder, "rint", x))
+absolute = _unary(lambda builder, x: call(builder, "fabs", x))
+root = _unary(lambda builder, x: call(builder, "sqrt", x))
+maximum, minimum = _binary(greater), _binary(lesser)
+
+
+def _sign(builder, x):
+    negative = builder.select(builder.fcmp_ordered("<", x, zero()), constant(-1.0), zero())
+    return builder.select(builder.fcmp_ordered(">", x, zero()), constant(1.0), negative)
+
+
+sign = _unary(_sign)
+
+
+def _shuffled(indices):
+    return _binary(lambda builder, a, b: builder.shuffle_vector(a, b, ir.Constant(_INTS, indices)))
+
+
+even = _shuffled([2 * k for k in range(LANES)])
+odd = _shuffled([2 * k + 1 for k in range(LANES)])
+low = _shuffled([k // 2 + LANES * (k % 2) for k in range(LANES)])
+high = _shuffled([LANES // 2 + k // 2 + LANES * (k % 2) for k in range(LANES)])
+"""`even`, `odd`: every second lane of two vectors; `low`, `high`: the two halves of what interleaves them."""
+
+_add, _multiply = _binary(_sum), _binary(_product)
+_subtract = _binary(lambda builder, a, b: builder.fsub(a, b, flags=_CONTRACT))
+_divide = _binary(lambda builder, a, b: builder.fdiv(a, b))
+
+
+@intrinsic
+def full(typingctx, scalar):
+    """A scalar float32 in all lanes."""
+    return vec(types.float32), lambda context, builder, signature, arguments: spread(builder, *arguments)
+
+
+def _as_operator(operation, function):
+    """`operation` between two `Vec`, or a `Vec` and a number on either side."""
+
+    @overload(operation)
+    def choose(a, b):
+        left, right = isinstance(a, VecType), isinstance(b, VecType)
+        if left and right:
+            return lambda a, b: function(a, b)
+        if left and isinstance(b, types.Number):
+            return lambda a, b: function(a, full(types.float32(b)))
+        if right and isinstance(a, types.Number):
+            return lambda a, b: function(full(types.float32(a)), b)
+
+
+for _operation, _function in ((operator.add, _add), (operator.sub, _subtract), (operator.mul, _multiply), (operator.truediv, _divide)):
+    _as_operator(_operation, _function)
+
+
+@intrinsic
+def where(typingctx, a, b, then, otherwise):
+    """Lane by lane: `then` where a > b, else `otherwise`."""
+
+    def code(context, builder, signature, arguments):
+        a, b, then, otherwise = arguments
+        return builder.select(builder.fcmp_ordered(">", a, b), then, otherwise)
+
+    return vec(vec, vec, vec, vec), code
+
+
+@intrinsic
+def load(typingctx, address):
+    return vec(types.int64), lambda context, builder, signature, arguments: read(builder, *arguments)
+
+
+@intrinsic
+def store(typingctx, address, value):
+    def code(context, builder, signature, arguments):
+        write(builder, arguments[1], arguments[0])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, vec), code
+
+
+@intrinsic
+def load_bytes(typingctx, address):
+    """As many bytes as there are lanes, as numbers 0..255."""
+
+    def code(context, builder, signature, arguments):
+        kind = ir.VectorType(_BYTE, LANES)
+        return builder.uitofp(builder.load(at(builder, arguments[0], 0, kind), align=1, typ=kind), _FLOATS)
+
+    return vec(types.int64), code
+
+
+@intrinsic
+def peek(typingctx, address):
+    """One float32."""
+    return types.float32(types.int64), lambda context, builder, signature, arguments: read(builder, *arguments, kind=_FLOAT)
+
+
+@intrinsic
+def poke(typingctx, address, value):
+    def code(context, builder, signature, arguments):
+        write(builder, arguments[1], arguments[0])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.float32), code
+
+
+@intrinsic
+def first(typingctx, value, count):
+    """The first `count` lanes, 0 in the others."""
+
+    def code(context, builder, signature, arguments):
+        value, count = arguments
+        limit = lesser_integer(builder, count, integer(LANES))
+        limit = builder.select(builder.icmp_signed("<", limit, integer(0)), integer(0), limit)
+        limit = builder.insert_element(ir.Constant(_INTS, ir.Undefined), builder.trunc(limit, _INT), ir.Constant(_INT, 0))
+        limit = builder.shuffle_vector(limit, ir.Constant(_INTS, ir.Undefined), ir.Constant(_INTS, [0] * LANES))
+        inside = builder.icmp_signed("<", ir.Constant(_INTS, list(range(LANES))), limit)
+        return builder.select(inside, value, zero())
+
+    return vec(vec, types.int64), code
+
+
+def lesser_integer(builder, a, b):
+    return builder.select(builder.icmp_signed("<", a, b), a, b)
+
+
+@intrinsic
+def total(typingctx, value):
+    """The sum of all lanes."""
+
+    def code(context, builder, signature, arguments):
+        (value,) = arguments
+        width = LANES // 2
+        while width:
+            other = builder.shuffle_vector(value, value, ir.Constant(_INTS, [(k + width) % LANES for k in range(LANES)]))
+            value, width = builder.fadd(value, other), width // 2
+        return builder.extract_element(value, ir.Constant(_INT, 0))
+
+    return types.float32(vec), code
+
+
+@intrinsic
+def normal(typingctx, key, index):
+    """Pseudo-random numbers of mean 0 and variance 1 for the positions index, index + 1, ...: the sum of four uniform 16-bit numbers.
+
+    The same key and position give the same number, whatever the vectors' length, the order and the number of threads.
+    """
+
+    def code(context, builder, signature, arguments):
+        key, index = (builder.trunc(argument, _INT) for argument in arguments)
+
+        def everywhere(scalar):
+            one = builder.insert_element(ir.Constant(_INTS, ir.Undefined), scalar, ir.Constant(_INT, 0))
+            return builder.shuffle_vector(one, ir.Constant(_INTS, ir.Undefined), ir.Constant(_INTS, [0] * LANES))
+
+        place = builder.add(everywhere(index), ir.Constant(_INTS, list(range(LANES))))
+        once = _scrambled(builder, builder.add(builder.mul(place, constant(0x9E3779B1, _INTS)), everywhere(key)))
+        twice = _scrambled(builder, builder.xor(once, constant(0x85EBCA6B, _INTS)))
+        parts = [f(word) for word in (once, twice) for f in (
+            lambda w: builder.and_(w, constant(0xFFFF, _INTS)), lambda w: builder.lshr(w, constant(16, _INTS)),
+        )]  # fmt: skip
+        summed = builder.add(builder.add(parts[0], parts[1]), builder.add(parts[2], parts[3]))
+        return builder.fmul(builder.fsub(builder.sitofp(summed, _FLOATS), constant(131070.0)), constant(3**0.5 / 65536))
+
+    return vec(types.int64, types.int64), code
+
+
+@intrinsic
+def poke_long(typingctx, address, value):
+    """Write one int64."""
+
+    def code(context, builder, signature, arguments):
+        builder.store(arguments[1], at(builder, arguments[0], 0, _LONG), align=8)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), code
+
+
+@compiled
+def clear(address, size):
+    """Zeros over `size` bytes, a whole number of floats."""
+    nothing = full(types.float32(0))
+    done = 0
+    while done + BYTES <= size:
+        store(address + done, nothing)
+        done += BYTES
+    while done < size:
+        poke(address + done, types.float32(0))
+        done += 4
+
+
+@compiled
+def add_onto(target, source, size):
+    """target += source over `size` bytes, a whole number of vectors."""
+    for done in range(0, size, BYTES):
+        store(target + done, load(target + done) + load(source + done))
+
+
+# Threads that wait for one another.
+
+
+@intrinsic
+def atomic_add(typingctx, address, amount):
+    """Add to an int64 in memory; returns what stood there before."""
+
+    def code(context, builder, signature, arguments):
+        return builder.atomic_rmw("add", at(builder, arguments[0], 0, _LONG), arguments[1], "seq_cst")
+
+    return types.int64(types.int64, types.int64), code
+
+
+@intrinsic
+def atomic_load(typingctx, address):
+    def code(context, builder, signature, arguments):
+        return builder.load_atomic(at(builder, arguments[0], 0, _LONG), "seq_cst", 8, typ=_LONG)
+
+    return types.int64(types.int64), code

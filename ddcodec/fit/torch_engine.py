@@ -1,0 +1,234 @@
+"""The torch engine: the objective D + lambda R of one picture, by autograd, on CPU or CUDA; the reference for all others."""
+
+import numpy as np
+import torch
+
+from ..arch import CODE_MAX, NEIGHBOURS, PARENT_FEATURES
+from ..network import context, parent_features, synthesis
+from ..tables import SCALES, STEPS_PER_OCTAVE, UNIT_SCALE
+from .recipe import ADAM_EPSILON, BETAS, CLIP_NORM, CODE_UNITS, Loss, initial_code, initial_weights
+from .torch_ops import NormalisingOps, TorchOps
+
+
+class TorchEngine:
+    """The reference engine (see `fit.engine`); the only one that knows channel normalisation.
+
+    samples: uint8 (H, W, planes). `numbers` (name -> tensor, real values) and `code` (octave -> y) are the state; `step` moves it.
+    """
+
+    name = "torch"
+
+    def __init__(self, samples, arch, lambda_, *, normalise=False, seed=0, device="cpu", dtype=torch.float32):
+        self.arch, self.lambda_, self.device = arch, lambda_, device
+        self.target = torch.tensor(samples, device=device).permute(2, 0, 1).to(dtype).contiguous() / 255
+        self.variance = self.target.var((1, 2), correction=0).mean().item()
+        self.pixels = arch.width * arch.height
+        self.windows = arch.windows(0, arch.height)
+        self.ops = TorchOps(device, dtype)
+        random = np.random.default_rng(seed)
+        self.noise = torch.Generator(device).manual_seed(seed)
+        self.numbers = {n: self._leaf(w) for n, w in initial_weights(arch, samples, random).items()}
+        self.code = {o: self._leaf(y) for o, y in initial_code(arch, random).items()}
+        self.norm = None
+        if normalise:
+            self.norm = {o: torch.ones(arch.channels_of(o), device=device, requires_grad=True) for o in range(arch.octaves)}
+            self.norm_shift = {o: torch.zeros(arch.channels_of(o), device=device, requires_grad=True) for o in range(arch.octaves)}
+            self.ops = NormalisingOps(self.norm, self.norm_shift, device)
+        self._start_optimisers()
+
+    @property
+    def fits(self):
+        return (self,)
+
+    def step(self, point):
+        """One step of the optimisation."""
+        self.weight_optimiser.zero_grad()
+        self.code_optimiser.zero_grad()
+        code = self._rounded() if point.hard else {o: self._noisy(y, point) for o, y in self.code.items()}
+        distortion, bits = self.objective(code)
+        (distortion + self.lambda_ / self.pixels * bits).backward()
+        torch.nn.utils.clip_grad_norm_(self._weight_leaves(), CLIP_NORM)
+        for optimiser, rate in ((self.weight_optimiser, point.weight_rate), (self.code_optimiser, point.code_rate)):
+            optimiser.param_groups[0]["lr"] = rate
+        self.weight_optimiser.step()
+        if not point.hard:
+            self.code_optimiser.step()
+        self._loss = distortion.detach(), bits.detach()
+
+    def losses(self):
+        """The `Loss` before the last step."""
+        return [Loss(*(value.item() for value in self._loss))]
+
+    @torch.no_grad()
+    def evaluate(self):
+        """The `Loss` with the code rounded."""
+        distortion, bits = self.objective(self._rounded())
+        return Loss(distortion.item(), bits.item())
+
+    @torch.no_grad()
+    def distortion(self, weights):
+        """That of the rounded code with other weights (name -> array)."""
+        return self.distortion_of(self._rounded(), self._tensors(weights)).item()
+
+    @torch.no_grad()
+    def bits(self, weights):
+        """Those of the rounded code with other weights (name -> array)."""
+        return self.bits_of(self._rounded(), self._tensors(weights)).item()
+
+    def weights(self):
+        """name -> float32 array, a copy."""
+        return {name: values.detach().cpu().float().numpy().copy() for name, values in self.numbers.items()}
+
+    def rounded_code(self):
+        """octave -> int16 (planes, rows, columns), what the file will hold."""
+        return {o: planes.cpu().numpy().astype(np.int16) for o, planes in self._rounded().items()}
+
+    @torch.no_grad()
+    def fold(self):
+        """Replace the channel normalisation, if there is one, by the affine map that it is for this picture, in the next layer's weights."""
+        if not self.norm:
+            return
+        self.synthesise(self._rounded(), self.numbers)
+        for octave in self.arch.coarse_to_fine:
+            gain, offset = self.ops.gain[octave], self.ops.offset[octave]
+            finer = octave - 1
+            weight, bias = (f"mix.{finer}", f"bias.{finer}") if octave else ("output.weight", "output.bias")
+            reach = self.numbers[f"taps.{finer}"].sum() ** 2 if octave else 1.0
+            self.numbers[bias] += reach * (self.numbers[weight] @ offset)
+            self.numbers[weight] *= gain
+        self.norm = None
+        self.ops = TorchOps(self.device, self.ops.dtype)
+        self._start_optimisers()
+
+    def state(self, code=True):
+        """A copy of the weights (with those of the normalisation) and of the code, or of the weights alone, for `restore`; of no use after a `fold`."""
+        return [leaf.detach().clone() for leaf in self._weight_leaves()], self.rounded_code() if code else {}
+
+    @torch.no_grad()
+    def restore(self, state):
+        weights, code = state
+        for leaf, value in zip(self._weight_leaves(), weights, strict=True):
+            leaf.copy_(value)
+        for octave, planes in code.items():
+            self.code[octave].copy_(torch.from_numpy(planes) / CODE_UNITS)
+
+    def objective(self, code):
+        """Distortion and bits of a code (octave -> (planes, rows, columns) in code units), as differentiable scalars."""
+        return self.distortion_of(code, self.numbers), self.bits_of(code, self.numbers)
+
+    def distortion_of(self, code, numbers):
+        output = self.synthesise(code, numbers)
+        # The clamp is inside the loss but not inside the gradient's way: with it, bright pictures collapse.
+        return (output + (output.clamp(0, 1) - output).detach() - self.target).square().mean()
+
+    def synthesise(self, code, numbers):
+        return synthesis(self.ops, self.arch, numbers, lambda octave, window: code[octave], self.windows)
+
+    def bits_of(self, code, numbers):
+        return sum(self._octave_bits(code, numbers, octave) for octave in self.arch.coded_octaves)
+
+    def _octave_bits(self, code, numbers, octave):
+        parent = self.arch.parent(octave)
+        features = parent_features(self.ops, self.arch, octave, None if parent is None else code[parent][0])
+        planes = code[octave]
+        inputs = torch.cat([neighbourhood(planes, self.arch.neighbours), features.flatten(1).repeat(1, len(planes))])
+        mean, log_scale = context(self.ops, self.arch, numbers, inputs, octave)
+        return laplace_bits(planes.flatten() - mean, log_scale).sum()
+
+    def _rounded(self):
+        return {o: (CODE_UNITS * y.detach()).round().clamp(-CODE_MAX, CODE_MAX) for o, y in self.code.items()}
+
+    def _noisy(self, y, point):
+        noise = torch.randn(y.shape, generator=self.noise, device=self.device, dtype=y.dtype) * point.noise
+        return soft_round(soft_round(CODE_UNITS * y, point.temperature) + noise, point.temperature)
+
+    def _leaf(self, values):
+        return torch.tensor(values, device=self.device, dtype=self.ops.dtype, requires_grad=True)
+
+    def _tensors(self, weights):
+        return {name: torch.tensor(values, device=self.device, dtype=self.ops.dtype) for name, values in weights.items()}
+
+    def _weight_leaves(self):
+        leaves = list(self.numbers.values())
+        return leaves + [*self.norm.values(), *self.norm_shift.values()] if self.norm else leaves
+
+    def _start_optimisers(self):
+        self.weight_optimiser = torch.optim.Adam(self._weight_leaves(), betas=BETAS, eps=ADAM_EPSILON, fused=True)
+        self.code_optimiser = torch.optim.Adam(list(self.code.values()), betas=BETAS, eps=ADAM_EPSILON, fused=True)
+
+
+def memory_of(arch):
+    """About the bytes that a step takes, beside the program: the arrays that autograd keeps, measured to within a fifth."""
+    pixels = arch.width * arch.height
+    by_position = 2 * (arch.neighbours + PARENT_FEATURES) + 6 * arch.context_channels
+    by_pixel = 12 * arch.finest_channels + 4 * arch.channels
+    return 4 * (arch.positions() * by_position + pixels * by_pixel)
+
+
+def soft_round(values, temperature):
+    """A differentiable rounding, exact at integers and halves (Agustsson & Theis 2020, equation 16)."""
+    middle = values.detach().floor() + 0.5
+    scale = 2 * torch.tanh(torch.tensor(0.5 / temperature)).item()
+    return middle + torch.tanh((values - middle) / temperature) / scale
+
+
+def neighbourhood(planes, count):
+    """The causal neighbours of every integer of `planes` (P, rows, columns): (count, P rows columns), 0 outside."""
+    return _Neighbourhood.apply(planes, count)
+
+
+def laplace_bits(differences, log_scale):
+    """Bits of integers at `differences` from the mean of a discretised Laplace distribution of scale 2^log_scale."""
+    return _LaplaceBits.apply(differences, log_scale)
+
+
+class _Neighbourhood(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, planes, count):
+        ctx.shape, ctx.count = planes.shape, count
+        padded = torch.nn.functional.pad(planes, (4, 4, 3, 0))
+        return torch.stack([view.reshape(-1) for view in _shifted(padded, count)])
+
+    @staticmethod
+    def backward(ctx, gradient):
+        planes, rows, columns = ctx.shape
+        padded = gradient.new_zeros(planes, rows + 3, columns + 8)
+        for view, part in zip(_shifted(padded, ctx.count), gradient):
+            view += part.reshape(ctx.shape)
+        return padded[:, 3:, 4 : 4 + columns], None
+
+
+def _shifted(padded, count):
+    rows, columns = padded.shape[1] - 3, padded.shape[2] - 8
+    return [padded[:, 3 + dy : 3 + dy + rows, 4 + dx : 4 + dx + columns] for dx, dy in NEIGHBOURS[:count]]
+
+
+class _LaplaceBits(torch.autograd.Function):
+    """Analytic, since autograd's chain would pass over memory a dozen times; the tail in logarithms, so that no outlier's gradient dies."""
+
+    LEAST, GREATEST = -UNIT_SCALE / STEPS_PER_OCTAVE, (SCALES - 1 - UNIT_SCALE) / STEPS_PER_OCTAVE
+    NAT = 0.6931471805599453
+
+    @staticmethod
+    def forward(ctx, differences, log_scale):
+        inverse = torch.exp2(-log_scale.clamp(_LaplaceBits.LEAST, _LaplaceBits.GREATEST))
+        distance = differences.abs()
+        sign = torch.sign(differences)
+        tail = distance > 0.5
+        near, far = (0.5 - distance.clamp(max=0.5)) * inverse, (0.5 + distance.clamp(max=0.5)) * inverse
+        below, above = 0.5 * torch.exp(-far), 0.5 * torch.exp(-near)
+        chance = 1 - below - above
+        beyond = (distance - 0.5) * inverse
+        nats = torch.where(tail, beyond + _LaplaceBits.NAT - torch.log(-torch.expm1(-inverse)), -torch.log(chance))
+        by_distance = torch.where(tail, inverse, (above - below) * inverse / chance)
+        by_scale = torch.where(tail, inverse / torch.expm1(inverse) - beyond, (near * above + far * below) / chance)
+        # Beyond the ladder of scales only a step back inside has a gradient.
+        by_scale[(log_scale > _LaplaceBits.GREATEST) & (by_scale < 0)] = 0
+        by_scale[(log_scale < _LaplaceBits.LEAST) & (by_scale > 0)] = 0
+        ctx.save_for_backward(sign * by_distance / _LaplaceBits.NAT, by_scale)
+        return nats / _LaplaceBits.NAT
+
+    @staticmethod
+    def backward(ctx, gradient):
+        by_difference, by_scale = ctx.saved_tensors
+        return gradient * by_difference, gradient * by_scale

@@ -1,0 +1,146 @@
+"""What surrounds the objective in a step on the CPU: the code's rounding with noise, and Adam on code and weights."""
+
+import math
+from math import sqrt
+
+from numba import float32
+
+from ..arch import CODE_MAX
+from .layout import (
+    ABOVE, CODE, CODE_PLANES, COLUMNS, FEATURE_PITCH, FEATURE_PLANE, FEATURES, FIRST_MOMENT, FLOAT, GRADIENT, IS_PARENT, MARGIN, OCTAVES, PITCH, PLANE,
+    POSITION, Q, ROWS, SECOND_MOMENT, SLOPE, SUMS, TAPS, THREADS, Y,
+)  # fmt: skip
+from .products import folded, pack
+from .rate import band
+from .recipe import ADAM_EPSILON, BETAS, CLIP_NORM, CODE_UNITS
+from .simd import BYTES, LANES, compiled, exp, first, floor, full, load, maximum, minimum, normal, peek, poke, rint, root, sign, store
+
+_FIRST_BETA, _SECOND_BETA = BETAS
+
+
+@compiled
+def soft_rounded(plan, octaves, thread, temperature, noise, key):
+    """The code as the fit sees it: rounded softly, with noise, rounded softly again (C3, section 3.2); and the slope of that."""
+    gain = float32(0.5 * (1 + 2 / (math.exp(1 / temperature) - 1)))
+    steep = float32(1 / temperature)
+    for o in range(plan[OCTAVES]):
+        here = octaves[o]
+        start, stop = band((here[ROWS] + 1) // 2, plan[THREADS], thread)
+        for plane in range(here[CODE_PLANES]):
+            for row in range(2 * start, min(2 * stop, here[ROWS])):
+                place = here[CODE] + plane * here[PLANE] + (row + ABOVE) * here[PITCH] + MARGIN * FLOAT
+                index = here[POSITION] + (plane * here[ROWS] + row) * here[COLUMNS]
+                for x in range(0, here[COLUMNS], LANES):
+                    at = place + x * FLOAT
+                    value, slope = _soft_round(CODE_UNITS * load(plan[Y] + at), steep, gain)
+                    value, second = _soft_round(value + normal(key, index + x) * float32(noise), steep, gain)
+                    store(plan[Q] + at, first(value, here[COLUMNS] - x))
+                    store(plan[SLOPE] + at, slope * second)
+
+
+@compiled
+def _soft_round(value, steep, gain):
+    """Value and slope of a differentiable rounding, exact at integers and halves (Agustsson & Theis 2020, equation 16).
+
+    steep: 1 / temperature. gain: 1 / (2 tanh(1 / (2 temperature))).
+    """
+    middle = floor(value) + 0.5
+    tanh = 1 - 2 / (exp((value - middle) * (2 * steep)) + 1)
+    return middle + tanh * gain, (1 - tanh * tanh) * (gain * steep)
+
+
+@compiled
+def rounded(plan, octaves, thread):
+    """The code as the file will hold it."""
+    limit = full(float32(CODE_MAX))
+    for o in range(plan[OCTAVES]):
+        here = octaves[o]
+        start, stop = band((here[ROWS] + 1) // 2, plan[THREADS], thread)
+        for plane in range(here[CODE_PLANES]):
+            for row in range(2 * start, min(2 * stop, here[ROWS])):
+                place = here[CODE] + plane * here[PLANE] + (row + ABOVE) * here[PITCH] + MARGIN * FLOAT
+                for x in range(0, here[COLUMNS], LANES):
+                    at = place + x * FLOAT
+                    store(plan[Q] + at, maximum(minimum(rint(CODE_UNITS * load(plan[Y] + at)), limit), 0 - limit))
+
+
+@compiled
+def move_code(plan, octaves, thread, rate, step):
+    """Adam (Kingma & Ba 2015, algorithm 1) on a thread's rows of the code; `step` counts from 1."""
+    pace = float32(rate / (1 - _FIRST_BETA**step))
+    correction = float32(1 / sqrt(1 - _SECOND_BETA**step))
+    for o in range(plan[OCTAVES]):
+        here = octaves[o]
+        start, stop = band((here[ROWS] + 1) // 2, plan[THREADS], thread)
+        for plane in range(here[CODE_PLANES]):
+            for row in range(2 * start, min(2 * stop, here[ROWS])):
+                place = here[CODE] + plane * here[PLANE] + (row + ABOVE) * here[PITCH] + MARGIN * FLOAT
+                for x in range(0, here[COLUMNS], LANES):
+                    at = place + x * FLOAT
+                    gradient = load(plan[GRADIENT] + at)
+                    if here[IS_PARENT]:
+                        by_value = here[FEATURES] + row * here[FEATURE_PITCH] + x * FLOAT
+                        gradient = gradient + load(by_value) + sign(load(plan[Q] + at)) * load(by_value + here[FEATURE_PLANE])
+                    gradient = first(gradient * load(plan[SLOPE] + at) * CODE_UNITS, here[COLUMNS] - x)
+                    moment = _FIRST_BETA * load(plan[FIRST_MOMENT] + at) + (1 - _FIRST_BETA) * gradient
+                    second = _SECOND_BETA * load(plan[SECOND_MOMENT] + at) + (1 - _SECOND_BETA) * (gradient * gradient)
+                    store(plan[FIRST_MOMENT] + at, moment)
+                    store(plan[SECOND_MOMENT] + at, second)
+                    store(plan[Y] + at, load(plan[Y] + at) - moment * pace / (root(second) * correction + ADAM_EPSILON))
+
+
+@compiled
+def gather_gradients(plan, own_all, gradient, places, gains, taps):
+    """The weights' gradients from the sums of all threads.
+
+    places, gains: of each weight, where its sum lies and what it is worth; -1 for taps. taps: rows of (first weight, place): their sums are
+    those of the matrix of an upsampling, in which every tap stands once in either row.
+    """
+    for i in range(len(places)):
+        gradient[i] = 0
+        if places[i] >= 0:
+            for thread in range(plan[THREADS]):
+                gradient[i] += folded(own_all[thread, SUMS] + places[i]) * gains[i]
+    count = 2 * plan[TAPS]
+    for row in range(len(taps)):
+        start, place = taps[row, 0], taps[row, 1]
+        for k in range(count):
+            for thread in range(plan[THREADS]):
+                sums = own_all[thread, SUMS] + place
+                gradient[start + k] += folded(sums + k * BYTES) + folded(sums + (count + 1 + count - k) * BYTES)
+
+
+@compiled
+def move_weights(weights, gradient, first_moment, second_moment, rate, step):
+    """Adam on the weights, with the gradients' norm clipped."""
+    norm = 0.0
+    for i in range(len(gradient)):
+        norm += float(gradient[i]) ** 2
+    clip = min(1.0, CLIP_NORM / (sqrt(norm) + 1e-6))
+    pace, correction = rate / (1 - _FIRST_BETA**step), sqrt(1 - _SECOND_BETA**step)
+    for i in range(len(gradient)):
+        g = gradient[i] * clip
+        first_moment[i] = _FIRST_BETA * first_moment[i] + (1 - _FIRST_BETA) * g
+        second_moment[i] = _SECOND_BETA * second_moment[i] + (1 - _SECOND_BETA) * g * g
+        weights[i] -= pace * first_moment[i] / (sqrt(second_moment[i]) / correction + ADAM_EPSILON)
+
+
+@compiled
+def pack_all(block, matrices, ups, taps):
+    """Pack every matrix of a block of weights, forward and transposed, after writing those of the upsamplings.
+
+    matrices: rows of (packed, matrix, outputs, inputs, by_output, by_input, divisor). ups: rows of (taps, matrix, along). Places in bytes
+    from the block's start. The matrix of an upsampling makes an even and an odd sample of 2 taps + 1 neighbours; `along` is what its
+    transpose needs for one line: the even sample's taps, then the odd one's.
+    """
+    for row in range(len(ups)):
+        source, matrix, along = ups[row]
+        for k in range(2 * taps):
+            here, mirrored = peek(block + source + k * FLOAT), peek(block + source + (2 * taps - 1 - k) * FLOAT)
+            poke(block + matrix + k * FLOAT, here)
+            poke(block + matrix + (2 * taps + 1 + k + 1) * FLOAT, mirrored)
+            poke(block + along + k * FLOAT, here)
+            poke(block + along + (2 * taps + k) * FLOAT, mirrored)
+    for row in range(len(matrices)):
+        packed, matrix, outputs, inputs, by_output, by_input, divisor = matrices[row]
+        pack(block + packed, block + matrix, outputs, inputs, by_output, by_input, float32(1 / divisor))

@@ -1,0 +1,26 @@
+"""The decoder's integers by another library: for comparison with `ops_int`, to the bit."""
+
+import torch
+
+from ddcodec.arch import ACTIVATION_MAX, CODE_STEP, SYNTHESIS_UNIT
+from ddcodec.fit.torch_ops import TorchOps
+
+
+class ExactOps(TorchOps):
+    """The decoder's integers in torch float64: what `ops_int` computes, by another library."""
+
+    context_step = CODE_STEP
+    synthesis_step = CODE_STEP
+
+    def __init__(self):
+        super().__init__("cpu", torch.float64)
+
+    def round(self, values):
+        return torch.floor(values + 0.5).clamp(-ACTIVATION_MAX, ACTIVATION_MAX)
+
+    def activate(self, values, linear, octave=None):
+        values = self.round(values)
+        return torch.cat([values[:linear], values[linear:].clamp(min=0)])
+
+    def samples(self, values):
+        return torch.floor(values * (255 / SYNTHESIS_UNIT) + 0.5).clamp(0, 255)

@@ -1,0 +1,252 @@
+"""The fused kernels against autograd in float64, and their fits against the reference's."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from conftest import painted
+from ddcodec.fit.cpu_engine import CpuEngine, memory_of
+from ddcodec.fit.layout import FIRST_MOMENT, Q, Y
+from ddcodec.fit.recipe import BETAS, CLIP_NORM
+from ddcodec.fit.schedule import Point, point_at
+from ddcodec.fit.torch_engine import TorchEngine, soft_round
+from ddcodec.presets import arch_of
+from random_coded import DEFAULT, random_arch
+
+TEMPERATURE, NOISE, LAMBDA = 0.4, 0.2, 1e-2
+
+
+def noise_of(key, index):
+    """Pseudo-random numbers as `simd.normal` promises them, by another hand: uint32 hashes in NumPy."""
+
+    def scrambled(x):
+        for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
+            x = (x ^ (x >> np.uint32(shift))) * np.uint32(factor)
+        return x ^ (x >> np.uint32(16))
+
+    once = scrambled(index.astype(np.uint32) * np.uint32(0x9E3779B1) + np.uint32(key))
+    twice = scrambled(once ^ np.uint32(0x85EBCA6B))
+    total = sum((word & np.uint32(0xFFFF)).astype(int) + (word >> np.uint32(16)).astype(int) for word in (once, twice))
+    return (total - 131070) * 3**0.5 / 65536
+
+
+class SameNoise(TorchEngine):
+    """The reference with the noise of a CPU engine that takes the same steps."""
+
+    def _noisy(self, y, point):
+        cpu, octave, start = self.cpu, next(o for o, code in self.code.items() if code is y), 0
+        for finer in range(octave):
+            start += self.arch.code_planes(finer) * int(np.prod(self.arch.size(finer)))
+        noise = noise_of(cpu._key_of_step(), start + np.arange(y.numel())).reshape(y.shape)
+        noise = torch.from_numpy(point.noise * noise).to(y.dtype)
+        return soft_round(soft_round(16 * y, point.temperature) + noise, point.temperature)
+
+
+class Pair:
+    """A CPU engine after one step from random weights and code, with learning rates of nothing, and the reference in float64 at the same place."""
+
+    def __init__(self, arch, seed, threads, hard=False):
+        random = np.random.default_rng(seed)
+        picture = painted(arch.height, arch.width, arch.planes).reshape(arch.height, arch.width, -1)
+        self.arch, self.cpu = arch, CpuEngine(picture, arch, LAMBDA, seed=seed, threads=threads)
+        self.reference = SameNoise(picture, arch, LAMBDA, dtype=torch.float64)
+        self.reference.cpu = self.cpu
+        weights = {name: (w + 0.3 * random.standard_normal(w.shape)).astype(np.float32) for name, w in self.cpu.weights().items()}
+        self.cpu.restore((weights, {}))
+        code = {o: 0.15 * random.standard_normal((arch.code_planes(o), *arch.size(o))) for o in arch.coded_octaves}
+        with torch.no_grad():
+            for name, values in weights.items():
+                self.reference.numbers[name].copy_(torch.from_numpy(values))
+            for octave, planes in code.items():
+                for plane, values in enumerate(planes):
+                    self.cpu._layout.plane(Y, octave, plane)[:] = values
+                self.reference.code[octave].copy_(torch.from_numpy(planes.astype(np.float32)))
+        point = Point(hard, TEMPERATURE, NOISE, 0.0, 0.0)
+        self.cpu.step(point)
+        self.noisy = self.reference._rounded() if hard else {o: self.reference._noisy(y, point) for o, y in self.reference.code.items()}
+        self.distortion, self.bits = self.reference.objective(self.noisy)
+        (self.distortion + LAMBDA / self.reference.pixels * self.bits).backward()
+
+    def planes(self, field, octave):
+        return np.stack([self.cpu._layout.plane(field, octave, plane) for plane in range(self.arch.code_planes(octave))])
+
+    def errors(self):
+        """name -> relative error (norm of the difference) of every gradient."""
+        gradients = dict(self.cpu.gradients())
+        errors = {name: apart(gradients[name], leaf.grad.numpy()) for name, leaf in self.reference.numbers.items()}
+        for octave, y in self.reference.code.items():
+            if y.grad is not None:
+                # After one step Adam's first moment is the gradient, but for a factor.
+                errors[octave] = apart(self.planes(FIRST_MOMENT, octave) / (1 - BETAS[0]), y.grad.numpy())
+        return errors
+
+
+def apart(ours, theirs):
+    return np.linalg.norm(ours - theirs) / max(np.linalg.norm(theirs), 1e-9)
+
+
+SHAPES = {
+    "odd": dict(width=41, height=33),
+    "wide, two threads' rows": dict(width=701, height=70),
+    "one row": dict(width=533, height=1),
+    "one column": dict(width=1, height=300),
+    "one pixel": dict(width=1, height=1),
+    "taps 1": dict(width=33, height=65, taps=1),
+    "taps 3": dict(width=47, height=66, taps=3),
+    "taps 4": dict(width=35, height=167, taps=4),
+    "all neighbours": dict(width=40, height=33, neighbours=20),
+    "one neighbour": dict(width=40, height=33, neighbours=1),
+    "odd context": dict(width=40, height=33, context_channels=7, context_linear=7),
+    "one context channel": dict(width=40, height=33, context_channels=1, context_linear=0),
+    "many channels": dict(width=35, height=67, channels=48, finest_channels=31),
+    "few channels": dict(width=35, height=67, channels=1, finest_channels=2, linear=1),
+    "all linear": dict(width=35, height=67, channels=5, finest_channels=5, linear=5),
+    "grey": dict(width=40, height=33, planes=1),
+    "one octave": dict(width=35, height=67, octaves=1, coarsest_planes=5),
+    "code in the coarsest alone": dict(width=35, height=67, octaves=4, coarsest_planes=9, finer_planes=0),
+    "a coarsest octave of many planes": dict(width=35, height=67, octaves=4, coarsest_planes=9),
+    "more octaves than the picture has rows": dict(width=64, height=3, octaves=9),
+}
+
+
+@pytest.mark.parametrize("hard", [False, True])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_gradients_are_autograds(shape, hard):
+    pair = Pair(replace(DEFAULT, **SHAPES[shape]), seed=3, threads=2, hard=hard)
+    loss = pair.cpu.losses()[0]
+    assert loss.distortion == pytest.approx(pair.distortion.item(), rel=1e-5)
+    assert loss.bits == pytest.approx(pair.bits.item(), rel=1e-5)
+    assert {name: error for name, error in pair.errors().items() if not error < 1e-4} == {}
+    for octave in pair.arch.coded_octaves:
+        assert np.allclose(pair.planes(Q, octave), pair.noisy[octave].detach().numpy(), atol=2e-5)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_gradients_of_any_architecture(seed):
+    random = np.random.default_rng(seed)
+    pair = Pair(random_arch(random), seed, threads=int(random.integers(1, 4)))
+    assert {name: error for name, error in pair.errors().items() if not error < 1e-4} == {}
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 5])
+def test_threads_change_nothing_but_digits(threads):
+    """So small a share of rows that every kind of border between threads occurs."""
+    pair = Pair(replace(DEFAULT, width=70, height=83), seed=5, threads=threads)
+    assert max(pair.errors().values()) < 1e-4
+
+
+def test_noise_is_of_mean_0_and_variance_1_and_new_at_every_step():
+    arch = replace(DEFAULT, width=128, height=128)
+    engine = CpuEngine(painted(128, 128), arch, LAMBDA)
+    seen = []
+    for _ in range(2):
+        # At a high temperature soft rounding does nothing, so that of a code of zeros only the noise is left.
+        engine.step(Point(False, 50.0, 0.25, 0.0, 0.0))
+        seen.append(engine._layout.plane(Q, 0, 0).ravel() / 0.25)
+    first, second = seen
+    assert abs(first.mean()) < 0.03 and abs(first.std() - 1) < 0.03
+    assert abs(np.corrcoef(first, second)[0, 1]) < 0.03
+    assert all(abs(np.corrcoef(first[:-k], first[k:])[0, 1]) < 0.03 for k in (1, 2, 16, 128))
+    assert abs(np.mean(first**4) - 3 + 1.2 / 4) < 0.15
+
+
+def test_steps_are_torchs_adam():
+    """Four steps of weights and code against torch.optim.Adam, fed with the gradients that the engine had."""
+    arch = replace(DEFAULT, width=40, height=33)
+    engine = CpuEngine(painted(33, 40), arch, LAMBDA, threads=2)
+
+    def code_and_moment():
+        return (torch.from_numpy(engine._layout.plane(field, 0, 0).astype(float)) for field in (Y, FIRST_MOMENT))
+
+    weights = {name: torch.from_numpy(w.astype(float)) for name, w in engine.weights().items()}
+    code, before = code_and_moment()
+    optimisers = torch.optim.Adam(weights.values(), betas=BETAS), torch.optim.Adam([code], betas=BETAS)
+    for step in range(1, 5):
+        point = Point(False, TEMPERATURE, NOISE, 1e-2 / step, 2e-2 / step)
+        engine.step(point)
+        _, moment = code_and_moment()
+        code.grad, before = (moment - BETAS[0] * before) / (1 - BETAS[0]), moment
+        for name, gradient in engine.gradients().items():
+            weights[name].grad = torch.from_numpy(gradient)
+        torch.nn.utils.clip_grad_norm_(weights.values(), CLIP_NORM)
+        for optimiser, rate in zip(optimisers, (point.weight_rate, point.code_rate)):
+            optimiser.param_groups[0]["lr"] = rate
+            optimiser.step()
+    for name, values in engine.weights().items():
+        assert np.allclose(values, weights[name].numpy(), atol=2e-6), name
+    ours, _ = code_and_moment()
+    assert torch.allclose(ours, code, atol=2e-6)
+
+
+@pytest.mark.parametrize("lambda_", [3e-4, 1e-3])
+def test_fits_reach_the_references_losses(lambda_):
+    """From the same seed and with the same noise: within 1 %."""
+    picture = painted(80, 96)
+    arch = replace(DEFAULT, width=96, height=80)
+    cpu, reference = CpuEngine(picture, arch, lambda_, threads=2), SameNoise(picture, arch, lambda_)
+    reference.cpu = cpu
+    for step in range(120):
+        point = point_at(step / 120)
+        cpu.step(point)
+        reference.step(point)
+    ours, theirs = (loss.distortion + lambda_ * loss.bits / cpu.pixels for loss in (cpu.evaluate(), reference.evaluate()))
+    start = CpuEngine(picture, arch, lambda_).evaluate()
+    assert ours == pytest.approx(theirs, rel=0.01)
+    assert ours < 0.5 * (start.distortion + lambda_ * start.bits / cpu.pixels)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Only Linux tells the peak of a process's memory so.")
+def test_memory_is_what_is_asked_for():
+    arch = arch_of("default", 1200, 1600, 3, 1e-3)
+    program = (
+        "import numpy as np\n"
+        "from ddcodec.presets import arch_of\n"
+        "from ddcodec.fit.schedule import point_at\n"
+        "from ddcodec.fit.cpu_engine import CpuEngine\n"
+        "def fit(rows, columns):\n"
+        "    engine = CpuEngine(np.zeros((rows, columns, 3), np.uint8), arch_of('default', rows, columns, 3, 1e-3), 1e-3, threads=2)\n"
+        "    engine.step(point_at(0)); engine.state()\n"
+        "fit(64, 64)\n"
+        "def peak():\n"
+        "    return int(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])\n"
+        "before = peak()\n"
+        "fit(1200, 1600)\n"
+        "print(peak() - before)\n"
+    )
+    taken = 1024 * int(subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout)
+    assert taken == pytest.approx(memory_of(arch, 2), rel=0.15)
+
+
+def test_encoding_imports_no_torch(tmp_path):
+    program = (
+        "import sys, numpy as np, ddcodec\n"
+        "sys.modules['torch'] = None\n"
+        "data = ddcodec.encode(np.arange(48 * 64 * 3, dtype=np.uint8).reshape(48, 64, 3), iterations=20)\n"
+        "assert ddcodec.decode(data).shape == (48, 64, 3)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_an_interrupt_leaves_no_thread_waiting():
+    """Whatever breaks a step off, the other threads end, and the next step works."""
+    engine = CpuEngine(painted(70, 83), replace(DEFAULT, width=83, height=70), LAMBDA, threads=3)
+    point = Point(False, TEMPERATURE, NOISE, 1e-2, 1e-2)
+    engine.step(point)
+    expected = engine.evaluate()
+
+    def interrupted(plan, octaves, threads, thread, *arguments):
+        if thread == 0:
+            raise KeyboardInterrupt
+        from ddcodec.fit import cpu_engine
+
+        return cpu_engine._pass(plan, octaves, threads, thread, *arguments)
+
+    layout = engine._layout
+    arguments = engine._arguments(layout.weights, 0, True, True, False, Point(True, 1.0, 0.0, 0.0, 0.0))
+    with pytest.raises(KeyboardInterrupt):
+        engine._crew.run(interrupted, *arguments)
+    assert engine.evaluate() == expected
