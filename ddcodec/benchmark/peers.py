@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from importlib import import_module, metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from .. import __version__
 from ..encoder import EncodeOptions, encode_picture
 from ..errors import DdcError, UsageError
 from ..memory import keep_freed_memory
-from ..presets import DEFAULT_EFFORT
+from ..presets import DEFAULT_EFFORT, normalises
 
 PACKAGE = Path(__file__).parents[1]
 TINY = np.zeros((16, 16, 3), np.uint8)
@@ -277,9 +278,14 @@ def _ddc(name, threads):
     return Peer(
         ":".join(filter(None, parts)), ", ".join(filter(None, ["ddcodec", found[1], f"effort {effort}"])),
         f"profile {profile}, effort {effort}", "lambda", (4e-3, 2e-3, 1e-3, 4e-4), 1e-4, ".ddc",
-        encode, decode, lambda: f"{_own_version()}, torch {metadata.version('torch')}",
+        encode, decode, lambda: f"{_own_version()}, {_fitted_by(profile)}",
         warm_up=lambda: decode(encode_picture(TINY, EncodeOptions(iterations=2, profile=profile, threads=1)).data, None), threads=threads,
     )  # fmt: skip
+
+
+def _fitted_by(profile):
+    package = "torch" if normalises(profile) or find_spec("numba") is None else "numba"
+    return f"{package} {metadata.version(package)}"
 
 
 @cache

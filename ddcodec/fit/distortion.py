@@ -57,6 +57,8 @@ def finest(plan, octaves, own, thread, weights, soft, learn):
     squares = 0.0
     for pair in range(first_pair, last_pair):
         _up_rows(plan, octaves, own, 0, pair, weights)
+        if learn:
+            _clear_row(plan, octaves, 0, pair, last_pair)
         for run in range(here[RUNS]):
             x, vectors = run * PHASE, _vectors(here, run)
             _hidden(plan, octaves, own, 0, pair, x, vectors, weights, own[HIDDEN_RUN])
@@ -84,6 +86,7 @@ def backward(plan, octaves, own, o, thread, weights, soft):
     _clear_back(plan, octaves, own, o, first_pair, last_pair)
     for pair in range(first_pair, last_pair):
         _up_rows(plan, octaves, own, o, pair, weights)
+        _clear_row(plan, octaves, o, pair, last_pair)
         for run in range(here[RUNS]):
             x, vectors = run * PHASE, _vectors(here, run)
             block = here[BLOCKS] + (pair * here[RUNS] + run) * here[BLOCK]
@@ -273,9 +276,18 @@ def _clear_back(plan, octaves, own, o, first_pair, last_pair):
     if o == plan[OCTAVES] - 1 or first_pair >= last_pair:
         return
     here = octaves[o]
-    clear(here[MIXED_GRADIENT] + first_pair * here[MIXED_ROW], (last_pair - first_pair) * here[MIXED_ROW])
+    # The rows that the first pair reaches down to; every pair then clears one more.
+    clear(here[MIXED_GRADIENT] + first_pair * here[MIXED_ROW], min(plan[TAPS], last_pair - first_pair) * here[MIXED_ROW])
     clear(own[HALO_MIXED] + here[HALO_MIXED_OCTAVE], 2 * plan[TAPS] * here[MIXED_ROW])
     clear(own[UP_BACK_ROWS], 2 * here[CHANNELS] * plan[UP_ROW])
+
+
+@compiled
+def _clear_row(plan, octaves, o, pair, last_pair):
+    """Just before it is first added to, a row of gradients comes into the cache once, not twice."""
+    row = pair + plan[TAPS]
+    if o < plan[OCTAVES] - 1 and row < last_pair:
+        clear(octaves[o, MIXED_GRADIENT] + row * octaves[o, MIXED_ROW], octaves[o, MIXED_ROW])
 
 
 @compiled

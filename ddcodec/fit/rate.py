@@ -50,10 +50,12 @@ def octave_bits(plan, octaves, own, o, thread, weights, price, soft, learn):
     start, stop = 2 * first_pair, min(2 * last_pair, rows)
     parent = here[HAS_PARENT]
     if soft:
-        _clear_gradients(plan, octaves, own, o, start, stop, first_pair, last_pair)
+        _clear_halos(octaves, own, o, first_pair)
     bits = 0.0
     for plane in range(here[CODE_PLANES]):
         for y in range(start, stop):
+            if soft:
+                _clear_rows(plan, octaves, o, plane, y, last_pair)
             if parent:
                 _double_parent(plan, octaves, own, o, y)
             for x in range(0, columns, RUN):
@@ -64,16 +66,28 @@ def octave_bits(plan, octaves, own, o, thread, weights, price, soft, learn):
 
 
 @compiled
-def _clear_gradients(plan, octaves, own, o, start, stop, first_pair, last_pair):
+def _clear_halos(octaves, own, o, first_pair):
+    """And the first of the parent's rows, which the first pair reaches; every pair then clears one more."""
     here = octaves[o]
     for plane in range(here[CODE_PLANES]):
-        clear(plan[GRADIENT] + here[CODE] + plane * here[PLANE] + (start + ABOVE) * here[PITCH], (stop - start) * here[PITCH])
         clear(_halo(own, here, plane), ABOVE * here[PITCH])
     if here[HAS_PARENT]:
         parent = octaves[o + 1]
         for feature in range(2):
-            clear(parent[FEATURES] + feature * parent[FEATURE_PLANE] + first_pair * parent[FEATURE_PITCH], (last_pair - first_pair) * parent[FEATURE_PITCH])
+            clear(parent[FEATURES] + feature * parent[FEATURE_PLANE] + first_pair * parent[FEATURE_PITCH], parent[FEATURE_PITCH])
         clear(own[HALO_FEATURES] + parent[HALO_FEATURE], 4 * parent[FEATURE_PITCH])
+
+
+@compiled
+def _clear_rows(plan, octaves, o, plane, y, last_pair):
+    """Just before they are first added to, rows of gradients come into the cache once, not twice."""
+    here = octaves[o]
+    clear(plan[GRADIENT] + here[CODE] + plane * here[PLANE] + (y + ABOVE) * here[PITCH], here[PITCH])
+    row = y // 2 + 1
+    if here[HAS_PARENT] and y % 2 == 0 and row < last_pair:
+        parent = octaves[o + 1]
+        for feature in range(2):
+            clear(parent[FEATURES] + feature * parent[FEATURE_PLANE] + row * parent[FEATURE_PITCH], parent[FEATURE_PITCH])
 
 
 @compiled
