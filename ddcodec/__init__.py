@@ -1,7 +1,7 @@
-"""ddcodec: an image codec whose file is a small neural network. `encode`, `decode` and `read_info` are the whole interface."""
+"""ddcodec: an image codec whose file is a small neural network. `encode`, `encode_many`, `decode` and `read_info` are the whole interface."""
 
 __version__ = "0.1.0"
-__all__ = ["decode", "encode", "read_info"]
+__all__ = ["decode", "encode", "encode_many", "read_info"]
 
 
 def encode(
@@ -31,6 +31,33 @@ def encode(
     options = EncodeOptions(quality, lambda_, effort, iterations, time_limit, profile, device, threads, seed)
     picture = picture_from(image)
     return encode_picture(picture.samples, options, progress, metadata=picture.metadata).data
+
+
+def encode_many(images, *, quality=None, lambda_=None, **options):
+    """Encode several pictures as `encode` does each: a list of bytes. A GPU fits all of one size at once, for little more than the time of one.
+
+    images: as for `encode`; one picture may stand there several times. quality, lambda_: one for all, or a sequence with one for each image.
+    options: the others of `encode`; a time_limit is for all together.
+    """
+    from .encoder import EncodeOptions, Source, encode_pictures
+    from .errors import UsageError
+    from .pictures import picture_from
+
+    progress = options.pop("progress", None)
+    images = list(images)
+    if quality is not None and lambda_ is not None:
+        raise UsageError("Give either a quality or a lambda, not both.")
+    name, wished = ("lambda_", lambda_) if lambda_ is not None else ("quality", quality)
+    each = list(wished) if hasattr(wished, "__iter__") else [wished] * len(images)
+    if len(each) != len(images):
+        raise UsageError(f"There are {len(images)} images, but {len(each)} of {name}.")
+    own = [EncodeOptions(**{name: value}, **options) for value in each]
+    sources = []
+    for image, its in zip(images, own):
+        its.validate()
+        picture = picture_from(image)
+        sources.append(Source(picture.samples, its.chosen_lambda(), picture.metadata))
+    return [encoded.data for encoded in encode_pictures(sources, own[0], progress)] if sources else []
 
 
 def decode(data, *, scale=1, max_pixels=100_000_000, max_memory=4 * 2**30):

@@ -76,28 +76,55 @@ class Encoded:
     psnr: float
 
 
-def encode_picture(samples, options=EncodeOptions(), progress=None, *, metadata=None, say=None):
-    """Encode uint8 samples (H, W) or (H, W, 3), with metadata (bytes under "icc", "exif", "xmp").
+@dataclass(frozen=True)
+class Source:
+    """What to encode: uint8 samples (H, W) or (H, W, 3); a lambda of its own, or None for the options'; metadata (bytes under "icc", "exif", "xmp")."""
 
-    `progress` is called after every step with a `fit.loop.Progress`, `say` with sentences to the user: that something is slower than usual,
-    and why. Raises `UsageError`, `SourceError`, `ShortMemoryError`, `EncoderError`.
+    samples: np.ndarray
+    lambda_: float | None = None
+    metadata: dict | None = None
+
+
+def encode_picture(samples, options=EncodeOptions(), progress=None, *, metadata=None, say=None):
+    """Encode one picture; see `encode_pictures`."""
+    return encode_pictures([Source(samples, metadata=metadata)], options, progress, say=say)[0]
+
+
+def encode_pictures(sources, options=EncodeOptions(), progress=None, *, say=None):
+    """Encode pictures, or one picture at several rates: a list of `Encoded` in the order of `sources`.
+
+    On a GPU all of one size and architecture are fitted at once, on a CPU one after the other. `progress` is called after every step with a
+    `fit.loop.Progress`, `say` with sentences to the user: that something is slower than usual, and why. A time limit is for all together.
+    Raises `UsageError`, `SourceError`, `ShortMemoryError`, `EncoderError`.
     """
     from .fit.fit import fit_pictures
 
     start = monotonic()
     options.validate()
-    if max(samples.shape[:2]) > SIDE_MAX:
-        raise SourceError(f"The picture has {samples.shape[1]}x{samples.shape[0]} pixels; no side may be above {SIDE_MAX:,}.")
-    lambda_ = options.chosen_lambda()
-    picture = np.ascontiguousarray(samples).reshape(*samples.shape[:2], -1)
-    arch = arch_of(options.profile, *picture.shape, lambda_)
-    chunks = chunks_of(metadata or {})
-    ((coded, steps, device),) = fit_pictures(
-        [picture], arch, [lambda_], iterations=options.iterations or iterations_of(options.effort), time_limit=options.time_limit,
-        device=options.device, threads=options.threads, normalise=normalises(options.profile), seed=options.seed, progress=progress, say=say,
-    )  # fmt: skip
-    data, decoded = _packed(replace(coded, chunks=chunks), samples.shape)
-    return Encoded(data, decoded, lambda_, steps, monotonic() - start, device, psnr(samples, decoded))
+    groups = {}
+    for index, source in enumerate(sources):
+        height, width = source.samples.shape[:2]
+        if max(height, width) > SIDE_MAX:
+            raise SourceError(f"The picture has {width}x{height} pixels; no side may be above {SIDE_MAX:,}.")
+        lambda_ = options.chosen_lambda() if source.lambda_ is None else source.lambda_
+        picture = np.ascontiguousarray(source.samples).reshape(height, width, -1)
+        arch = arch_of(options.profile, *picture.shape, lambda_)
+        groups.setdefault(arch, []).append((index, picture, lambda_, chunks_of(source.metadata or {})))
+    results, left = [None] * len(sources), len(sources)
+    for arch, members in groups.items():
+        indices, pictures, lambdas, chunks = zip(*members)
+        began, share = monotonic(), len(members) / left
+        fitted = fit_pictures(
+            pictures, arch, lambdas, iterations=options.iterations or iterations_of(options.effort),
+            time_limit=None if options.time_limit is None else max(0.0, options.time_limit - (began - start)) * share,
+            device=options.device, threads=options.threads, normalise=normalises(options.profile), seed=options.seed, progress=progress, say=say,
+        )  # fmt: skip
+        left -= len(members)
+        for index, lambda_, own_chunks, (coded, steps, device) in zip(indices, lambdas, chunks, fitted):
+            samples = sources[index].samples
+            data, decoded = _packed(replace(coded, chunks=own_chunks), samples.shape)
+            results[index] = Encoded(data, decoded, lambda_, steps, monotonic() - began, device, psnr(samples, decoded))
+    return results
 
 
 def _packed(coded, shape):

@@ -13,7 +13,8 @@ from ddcodec.fit.cpu_engine import CpuEngine, memory_of
 from ddcodec.fit.layout import FIRST_MOMENT, Q, Y
 from ddcodec.fit.recipe import BETAS, CLIP_NORM
 from ddcodec.fit.schedule import Point, point_at
-from ddcodec.fit.torch_engine import TorchEngine, soft_round
+from ddcodec.fit.objective import soft_round
+from ddcodec.fit.torch_engine import TorchEngine
 from ddcodec.presets import arch_of
 from random_coded import DEFAULT, random_arch
 
@@ -43,7 +44,8 @@ class SameNoise(TorchEngine):
             start += self.arch.code_planes(finer) * int(np.prod(self.arch.size(finer)))
         noise = noise_of(cpu._key_of_step(), start + np.arange(y.numel())).reshape(y.shape)
         noise = torch.from_numpy(point.noise * noise).to(y.dtype)
-        return soft_round(soft_round(16 * y, point.temperature) + noise, point.temperature)
+        temperature = torch.tensor(point.temperature, dtype=y.dtype)
+        return soft_round(soft_round(16 * y, temperature) + noise, temperature)
 
 
 class Pair:

@@ -1,5 +1,6 @@
 """The fit: gradients against autograd and the tables, whole encodes on small pictures, and what must never happen."""
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -11,13 +12,15 @@ from conftest import painted
 from ddcodec import ops_int, presets, pyramid, tables, wire
 from ddcodec.coded import CodedImage
 from ddcodec.decoder import decode_picture, render
-from ddcodec.encoder import EncodeOptions, encode_picture
+from ddcodec.encoder import EncodeOptions, Source, encode_picture, encode_pictures
 from ddcodec.errors import EncoderError, ShortMemoryError, UsageError
 from ddcodec.fit.cpu_engine import CpuEngine
+from ddcodec.fit.cuda_engine import GraphEngine
 from ddcodec.fit.freeze import freeze
 from ddcodec.fit.loop import run
 from ddcodec.fit.schedule import HARD_SHARE, point_at
-from ddcodec.fit.torch_engine import TorchEngine, laplace_bits, neighbourhood, soft_round
+from ddcodec.fit.objective import laplace_bits, neighbourhood, soft_round, synthesise
+from ddcodec.fit.torch_engine import TorchEngine
 from ddcodec.metrics import psnr
 from ddcodec.syntax import read_info, unpack
 from random_coded import DEFAULT
@@ -60,10 +63,10 @@ def test_beyond_the_ladder_of_scales_only_the_way_back_has_a_gradient():
 def test_soft_rounding():
     values = torch.linspace(-3, 3, 61)
     grid = torch.arange(-6, 7) / 2
-    assert torch.allclose(soft_round(grid, 0.3), grid, atol=1e-5)
+    assert torch.allclose(soft_round(grid, torch.tensor(0.3)), grid, atol=1e-5)
     away = (values - values.floor() - 0.5).abs() > 0.04
-    assert torch.allclose(soft_round(values, 1e-3)[away], values[away].round(), atol=1e-3)
-    assert torch.allclose(soft_round(values, 50.0), values, atol=1e-3)
+    assert torch.allclose(soft_round(values, torch.tensor(1e-3))[away], values[away].round(), atol=1e-3)
+    assert torch.allclose(soft_round(values, torch.tensor(50.0)), values, atol=1e-3)
 
 
 def test_schedule():
@@ -147,9 +150,9 @@ def test_normalisation_folds_exactly():
         engine.step(point_at(step / 20))
     with torch.no_grad():
         code = {octave: torch.from_numpy(planes).float() for octave, planes in engine.rounded_code().items()}
-        before = engine.synthesise(code, engine.numbers)
+        before = synthesise(engine.ops, arch, code, engine.numbers)
         engine.fold()
-        after = engine.synthesise(code, engine.numbers)
+        after = synthesise(engine.ops, arch, code, engine.numbers)
     assert torch.allclose(before, after, atol=1e-4)
 
 
@@ -307,3 +310,100 @@ def test_quality_is_monotone():
 def test_efforts_grow():
     steps = [presets.iterations_of(effort) for effort in presets.EFFORTS]
     assert steps == sorted(set(steps))
+
+
+def test_several_pictures_and_rates_come_back_in_order():
+    """Sizes mixed: what goes to one engine together does not change which file is whose."""
+    small, large = painted(20, 30), painted(40, 30)
+    datas = ddcodec.encode_many([small, large, small], lambda_=[1e-3, 1e-3, 1e-1], iterations=30)
+    assert [ddcodec.decode(data).shape for data in datas] == [(20, 30, 3), (40, 30, 3), (20, 30, 3)]
+    assert len(datas[2]) < len(datas[0])
+    assert datas[0] == ddcodec.encode(small, lambda_=1e-3, iterations=30)
+    assert ddcodec.encode_many([]) == []
+
+
+def test_as_many_rates_as_images():
+    with pytest.raises(UsageError, match="There are 2 images, but 3 of quality."):
+        ddcodec.encode_many([painted(4, 4)] * 2, quality=[10, 20, 30])
+    with pytest.raises(UsageError, match="not both"):
+        ddcodec.encode_many([painted(4, 4)], quality=10, lambda_=1e-3)
+    with pytest.raises(UsageError, match="between 1 and 100"):
+        ddcodec.encode_many([painted(4, 4)] * 2, quality=[10, 200])
+
+
+class Gpu:
+    """Stands for a GPU that holds `room` fits at once: its engine is the reference's batch on the CPU."""
+
+    def __init__(self, monkeypatch, room):
+        import ddcodec.fit.fit as module
+
+        self.asked, self.room, self._make = [], room, module.make
+        monkeypatch.setattr(module, "device_of", lambda wished: "cuda:0")
+        monkeypatch.setattr(module, "make", self.make)
+        monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+
+    def make(self, kind, pictures, arch, lambdas, **options):
+        self.asked.append((kind.name, len(pictures)))
+        if kind.device == "cpu":
+            return self._make(kind, pictures, arch, lambdas, **options)
+        if len(pictures) > self.room:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return GraphEngine(pictures, arch, lambdas, seed=options["seed"])
+
+
+def test_a_gpu_takes_all_at_once(monkeypatch):
+    gpu, said = Gpu(monkeypatch, room=9), []
+    sources = [Source(painted(20, 30), lambda_) for lambda_ in (1e-3, 1e-2, 1e-1)]
+    results = encode_pictures(sources, EncodeOptions(iterations=8), say=said.append)
+    assert gpu.asked == [("cuda graph", 3)] and said == []
+    assert [result.lambda_ for result in results] == [1e-3, 1e-2, 1e-1] and {result.device for result in results} == {"cuda:0"}
+
+
+def test_a_small_gpu_takes_fewer(monkeypatch):
+    gpu, said = Gpu(monkeypatch, room=2), []
+    results = encode_pictures([Source(painted(20, 30))] * 5, EncodeOptions(iterations=4), say=said.append)
+    assert gpu.asked == [("cuda graph", n) for n in (5, 3, 2, 2, 1)] and len(results) == 5
+    assert said == [
+        "Note: the memory of cuda:0 is too small for 5 fits at once; going on with 3.",
+        "Note: the memory of cuda:0 is too small for 3 fits at once; going on with 2.",
+    ]
+
+
+def test_a_gpu_too_small_for_one_leaves_it_to_the_cpu(monkeypatch):
+    gpu, said = Gpu(monkeypatch, room=0), []
+    results = encode_pictures([Source(painted(20, 30))] * 2, EncodeOptions(iterations=4), say=said.append)
+    assert gpu.asked == [("cuda graph", 2), ("cuda graph", 1), ("numba", 1), ("numba", 1)]
+    assert said[-1] == "Warning: the memory of cuda:0 is too small for 30x20 pixels; going on on the CPU, which is slower."
+    assert {result.device for result in results} == {"cpu"}
+
+
+def test_no_memory_on_the_cpu_is_said(monkeypatch):
+    def none(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr("ddcodec.fit.fit.make", none)
+    with pytest.raises(ShortMemoryError, match="not enough memory to fit a picture of 30x20 pixels on the CPU"):
+        encode_picture(painted(20, 30))
+
+
+def test_what_is_slower_than_usual_is_said(monkeypatch):
+    said = []
+    encode_picture(painted(20, 30), EncodeOptions(iterations=2, profile="classic"), say=said.append)
+    assert len(said) == 1 and "fitted by torch" in said[0]
+    monkeypatch.setattr("ddcodec.fit.engine.find_spec", lambda name: None)
+    encode_picture(painted(20, 30), EncodeOptions(iterations=2), say=said.append)
+    assert len(said) == 2 and "numba is not installed" in said[1]
+
+
+def test_compiling_is_said(monkeypatch):
+    """Whoever waits longer than usual for the first step learns why."""
+    said, warm_up = [], CpuEngine.warm_up
+
+    def slow(engine):
+        time.sleep(0.2)
+        warm_up(engine)
+
+    monkeypatch.setattr(CpuEngine, "warm_up", slow)
+    monkeypatch.setattr("ddcodec.fit.fit.SECONDS_UNTIL_COMPILING_IS_SAID", 0.1)
+    encode_picture(painted(20, 30), EncodeOptions(iterations=2), say=said.append)
+    assert len(said) == 1 and said[0].startswith("Compiling the fit for this processor")

@@ -9,7 +9,7 @@ import torch
 from ddcodec import ops_int
 from ddcodec.arch import CONTEXT_UNIT, SYNTHESIS_UNIT
 from ddcodec.decoder import render
-from ddcodec.fit.torch_engine import neighbourhood
+from ddcodec.fit.objective import neighbourhood
 from ddcodec.fit.torch_ops import TorchOps
 from ddcodec.network import context, double, parent_features, synthesis
 from ddcodec.arch import NEIGHBOURS, Window

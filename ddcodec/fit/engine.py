@@ -3,6 +3,7 @@
 An engine holds one or more fits of the same architecture, which take every step together. All engines have
 
     name, device        "numba" on "cpu", "torch" on "cpu", "cuda graph" on "cuda:0"
+    warm_up()           compile or capture what the first step would have to
     step(point)         one step of every fit, at a `schedule.Point`; on a GPU nothing waits for it
     losses()            the `recipe.Loss` of every fit before the last step
     fold()              end the channel normalisation, if there is one

@@ -34,31 +34,41 @@ def fit_pictures(pictures, arch, lambdas, *, iterations, time_limit=None, device
             groups = -(-(len(pictures) - len(results)) // together)
             left = max(0.0, time_limit - (monotonic() - start)) / groups
         kind = kind_for(arch, device, normalise=normalise, threads=threads)
-        if kind.note:
+        if kind.note and not results:
             say(kind.note)
+        failed = False
         try:
             with _threads_kept():
-                results += _fit_group(kind, pictures[group], arch, lambdas[group], iterations, left, normalise, seed, progress, say)
+                results += _fit_group(kind, list(pictures[group]), arch, list(lambdas[group]), iterations, left, normalise, seed, progress, say)
         except _memory_errors():
-            if device == "cpu":
-                raise ShortMemoryError(f"There is not enough memory to fit a picture of {arch.width}x{arch.height} pixels on the CPU.") from None
-            if together > 1:
-                together = -(-together // 2)
-                say(f"Note: the memory of {device} is too small for so many pictures at once; going on with {together}.")
-            else:
-                device = "cpu"
-                say(f"Warning: the memory of {kind.device} is too small for {arch.width}x{arch.height} pixels; going on on the CPU, which is slower.")
+            failed = True
+        # Outside of the clause, where the failed engine is gone with the exception.
+        if failed:
+            device, together = _smaller(kind, arch, together, say)
     return results
+
+
+def _smaller(kind, arch, together, say):
+    """Where to go on when memory was short: the device, and how many fits at once."""
+    if kind.device == "cpu":
+        raise ShortMemoryError(f"There is not enough memory to fit a picture of {arch.width}x{arch.height} pixels on the CPU.")
+    sys.modules["torch"].cuda.empty_cache()
+    if together > 1:
+        say(f"Note: the memory of {kind.device} is too small for {together} fits at once; going on with {-(-together // 2)}.")
+        return kind.device, -(-together // 2)
+    say(f"Warning: the memory of {kind.device} is too small for {arch.width}x{arch.height} pixels; going on on the CPU, which is slower.")
+    return "cpu", 1
 
 
 def _fit_group(kind, pictures, arch, lambdas, iterations, seconds, normalise, seed, progress, say):
     _check_memory(kind, arch)
-    fit_seconds, freeze_seconds = (None if seconds is None else share * seconds for share in (FIT_SHARE, FREEZE_SHARE / len(pictures)))
+    start = monotonic()
     with _compiling_said(kind, say):
         engine = make(kind, pictures, arch, lambdas, normalise=normalise, seed=seed)
-        warm_up = getattr(engine, "warm_up", None)
-        if warm_up:
-            warm_up()
+        engine.warm_up()
+    if seconds is not None:
+        seconds = max(0.0, seconds - (monotonic() - start))
+    fit_seconds, freeze_seconds = (None if seconds is None else share * seconds for share in (FIT_SHARE, FREEZE_SHARE / len(pictures)))
     steps, collapsed = run(engine, iterations, seconds=fit_seconds, progress=progress)
     results = [None] * len(pictures)
     for index, fit in enumerate(engine.fits):

@@ -3,9 +3,8 @@
 import numpy as np
 import torch
 
-from ..arch import CODE_MAX, NEIGHBOURS, PARENT_FEATURES
-from ..network import context, parent_features, synthesis
-from ..tables import SCALES, STEPS_PER_OCTAVE, UNIT_SCALE
+from ..arch import CODE_MAX, PARENT_FEATURES
+from .objective import bits_of, distortion_of, soft_round, synthesise
 from .recipe import ADAM_EPSILON, BETAS, CLIP_NORM, CODE_UNITS, Loss, initial_code, initial_weights
 from .torch_ops import NormalisingOps, TorchOps
 
@@ -23,7 +22,6 @@ class TorchEngine:
         self.target = torch.tensor(samples, device=device).permute(2, 0, 1).to(dtype).contiguous() / 255
         self.variance = self.target.var((1, 2), correction=0).mean().item()
         self.pixels = arch.width * arch.height
-        self.windows = arch.windows(0, arch.height)
         self.ops = TorchOps(device, dtype)
         random = np.random.default_rng(seed)
         self.noise = torch.Generator(device).manual_seed(seed)
@@ -39,6 +37,9 @@ class TorchEngine:
     @property
     def fits(self):
         return (self,)
+
+    def warm_up(self):
+        """There is nothing to prepare."""
 
     def step(self, point):
         """One step of the optimisation."""
@@ -68,12 +69,12 @@ class TorchEngine:
     @torch.no_grad()
     def distortion(self, weights):
         """That of the rounded code with other weights (name -> array)."""
-        return self.distortion_of(self._rounded(), self._tensors(weights)).item()
+        return self._distortion(self._rounded(), self._tensors(weights)).item()
 
     @torch.no_grad()
     def bits(self, weights):
         """Those of the rounded code with other weights (name -> array)."""
-        return self.bits_of(self._rounded(), self._tensors(weights)).item()
+        return bits_of(self.ops, self.arch, self._rounded(), self._tensors(weights)).item()
 
     def weights(self):
         """name -> float32 array, a copy."""
@@ -88,7 +89,7 @@ class TorchEngine:
         """Replace the channel normalisation, if there is one, by the affine map that it is for this picture, in the next layer's weights."""
         if not self.norm:
             return
-        self.synthesise(self._rounded(), self.numbers)
+        synthesise(self.ops, self.arch, self._rounded(), self.numbers)
         for octave in self.arch.coarse_to_fine:
             gain, offset = self.ops.gain[octave], self.ops.offset[octave]
             finer = octave - 1
@@ -114,33 +115,18 @@ class TorchEngine:
 
     def objective(self, code):
         """Distortion and bits of a code (octave -> (planes, rows, columns) in code units), as differentiable scalars."""
-        return self.distortion_of(code, self.numbers), self.bits_of(code, self.numbers)
+        return self._distortion(code, self.numbers), bits_of(self.ops, self.arch, code, self.numbers)
 
-    def distortion_of(self, code, numbers):
-        output = self.synthesise(code, numbers)
-        # The clamp is inside the loss but not inside the gradient's way: with it, bright pictures collapse.
-        return (output + (output.clamp(0, 1) - output).detach() - self.target).square().mean()
-
-    def synthesise(self, code, numbers):
-        return synthesis(self.ops, self.arch, numbers, lambda octave, window: code[octave], self.windows)
-
-    def bits_of(self, code, numbers):
-        return sum(self._octave_bits(code, numbers, octave) for octave in self.arch.coded_octaves)
-
-    def _octave_bits(self, code, numbers, octave):
-        parent = self.arch.parent(octave)
-        features = parent_features(self.ops, self.arch, octave, None if parent is None else code[parent][0])
-        planes = code[octave]
-        inputs = torch.cat([neighbourhood(planes, self.arch.neighbours), features.flatten(1).repeat(1, len(planes))])
-        mean, log_scale = context(self.ops, self.arch, numbers, inputs, octave)
-        return laplace_bits(planes.flatten() - mean, log_scale).sum()
+    def _distortion(self, code, numbers):
+        return distortion_of(self.ops, self.arch, code, numbers, self.target)
 
     def _rounded(self):
         return {o: (CODE_UNITS * y.detach()).round().clamp(-CODE_MAX, CODE_MAX) for o, y in self.code.items()}
 
     def _noisy(self, y, point):
         noise = torch.randn(y.shape, generator=self.noise, device=self.device, dtype=y.dtype) * point.noise
-        return soft_round(soft_round(CODE_UNITS * y, point.temperature) + noise, point.temperature)
+        temperature = torch.tensor(point.temperature, dtype=y.dtype)
+        return soft_round(soft_round(CODE_UNITS * y, temperature) + noise, temperature)
 
     def _leaf(self, values):
         return torch.tensor(values, device=self.device, dtype=self.ops.dtype, requires_grad=True)
@@ -163,72 +149,3 @@ def memory_of(arch):
     by_position = 2 * (arch.neighbours + PARENT_FEATURES) + 6 * arch.context_channels
     by_pixel = 12 * arch.finest_channels + 4 * arch.channels
     return 4 * (arch.positions() * by_position + pixels * by_pixel)
-
-
-def soft_round(values, temperature):
-    """A differentiable rounding, exact at integers and halves (Agustsson & Theis 2020, equation 16)."""
-    middle = values.detach().floor() + 0.5
-    scale = 2 * torch.tanh(torch.tensor(0.5 / temperature)).item()
-    return middle + torch.tanh((values - middle) / temperature) / scale
-
-
-def neighbourhood(planes, count):
-    """The causal neighbours of every integer of `planes` (P, rows, columns): (count, P rows columns), 0 outside."""
-    return _Neighbourhood.apply(planes, count)
-
-
-def laplace_bits(differences, log_scale):
-    """Bits of integers at `differences` from the mean of a discretised Laplace distribution of scale 2^log_scale."""
-    return _LaplaceBits.apply(differences, log_scale)
-
-
-class _Neighbourhood(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, planes, count):
-        ctx.shape, ctx.count = planes.shape, count
-        padded = torch.nn.functional.pad(planes, (4, 4, 3, 0))
-        return torch.stack([view.reshape(-1) for view in _shifted(padded, count)])
-
-    @staticmethod
-    def backward(ctx, gradient):
-        planes, rows, columns = ctx.shape
-        padded = gradient.new_zeros(planes, rows + 3, columns + 8)
-        for view, part in zip(_shifted(padded, ctx.count), gradient):
-            view += part.reshape(ctx.shape)
-        return padded[:, 3:, 4 : 4 + columns], None
-
-
-def _shifted(padded, count):
-    rows, columns = padded.shape[1] - 3, padded.shape[2] - 8
-    return [padded[:, 3 + dy : 3 + dy + rows, 4 + dx : 4 + dx + columns] for dx, dy in NEIGHBOURS[:count]]
-
-
-class _LaplaceBits(torch.autograd.Function):
-    """Analytic, since autograd's chain would pass over memory a dozen times; the tail in logarithms, so that no outlier's gradient dies."""
-
-    LEAST, GREATEST = -UNIT_SCALE / STEPS_PER_OCTAVE, (SCALES - 1 - UNIT_SCALE) / STEPS_PER_OCTAVE
-    NAT = 0.6931471805599453
-
-    @staticmethod
-    def forward(ctx, differences, log_scale):
-        inverse = torch.exp2(-log_scale.clamp(_LaplaceBits.LEAST, _LaplaceBits.GREATEST))
-        distance = differences.abs()
-        sign = torch.sign(differences)
-        tail = distance > 0.5
-        near, far = (0.5 - distance.clamp(max=0.5)) * inverse, (0.5 + distance.clamp(max=0.5)) * inverse
-        below, above = 0.5 * torch.exp(-far), 0.5 * torch.exp(-near)
-        chance = 1 - below - above
-        beyond = (distance - 0.5) * inverse
-        nats = torch.where(tail, beyond + _LaplaceBits.NAT - torch.log(-torch.expm1(-inverse)), -torch.log(chance))
-        by_distance = torch.where(tail, inverse, (above - below) * inverse / chance)
-        by_scale = torch.where(tail, inverse / torch.expm1(inverse) - beyond, (near * above + far * below) / chance)
-        # Beyond the ladder of scales only a step back inside has a gradient.
-        by_scale[(log_scale > _LaplaceBits.GREATEST) & (by_scale < 0)] = 0
-        by_scale[(log_scale < _LaplaceBits.LEAST) & (by_scale > 0)] = 0
-        ctx.save_for_backward(sign * by_distance / _LaplaceBits.NAT, by_scale)
-        return nats / _LaplaceBits.NAT
-
-    @staticmethod
-    def backward(ctx, gradient):
-        by_difference, by_scale = ctx.saved_tensors
-        return gradient * by_difference, gradient * by_scale

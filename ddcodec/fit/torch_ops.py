@@ -11,6 +11,9 @@ class TorchOps:
     context_step = 1.0
     synthesis_step = CODE_STEP / SYNTHESIS_UNIT
 
+    on_host = True
+    """Small numbers may be read from tensors; where many fits go together under vmap, or a GPU must not wait, they may not."""
+
     def __init__(self, device="cpu", dtype=torch.float32):
         self.device, self.dtype = device, dtype
 
@@ -33,7 +36,7 @@ class TorchOps:
 
     def weighted_sum(self, planes, taps, first, count, axis):
         taps = torch.stack(taps) if torch.is_tensor(taps[0]) else torch.tensor(taps, device=self.device, dtype=self.dtype)
-        return _WeightedSum.apply(planes, taps, first, count, axis)
+        return _WeightedSum.apply(planes, taps, first, count, axis, self.on_host)
 
     def interleave(self, even, odd, axis, start, stop):
         both = torch.stack([even, odd], axis + 1).flatten(axis, axis + 1)
@@ -53,6 +56,12 @@ class TorchOps:
 
     def samples(self, values):
         return values
+
+
+class BatchOps(TorchOps):
+    """As `TorchOps`, for use under `torch.func.vmap` and in a captured graph."""
+
+    on_host = False
 
 
 class NormalisingOps(TorchOps):
@@ -80,13 +89,18 @@ class NormalisingOps(TorchOps):
 class _PartialReLU(torch.autograd.Function):
     """ReLU on the channels from `linear` on, the others pass; saves memory traffic against slicing and joining."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx, values, linear):
+    def forward(values, linear):
         result = values.clone()
-        result[linear:].clamp_(min=0)
-        ctx.save_for_backward(result)
-        ctx.linear = linear
+        result[linear:].relu_()
         return result
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        _, ctx.linear = inputs
+        ctx.save_for_backward(output)
 
     @staticmethod
     def backward(ctx, gradient):
@@ -97,27 +111,43 @@ class _PartialReLU(torch.autograd.Function):
 
 
 class _WeightedSum(torch.autograd.Function):
-    """sum over k of taps[k] planes[first + k : first + k + count]; in place in both directions, where autograd would pass thrice over memory."""
+    """sum over k of taps[k] planes[first + k : first + k + count]; in place in both directions, where autograd would pass thrice over memory.
+
+    on_host: the taps are read as numbers, which is fastest on a CPU but makes a GPU wait, and cannot be done under vmap.
+    """
+
+    generate_vmap_rule = True
 
     @staticmethod
-    def forward(ctx, planes, taps, first, count, axis):
-        ctx.save_for_backward(planes, taps)
-        ctx.place = first, count, axis
-        weights = taps.tolist()
+    def forward(planes, taps, first, count, axis, on_host):
+        weights = taps.tolist() if on_host else taps
         total = planes.narrow(axis, first, count) * weights[0]
-        for k, weight in enumerate(weights[1:], 1):
-            total.add_(planes.narrow(axis, first + k, count), alpha=weight)
+        for k in range(1, len(weights)):
+            _accumulate(total, planes.narrow(axis, first + k, count), weights[k])
         return total
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        planes, taps, *ctx.place = inputs
+        ctx.save_for_backward(planes, taps)
 
     @staticmethod
     def backward(ctx, gradient):
         planes, taps = ctx.saved_tensors
-        first, count, axis = ctx.place
+        first, count, axis, on_host = ctx.place
         by_planes = by_taps = None
         if ctx.needs_input_grad[0]:
             by_planes = torch.zeros_like(planes)
-            for k, weight in enumerate(taps.tolist()):
-                by_planes.narrow(axis, first + k, count).add_(gradient, alpha=weight)
+            weights = taps.tolist() if on_host else taps
+            for k in range(len(weights)):
+                _accumulate(by_planes.narrow(axis, first + k, count), gradient, weights[k])
         if ctx.needs_input_grad[1]:
             by_taps = torch.stack([(gradient * planes.narrow(axis, first + k, count)).sum() for k in range(len(taps))])
-        return by_planes, by_taps, None, None, None
+        return by_planes, by_taps, None, None, None, None
+
+
+def _accumulate(total, part, weight):
+    if isinstance(weight, float):
+        total.add_(part, alpha=weight)
+    else:
+        total.add_(part * weight)

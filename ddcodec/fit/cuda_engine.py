@@ -1,0 +1,189 @@
+"""The GPU engine: many fits take each step together, in one captured CUDA graph that nothing on the host waits for.
+
+Every array has one more axis in front, for the fits. The objective is the reference's under `torch.func.vmap`, which makes batched products of
+its layers; so pictures, or rates of one picture, share the launches of a step. On a CPU the same steps run one by one, for the tests.
+"""
+
+import numpy as np
+import torch
+
+from ..arch import CODE_MAX
+from .objective import bits_of, distortion_of, soft_round
+from .recipe import ADAM_EPSILON, BETAS, CLIP_NORM, CODE_UNITS, Loss, initial_code, initial_weights
+from .torch_ops import BatchOps
+
+WARM_UP = 3
+"""Steps before a graph is captured, so that libraries have set themselves up; their effect is taken back."""
+
+
+class GraphEngine:
+    """Fits of pictures (uint8 (H, W, planes)) of one `arch`, each with its lambda; see `fit.engine`.
+
+    Raises `torch.OutOfMemoryError`, also in `warm_up`.
+    """
+
+    name = "cuda graph"
+
+    def __init__(self, pictures, arch, lambdas, *, seed=0, device="cpu"):
+        self.arch, self.device, self.pixels = arch, device, arch.width * arch.height
+        self._ops = BatchOps(device)
+        self._target = torch.stack([torch.tensor(p, device=device).permute(2, 0, 1).float() / 255 for p in pictures])
+        self._lambdas = torch.tensor(lambdas, device=device, dtype=torch.float32)
+        starts = [np.random.default_rng(seed) for _ in pictures]
+        weights = [initial_weights(arch, picture, random) for picture, random in zip(pictures, starts)]
+        code = [initial_code(arch, random) for random in starts]
+        self.numbers = {name: self._leaf([w[name] for w in weights]) for name in weights[0]}
+        self.code = {octave: self._leaf([y[octave] for y in code]) for octave in code[0]}
+        self._generator = torch.Generator(device).manual_seed(seed)
+        # The schedule's values, where a captured graph finds them.
+        self._temperature, self._noise, self._code_rate, self._weight_rate = torch.ones(4, device=device).unbind()
+        options = dict(betas=BETAS, eps=ADAM_EPSILON, fused=True, capturable=self._is_cuda)
+        self._weight_optimiser = torch.optim.Adam(self.numbers.values(), lr=self._weight_rate, **options)
+        self._code_optimiser = torch.optim.Adam(self.code.values(), lr=self._code_rate, **options)
+        self._objective = torch.func.vmap(self._one)
+        self._losses = torch.zeros(2, len(pictures), device=device)
+        self._graphs, self._evaluated = {}, None
+        variances = self._target.var((2, 3), correction=0).mean(1).tolist()
+        self.fits = tuple(_Fit(self, index, lambda_, variance) for index, (lambda_, variance) in enumerate(zip(lambdas, variances)))
+
+    def warm_up(self):
+        """Capture the graphs, so that a lack of memory shows at once."""
+        if self._is_cuda:
+            self._graphs = {hard: self._captured(hard) for hard in (False, True)}
+
+    def step(self, point):
+        """One step of every fit."""
+        self._evaluated = None
+        values = (self._temperature, point.temperature), (self._noise, point.noise), (self._code_rate, point.code_rate), (self._weight_rate, point.weight_rate)
+        for tensor, value in values:
+            tensor.fill_(value)
+        if not self._is_cuda:
+            self._move(point.hard)
+            return
+        self._graphs[point.hard].replay()
+
+    def losses(self):
+        """The `Loss` of every fit before the last step."""
+        return [Loss(*values) for values in self._losses.T.tolist()]
+
+    def fold(self):
+        """This engine has no channel normalisation."""
+
+    @torch.no_grad()
+    def evaluate(self):
+        """The `Loss` of every fit with the code rounded."""
+        if self._evaluated is None:
+            losses = torch.stack(self._objective(self._rounded(), self.numbers, self._target))
+            self._evaluated = [Loss(*values) for values in losses.T.tolist()]
+        return self._evaluated
+
+    def forget(self):
+        """What `evaluate` has kept does not hold any more."""
+        self._evaluated = None
+
+    @torch.no_grad()
+    def one(self, index, weights):
+        """The `Loss` of one fit's rounded code with other weights (name -> array)."""
+        numbers = {name: torch.tensor(values, device=self.device, dtype=torch.float32) for name, values in weights.items()}
+        code = {octave: planes[index] for octave, planes in self._rounded().items()}
+        return Loss(*torch.stack(self._one(code, numbers, self._target[index])).tolist())
+
+    @property
+    def _is_cuda(self):
+        return self.device != "cpu"
+
+    def _leaf(self, arrays):
+        return torch.tensor(np.stack(arrays), device=self.device, requires_grad=True)
+
+    def _one(self, code, numbers, target):
+        return distortion_of(self._ops, self.arch, code, numbers, target), bits_of(self._ops, self.arch, code, numbers)
+
+    def _rounded(self):
+        return {o: (CODE_UNITS * y.detach()).round().clamp(-CODE_MAX, CODE_MAX) for o, y in self.code.items()}
+
+    def _noisy(self, y):
+        noise = torch.randn(y.shape, generator=self._generator, device=self.device) * self._noise
+        return soft_round(soft_round(CODE_UNITS * y, self._temperature) + noise, self._temperature)
+
+    def _move(self, hard):
+        """The step itself: no value of it is ever looked at here."""
+        moved = list(self.numbers.values()) + ([] if hard else list(self.code.values()))
+        code = self._rounded() if hard else {octave: self._noisy(y) for octave, y in self.code.items()}
+        distortion, bits = self._objective(code, self.numbers, self._target)
+        gradients = torch.autograd.grad((distortion + self._lambdas / self.pixels * bits).sum(), moved)
+        with torch.no_grad():
+            self._losses.copy_(torch.stack([distortion, bits]))
+            by_weights = gradients[: len(self.numbers)]
+            norm = torch.stack([g.flatten(1).square().sum(1) for g in by_weights]).sum(0).sqrt()
+            clip = (CLIP_NORM / (norm + 1e-6)).clamp(max=1)
+            for leaf, gradient in zip(self.numbers.values(), by_weights):
+                leaf.grad = gradient * clip.reshape(-1, *[1] * (gradient.ndim - 1))
+            self._weight_optimiser.step()
+            if not hard:
+                for leaf, gradient in zip(self.code.values(), gradients[len(self.numbers) :]):
+                    leaf.grad = gradient
+                self._code_optimiser.step()
+
+    def _captured(self, hard):
+        """A graph of one step. What the steps before it changed is put back, in place: the graph knows these very tensors."""
+        kept = [(tensor, tensor.detach().clone()) for tensor in self._everything()]
+        side = torch.cuda.Stream(self.device)
+        side.wait_stream(torch.cuda.current_stream(self.device))
+        with torch.cuda.stream(side):
+            for _ in range(WARM_UP):
+                self._move(hard)
+        torch.cuda.current_stream(self.device).wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        graph.register_generator_state(self._generator)
+        with torch.cuda.graph(graph):
+            self._move(hard)
+        with torch.no_grad():
+            before = {id(tensor): value for tensor, value in kept}
+            for tensor in self._everything():
+                # Moments and counts of steps that did not exist before the warm-up start at nothing.
+                tensor.copy_(before[id(tensor)]) if id(tensor) in before else tensor.zero_()
+        return graph
+
+    def _everything(self):
+        """All tensors that a step changes."""
+        leaves = [*self.numbers.values(), *self.code.values()]
+        states = [value for o in (self._weight_optimiser, self._code_optimiser) for state in o.state.values() for value in state.values()]
+        return leaves + states
+
+
+class _Fit:
+    """One of a `GraphEngine`'s fits."""
+
+    def __init__(self, engine, index, lambda_, variance):
+        self._engine, self._index, self.lambda_, self.variance = engine, index, lambda_, variance
+        self.arch, self.pixels = engine.arch, engine.pixels
+
+    def evaluate(self):
+        return self._engine.evaluate()[self._index]
+
+    def state(self, code=True):
+        """Copies on the device, so that nothing waits."""
+        engine, index = self._engine, self._index
+        weights = [leaf.detach()[index].clone() for leaf in engine.numbers.values()]
+        return weights, {octave: planes[index].short() for octave, planes in engine._rounded().items()} if code else {}
+
+    @torch.no_grad()
+    def restore(self, state):
+        weights, code = state
+        for leaf, value in zip(self._engine.numbers.values(), weights, strict=True):
+            leaf[self._index] = value
+        for octave, planes in code.items():
+            self._engine.code[octave][self._index] = planes / CODE_UNITS
+        self._engine.forget()
+
+    def weights(self):
+        return {name: leaf.detach()[self._index].cpu().numpy().copy() for name, leaf in self._engine.numbers.items()}
+
+    def rounded_code(self):
+        return {octave: planes[self._index].short().cpu().numpy() for octave, planes in self._engine._rounded().items()}
+
+    def distortion(self, weights):
+        return self._engine.one(self._index, weights).distortion
+
+    def bits(self, weights):
+        return self._engine.one(self._index, weights).bits

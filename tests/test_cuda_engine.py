@@ -1,0 +1,116 @@
+"""The engine for GPUs, on the CPU: many fits at once do what each does alone; what a graph would not forgive is not there."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from conftest import painted
+from ddcodec.fit.cuda_engine import GraphEngine
+from ddcodec.fit.freeze import freeze
+from ddcodec.fit.loop import run
+from ddcodec.fit.schedule import Point
+from ddcodec.fit.torch_engine import TorchEngine
+from random_coded import DEFAULT
+
+ARCHS = {
+    "default": replace(DEFAULT, width=40, height=33),
+    "one row": replace(DEFAULT, width=40, height=1),
+    "code in the coarsest alone": replace(DEFAULT, width=24, height=33, octaves=4, coarsest_planes=5, finer_planes=0),
+    "one octave, grey": replace(DEFAULT, width=17, height=20, octaves=1, planes=1, coarsest_planes=3),
+}
+LAMBDAS = [1e-3, 1e-2, 3e-4]
+
+
+def pictures_for(arch):
+    picture = painted(arch.height, arch.width, arch.planes).reshape(arch.height, arch.width, -1)
+    return [picture, picture[::-1].copy(), 255 - picture]
+
+
+def moved_apart(batch, singles, seed=0):
+    """Give the fits of a batch and as many single engines the same random weights and code, each fit its own."""
+    random = np.random.default_rng(seed)
+    for fit, single in zip(batch.fits, singles):
+        weights = [torch.from_numpy((w + 0.2 * random.standard_normal(w.shape)).astype(np.float32)) for w in single.weights().values()]
+        code = {o: random.integers(-2, 3, planes.shape).astype(np.int16) for o, planes in single.rounded_code().items()}
+        single.restore((weights, code))
+        fit.restore((weights, {o: torch.from_numpy(planes) for o, planes in code.items()}))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", ARCHS)
+def test_many_fits_at_once_do_what_each_does_alone(name):
+    arch = ARCHS[name]
+    pictures = pictures_for(arch)
+    batch = GraphEngine(pictures, arch, LAMBDAS)
+    singles = [TorchEngine(picture, arch, lambda_) for picture, lambda_ in zip(pictures, LAMBDAS)]
+    moved_apart(batch, singles)
+    for fit, single in zip(batch.fits, singles):
+        assert fit.evaluate() == pytest.approx(single.evaluate(), rel=1e-5)
+        assert fit.variance == pytest.approx(single.variance, rel=1e-4)
+    for hard in (False, False, True):
+        point = Point(hard, 0.4, 0.0, 1e-3, 1e-3)
+        batch.step(point)
+        for single, loss in zip(singles, batch.losses()):
+            single.step(point)
+            assert loss == pytest.approx(single.losses()[0], rel=1e-3)
+    for fit, single in zip(batch.fits, singles):
+        theirs = single.weights()
+        for name, values in fit.weights().items():
+            # Where a gradient is next to nothing Adam makes a step of its sign.
+            assert np.mean(np.abs(values - theirs[name]) < 1e-4) > 0.9, name
+        ours = fit.rounded_code()
+        for octave, planes in single.rounded_code().items():
+            assert np.mean(ours[octave] == planes) > 0.98
+        assert fit.distortion(theirs) == pytest.approx(single.distortion(theirs), rel=1e-2)
+        assert fit.bits(theirs) == pytest.approx(single.bits(theirs), rel=1e-2)
+
+
+def test_fits_do_not_see_one_another():
+    """A picture fitted beside others ends as beside different ones, but for the noise."""
+    arch = ARCHS["default"]
+    first, second, third = pictures_for(arch)
+    point = Point(False, 0.4, 0.0, 1e-2, 1e-2)
+    weights = []
+    for other in (second, third):
+        engine = GraphEngine([first, other], arch, LAMBDAS[:2])
+        for _ in range(3):
+            engine.step(point)
+        weights.append(engine.fits[0].weights())
+    for name in weights[0]:
+        assert np.array_equal(weights[0][name], weights[1][name]), name
+
+
+def test_a_whole_fit_of_several():
+    arch = ARCHS["default"]
+    pictures = pictures_for(arch)
+    engine = GraphEngine(pictures, arch, [3e-4] * 3)
+    before = [fit.evaluate().distortion for fit in engine.fits]
+    told = []
+    assert run(engine, 120, progress=told.append) == (120, [])
+    assert len(told) == 120 and told[-1].psnr > told[0].psnr
+    for fit, start in zip(engine.fits, before):
+        assert fit.evaluate().distortion < 0.5 * start
+        freeze(fit, seconds=0.5)
+
+
+def test_noise_differs_between_fits_and_steps():
+    arch = ARCHS["default"]
+    engine = GraphEngine([painted(33, 40)] * 2, arch, [1e-3] * 2)
+    engine._noise.fill_(0.25)
+    engine._temperature.fill_(50.0)
+    seen = [engine._noisy(engine.code[0]).detach() / 0.25 for _ in range(2)]
+    (a, b), (c, _) = seen
+    for one, other in ((a, b), (a, c)):
+        assert abs(np.corrcoef(one.ravel(), other.ravel())[0, 1]) < 0.1
+    assert abs(a.std() - 1) < 0.1
+
+
+def test_a_step_waits_for_nothing(monkeypatch):
+    """Nothing in a step reads a value back: on a GPU it would wait, and in a graph it could not."""
+    engine = GraphEngine(pictures_for(ARCHS["default"]), ARCHS["default"], LAMBDAS)
+    for name in ("item", "tolist", "numpy", "cpu", "nonzero", "__bool__", "__float__", "__int__"):
+        monkeypatch.setattr(torch.Tensor, name, lambda *_: pytest.fail("A value was read back."))
+    for hard in (False, True):
+        engine._move(hard)
