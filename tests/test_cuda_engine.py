@@ -88,11 +88,11 @@ def test_a_whole_fit_of_several():
     engine = GraphEngine(pictures, arch, [3e-4] * 3)
     before = [fit.evaluate().distortion for fit in engine.fits]
     told = []
-    assert run(engine, 120, progress=told.append) == (120, [])
-    assert len(told) == 120 and told[-1].psnr > told[0].psnr
+    assert run(engine, 100, progress=told.append) == (100, [])
+    assert len(told) == 100 and told[-1].psnr > told[0].psnr
     for fit, start in zip(engine.fits, before):
         assert fit.evaluate().distortion < 0.5 * start
-        freeze(fit, seconds=0.5)
+        freeze(fit, seconds=0.2)
 
 
 def test_noise_differs_between_fits_and_steps():

@@ -58,14 +58,15 @@ ALLOWED = {
     "fit/torch_ops": {"torch", "..arch"},
     "fit/objective": {"torch", "..arch", "..network", "..tables"},
     "fit/torch_engine": {"numpy", "torch", "..arch", ".objective", ".recipe", ".torch_ops"},
-    "fit/cuda_engine": {"numpy", "torch", "..arch", ".objective", ".recipe", ".torch_ops"},
+    "fit/cuda_engine": {"numpy", "torch", "..arch", "..network", ".objective", ".recipe", ".torch_ops"},
+    "fit/fused_rate": {"torch", "triton", "..arch", ".objective"},
     "fit/simd": {"llvmlite", "numba"},
-    "fit/products": {"llvmlite", "numba", ".simd"},
+    "fit/products": {"llvmlite", "numba", "numpy", ".simd"},
     "fit/layout": {"numpy", "..arch", ".simd"},
     "fit/rate": {"numpy", "numba", "..arch", "..tables", ".layout", ".products", ".simd"},
     "fit/distortion": {"numba", ".layout", ".products", ".rate", ".simd"},
     "fit/update": {"numba", "..arch", ".layout", ".products", ".rate", ".recipe", ".simd"},
-    "fit/cpu_engine": {"numpy", "numba", "..arch", ".distortion", ".layout", ".rate", ".recipe", ".simd", ".update"},
+    "fit/cpu_engine": {"numpy", "numba", "..arch", ".distortion", ".layout", ".products", ".rate", ".recipe", ".simd", ".update"},
 }  # fmt: skip
 
 

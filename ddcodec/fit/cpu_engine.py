@@ -13,9 +13,10 @@ from numba import types
 from ..arch import CODE_MAX
 from .distortion import backward, finest, forward, merge_mixed
 from .layout import BARRIER, OCTAVES, SUMS, TAPS, THREADS, Y, Layout
+from .products import NONE
 from .rate import merge_gradients, octave_bits
 from .recipe import CODE_UNITS, Loss, initial_code, initial_weights
-from .simd import atomic_add, atomic_load, clear, compiled
+from .simd import atomic_add, atomic_load, clear, compiled, kept
 from .update import gather_gradients, move_code, move_weights, pack_all, rounded, soft_rounded
 
 SOFTLY, HARD = 1, 2
@@ -115,12 +116,12 @@ class CpuEngine:
     def _set_weights(self, weights):
         for name, values in weights.items():
             self._weights[self._layout.names[name]] = values.ravel()
-        pack_all(self._layout.weights, self._layout.matrices, self._layout.ups, self.arch.taps)
+        _pack(self._layout.weights, self._layout.matrices, self._layout.ups, self.arch.taps)
 
     def _pack_trial(self, weights):
         for name, values in weights.items():
             self._trial[self._layout.names[name]] = values.ravel()
-        pack_all(self._layout.trial, self._layout.matrices, self._layout.ups, self.arch.taps)
+        _pack(self._layout.trial, self._layout.matrices, self._layout.ups, self.arch.taps)
 
     def _measure(self, weights, rate, picture):
         rounding, self._is_rounded = 0 if self._is_rounded else HARD, True
@@ -231,9 +232,14 @@ def _dismiss(queues):
 
 
 def _made(digest):
-    """`_pass` as compiled for the sources of that digest: numba's store looks at one file alone."""
+    """What Python calls, as compiled for the sources of that digest: numba's store looks at one file alone."""
 
-    @compiled
+    @kept
+    def _pack(block, matrices, ups, taps):
+        digest  # noqa: B018
+        pack_all(block, matrices, ups, taps)
+
+    @kept
     def _pass(
         plan, octaves, threads, thread, weights, rounding, rate, picture, learn, soft, temperature, noise, key, price, sums_size,
         values, gradient, first_moment, second_moment, places, gains, taps, matrices, ups, code_rate, weight_rate, code_steps, steps, results,
@@ -265,7 +271,7 @@ def _made(digest):
             return
         for o in range(count):
             merge_gradients(plan, octaves, own, o, thread)
-        merge_mixed(plan, octaves, own, 0, thread)
+        merge_mixed(plan, octaves, own, NONE, thread)
         for o in range(1, count):
             if not _wait(plan):
                 return
@@ -282,7 +288,7 @@ def _made(digest):
             move_weights(values, gradient, first_moment, second_moment, weight_rate, steps)
             pack_all(weights, matrices, ups, plan[TAPS])
 
-    return _pass
+    return _pass, _pack
 
 
 def _digest():
@@ -292,4 +298,4 @@ def _digest():
     return crc32(b"".join((folder / f"{name}.py").read_bytes() for name in names))
 
 
-_pass = _made(_digest())
+_pass, _pack = _made(_digest())

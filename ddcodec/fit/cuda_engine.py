@@ -1,19 +1,25 @@
 """The GPU engine: many fits take each step together, in one captured CUDA graph that nothing on the host waits for.
 
 Every array has one more axis in front, for the fits. The objective is the reference's under `torch.func.vmap`, which makes batched products of
-its layers; so pictures, or rates of one picture, share the launches of a step. On a CPU the same steps run one by one, for the tests.
+its layers; so pictures, or rates of one picture, share the launches of a step. The rate can also be had from one Triton kernel: whichever is faster
+on the machine at hand is captured. On a CPU the same steps run one by one, for the tests.
 """
+
+from importlib import import_module
 
 import numpy as np
 import torch
 
 from ..arch import CODE_MAX
+from ..network import parent_features
 from .objective import bits_of, distortion_of, soft_round
 from .recipe import ADAM_EPSILON, BETAS, CLIP_NORM, CODE_UNITS, Loss, initial_code, initial_weights
 from .torch_ops import BatchOps
 
 WARM_UP = 3
 """Steps before a graph is captured, so that libraries have set themselves up; their effect is taken back."""
+TIMED = 5
+"""Steps by which the faster of two graphs is found."""
 
 
 class GraphEngine:
@@ -40,7 +46,7 @@ class GraphEngine:
         options = dict(betas=BETAS, eps=ADAM_EPSILON, fused=True, capturable=self._is_cuda)
         self._weight_optimiser = torch.optim.Adam(self.numbers.values(), lr=self._weight_rate, **options)
         self._code_optimiser = torch.optim.Adam(self.code.values(), lr=self._code_rate, **options)
-        self._objective = torch.func.vmap(self._one)
+        self._objective, self._distortion = torch.func.vmap(self._one), torch.func.vmap(self._distortion_of_one)
         self._losses = torch.zeros(2, len(pictures), device=device)
         self._graphs, self._evaluated = {}, None
         variances = self._target.var((2, 3), correction=0).mean(1).tolist()
@@ -96,7 +102,22 @@ class GraphEngine:
         return torch.tensor(np.stack(arrays), device=self.device, requires_grad=True)
 
     def _one(self, code, numbers, target):
-        return distortion_of(self._ops, self.arch, code, numbers, target), bits_of(self._ops, self.arch, code, numbers)
+        return self._distortion_of_one(code, numbers, target), bits_of(self._ops, self.arch, code, numbers)
+
+    def _distortion_of_one(self, code, numbers, target):
+        return distortion_of(self._ops, self.arch, code, numbers, target)
+
+    def _fused(self, code):
+        """Distortions and bits, the bits from one kernel an octave."""
+        fused_rate, bits = import_module(f"{__package__}.fused_rate"), 0
+        for octave in self.arch.coded_octaves:
+            parent = self.arch.parent(octave)
+            if parent is None:
+                features = self._ops.zeros((len(self.fits), *parent_features(self._ops, self.arch, octave, None).shape))
+            else:
+                features = torch.func.vmap(lambda plane: parent_features(self._ops, self.arch, octave, plane))(code[parent][:, 0])
+            bits = bits + fused_rate.fused_bits(self.arch, octave, code[octave], features, self.numbers)
+        return self._distortion(code, self.numbers, self._target), bits
 
     def _rounded(self):
         return {o: (CODE_UNITS * y.detach()).round().clamp(-CODE_MAX, CODE_MAX) for o, y in self.code.items()}
@@ -105,11 +126,11 @@ class GraphEngine:
         noise = torch.randn(y.shape, generator=self._generator, device=self.device) * self._noise
         return soft_round(soft_round(CODE_UNITS * y, self._temperature) + noise, self._temperature)
 
-    def _move(self, hard):
+    def _move(self, hard, fused=False):
         """The step itself: no value of it is ever looked at here."""
         moved = list(self.numbers.values()) + ([] if hard else list(self.code.values()))
         code = self._rounded() if hard else {octave: self._noisy(y) for octave, y in self.code.items()}
-        distortion, bits = self._objective(code, self.numbers, self._target)
+        distortion, bits = self._fused(code) if fused else self._objective(code, self.numbers, self._target)
         gradients = torch.autograd.grad((distortion + self._lambdas / self.pixels * bits).sum(), moved)
         with torch.no_grad():
             self._losses.copy_(torch.stack([distortion, bits]))
@@ -125,30 +146,60 @@ class GraphEngine:
                 self._code_optimiser.step()
 
     def _captured(self, hard):
-        """A graph of one step. What the steps before it changed is put back, in place: the graph knows these very tensors."""
-        kept = [(tensor, tensor.detach().clone()) for tensor in self._everything()]
+        """The faster graph of a step. What the steps before it changed is put back, in place: the graph knows these very tensors."""
+        kept = {id(tensor): (tensor, tensor.detach().clone()) for tensor in self._everything()}
+        graphs = []
+        for fused in (False, True):
+            try:
+                graph = self._capture(hard, fused)
+            except _kernel_errors():
+                # No Triton for this machine: its kernel is left out.
+                continue
+            graphs.append((self._milliseconds(graph), len(graphs), graph))
+        with torch.no_grad():
+            for tensor in self._everything():
+                # Moments and counts of steps that did not exist before the warm-up start at nothing.
+                tensor.copy_(kept[id(tensor)][1]) if id(tensor) in kept else tensor.zero_()
+        return min(graphs)[2]
+
+    def _capture(self, hard, fused):
         side = torch.cuda.Stream(self.device)
         side.wait_stream(torch.cuda.current_stream(self.device))
-        with torch.cuda.stream(side):
+        with torch.cuda.device(self.device), torch.cuda.stream(side):
             for _ in range(WARM_UP):
-                self._move(hard)
+                self._move(hard, fused)
         torch.cuda.current_stream(self.device).wait_stream(side)
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(self._generator)
-        with torch.cuda.graph(graph):
-            self._move(hard)
-        with torch.no_grad():
-            before = {id(tensor): value for tensor, value in kept}
-            for tensor in self._everything():
-                # Moments and counts of steps that did not exist before the warm-up start at nothing.
-                tensor.copy_(before[id(tensor)]) if id(tensor) in before else tensor.zero_()
+        with torch.cuda.device(self.device), torch.cuda.graph(graph):
+            self._move(hard, fused)
         return graph
+
+    def _milliseconds(self, graph):
+        """Of one step."""
+        start, stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        with torch.cuda.device(self.device):
+            graph.replay()
+            start.record()
+            for _ in range(TIMED):
+                graph.replay()
+            stop.record()
+            stop.synchronize()
+        return start.elapsed_time(stop) / TIMED
 
     def _everything(self):
         """All tensors that a step changes."""
         leaves = [*self.numbers.values(), *self.code.values()]
         states = [value for o in (self._weight_optimiser, self._code_optimiser) for state in o.state.values() for value in state.values()]
         return leaves + states
+
+
+def _kernel_errors():
+    """What importing or compiling a Triton kernel raises where that is not possible."""
+    try:
+        return ImportError, import_module("triton.errors").TritonError
+    except ImportError:
+        return ImportError
 
 
 class _Fit:

@@ -15,7 +15,7 @@ from .layout import (
     PARITIES, PHASE, PITCH, PLANE, PLANES, Q, ROWS, ROWS_BACK_LIST, ROWS_LIST, RUN, RUNS, SHIFTS, SINGLE, STRIDES, SUMS, SUMS_JOIN, SUMS_MIX,
     SUMS_OUTPUT, SUMS_UP, TAPS, TARGET, TARGET_PITCH, TARGET_PLANE, THREADS, UP, UP_ACROSS, UP_ALONG, UP_BACK_ROWS, UP_ROW, UP_ROWS, BACK_RUN, ZEROS,
 )  # fmt: skip
-from .products import added, affine, gated, outer
+from .products import NONE, ONE, TWO, added, affine, gated, outer
 from .rate import band
 from .simd import (
     BYTES, LANES, add_onto, clear, compiled, even, first, full, high, load, load_bytes, low, maximum, minimum, odd, peek, poke, poke_long, store, total,
@@ -34,7 +34,7 @@ def forward(plan, octaves, own, o, thread, weights):
             block = here[BLOCKS] + (pair * here[RUNS] + run) * here[BLOCK]
             _hidden(plan, octaves, own, o, pair, x, vectors, weights, block)
             affine(
-                plan[STRIDES], own[MIXED_RUN], plan[STRIDES], block, weights + finer[MIX], plan[ZEROS], plan[NO_FLOORS],
+                plan[STRIDES], own[MIXED_RUN], plan[STRIDES], block, weights + finer[MIX], plan[ZEROS], NONE, plan[NO_FLOORS],
                 finer[CHANNELS], here[CHANNELS], 4 * vectors,
             )  # fmt: skip
             for row in range(min(2, here[ROWS] - 2 * pair)):
@@ -53,28 +53,28 @@ def finest(plan, octaves, own, thread, weights, soft, learn):
     here = octaves[0]
     first_pair, last_pair = band((here[ROWS] + 1) // 2, plan[THREADS], thread)
     if learn:
-        _clear_back(plan, octaves, own, 0, first_pair, last_pair)
+        _clear_back(plan, octaves, own, NONE, first_pair, last_pair)
     squares = 0.0
     for pair in range(first_pair, last_pair):
-        _up_rows(plan, octaves, own, 0, pair, weights)
+        _up_rows(plan, octaves, own, NONE, pair, weights)
         if learn:
-            _clear_row(plan, octaves, 0, pair, last_pair)
+            _clear_row(plan, octaves, NONE, pair, last_pair)
         for run in range(here[RUNS]):
             x, vectors = run * PHASE, _vectors(here, run)
-            _hidden(plan, octaves, own, 0, pair, x, vectors, weights, own[HIDDEN_RUN])
+            _hidden(plan, octaves, own, NONE, pair, x, vectors, weights, own[HIDDEN_RUN])
             affine(
-                plan[STRIDES], own[MIXED_RUN], plan[STRIDES], own[HIDDEN_RUN], weights + plan[OUTPUT], weights + plan[OUTPUT_BIAS], plan[NO_FLOORS],
+                plan[STRIDES], own[MIXED_RUN], plan[STRIDES], own[HIDDEN_RUN], weights + plan[OUTPUT], weights + plan[OUTPUT_BIAS], NONE, plan[NO_FLOORS],
                 plan[PLANES], here[CHANNELS], 4 * vectors,
             )  # fmt: skip
             squares += _loss(plan, here, own, pair, x, vectors)
             if learn:
                 outer(
-                    own[SUMS] + plan[SUMS_OUTPUT], plan[STRIDES], own[MIXED_RUN], own[HIDDEN_LIST], 0,
-                    plan[PLANES], here[CHANNELS] + 1, 4 * vectors, 1, 0, 0,
+                    own[SUMS] + plan[SUMS_OUTPUT], plan[STRIDES], own[MIXED_RUN], own[HIDDEN_LIST], NONE,
+                    plan[PLANES], here[CHANNELS] + 1, 4 * vectors, ONE, NONE, NONE,
                 )  # fmt: skip
-                _back(plan, octaves, own, 0, pair, x, vectors, weights, own[HIDDEN_RUN], weights + plan[OUTPUT_BACK], plan[PLANES], soft)
+                _back(plan, octaves, own, NONE, pair, x, vectors, weights, own[HIDDEN_RUN], weights + plan[OUTPUT_BACK], plan[PLANES], soft)
         if learn:
-            _back_rows(plan, octaves, own, 0, pair, first_pair, last_pair, weights)
+            _back_rows(plan, octaves, own, NONE, pair, first_pair, last_pair, weights)
     return squares
 
 
@@ -103,7 +103,7 @@ def backward(plan, octaves, own, o, thread, weights, soft):
                         store(target + (vectors + v) * BYTES, odd(a, b))
             outer(
                 own[SUMS] + finer[SUMS_MIX], plan[STRIDES], own[MIXED_RUN], plan[STRIDES], block,
-                finer[CHANNELS], here[CHANNELS], 4 * vectors, 1, 0, 0,
+                finer[CHANNELS], here[CHANNELS], 4 * vectors, ONE, NONE, NONE,
             )  # fmt: skip
             _gather_code(plan, here, own, pair, x, vectors)
             _back(plan, octaves, own, o, pair, x, vectors, weights, block, weights + finer[MIX_BACK], finer[CHANNELS], soft)
@@ -162,8 +162,8 @@ def _up_rows(plan, octaves, own, o, pair, weights):
     for channel in range(here[CHANNELS]):
         target = own[UP_ROWS] + 2 * channel * row_bytes + MARGIN * FLOAT
         affine(
-            plan[PARITIES], target, own[ROWS_LIST], channel * here[MIXED_PITCH], weights + here[UP], plan[ZEROS], plan[NO_FLOORS],
-            2, 2 * taps + 1, vectors,
+            plan[PARITIES], target, own[ROWS_LIST], channel * here[MIXED_PITCH], weights + here[UP], plan[ZEROS], NONE, plan[NO_FLOORS],
+            TWO, 2 * taps + 1, vectors,
         )  # fmt: skip
         for parity in range(2):
             row = target + parity * row_bytes
@@ -179,7 +179,7 @@ def _hidden(plan, octaves, own, o, pair, x, vectors, weights, hidden):
     coarsest = o == plan[OCTAVES] - 1
     _gather_code(plan, here, own, pair, x, vectors)
     affine(
-        plan[STRIDES], hidden, own[CODE_LIST] + LONG, 0, weights + here[JOIN], weights + here[BIAS], plan[FLOORS] if coarsest else plan[NO_FLOORS],
+        plan[STRIDES], hidden, own[CODE_LIST] + LONG, NONE, weights + here[JOIN], weights + here[BIAS], NONE, plan[FLOORS] if coarsest else plan[NO_FLOORS],
         here[CHANNELS], here[CODE_PLANES], 4 * vectors,
     )  # fmt: skip
     if coarsest:
@@ -190,7 +190,7 @@ def _hidden(plan, octaves, own, o, pair, x, vectors, weights, hidden):
             source = own[UP_ROWS] + (2 * channel + parity) * plan[UP_ROW] + (MARGIN + x) * FLOAT
             added(
                 own[PAIR_LIST], hidden + channel * RUN * FLOAT + 2 * parity * vectors * BYTES, plan[SHIFTS], source,
-                weights + here[UP], plan[PAIR_FLOORS] + 2 * channel * FLOAT, 2, 2 * plan[TAPS] + 1, vectors,
+                weights + here[UP], NONE, NONE, plan[PAIR_FLOORS] + 2 * channel * FLOAT, TWO, 2 * plan[TAPS] + 1, vectors,
             )  # fmt: skip
 
 
@@ -234,10 +234,10 @@ def _back(plan, octaves, own, o, pair, x, vectors, weights, hidden, back, count,
         if vectors * LANES < PHASE:
             for channel in range(channels):
                 clear(gapped + channel * GAPPED * FLOAT + size, MARGIN * FLOAT)
-        outer(own[SUMS] + here[SUMS_JOIN], plan[GAPPED_STRIDES], gapped, own[CODE_LIST], phase * size, channels, planes + 1, vectors, 1, 0, 0)
+        outer(own[SUMS] + here[SUMS_JOIN], plan[GAPPED_STRIDES], gapped, own[CODE_LIST], phase * size, channels, planes + 1, vectors, ONE, NONE, NONE)
         if soft:
             affine(
-                plan[STRIDES], own[CODE_BACK_RUN] + phase * size, plan[GAPPED_STRIDES], gapped, weights + here[JOIN_BACK], plan[ZEROS],
+                plan[STRIDES], own[CODE_BACK_RUN] + phase * size, plan[GAPPED_STRIDES], gapped, weights + here[JOIN_BACK], plan[ZEROS], NONE,
                 plan[NO_FLOORS], planes, channels, vectors,
             )  # fmt: skip
     if soft:
@@ -249,12 +249,12 @@ def _back(plan, octaves, own, o, pair, x, vectors, weights, hidden, back, count,
         row = parity * plan[UP_ROW] + (MARGIN + x) * FLOAT
         outer(
             own[SUMS] + here[SUMS_UP], plan[ODD_ROW_PHASES] if parity else plan[EVEN_ROW_PHASES], own[BACK_RUN], plan[SHIFTS], own[UP_ROWS] + row,
-            2, 2 * taps + 1, vectors, channels, GAPPED * FLOAT, 2 * plan[UP_ROW],
+            TWO, 2 * taps + 1, vectors, channels, GAPPED * FLOAT, 2 * plan[UP_ROW],
         )  # fmt: skip
         for channel in range(channels):
             added(
                 plan[SINGLE], own[UP_BACK_ROWS] + 2 * channel * plan[UP_ROW] + row - taps * FLOAT, plan[FROM_ODD_ROW] if parity else plan[FROM_EVEN_ROW],
-                own[BACK_RUN] + channel * GAPPED * FLOAT, weights + here[UP_ALONG], plan[NO_FLOORS], 1, 4 * taps, vectors + 1,
+                own[BACK_RUN] + channel * GAPPED * FLOAT, weights + here[UP_ALONG], NONE, NONE, plan[NO_FLOORS], ONE, 4 * taps, vectors + 1,
             )  # fmt: skip
 
 
@@ -307,7 +307,7 @@ def _back_rows(plan, octaves, own, o, pair, first_pair, last_pair, weights):
             poke(row, peek(row) + peek(row - k * FLOAT))
             poke(last, peek(last) + peek(last + k * FLOAT))
             poke(last + k * FLOAT, float32(0))
-    outer(own[SUMS] + here[SUMS_UP], plan[PARITIES], start, own[ROWS_LIST], 0, 2, reach, vectors, channels, 2 * row_bytes, here[MIXED_PITCH])
+    outer(own[SUMS] + here[SUMS_UP], plan[PARITIES], start, own[ROWS_LIST], NONE, TWO, reach, vectors, channels, 2 * row_bytes, here[MIXED_PITCH])
     halo = own[HALO_MIXED] + here[HALO_MIXED_OCTAVE]
     for k in range(reach):
         row = min(max(pair - taps + k, 0), rows - 1)
@@ -325,6 +325,6 @@ def _back_rows(plan, octaves, own, o, pair, first_pair, last_pair, weights):
         for k in range(0, reach, height):
             added(
                 own[ROWS_BACK_LIST] + LONG * k, channel * here[MIXED_PITCH], plan[PARITIES], source,
-                weights + (here[UP_ACROSS] if height > 1 else here[UP] + 2 * k * FLOAT), plan[NO_FLOORS], height, 2, vectors,
+                weights + (here[UP_ACROSS] if height > 1 else here[UP] + 2 * k * FLOAT), NONE, NONE, plan[NO_FLOORS], height, TWO, vectors,
             )  # fmt: skip
     clear(own[UP_BACK_ROWS], 2 * channels * row_bytes)

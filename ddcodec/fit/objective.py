@@ -6,6 +6,11 @@ from ..arch import NEIGHBOURS
 from ..network import context, parent_features, synthesis
 from ..tables import SCALES, STEPS_PER_OCTAVE, UNIT_SCALE
 
+LEAST_SCALE, GREATEST_SCALE = -UNIT_SCALE / STEPS_PER_OCTAVE, (SCALES - 1 - UNIT_SCALE) / STEPS_PER_OCTAVE
+"""log2 of the Laplace scales that have a table."""
+NAT = 0.6931471805599453
+"""Nats a bit."""
+
 
 def distortion_of(ops, arch, code, numbers, target):
     """MSE of samples in [0, 1], clamped. code: octave -> (planes, rows, columns) in code units; target: (planes, H, W)."""
@@ -82,13 +87,11 @@ class _LaplaceBits(torch.autograd.Function):
     """
 
     generate_vmap_rule = True
-    LEAST, GREATEST = -UNIT_SCALE / STEPS_PER_OCTAVE, (SCALES - 1 - UNIT_SCALE) / STEPS_PER_OCTAVE
-    NAT = 0.6931471805599453
 
     @staticmethod
     def forward(differences, log_scale):
         """Bits, and their derivatives."""
-        inverse = torch.exp2(-log_scale.clamp(_LaplaceBits.LEAST, _LaplaceBits.GREATEST))
+        inverse = torch.exp2(-log_scale.clamp(LEAST_SCALE, GREATEST_SCALE))
         distance = differences.abs()
         inside = distance.clamp(max=0.5)
         beyond = (distance - inside) * inverse
@@ -99,9 +102,9 @@ class _LaplaceBits(torch.autograd.Function):
         by_distance = (above - below) * inverse / chance * torch.sign(differences)
         by_scale = (near * above + far * below) / chance - beyond
         # Beyond the ladder of scales only a step back inside has a gradient.
-        by_scale = torch.where((log_scale > _LaplaceBits.GREATEST) & (by_scale < 0), 0, by_scale)
-        by_scale = torch.where((log_scale < _LaplaceBits.LEAST) & (by_scale > 0), 0, by_scale)
-        return (beyond - torch.log(chance)) / _LaplaceBits.NAT, by_distance / _LaplaceBits.NAT, by_scale
+        by_scale = torch.where((log_scale > GREATEST_SCALE) & (by_scale < 0), 0, by_scale)
+        by_scale = torch.where((log_scale < LEAST_SCALE) & (by_scale > 0), 0, by_scale)
+        return (beyond - torch.log(chance)) / NAT, by_distance / NAT, by_scale
 
     @staticmethod
     def setup_context(ctx, inputs, output):

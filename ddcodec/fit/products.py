@@ -5,12 +5,14 @@ share. Weights are packed by `pack`. A tile of up to 4 rows by 5 vectors of sums
 BLIS (Van Zee & van de Geijn 2015, section 3); so the products run at the speed of the processor's multipliers while inputs lie in its cache.
 """
 
+import numpy as np
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .simd import BYTES, LANES, compiled, fused, greater, integer, peek, poke, read, read_long, read_spread, value_of, variable, write, zero
+from .simd import BYTES, LANES, compiled, counted, fused, greater, integer, peek, poke, read, read_long, read_spread, value_of, variable, write, zero
 
+NONE, ONE, TWO = np.int64(0), np.int64(1), np.int64(2)
+"""For arguments: numba compiles a function anew for every literal number, but not for these."""
 VECTORS = 4 if LANES == 16 else 2
 """Of a tile: as the processor has 32 or 16 registers."""
 
@@ -34,10 +36,10 @@ def _tile(rows, vectors, form):
                 bias = read_spread(builder, extra, 4 * row) if form == "affine" else zero()
                 for v in range(vectors):
                     builder.store(read(builder, where[row], BYTES * v) if form == "added" else bias, sums[row][v])
-            with cgutils.for_range(builder, count) as loop:
-                here = builder.add(read_long(builder, builder.add(sources, builder.mul(loop.index, integer(8)))), source)
+            with counted(builder, count) as index:
+                here = builder.add(read_long(builder, builder.add(sources, builder.mul(index, integer(8)))), source)
                 inputs = [read(builder, here, BYTES * v) for v in range(vectors)]
-                column = builder.add(weights, builder.mul(loop.index, integer(4 * rows)))
+                column = builder.add(weights, builder.mul(index, integer(4 * rows)))
                 for row in range(rows):
                     weight = read_spread(builder, column, 4 * row)
                     for v in range(vectors):
@@ -73,10 +75,10 @@ def _outer_tile(rows, columns):
                     builder.store(read(builder, starts[row], BYTES * column), held[row][column])
             lefts = [builder.add(read_long(builder, gradients, 8 * row), gradient) for row in range(rows)]
             tops = [builder.add(read_long(builder, inputs, 8 * column), input_) for column in range(columns)]
-            with cgutils.for_range(builder, repeats) as outer:
-                left, top = builder.mul(outer.index, gradient_step), builder.mul(outer.index, input_step)
-                with cgutils.for_range(builder, vectors) as loop:
-                    place = builder.mul(loop.index, integer(BYTES))
+            with counted(builder, repeats) as repeat:
+                left, top = builder.mul(repeat, gradient_step), builder.mul(repeat, input_step)
+                with counted(builder, vectors) as index:
+                    place = builder.mul(index, integer(BYTES))
                     gs = [read(builder, builder.add(start, builder.add(left, place))) for start in lefts]
                     xs = [read(builder, builder.add(start, builder.add(top, place))) for start in tops]
                     for row in range(rows):
@@ -151,25 +153,13 @@ def _product(form):
     return product
 
 
-_affine, _gated, _added = (_product(form) for form in ("affine", "gated", "added"))
+affine, gated, added = (_product(form) for form in ("affine", "gated", "added"))
+"""(targets, target, sources, source, weights, extra, gate, floor, outputs, count, vectors); all targets of a call must be different rows.
 
-
-@compiled
-def affine(targets, target, sources, source, weights, bias, floor, outputs, count, vectors):
-    """targets[j] = max(bias[j] + sum over i of W[j, i] sources[i], floor[j])."""
-    _affine(targets, target, sources, source, weights, bias, 0, floor, outputs, count, vectors)
-
-
-@compiled
-def gated(targets, target, sources, source, weights, gates, gate, floor, outputs, count, vectors):
-    """targets[j] = sum over i of W[j, i] sources[i] where gates[j] > floor[j], else 0: back through a layer with ReLU."""
-    _gated(targets, target, sources, source, weights, gates, gate, floor, outputs, count, vectors)
-
-
-@compiled
-def added(targets, target, sources, source, weights, floor, outputs, count, vectors):
-    """targets[j] = max(targets[j] + sum over i of W[j, i] sources[i], floor[j]); all targets of a call must be different rows."""
-    _added(targets, target, sources, source, weights, 0, 0, floor, outputs, count, vectors)
+affine: targets[j] = max(extra[j] + sum over i of W[j, i] sources[i], floor[j]); extra is a bias.
+gated: targets[j] = sum over i of W[j, i] sources[i] where the row extra[j] at `gate` is above floor[j], else 0: back through a layer with ReLU.
+added: targets[j] = max(targets[j] + sum over i of W[j, i] sources[i], floor[j]).
+"""
 
 
 def _outer_rows(four, two, one):

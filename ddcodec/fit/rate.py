@@ -16,7 +16,7 @@ from .layout import (
     ONE_TARGET, ONES, ONES_LIST, OUT_ROWS, PARENT_ROW_BYTES, PARENT_ROWS, PITCH, PLANE, Q, ROWS, RUN, SCATTER_LIST, SCATTER_STARTS, SUMS, SUMS_1,
     SUMS_2, SUMS_3, SUMS_3_BIAS, THREADS, X_LIST, ZEROS,
 )  # fmt: skip
-from .products import added, affine, gated, outer
+from .products import NONE, ONE, TWO, added, affine, gated, outer
 from .simd import (
     BYTES, LANES, absolute, add_onto, clear, compiled, even, exp, exp2, first, full, high, load, log, low, maximum, minimum, odd, peek, poke,
     poke_long, sign, store, total, where,
@@ -110,19 +110,19 @@ def _run(plan, here, own, o, plane, y, x, start, weights, price, soft, learn):
         features = own[FEATURE_ROWS] + feature * own[FEATURE_ROW_BYTES] + x * FLOAT
         poke_long(xs + LONG * (neighbours + feature), features if here[HAS_PARENT] else plan[ZEROS])
 
-    affine(h1, 0, xs, 0, weights + plan[CONTEXT_1], weights + plan[CONTEXT_1_BIAS], plan[HIDDEN_FLOORS], hidden, inputs, vectors)
-    affine(h2, 0, h1, 0, weights + plan[CONTEXT_2], weights + plan[CONTEXT_2_BIAS], plan[HIDDEN_FLOORS], hidden, hidden, vectors)
-    affine(out, 0, h2, 0, weights + plan[CONTEXT_3], weights + here[CONTEXT_3_BIAS], plan[NO_FLOORS], 2, hidden, vectors)
+    affine(h1, NONE, xs, NONE, weights + plan[CONTEXT_1], weights + plan[CONTEXT_1_BIAS], NONE, plan[HIDDEN_FLOORS], hidden, inputs, vectors)
+    affine(h2, NONE, h1, NONE, weights + plan[CONTEXT_2], weights + plan[CONTEXT_2_BIAS], NONE, plan[HIDDEN_FLOORS], hidden, hidden, vectors)
+    affine(out, NONE, h2, NONE, weights + plan[CONTEXT_3], weights + here[CONTEXT_3_BIAS], NONE, plan[NO_FLOORS], TWO, hidden, vectors)
     bits = _laplace(plan, own, q, plan[GRADIENT] + place, columns - x, vectors, price, soft, learn)
     if not learn:
         return bits
 
-    outer(own[SUMS] + plan[SUMS_3], out, 0, h2, 0, 2, hidden, vectors, 1, 0, 0)
-    outer(own[SUMS] + here[SUMS_3_BIAS], out, 0, plan[ONES_LIST], 0, 2, 1, vectors, 1, 0, 0)
-    gated(h2, 0, out, 0, weights + plan[BACK_3], h2, 0, plan[HIDDEN_FLOORS], hidden, 2, vectors)
-    outer(own[SUMS] + plan[SUMS_2], h2, 0, h1, 0, hidden, hidden + 1, vectors, 1, 0, 0)
-    gated(h1, 0, h2, 0, weights + plan[BACK_2], h1, 0, plan[HIDDEN_FLOORS], hidden, hidden, vectors)
-    outer(own[SUMS] + plan[SUMS_1], h1, 0, xs, 0, hidden, inputs + 1, vectors, 1, 0, 0)
+    outer(own[SUMS] + plan[SUMS_3], out, NONE, h2, NONE, TWO, hidden, vectors, ONE, NONE, NONE)
+    outer(own[SUMS] + here[SUMS_3_BIAS], out, NONE, plan[ONES_LIST], NONE, TWO, ONE, vectors, ONE, NONE, NONE)
+    gated(h2, NONE, out, NONE, weights + plan[BACK_3], h2, NONE, plan[HIDDEN_FLOORS], hidden, TWO, vectors)
+    outer(own[SUMS] + plan[SUMS_2], h2, NONE, h1, NONE, hidden, hidden + 1, vectors, ONE, NONE, NONE)
+    gated(h1, NONE, h2, NONE, weights + plan[BACK_2], h1, NONE, plan[HIDDEN_FLOORS], hidden, hidden, vectors)
+    outer(own[SUMS] + plan[SUMS_1], h1, NONE, xs, NONE, hidden, inputs + 1, vectors, ONE, NONE, NONE)
     if soft:
         _back_to_neighbours(plan, here, own, plane, y, x, start, vectors, weights)
     return bits
@@ -169,7 +169,7 @@ def _back_to_neighbours(plan, here, own, plane, y, x, start, vectors, weights):
     # Without a parent nobody reads these two; but the weights are packed for so many outputs.
     for feature in range(2):
         poke_long(back + LONG * (neighbours + feature), own[FEATURE_GRADIENTS] + feature * own[FEATURE_ROW_BYTES] + x * FLOAT)
-    affine(back, 0, own[H1_LIST], 0, weights + plan[BACK_1], plan[ZEROS], plan[NO_FLOORS], neighbours + 2, hidden, vectors)
+    affine(back, NONE, own[H1_LIST], NONE, weights + plan[BACK_1], plan[ZEROS], NONE, plan[NO_FLOORS], neighbours + 2, hidden, vectors)
     # What a longer run left behind must not be scattered.
     for k in range(neighbours):
         clear(own[DX_RUN] + k * (RUN + 2 * MARGIN) * FLOAT + (MARGIN + vectors * LANES) * FLOAT, MARGIN * FLOAT)
@@ -185,7 +185,7 @@ def _back_to_neighbours(plan, here, own, plane, y, x, start, vectors, weights):
             target = _halo(own, here, plane) + (row - start + ABOVE) * here[PITCH] + x * FLOAT
         poke_long(own[ONE_TARGET], target)
         added(
-            own[ONE_TARGET], 0, own[SCATTER_LIST] + LONG * plan[SCATTER_STARTS + up], 0, plan[ONES], plan[NO_FLOORS], 1, count,
+            own[ONE_TARGET], NONE, own[SCATTER_LIST] + LONG * plan[SCATTER_STARTS + up], NONE, plan[ONES], NONE, NONE, plan[NO_FLOORS], ONE, count,
             vectors + 2 * MARGIN // LANES,
         )  # fmt: skip
 

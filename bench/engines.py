@@ -1,0 +1,182 @@
+"""What a step of the fit costs: engine by engine in one run, over sizes, beside a plain matrix product on the same machine.
+
+    python bench/engines.py -o bench/results/engines.tsv [--sizes 256x256,...] [--rounds 5]
+    python bench/engines.py --starts -o bench/results/starts.tsv
+
+One row an engine and size: milliseconds per step (the median of the rounds, in which the engines take turns), the multiplications of a forward
+pass per pixel, and how often the step takes what its arithmetic would at the speed of the matrix product: 6 operations a multiplication,
+forward, back to the inputs and back to the weights. An engine that needs more memory than there is, is left out. With a GPU there are rows for
+1, 4, 16 and 24 pictures at once. --starts: seconds from the start of a process to the end of its first step, with and without compiled kernels
+on the disk.
+"""
+
+import argparse
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+from datetime import date
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+import ddcodec
+from ddcodec.benchmark.machine import machine
+from ddcodec.fit.engine import Kind, device_of, make, memory_of
+from ddcodec.fit.schedule import point_at
+from ddcodec.memory import available_cores, available_memory, keep_freed_memory
+from ddcodec.presets import arch_of
+
+COLUMNS = (
+    "date", "version", "machine", "engine", "threads", "fits", "width", "height", "macs_per_pixel", "ms_per_step", "ms_per_megapixel",
+    "product_gflops", "times_the_product", "peak_mib",
+)  # fmt: skip
+START_COLUMNS = ("date", "version", "machine", "engine", "kernels", "seconds")
+SIZES = "256x256,512x512,768x512,1024x1024,2048x2048,4096x4096,6000x4000"
+LAMBDA = 1e-3
+PIXELS_A_ROUND = 3_000_000
+"""What an engine does before it is the next one's turn, and at least one step."""
+SIDE = 2048
+"""Of the matrices of the yardstick."""
+OPERATIONS_A_MAC = 6
+
+
+def picture_of(width, height):
+    """Smooth shades and noise: what the arithmetic costs does not depend on the picture."""
+    y, x = np.mgrid[:height, :width]
+    shades = np.stack([128 + 90 * np.sin(x / (30 + 7 * k)) * np.cos(y / (50 - 9 * k)) for k in range(3)], 2)
+    return (shades + np.random.default_rng(0).normal(0, 8, shades.shape)).clip(0, 255).astype(np.uint8)
+
+
+def kinds_for(arch):
+    """(kind, fits) of all engines that this machine has room for."""
+    cores, device = available_cores(), device_of("auto")
+    found = [(Kind("numba", "cpu", threads), 1) for threads in sorted({1, cores})]
+    found += [(Kind("torch", "cpu", threads), 1) for threads in sorted({1, cores})]
+    found = [(kind, fits) for kind, fits in found if (available_memory() or float("inf")) > memory_of(kind, arch)]
+    if device != "cpu":
+        import torch
+
+        free, _ = torch.cuda.mem_get_info(device)
+        kind = Kind("cuda graph", device)
+        found += [(kind, fits) for fits in (1, 4, 16, 24) if fits * memory_of(kind, arch) < free]
+    return found
+
+
+def product_gflops(kind):
+    """Of a product of float32 matrices, by the same number of threads or on the GPU."""
+    import torch
+
+    torch.set_num_threads(kind.threads)
+    torch.backends.cuda.matmul.allow_tf32 = False
+    a = torch.randn(SIDE, SIDE, device=kind.device)
+    best = float("inf")
+    for _ in range(4):
+        start = perf_counter()
+        (a @ a)[0, 0].item()
+        best = min(best, perf_counter() - start)
+    return 2 * SIDE**3 / best / 1e9
+
+
+class Runner:
+    """One engine of a size, that takes its turn."""
+
+    def __init__(self, kind, fits, picture, arch):
+        self.kind, self.fits, self.arch, self.times = kind, fits, arch, []
+        self._point = point_at(0.3)
+        self._picture, self._engine = picture, None
+        self._steps = max(1, PIXELS_A_ROUND // (arch.width * arch.height))
+
+    def turn(self):
+        """Milliseconds per step of one turn are added to `times`. The engine is made anew: not all have room at once."""
+        engine = make(self.kind, [self._picture] * self.fits, self.arch, [LAMBDA] * self.fits)
+        engine.warm_up()
+        engine.step(self._point)
+        engine.losses()
+        start = perf_counter()
+        for _ in range(self._steps):
+            engine.step(self._point)
+        engine.losses()
+        self.times.append(1e3 * (perf_counter() - start) / self._steps)
+
+
+def peak_mib():
+    """Of this process since `forget_peak`, or nothing where Linux does not tell."""
+    try:
+        found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text("ascii"))
+        return round(int(found[1]) / 1024)
+    except OSError:
+        return ""
+
+
+def forget_peak():
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        pass
+
+
+def measure(sizes, rounds):
+    """Rows of the table of engines."""
+    keep_freed_memory()
+    for size in sizes:
+        width, height = map(int, size.split("x"))
+        picture, arch = picture_of(width, height), arch_of("default", height, width, 3, LAMBDA)
+        runners, peaks = [Runner(kind, fits, picture, arch) for kind, fits in kinds_for(arch)], {}
+        for _ in range(rounds):
+            for runner in runners:
+                forget_peak()
+                runner.turn()
+                peaks.setdefault(runner, peak_mib())
+        for runner in runners:
+            kind, megapixels = runner.kind, width * height * runner.fits / 1e6
+            milliseconds, gflops = statistics.median(runner.times), product_gflops(kind)
+            macs = arch.macs() / (width * height)
+            floor = 1e3 * OPERATIONS_A_MAC * macs * megapixels * 1e6 / (gflops * 1e9)
+            yield (
+                kind.name, kind.threads, runner.fits, width, height, f"{macs:.0f}", f"{milliseconds:.2f}", f"{milliseconds / megapixels:.2f}",
+                f"{gflops:.0f}", f"{milliseconds / floor:.2f}", peaks[runner],
+            )  # fmt: skip
+
+
+START = """
+import sys, numpy as np
+from ddcodec.fit.engine import Kind, make
+from ddcodec.fit.schedule import point_at
+from ddcodec.presets import arch_of
+engine = make(Kind(sys.argv[1], "cpu", 2), [np.zeros((512, 768, 3), np.uint8)], arch_of("default", 512, 768, 3, 1e-3), [1e-3])
+engine.warm_up()
+engine.step(point_at(0.0))
+"""
+
+
+def starts():
+    """Rows of the table of starts."""
+    with tempfile.TemporaryDirectory() as folder:
+        for engine, kernels in (("numba", "compiled now"), ("numba", "on the disk"), ("numba", "on the disk"), ("torch", "none")):
+            start = perf_counter()
+            subprocess.run([sys.executable, "-c", START, engine], check=True, env=os.environ | {"NUMBA_CACHE_DIR": folder})
+            yield engine, kernels, f"{perf_counter() - start:.2f}"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-o", "--output", required=True)
+    parser.add_argument("--sizes", default=SIZES)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--starts", action="store_true")
+    arguments = parser.parse_args()
+    table = Path(arguments.output)
+    if not table.exists():
+        table.write_text("\t".join(START_COLUMNS if arguments.starts else COLUMNS) + "\n")
+    for row in starts() if arguments.starts else measure(arguments.sizes.split(","), arguments.rounds):
+        with table.open("a") as out:
+            print(date.today(), ddcodec.__version__, machine(), *row, sep="\t", file=out)
+        print(*row, sep="  ", flush=True)
+
+
+if __name__ == "__main__":
+    main()
