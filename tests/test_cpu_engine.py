@@ -58,7 +58,7 @@ class Pair:
         self.reference = SameNoise(picture, arch, LAMBDA, dtype=torch.float64)
         self.reference.cpu = self.cpu
         weights = {name: (w + 0.3 * random.standard_normal(w.shape)).astype(np.float32) for name, w in self.cpu.weights().items()}
-        self.cpu.restore((weights, {}))
+        self.cpu.take(weights, {})
         code = {o: 0.15 * random.standard_normal((arch.code_planes(o), *arch.size(o))) for o in arch.coded_octaves}
         with torch.no_grad():
             for name, values in weights.items():

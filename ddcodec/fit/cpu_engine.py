@@ -102,7 +102,10 @@ class CpuEngine:
         return self.weights(), self.rounded_code() if code else {}
 
     def restore(self, state):
-        weights, code = state
+        self.take(*state)
+
+    def take(self, weights, code):
+        """Go on from weights (name -> array) and a rounded code (octave -> (planes, rows, columns)), of another engine or from a file."""
         self._set_weights(weights)
         for octave, planes in code.items():
             for plane, values in enumerate(planes):

@@ -55,6 +55,8 @@ class GraphEngine:
     def warm_up(self):
         """Capture the graphs, so that a lack of memory shows at once."""
         if self._is_cuda:
+            # The graphs never run at once and leave nothing behind in their memory, so that one is enough for all.
+            self._pool = torch.cuda.graph_pool_handle()
             self._graphs = {hard: self._captured(hard) for hard in (False, True)}
 
     def step(self, point):
@@ -86,13 +88,6 @@ class GraphEngine:
     def forget(self):
         """What `evaluate` has kept does not hold any more."""
         self._evaluated = None
-
-    @torch.no_grad()
-    def one(self, index, weights):
-        """The `Loss` of one fit's rounded code with other weights (name -> array)."""
-        numbers = {name: torch.tensor(values, device=self.device, dtype=torch.float32) for name, values in weights.items()}
-        code = {octave: planes[index] for octave, planes in self._rounded().items()}
-        return Loss(*torch.stack(self._one(code, numbers, self._target[index])).tolist())
 
     @property
     def _is_cuda(self):
@@ -171,7 +166,7 @@ class GraphEngine:
         torch.cuda.current_stream(self.device).wait_stream(side)
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(self._generator)
-        with torch.cuda.device(self.device), torch.cuda.graph(graph):
+        with torch.cuda.device(self.device), torch.cuda.graph(graph, pool=self._pool):
             self._move(hard, fused)
         return graph
 
@@ -232,9 +227,3 @@ class _Fit:
 
     def rounded_code(self):
         return {octave: planes[self._index].short().cpu().numpy() for octave, planes in self._engine._rounded().items()}
-
-    def distortion(self, weights):
-        return self._engine.one(self._index, weights).distortion
-
-    def bits(self, weights):
-        return self._engine.one(self._index, weights).bits

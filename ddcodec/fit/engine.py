@@ -12,8 +12,9 @@ An engine holds one or more fits of the same architecture, which take every step
         arch, lambda_, pixels, variance      variance: MSE of the best single colour
         evaluate()                           the `Loss` with the code rounded
         state(code=True), restore(state)     copies of the weights and the rounded code, or of the weights alone
+        take(weights, code)                  go on from weights and a rounded code as the next two give them; not on "cuda graph"
         weights(), rounded_code()            name -> float32 array, octave -> int16 (planes, rows, columns)
-        distortion(weights), bits(weights)   of the rounded code with other weights (name -> array)
+        distortion(weights), bits(weights)   of the rounded code with other weights (name -> array); not on "cuda graph"
 
 The loop, the schedule, the snapshots and the freeze know no more than this. `torch_engine.TorchEngine` is the reference.
 """

@@ -73,18 +73,25 @@ def _fit_group(kind, pictures, arch, lambdas, iterations, seconds, normalise, se
     results = [None] * len(pictures)
     for index, fit in enumerate(engine.fits):
         if index not in collapsed:
-            results[index] = _frozen(fit, freeze_seconds, progress), steps, kind.device
+            results[index] = _frozen(kind, fit, pictures[index], freeze_seconds, progress), steps, kind.device
     del engine
     for index in collapsed:
         # Once more from another start; what comes out then is taken.
         engine = make(kind, [pictures[index]], arch, [lambdas[index]], normalise=normalise, seed=seed + 1)
         steps, _ = run(engine, iterations, seconds=fit_seconds, progress=progress, may_collapse=True)
-        results[index] = _frozen(engine.fits[0], freeze_seconds, progress), steps, kind.device
+        results[index] = _frozen(kind, engine.fits[0], pictures[index], freeze_seconds, progress), steps, kind.device
     return results
 
 
-def _frozen(fit, seconds, progress):
-    return CodedImage(fit.arch, freeze(fit, seconds=seconds, progress=progress), {o: planes.astype("int64") for o, planes in fit.rounded_code().items()})
+def _frozen(kind, fit, picture, seconds, progress):
+    """A fit as integers. The search for them asks for one loss after the other, which keeps a GPU waiting: a CPU's engine is asked."""
+    code = fit.rounded_code()
+    if kind.name == "cuda graph":
+        weights, (kind, lambda_) = fit.weights(), (kind_for(fit.arch, "cpu"), fit.lambda_)
+        (fit,) = make(kind, [picture], fit.arch, [lambda_]).fits
+        fit.take(weights, code)
+    tensors = freeze(fit, seconds=seconds, progress=progress)
+    return CodedImage(fit.arch, tensors, {octave: planes.astype("int64") for octave, planes in code.items()})
 
 
 def _check_memory(kind, arch):

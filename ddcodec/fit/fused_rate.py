@@ -4,6 +4,8 @@ A block of positions goes through the context model, the Laplace distribution an
 get is written out and gathered by a second kernel. Sums over positions are kept for each program and added up outside, in a fixed order.
 """
 
+from functools import cache
+
 import torch
 import triton
 import triton.language as tl
@@ -29,6 +31,12 @@ def fused_bits(arch, octave, planes, features, numbers):
     return _FusedBits.apply(planes, features, *weights, numbers["context.3.weight"], bias, arch.neighbours, arch.context_linear)
 
 
+@cache
+def _reach(count, device):
+    """dx, then dy of the neighbours; made once, since a graph that is being captured takes nothing from the host."""
+    return torch.tensor(NEIGHBOURS[:count], dtype=torch.int32, device=device).T.contiguous()
+
+
 class _FusedBits(torch.autograd.Function):
     """All gradients are made on the way forward, for a gradient of 1, and scaled on the way back."""
 
@@ -38,7 +46,7 @@ class _FusedBits(torch.autograd.Function):
         hidden, inputs = weight_1.shape[1:]
         positions = count * rows * columns
         programs = min(PROGRAMS, triton.cdiv(positions, BLOCK))
-        reach = torch.tensor(NEIGHBOURS[:neighbours], dtype=torch.int32, device=planes.device).T.contiguous()
+        reach = _reach(neighbours, planes.device)
         wide, deep = (max(LEAST_SIDE, triton.next_power_of_2(n)) for n in (inputs, hidden))
         by_input = planes.new_empty(fits, inputs, positions)
         by_value = planes.new_empty(fits, positions)

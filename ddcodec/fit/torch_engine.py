@@ -105,10 +105,17 @@ class TorchEngine:
         """A copy of the weights (with those of the normalisation) and of the code, or of the weights alone, for `restore`; of no use after a `fold`."""
         return [leaf.detach().clone() for leaf in self._weight_leaves()], self.rounded_code() if code else {}
 
-    @torch.no_grad()
     def restore(self, state):
         weights, code = state
-        for leaf, value in zip(self._weight_leaves(), weights, strict=True):
+        self._take(self._weight_leaves(), weights, code)
+
+    def take(self, weights, code):
+        """Go on from weights (name -> array) and a rounded code (octave -> (planes, rows, columns)), of another engine or from a file."""
+        self._take(self.numbers.values(), [torch.from_numpy(weights[name]) for name in self.numbers], code)
+
+    @torch.no_grad()
+    def _take(self, leaves, weights, code):
+        for leaf, value in zip(leaves, weights, strict=True):
             leaf.copy_(value)
         for octave, planes in code.items():
             self.code[octave].copy_(torch.from_numpy(planes) / CODE_UNITS)

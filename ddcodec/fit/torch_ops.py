@@ -16,6 +16,7 @@ class TorchOps:
 
     def __init__(self, device="cpu", dtype=torch.float32):
         self.device, self.dtype = device, dtype
+        self._constants = {}
 
     def zeros(self, shape):
         return torch.zeros(shape, device=self.device, dtype=self.dtype)
@@ -35,8 +36,14 @@ class TorchOps:
         return torch.cat(parts, axis) if len(parts) > 1 else parts[0]
 
     def weighted_sum(self, planes, taps, first, count, axis):
-        taps = torch.stack(taps) if torch.is_tensor(taps[0]) else torch.tensor(taps, device=self.device, dtype=self.dtype)
+        taps = torch.stack(taps) if torch.is_tensor(taps[0]) else self._constant(tuple(taps))
         return _WeightedSum.apply(planes, taps, first, count, axis, self.on_host)
+
+    def _constant(self, numbers):
+        """Numbers as a tensor, made once: a graph that is being captured takes nothing from the host."""
+        if numbers not in self._constants:
+            self._constants[numbers] = torch.tensor(numbers, device=self.device, dtype=self.dtype)
+        return self._constants[numbers]
 
     def interleave(self, even, odd, axis, start, stop):
         both = torch.stack([even, odd], axis + 1).flatten(axis, axis + 1)
