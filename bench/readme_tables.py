@@ -1,11 +1,13 @@
-"""The tables of README.md that come from files, and its plots: efforts from presets.toml, results from bench/results.
+"""The tables of README.md that come from files, and its plots: efforts from presets.toml, results and engines from bench/results.
 
     python bench/readme_tables.py          writes them; a test holds that nothing has changed since
 """
 
+import csv
 import re
 from hashlib import sha256
 from pathlib import Path
+from statistics import median
 
 from ddcodec import presets
 from ddcodec.benchmark.charts import save_plots, seconds_text
@@ -14,7 +16,7 @@ from ddcodec.benchmark.report import Study
 from ddcodec.benchmark.study import descriptions
 from ddcodec.benchmark.summary import groups
 from ddcodec.benchmark.table import latest, read_table
-from record import results_of
+from record import RESULTS, results_of
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = ROOT / "bench" / "published-kodak.csv"
@@ -25,9 +27,37 @@ DRAWN_FROM = PLOTS / "drawn-from.sha256"
 
 
 def efforts():
-    """The steps of each effort."""
-    lines = ["| effort | " + " | ".join(map(str, presets.EFFORTS)) + " |", "| --- |" + " --- |" * len(presets.EFFORTS)]
-    return lines + ["| steps | " + " | ".join(f"{presets.iterations_of(effort):,}" for effort in presets.EFFORTS) + " |"]
+    """The steps of each effort, and what they took where that was measured."""
+    rows = kodak()
+    seconds = [[row.encode_s for row in rows if row.codec == f"ddc:e{effort}"] for effort in presets.EFFORTS]
+    return [
+        "| effort | " + " | ".join(map(str, presets.EFFORTS)) + " |",
+        "| --- |" + " --- |" * len(presets.EFFORTS),
+        "| steps | " + " | ".join(f"{presets.iterations_of(effort):,}" for effort in presets.EFFORTS) + " |",
+        "| 768x512 | " + " | ".join(seconds_text(median(found)) if found else "" for found in seconds) + " |",
+    ]
+
+
+def engines():
+    """Steps of the fit in the latest run of bench/engines.py: milliseconds, and how much of that is arithmetic."""
+    with (RESULTS / "engines.tsv").open(newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    latest = {(row["engine"], row["fits"], row["threads"], int(row["width"]), int(row["height"])): row for row in rows}
+    kinds = sorted({key[:3] for key in latest}, key=lambda kind: (kind[0], int(kind[1]), int(kind[2])))
+    lines = [f"| picture | {' | '.join(_kind(*kind) for kind in kinds)} |", "| --- |" + " --- |" * len(kinds)]
+    for width, height in sorted({key[3:] for key in latest}, key=lambda size: size[0] * size[1]):
+        found = [latest.get((*kind, width, height)) for kind in kinds]
+        lines.append(f"| {width}x{height} | {' | '.join(_step(row) if row else '' for row in found)} |")
+    return lines
+
+
+def _kind(engine, fits, threads):
+    where = f"{threads} thread{'s' * (threads != '1')}" if engine in ("numba", "torch") else f"{fits} at once"
+    return f"{engine}, {where}"
+
+
+def _step(row):
+    return f"{float(row['ms_per_step']):.1f} ms ({float(row['times_the_product']):.1f})"
 
 
 def results():
@@ -78,8 +108,8 @@ def source_digest():
 
 
 def with_tables(text):
-    """The README with both tables as the files say."""
-    for name, lines in (("results", results()), ("efforts", efforts())):
+    """The README with its tables as the files say."""
+    for name, lines in (("results", results()), ("efforts", efforts()), ("engines", engines())):
         text = re.sub(f"(<!-- {name} -->\n).*?(<!-- /{name} -->)", lambda m: m[1] + "\n".join(lines) + "\n" + m[2], text, flags=re.S)
     return text
 

@@ -25,13 +25,18 @@ def keep_freed_memory():
 
 
 def available_memory():
-    """Bytes that a process may still take before the system swaps or kills (Linux), or None if that is not known."""
+    """Bytes that a process may still take before the system swaps or kills, or its control group (a container) does (Linux), or None if unknown."""
     try:
-        text = Path("/proc/meminfo").read_text("ascii")
+        match = re.search(r"^MemAvailable: +(\d+) kB", Path("/proc/meminfo").read_text("ascii"), re.M)
     except OSError:
         return None
-    match = re.search(r"^MemAvailable: +(\d+) kB", text, re.M)
-    return 1024 * int(match[1]) if match else None
+    free = [1024 * int(match[1])] if match else []
+    try:
+        limit, taken = (int(Path(f"/sys/fs/cgroup/memory.{name}").read_text("ascii")) for name in ("max", "current"))
+        free.append(max(0, limit - taken))
+    except (OSError, ValueError):
+        pass  # Without a limit the file says "max".
+    return min(free, default=None)
 
 
 def available_cores():

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -94,6 +95,11 @@ def apart(ours, theirs):
 SHAPES = {
     "odd": dict(width=41, height=33),
     "wide, two threads' rows": dict(width=701, height=70),
+    "wide, all neighbours but the last": dict(width=701, height=20, neighbours=19),
+    "wide, one neighbour": dict(width=701, height=20, neighbours=1),
+    "wide, eleven neighbours": dict(width=570, height=33, neighbours=11),
+    "a coarsest octave of two threads": dict(width=96, height=80, octaves=2, neighbours=12),
+    "one octave of two threads": dict(width=96, height=80, octaves=1, neighbours=12),
     "one row": dict(width=533, height=1),
     "one column": dict(width=1, height=300),
     "one pixel": dict(width=1, height=1),
@@ -135,10 +141,43 @@ def test_gradients_of_any_architecture(seed):
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 5])
-def test_threads_change_nothing_but_digits(threads):
-    """So small a share of rows that every kind of border between threads occurs."""
-    pair = Pair(replace(DEFAULT, width=70, height=83), seed=5, threads=threads)
+@pytest.mark.parametrize("octaves", [1, 2, 5])
+def test_threads_change_nothing_but_digits(threads, octaves):
+    """So small a share of rows that every kind of border between threads occurs, also in a coarsest octave."""
+    pair = Pair(replace(DEFAULT, width=70, height=167, octaves=octaves, neighbours=20), seed=5, threads=threads)
     assert max(pair.errors().values()) < 1e-4
+
+
+def test_pieces_of_memory_stay_apart(monkeypatch):
+    """With all pieces further apart, and what lies between filled with numbers that would show, a step comes out to the last bit the same."""
+    from ddcodec.fit.layout import Block
+
+    take, gap = Block.take, 0
+
+    def apart(block, floats):
+        place = take(block, floats)
+        block.size += gap
+        return place
+
+    monkeypatch.setattr(Block, "take", apart)
+    arch, results = replace(DEFAULT, width=570, height=83, octaves=3, neighbours=11), []
+    for gap in (0, 64):
+        engine = CpuEngine(painted(83, 570), arch, LAMBDA, threads=3)
+        for _ in range(2):
+            engine.step(Point(False, TEMPERATURE, NOISE, 1e-2, 1e-2))
+        results.append((engine.losses(), engine.gradients(), engine.rounded_code()))
+    (losses, gradients, code), (far_losses, far_gradients, far_code) = results
+    assert losses == far_losses
+    for name in gradients:
+        assert np.array_equal(gradients[name], far_gradients[name]), name
+    for octave in code:
+        assert np.array_equal(code[octave], far_code[octave])
+
+
+def test_variance_of_many_samples():
+    samples = np.tile(np.array([190, 200], np.uint8), 2**21).reshape(2048, 2048, 1)
+    engine = CpuEngine(samples, replace(DEFAULT, width=2048, height=2048, planes=1), LAMBDA)
+    assert engine.variance == pytest.approx((5 / 255) ** 2, rel=1e-6)
 
 
 def test_noise_is_of_mean_0_and_variance_1_and_new_at_every_step():
@@ -252,3 +291,20 @@ def test_an_interrupt_leaves_no_thread_waiting():
     with pytest.raises(KeyboardInterrupt):
         engine._crew.run(interrupted, *arguments)
     assert engine.evaluate() == expected
+
+
+def test_processors_without_avx_512():
+    tests = Path(__file__).with_name("eight_lanes.py")
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tests)], capture_output=True, text=True, cwd=tests.parents[1]
+    )
+    assert result.returncode == 0, result.stdout
+
+
+def test_without_a_place_to_keep_kernels_they_are_compiled_each_time(monkeypatch):
+    from numba.core import caching
+
+    from ddcodec.fit.simd import kept
+
+    monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])
+    assert kept(lambda x: x + 1)(1) == 2

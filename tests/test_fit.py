@@ -194,11 +194,17 @@ def test_a_collapsed_fit_is_tried_again_once(picture, monkeypatch):
     seeds, step = [], CpuEngine.step
 
     class Lazy(CpuEngine):
-        def __init__(self, *arguments, seed, **options):
-            super().__init__(*arguments, seed=seed, **options)
-            seeds.append(seed)
+        def __init__(self, samples, *arguments, seed=0, **options):
+            super().__init__(samples, *arguments, seed=seed, **options)
+            if samples.shape == picture.shape:
+                seeds.append(seed)
+            self.is_warm = False
+
+        def warm_up(self):
+            self.is_warm = True
 
         def step(self, point):
+            assert self.is_warm
             if len(seeds) > 1:
                 step(self, point)
 
@@ -243,6 +249,45 @@ def test_freezing_costs_little(picture, engine_of):
 def test_time_limit_is_kept(picture):
     encoded = encode_picture(picture, EncodeOptions(iterations=10**6, time_limit=2))
     assert 10 < encoded.steps < 10**5 and encoded.psnr > 20
+
+
+class Slow:
+    """Stands for an engine whose steps are done later, as on a GPU: only who asks for losses waits for them. Its clock is the loop's."""
+
+    def __init__(self, monkeypatch, picture):
+        self._engine = CpuEngine(picture, replace(DEFAULT, height=picture.shape[0], width=picture.shape[1]), 1e-3)
+        self.fits, self.now, self._ahead, self.points = self._engine.fits, 0.0, 0, []
+        monkeypatch.setattr("ddcodec.fit.loop.monotonic", lambda: self.now)
+
+    def step(self, point):
+        self._ahead += 1
+        self.now += 0.001
+        self.points.append(point)
+        self._engine.step(point)
+
+    def losses(self):
+        self.now += 0.1 * self._ahead
+        self._ahead = 0
+        return self._engine.losses()
+
+    def fold(self):
+        pass
+
+
+@pytest.mark.parametrize("progress", [None, lambda _: None])
+def test_a_clock_measures_steps_not_their_launches(monkeypatch, picture, progress):
+    """Of 0.1 seconds each some 100 go into 10 seconds, the last tenth of them with a fixed code."""
+    engine = Slow(monkeypatch, picture)
+    steps, _ = run(engine, 10**6, seconds=10, progress=progress)
+    assert 85 < steps < 105 and engine.now < 11
+    assert sum(point.hard for point in engine.points) == pytest.approx(steps * HARD_SHARE, abs=0.05 * steps)
+
+
+def test_a_time_limit_that_is_over_before_the_fit_is_said(monkeypatch, picture):
+    said = []
+    monkeypatch.setattr("ddcodec.fit.fit.prepare", lambda kind, arch: time.sleep(0.02))
+    encoded = encode_picture(picture, EncodeOptions(time_limit=0.01), say=said.append)
+    assert encoded.steps == 1 and said == ["Note: the time limit was over before the fit could begin; the file is that of one step."]
 
 
 def test_no_time_at_all_is_one_step(picture, engine_of):
@@ -394,13 +439,8 @@ def test_what_is_slower_than_usual_is_said(monkeypatch):
 
 def test_compiling_is_said(monkeypatch):
     """Whoever waits longer than usual for the first step learns why."""
-    said, warm_up = [], CpuEngine.warm_up
-
-    def slow(engine):
-        time.sleep(0.2)
-        warm_up(engine)
-
-    monkeypatch.setattr(CpuEngine, "warm_up", slow)
+    said = []
+    monkeypatch.setattr("ddcodec.fit.fit.prepare", lambda kind, arch: time.sleep(0.3))
     monkeypatch.setattr("ddcodec.fit.fit.SECONDS_UNTIL_COMPILING_IS_SAID", 0.1)
     encode_picture(painted(20, 30), EncodeOptions(iterations=2), say=said.append)
     assert len(said) == 1 and said[0].startswith("Compiling the fit for this processor")

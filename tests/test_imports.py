@@ -54,7 +54,7 @@ ALLOWED = {
     "fit/loop": {".recipe", ".schedule"},
     "fit/engine": {"..errors", "..memory", ".recipe"},
     "fit/freeze": {"numpy", "..arch", "..coded", "..syntax", ".loop", ".recipe"},
-    "fit/fit": {"..coded", "..errors", "..memory", ".engine", ".freeze", ".loop"},
+    "fit/fit": {"..arch", "..coded", "..errors", "..memory", ".engine", ".freeze", ".loop"},
     "fit/torch_ops": {"torch", "..arch"},
     "fit/objective": {"torch", "..arch", "..network", "..tables"},
     "fit/torch_engine": {"numpy", "torch", "..arch", ".objective", ".recipe", ".torch_ops"},

@@ -45,7 +45,7 @@ Examples:
 @click.option("--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda or cuda:N.")
 @click.option("--threads", type=int, metavar="N", help="Of the CPU.  [default: as many as are useful]")
 @click.option(
-    "--seed", type=int, default=0, show_default=True, metavar="N", help="The same seed gives the same file on one machine."
+    "--seed", type=int, default=0, show_default=True, metavar="N", help="The same seed gives the same file on one machine's CPU."
 )
 @talking
 def encode(talk, input_, output, force, **fit):

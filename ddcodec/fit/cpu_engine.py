@@ -3,6 +3,7 @@
 import os
 import threading
 import weakref
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 from zlib import crc32
@@ -34,7 +35,7 @@ class CpuEngine:
 
     def __init__(self, samples, arch, lambda_, *, seed=0, threads=1):
         self.arch, self.lambda_, self.pixels = arch, lambda_, arch.width * arch.height
-        self.variance = float(np.mean(np.var(samples.reshape(-1, arch.planes) / np.float32(255), axis=0)))
+        self.variance = float(np.mean([_variance(plane) for plane in samples.reshape(-1, arch.planes).T]))
         self._layout = layout = Layout(arch, threads)
         layout.settle()
         layout.target()[:, :, : arch.width] = samples.transpose(2, 0, 1)
@@ -57,8 +58,7 @@ class CpuEngine:
         return (self,)
 
     def warm_up(self):
-        """Compile what is not compiled yet, or take it from the disk."""
-        self.evaluate()
+        """There is nothing to prepare, after `prepare`."""
 
     def step(self, point):
         """One step of the optimisation."""
@@ -151,6 +151,18 @@ class CpuEngine:
 
     def _key_of_step(self):
         return (self._key + 0x9E3779B1 * self._steps) & 0xFFFFFFFF
+
+
+def prepare(arch):
+    """Compile what is not compiled yet, or take it from the disk: it is the same for all architectures."""
+    CpuEngine(np.zeros((1, 1, arch.planes), np.uint8), replace(arch, width=1, height=1), 1.0).evaluate()
+
+
+def _variance(samples):
+    """Of uint8 samples as numbers in [0, 1]; by counting, which is exact however many there are."""
+    values = np.arange(256) / 255
+    shares = np.bincount(samples, minlength=256) / samples.size
+    return shares @ (values - shares @ values) ** 2
 
 
 class _Still:
@@ -295,9 +307,9 @@ def _made(digest):
 
 
 def _digest():
-    """Of the kernels' sources."""
+    """Of the sources that are compiled, and of those whose constants are."""
     folder = Path(__file__).parent
-    names = ("simd", "products", "layout", "recipe", "rate", "distortion", "update", "cpu_engine")
+    names = ("simd", "products", "layout", "recipe", "rate", "distortion", "update", "cpu_engine", "../arch", "../tables")
     return crc32(b"".join((folder / f"{name}.py").read_bytes() for name in names))
 
 

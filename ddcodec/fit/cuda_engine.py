@@ -5,6 +5,7 @@ its layers; so pictures, or rates of one picture, share the launches of a step. 
 on the machine at hand is captured. On a CPU the same steps run one by one, for the tests.
 """
 
+import warnings
 from importlib import import_module
 
 import numpy as np
@@ -58,6 +59,8 @@ class GraphEngine:
             # The graphs never run at once and leave nothing behind in their memory, so that one is enough for all.
             self._pool = torch.cuda.graph_pool_handle()
             self._graphs = {hard: self._captured(hard) for hard in (False, True)}
+            self.evaluate()
+            self.forget()
 
     def step(self, point):
         """One step of every fit."""
@@ -147,8 +150,12 @@ class GraphEngine:
         for fused in (False, True):
             try:
                 graph = self._capture(hard, fused)
-            except _kernel_errors():
-                # No Triton for this machine: its kernel is left out.
+            except torch.OutOfMemoryError:
+                raise
+            except Exception:
+                # Triton needs a C compiler and more at the first use of a kernel and fails in many ways without; then there is no such graph.
+                if not fused:
+                    raise
                 continue
             graphs.append((self._milliseconds(graph), len(graphs), graph))
         with torch.no_grad():
@@ -158,16 +165,20 @@ class GraphEngine:
         return min(graphs)[2]
 
     def _capture(self, hard, fused):
-        side = torch.cuda.Stream(self.device)
-        side.wait_stream(torch.cuda.current_stream(self.device))
-        with torch.cuda.device(self.device), torch.cuda.stream(side):
-            for _ in range(WARM_UP):
+        with torch.cuda.device(self.device):
+            # torch's own stream for captures is one for the whole process, and of the first device.
+            side = torch.cuda.Stream()
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side), warnings.catch_warnings():
+                # Adam warns that these steps are not captured.
+                warnings.simplefilter("ignore", UserWarning)
+                for _ in range(WARM_UP):
+                    self._move(hard, fused)
+            torch.cuda.current_stream().wait_stream(side)
+            graph = torch.cuda.CUDAGraph()
+            graph.register_generator_state(self._generator)
+            with torch.cuda.graph(graph, pool=self._pool, stream=side):
                 self._move(hard, fused)
-        torch.cuda.current_stream(self.device).wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        graph.register_generator_state(self._generator)
-        with torch.cuda.device(self.device), torch.cuda.graph(graph, pool=self._pool):
-            self._move(hard, fused)
         return graph
 
     def _milliseconds(self, graph):
@@ -187,14 +198,6 @@ class GraphEngine:
         leaves = [*self.numbers.values(), *self.code.values()]
         states = [value for o in (self._weight_optimiser, self._code_optimiser) for state in o.state.values() for value in state.values()]
         return leaves + states
-
-
-def _kernel_errors():
-    """What importing or compiling a Triton kernel raises where that is not possible."""
-    try:
-        return ImportError, import_module("triton.errors").TritonError
-    except ImportError:
-        return ImportError
 
 
 class _Fit:

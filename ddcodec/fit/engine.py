@@ -3,7 +3,7 @@
 An engine holds one or more fits of the same architecture, which take every step together. All engines have
 
     name, device        "numba" on "cpu", "torch" on "cpu", "cuda graph" on "cuda:0"
-    warm_up()           compile or capture what the first step would have to
+    warm_up()           capture what the first step would have to
     step(point)         one step of every fit, at a `schedule.Point`; on a GPU nothing waits for it
     losses()            the `recipe.Loss` of every fit before the last step
     fold()              end the channel normalisation, if there is one
@@ -26,9 +26,6 @@ from importlib.util import find_spec
 
 from ..errors import DdcError, UsageError
 from ..memory import available_cores
-from .recipe import Loss
-
-__all__ = ["Kind", "Loss", "device_of", "kind_for", "make"]
 
 LEAST_PIXELS_A_THREAD = 2**13
 """Fewer are done before another thread has woken up."""
@@ -49,9 +46,10 @@ def device_of(wished):
     if wished == "cpu" or wished == "auto" and not _has_driver():
         return "cpu"
     index = int(wished.partition(":")[2] or 0)
-    torch = _torch("Fitting on a GPU") if wished != "auto" else _torch_or_none()
+    torch = torch_for("Fitting on a GPU") if wished != "auto" else _torch_or_none()
     if torch is not None and torch.cuda.is_available() and index < torch.cuda.device_count():
-        return f"cuda:{index}"
+        if wished != "auto" or _computes(torch, index):
+            return f"cuda:{index}"
     if wished == "auto":
         return "cpu"
     raise UsageError(f"The device {wished} is not available on this machine.")
@@ -79,7 +77,7 @@ def make(kind, pictures, arch, lambdas, *, normalise=False, seed=0):
         from .cpu_engine import CpuEngine
 
         return CpuEngine(pictures[0], arch, lambdas[0], seed=seed, threads=kind.threads)
-    torch = _torch("This fit")
+    torch = torch_for("This fit")
     if kind.name == "cuda graph":
         from .cuda_engine import GraphEngine
 
@@ -90,13 +88,21 @@ def make(kind, pictures, arch, lambdas, *, normalise=False, seed=0):
     return TorchEngine(pictures[0], arch, lambdas[0], normalise=normalise, seed=seed, device=kind.device)
 
 
+def prepare(kind, arch):
+    """Compile an engine's kernels, where it has any and they are not compiled yet."""
+    if kind.name == "numba":
+        from .cpu_engine import prepare
+
+        prepare(arch)
+
+
 def memory_of(kind, arch):
     """About the bytes that one fit takes, beside the program."""
     if kind.name == "numba":
         from .cpu_engine import memory_of
 
         return memory_of(arch, kind.threads)
-    _torch("This fit")
+    torch_for("This fit")
     from .torch_engine import memory_of
 
     return memory_of(arch)
@@ -112,7 +118,22 @@ def _has_driver():
         return False
 
 
-def _torch(what):
+def _computes(torch, index):
+    """Whether this torch has kernels for that GPU: of an old one it knows no more than that it is there."""
+    try:
+        return torch.ones(2, device=f"cuda:{index}").sum().item() == 2
+    except RuntimeError:
+        return False
+
+
+def memory_errors():
+    """What is raised where memory is short, by NumPy or torch."""
+    torch = sys.modules.get("torch")
+    return (MemoryError, torch.OutOfMemoryError) if torch else MemoryError
+
+
+def torch_for(what):
+    """torch, or a `DdcError` that says what needs it."""
     torch = _torch_or_none()
     if torch is None:
         raise DdcError(f"{what} needs the package torch, which is not installed; decoding does not.")

@@ -24,6 +24,8 @@ RUN = 256
 """Pixels of a run."""
 PHASE = RUN // 4
 """Pixels of a run of the synthesis that have the same parity of row and column."""
+SHIFTED = RUN + 3 * MARGIN
+"""Floats of a row that is read from up to `MARGIN` to its left or right, and in whole margins."""
 GAPPED = MARGIN + 4 * (PHASE + MARGIN)
 """Floats of a row whose four phases have zeros between them."""
 NEVER = np.float32(-3e38)
@@ -294,8 +296,8 @@ class Layout:
         self._list(own, H1_LIST, [*rows(first, hidden), ones], True)
         self._list(own, H2_LIST, [*rows(second, hidden), ones], True)
         self._list(own, O_LIST, rows(out, 2), True)
-        own[DX_RUN] = take(neighbours * (RUN + 2 * MARGIN))
-        shifted = rows(own[DX_RUN] + MARGIN * FLOAT, neighbours, RUN + 2 * MARGIN)
+        own[DX_RUN] = take(neighbours * SHIFTED)
+        shifted = rows(own[DX_RUN] + MARGIN * FLOAT, neighbours, SHIFTED)
         self._list(own, DX_LIST, shifted + [0] * PARENT_FEATURES, True)
         # A product starts one margin before its target's run.
         self._list(own, SCATTER_LIST, [shifted[k] - (MARGIN + NEIGHBOURS[k][0]) * FLOAT for k in self.by_row], True)
@@ -311,7 +313,8 @@ class Layout:
         self._list(own, ROWS_BACK_LIST, [0] * self.reach, True)
         self._list(own, PAIR_LIST, [0, 0], False)
         self._list(own, CODE_LIST, [ones, *rows(own[CODE_RUN], planes)], True)
-        own[HALO_CODE], own[HALO_FEATURES], own[HALO_MIXED] = take(self.halo_code), take(self.halo_features), take(self.halo_mixed)
+        # Vectors at the end of a row of code reach beyond it.
+        own[HALO_CODE], own[HALO_FEATURES], own[HALO_MIXED] = take(self.halo_code + MARGIN), take(self.halo_features), take(self.halo_mixed)
 
     @property
     def size(self):

@@ -50,7 +50,7 @@ def run(engine, iterations, *, seconds=None, progress=None, may_collapse=False):
     watches = [_Watch(fit) for fit in engine.fits]
     checks = [(0.5 + 0.5 * k / CHECKS) * (1 - HARD_SHARE) for k in range(1, CHECKS + 1)]
     checks += [1 - HARD_SHARE * (1 - k / CHECKS) for k in range(1, CHECKS)]
-    told = _Told(engine, progress)
+    told = _Told(engine, progress, seconds is not None)
     while True:
         elapsed = monotonic() - start
         share = step / iterations
@@ -120,17 +120,21 @@ class _Watch:
 
 
 class _Told:
-    """Calls `progress` after every step, with losses that are fresh or nearly so."""
+    """Calls `progress` after every step, with losses that are fresh or nearly so.
 
-    def __init__(self, engine, progress):
-        self._engine, self._progress = engine, progress
+    by_clock: asks for them after every step, even if nobody wants to know: a clock would else measure how fast steps are handed to a GPU.
+    """
+
+    def __init__(self, engine, progress, by_clock):
+        self._engine, self._progress, self._by_clock = engine, progress, by_clock
         self._next, self._loss = 0.0, None
 
     def step(self, step, total, seconds_left):
-        if not self._progress:
+        if not self._by_clock and not self._progress:
             return
-        now = monotonic()
-        if now >= self._next or step == total:
-            self._next, losses = now + SECONDS_BETWEEN_LOSSES, self._engine.losses()
+        if self._by_clock or monotonic() >= self._next or step == total:
+            losses = self._engine.losses()
+            self._next = monotonic() + SECONDS_BETWEEN_LOSSES
             self._loss = Loss(*(sum(values) / len(losses) for values in zip(*losses)))
-        self._progress(progress_of("fit", step, total, self._loss, self._engine.fits[0], seconds_left))
+        if self._progress:
+            self._progress(progress_of("fit", step, total, self._loss, self._engine.fits[0], seconds_left))

@@ -13,7 +13,7 @@ from .layout import (
     ABOVE, BACK_1, BACK_2, BACK_3, CODE, CODE_PLANES, COLUMNS, CONTEXT_1, CONTEXT_1_BIAS, CONTEXT_2, CONTEXT_2_BIAS, CONTEXT_3, CONTEXT_3_BIAS,
     DX_LIST, DX_RUN, FEATURE_GRADIENTS, FEATURE_PITCH, FEATURE_PLANE, FEATURE_ROW_BYTES, FEATURE_ROWS, FEATURES, FLOAT, GRADIENT, H1_LIST, H2_LIST,
     HALO_CODE, HALO_CODE_PLANE, HALO_FEATURE, HALO_FEATURES, HAS_PARENT, HIDDEN, HIDDEN_FLOORS, LONG, MARGIN, NEIGHBOUR_COUNT, NO_FLOORS, O_LIST,
-    ONE_TARGET, ONES, ONES_LIST, OUT_ROWS, PARENT_ROW_BYTES, PARENT_ROWS, PITCH, PLANE, Q, ROWS, RUN, SCATTER_LIST, SCATTER_STARTS, SUMS, SUMS_1,
+    ONE_TARGET, ONES, ONES_LIST, OUT_ROWS, PARENT_ROW_BYTES, PARENT_ROWS, PITCH, PLANE, Q, ROWS, RUN, SCATTER_LIST, SCATTER_STARTS, SHIFTED, SUMS, SUMS_1,
     SUMS_2, SUMS_3, SUMS_3_BIAS, THREADS, X_LIST, ZEROS,
 )  # fmt: skip
 from .products import NONE, ONE, TWO, added, affine, gated, outer
@@ -132,7 +132,7 @@ def _run(plan, here, own, o, plane, y, x, start, weights, price, soft, learn):
 def _laplace(plan, own, q, gradient, columns, vectors, price, soft, learn):
     """Bits of a run; leaves the price's gradients by mean and scale in their place, and adds those by the code to `gradient`.
 
-    As `torch_engine.laplace_bits`: the distance from the mean, up to 1/2, and what lies beyond, where the logarithm is linear.
+    As `objective.laplace_bits`: the distance from the mean, up to 1/2, and what lies beyond, where the logarithm is linear.
     """
     means, scales = own[OUT_ROWS], own[OUT_ROWS] + FLOAT * RUN
     nats, half, nothing = full(float32(0)), full(float32(0.5)), full(float32(0))
@@ -172,7 +172,7 @@ def _back_to_neighbours(plan, here, own, plane, y, x, start, vectors, weights):
     affine(back, NONE, own[H1_LIST], NONE, weights + plan[BACK_1], plan[ZEROS], NONE, plan[NO_FLOORS], neighbours + 2, hidden, vectors)
     # What a longer run left behind must not be scattered.
     for k in range(neighbours):
-        clear(own[DX_RUN] + k * (RUN + 2 * MARGIN) * FLOAT + (MARGIN + vectors * LANES) * FLOAT, MARGIN * FLOAT)
+        clear(own[DX_RUN] + (k * SHIFTED + MARGIN + vectors * LANES) * FLOAT, 2 * MARGIN * FLOAT)
     gradient = plan[GRADIENT] + here[CODE] + plane * here[PLANE] + x * FLOAT
     for up in range(ABOVE + 1):
         count = plan[SCATTER_STARTS + up + 1] - plan[SCATTER_STARTS + up]
