@@ -12,7 +12,6 @@ on the disk.
 
 import argparse
 import os
-import re
 import statistics
 import subprocess
 import sys
@@ -87,7 +86,7 @@ class Runner:
     def __init__(self, kind, fits, picture, arch):
         self.kind, self.fits, self.arch, self.times = kind, fits, arch, []
         self._point = point_at(0.3)
-        self._picture, self._engine = picture, None
+        self._picture = picture
         self._steps = max(1, PIXELS_A_ROUND // (arch.width * arch.height))
 
     def turn(self):
@@ -103,20 +102,27 @@ class Runner:
         self.times.append(1e3 * (perf_counter() - start) / self._steps)
 
 
-def peak_mib():
-    """Of this process since `forget_peak`, or nothing where Linux does not tell."""
-    try:
-        found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text("ascii"))
-        return round(int(found[1]) / 1024)
-    except OSError:
+PEAK = r"""
+import re, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from engines import LAMBDA, picture_of
+from ddcodec.fit.engine import Kind, make
+from ddcodec.fit.schedule import point_at
+from ddcodec.presets import arch_of
+name, threads, width, height = sys.argv[2], *map(int, sys.argv[3:])
+engine = make(Kind(name, "cpu", threads), [picture_of(width, height)], arch_of("default", height, width, 3, LAMBDA), [LAMBDA])
+engine.step(point_at(0.3))
+print(round(int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text("ascii"))[1]) / 1024))
+"""
+
+
+def peak_mib(kind, arch):
+    """Of a process of its own that takes one step, the program and its libraries included; nothing where Linux does not tell, or on a GPU."""
+    if kind.device != "cpu" or not Path("/proc/self/status").exists():
         return ""
-
-
-def forget_peak():
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass
+    words = [str(Path(__file__).parent), kind.name, str(kind.threads), str(arch.width), str(arch.height)]
+    return int(subprocess.run([sys.executable, "-c", PEAK, *words], check=True, capture_output=True, text=True).stdout)
 
 
 def measure(sizes, rounds):
@@ -125,12 +131,10 @@ def measure(sizes, rounds):
     for size in sizes:
         width, height = map(int, size.split("x"))
         picture, arch = picture_of(width, height), arch_of("default", height, width, 3, LAMBDA)
-        runners, peaks = [Runner(kind, fits, picture, arch) for kind, fits in kinds_for(arch)], {}
+        runners = [Runner(kind, fits, picture, arch) for kind, fits in kinds_for(arch)]
         for _ in range(rounds):
             for runner in runners:
-                forget_peak()
                 runner.turn()
-                peaks.setdefault(runner, peak_mib())
         for runner in runners:
             kind, megapixels = runner.kind, width * height * runner.fits / 1e6
             milliseconds, gflops = statistics.median(runner.times), product_gflops(kind)
@@ -138,7 +142,7 @@ def measure(sizes, rounds):
             floor = 1e3 * OPERATIONS_A_MAC * macs * megapixels * 1e6 / (gflops * 1e9)
             yield (
                 kind.name, kind.threads, runner.fits, width, height, f"{macs:.0f}", f"{milliseconds:.2f}", f"{milliseconds / megapixels:.2f}",
-                f"{gflops:.0f}", f"{milliseconds / floor:.2f}", peaks[runner],
+                f"{gflops:.0f}", f"{milliseconds / floor:.2f}", peak_mib(kind, arch),
             )  # fmt: skip
 
 

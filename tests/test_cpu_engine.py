@@ -94,13 +94,13 @@ def apart(ours, theirs):
 
 SHAPES = {
     "odd": dict(width=41, height=33),
-    "wide, two threads' rows": dict(width=701, height=70),
-    "wide, all neighbours but the last": dict(width=701, height=20, neighbours=19),
-    "wide, one neighbour": dict(width=701, height=20, neighbours=1),
-    "wide, eleven neighbours": dict(width=570, height=33, neighbours=11),
+    "wide, two threads' rows": dict(width=1601, height=70),
+    "wide, all neighbours but the last": dict(width=1601, height=20, neighbours=19),
+    "wide, one neighbour": dict(width=1601, height=20, neighbours=1),
+    "wide, eleven neighbours": dict(width=1570, height=33, neighbours=11),
     "a coarsest octave of two threads": dict(width=96, height=80, octaves=2, neighbours=12),
     "one octave of two threads": dict(width=96, height=80, octaves=1, neighbours=12),
-    "one row": dict(width=533, height=1),
+    "one row": dict(width=1733, height=1),
     "one column": dict(width=1, height=300),
     "one pixel": dict(width=1, height=1),
     "taps 1": dict(width=33, height=65, taps=1),
@@ -152,17 +152,21 @@ def test_pieces_of_memory_stay_apart(monkeypatch):
     """With all pieces further apart, and what lies between filled with numbers that would show, a step comes out to the last bit the same."""
     from ddcodec.fit.layout import Block
 
-    take, gap = Block.take, 0
+    take, gap, gaps = Block.take, 0, []
 
     def apart(block, floats):
         place = take(block, floats)
+        gaps.append(slice(block.size, block.size + gap))
         block.size += gap
         return place
 
     monkeypatch.setattr(Block, "take", apart)
-    arch, results = replace(DEFAULT, width=570, height=83, octaves=3, neighbours=11), []
+    arch, results = replace(DEFAULT, width=1570, height=83, octaves=3, neighbours=11), []
     for gap in (0, 64):
-        engine = CpuEngine(painted(83, 570), arch, LAMBDA, threads=3)
+        gaps.clear()
+        engine = CpuEngine(painted(83, 1570), arch, LAMBDA, threads=3)
+        for between in gaps:
+            engine._layout.block.floats[between] = 1e6
         for _ in range(2):
             engine.step(Point(False, TEMPERATURE, NOISE, 1e-2, 1e-2))
         results.append((engine.losses(), engine.gradients(), engine.rounded_code()))

@@ -20,8 +20,8 @@ MARGIN = 16
 """Floats beside and between rows; at least a vector, and all that a context or an upsampling reaches."""
 ABOVE = 3
 """Rows that a context reaches up."""
-RUN = 256
-"""Pixels of a run."""
+RUN = 768
+"""Pixels of a run: so many that what is loaded and stored once a run costs little, so few that its rows stay in the processor's second cache."""
 PHASE = RUN // 4
 """Pixels of a run of the synthesis that have the same parity of row and column."""
 SHIFTED = RUN + 3 * MARGIN

@@ -1,7 +1,7 @@
 """The rate of the code and its gradients on the CPU: context model and Laplace distribution (FORMAT.md, chapter 6), run by run.
 
 One pass over a run of a row does all: the layers forward, the bits, and the way back to weights, to the code's neighbours and to the parent
-plane, while the run's few kilobytes lie in the processor's first cache.
+plane, while the run's rows lie in the processor's caches.
 """
 
 import numpy as np
