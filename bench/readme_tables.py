@@ -27,9 +27,10 @@ DRAWN_FROM = PLOTS / "drawn-from.sha256"
 
 
 def efforts():
-    """The steps of each effort, and what they took where that was measured."""
-    rows = kodak()
-    seconds = [[row.encode_s for row in rows if row.codec == f"ddc:e{effort}"] for effort in presets.EFFORTS]
+    """The steps of each effort, and what they took with the newest version that was measured."""
+    table = read_table(results_of("kodak"))
+    rows = [[row for row in table if row.codec == f"ddc:e{effort}"] for effort in presets.EFFORTS]
+    seconds = [[row.encode_s for row in found if row.versions == found[-1].versions] for found in rows]
     return [
         "| effort | " + " | ".join(map(str, presets.EFFORTS)) + " |",
         "| --- |" + " --- |" * len(presets.EFFORTS),
