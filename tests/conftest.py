@@ -17,6 +17,15 @@ def one_thread():
     torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def compiled():
+    """The kernels, before any test looks at what a command says, which is more when it has to compile them."""
+    from ddcodec.fit.cpu_engine import prepare
+    from ddcodec.presets import arch_of
+
+    prepare(arch_of("default", 1, 1, 3, 1e-3))
+
+
 def painted(rows, columns, planes=3):
     """A picture of smooth shades, an edge and some texture: uint8 (rows, columns, planes) or (rows, columns)."""
     y, x = np.mgrid[0:rows, 0:columns] / max(rows, columns)
