@@ -45,13 +45,14 @@ def encode_many(images, *, quality=None, lambda_=None, **options):
 
     progress = options.pop("progress", None)
     images = list(images)
-    if quality is not None and lambda_ is not None:
-        raise UsageError("Give either a quality or a lambda, not both.")
-    name, wished = ("lambda_", lambda_) if lambda_ is not None else ("quality", quality)
-    each = list(wished) if hasattr(wished, "__iter__") else [wished] * len(images)
-    if len(each) != len(images):
-        raise UsageError(f"There are {len(images)} images, but {len(each)} of {name}.")
-    own = [EncodeOptions(**{name: value}, **options) for value in each]
+
+    def each(name, wished):
+        values = list(wished) if hasattr(wished, "__iter__") else [wished] * len(images)
+        if len(values) != len(images):
+            raise UsageError(f"There are {len(images)} images, but {len(values)} of {name}.")
+        return values
+
+    own = [EncodeOptions(*pair, **options) for pair in zip(each("quality", quality), each("lambda_", lambda_))]
     sources = []
     for image, its in zip(images, own):
         its.validate()

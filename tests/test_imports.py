@@ -66,7 +66,7 @@ ALLOWED = {
     "fit/rate": {"numpy", "numba", "..arch", "..tables", ".layout", ".products", ".simd"},
     "fit/distortion": {"numba", ".layout", ".products", ".rate", ".simd"},
     "fit/update": {"numba", "..arch", ".layout", ".products", ".rate", ".recipe", ".simd"},
-    "fit/cpu_engine": {"numpy", "numba", "..arch", ".distortion", ".layout", ".products", ".rate", ".recipe", ".simd", ".update"},
+    "fit/cpu_engine": {"numpy", "numba", "..arch", ".distortion", ".layout", ".products", ".rate", ".recipe", ".schedule", ".simd", ".update"},
 }  # fmt: skip
 
 

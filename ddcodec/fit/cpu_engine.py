@@ -17,6 +17,7 @@ from .layout import BARRIER, OCTAVES, SUMS, TAPS, THREADS, Y, Layout
 from .products import NONE
 from .rate import merge_gradients, octave_bits
 from .recipe import CODE_UNITS, Loss, initial_code, initial_weights
+from .schedule import Point
 from .simd import atomic_add, atomic_load, clear, compiled, kept
 from .update import gather_gradients, move_code, move_weights, pack_all, rounded, soft_rounded
 
@@ -42,11 +43,11 @@ class CpuEngine:
         random = np.random.default_rng(seed)
         self._key = crc32(seed.to_bytes(8, "little"))
         count = layout.weight_count
-        self._weights, self._trial = (layout.at(address, layout.packed_size) for address in (layout.weights, layout.trial))
+        self._weights = layout.at(layout.weights, count)
         self._gradient, self._first_moment, self._second_moment = (np.zeros(count) for _ in range(3))
         self._results = np.zeros((threads, 2))
         self._crew = _Crew(threads, layout.at(int(layout.plan[BARRIER]), 6).view(np.int64))
-        self._set_weights(initial_weights(arch, samples, random))
+        self._put(layout.weights, initial_weights(arch, samples, random))
         for octave, planes in initial_code(arch, random).items():
             for plane, values in enumerate(planes):
                 layout.plane(Y, octave, plane)[:] = values
@@ -78,12 +79,12 @@ class CpuEngine:
 
     def distortion(self, weights):
         """That of the rounded code with other weights (name -> array)."""
-        self._pack_trial(weights)
+        self._put(self._layout.trial, weights)
         return self._measure(self._layout.trial, False, True).distortion
 
     def bits(self, weights):
         """Those of the rounded code with other weights (name -> array)."""
-        self._pack_trial(weights)
+        self._put(self._layout.trial, weights)
         return self._measure(self._layout.trial, True, False).bits
 
     def weights(self):
@@ -106,7 +107,7 @@ class CpuEngine:
 
     def take(self, weights, code):
         """Go on from weights (name -> array) and a rounded code (octave -> (planes, rows, columns)), of another engine or from a file."""
-        self._set_weights(weights)
+        self._put(self._layout.weights, weights)
         for octave, planes in code.items():
             for plane, values in enumerate(planes):
                 self._layout.plane(Y, octave, plane)[:] = values / np.float32(CODE_UNITS)
@@ -116,15 +117,13 @@ class CpuEngine:
         values = np.rint(CODE_UNITS * self._layout.plane(Y, octave, plane))
         return values.clip(-CODE_MAX, CODE_MAX).astype(np.int16)
 
-    def _set_weights(self, weights):
+    def _put(self, address, weights):
+        """Write weights (name -> array) to one of the two blocks, and pack it."""
+        layout = self._layout
+        block = layout.at(address, layout.packed_size)
         for name, values in weights.items():
-            self._weights[self._layout.names[name]] = values.ravel()
-        _pack(self._layout.weights, self._layout.matrices, self._layout.ups, self.arch.taps)
-
-    def _pack_trial(self, weights):
-        for name, values in weights.items():
-            self._trial[self._layout.names[name]] = values.ravel()
-        _pack(self._layout.trial, self._layout.matrices, self._layout.ups, self.arch.taps)
+            block[layout.names[name]] = values.ravel()
+        _pack(address, layout.matrices, layout.ups, self.arch.taps)
 
     def _measure(self, weights, rate, picture):
         rounding, self._is_rounded = 0 if self._is_rounded else HARD, True
@@ -144,7 +143,7 @@ class CpuEngine:
         return (
             layout.plan, layout.octaves, layout.threads, weights, rounding, rate, picture, learn, learn and not point.hard,
             float(point.temperature), float(point.noise), self._key_of_step(), self.lambda_ / self.pixels, layout.sums_size,
-            self._weights[: layout.weight_count], self._gradient, self._first_moment, self._second_moment,
+            self._weights, self._gradient, self._first_moment, self._second_moment,
             layout.places, layout.gains, layout.taps, layout.matrices, layout.ups,
             float(point.code_rate), float(point.weight_rate), self._code_steps, self._steps, self._results,
         )  # fmt: skip
@@ -165,11 +164,8 @@ def _variance(samples):
     return shares @ (values - shares @ values) ** 2
 
 
-class _Still:
-    hard, temperature, noise, code_rate, weight_rate = True, 1.0, 0.0, 0.0, 0.0
-
-
-_STILL = _Still()
+_STILL = Point(True, 1.0, 0.0, 0.0, 0.0)
+"""For measurements, which move nothing."""
 
 
 def memory_of(arch, threads=1):

@@ -9,14 +9,14 @@ the samples, the loss and back at once.
 from numba import float32
 
 from .layout import (
-    ABOVE, BIAS, BLOCK, BLOCKS, CHANNELS, CODE, CODE_BACK_RUN, CODE_LIST, CODE_PLANES, CODE_RUN, COLUMNS, FLOAT, FLOORS, FROM_EVEN_ROW, FROM_ODD_ROW,
+    BIAS, BLOCK, BLOCKS, CHANNELS, CODE_BACK_RUN, CODE_LIST, CODE_PLANES, CODE_RUN, COLUMNS, FLOAT, FLOORS, FROM_EVEN_ROW, FROM_ODD_ROW,
     GAPPED, GAPPED_STRIDES, GRADIENT, HALO_MIXED, HALO_MIXED_OCTAVE, HIDDEN_LIST, HIDDEN_RUN, JOIN, JOIN_BACK, LONG, MARGIN, MIX, MIX_BACK, MIXED, MIXED_GRADIENT,
     MIXED_PITCH, MIXED_ROW, MIXED_RUN, NO_FLOORS, OCTAVES, ODD_ROW_PHASES, EVEN_ROW_PHASES, OUTPUT, OUTPUT_BACK, OUTPUT_BIAS, PAIR_FLOORS, PAIR_LIST,
-    PARITIES, PHASE, PITCH, PLANE, PLANES, Q, ROWS, ROWS_BACK_LIST, ROWS_LIST, RUN, RUNS, SHIFTS, SINGLE, STRIDES, SUMS, SUMS_JOIN, SUMS_MIX,
+    PARITIES, PHASE, PLANES, Q, ROWS, ROWS_BACK_LIST, ROWS_LIST, RUN, RUNS, SHIFTS, SINGLE, STRIDES, SUMS, SUMS_JOIN, SUMS_MIX,
     SUMS_OUTPUT, SUMS_UP, TAPS, TARGET, TARGET_PITCH, TARGET_PLANE, THREADS, UP, UP_ACROSS, UP_ALONG, UP_BACK_ROWS, UP_ROW, UP_ROWS, BACK_RUN, ZEROS,
 )  # fmt: skip
 from .products import NONE, ONE, TWO, added, affine, gated, outer
-from .rate import band
+from .rate import band, row_place
 from .simd import (
     BYTES, LANES, add_onto, clear, compiled, even, first, full, high, load, load_bytes, low, maximum, minimum, odd, peek, poke, poke_long, store, total,
 )  # fmt: skip
@@ -97,10 +97,7 @@ def backward(plan, octaves, own, o, thread, weights, soft):
                         clear(target, 2 * vectors * BYTES)
                         continue
                     source = finer[MIXED_GRADIENT] + (2 * pair + row) * finer[MIXED_ROW] + channel * finer[MIXED_PITCH] + 2 * x * FLOAT
-                    for v in range(vectors):
-                        a, b = load(source + 2 * v * BYTES), load(source + (2 * v + 1) * BYTES)
-                        store(target + v * BYTES, even(a, b))
-                        store(target + (vectors + v) * BYTES, odd(a, b))
+                    _split(target, source, vectors)
             outer(
                 own[SUMS] + finer[SUMS_MIX], plan[STRIDES], own[MIXED_RUN], plan[STRIDES], block,
                 finer[CHANNELS], here[CHANNELS], 4 * vectors, ONE, NONE, NONE,
@@ -141,11 +138,16 @@ def _gather_code(plan, here, own, pair, x, vectors):
             if 2 * pair + row >= here[ROWS]:
                 clear(target, 2 * vectors * BYTES)
                 continue
-            source = plan[Q] + here[CODE] + plane * here[PLANE] + (2 * pair + row + ABOVE) * here[PITCH] + (MARGIN + 2 * x) * FLOAT
-            for v in range(vectors):
-                a, b = load(source + 2 * v * BYTES), load(source + (2 * v + 1) * BYTES)
-                store(target + v * BYTES, even(a, b))
-                store(target + (vectors + v) * BYTES, odd(a, b))
+            _split(target, plan[Q] + row_place(here, plane, 2 * pair + row) + 2 * x * FLOAT, vectors)
+
+
+@compiled
+def _split(target, source, vectors):
+    """A part of a row by parity: its even columns, then its odd ones."""
+    for v in range(vectors):
+        a, b = load(source + 2 * v * BYTES), load(source + (2 * v + 1) * BYTES)
+        store(target + v * BYTES, even(a, b))
+        store(target + (vectors + v) * BYTES, odd(a, b))
 
 
 @compiled
@@ -263,7 +265,7 @@ def _scatter_code(plan, here, own, pair, x, vectors):
     for plane in range(here[CODE_PLANES]):
         for row in range(min(2, here[ROWS] - 2 * pair)):
             source = own[CODE_BACK_RUN] + plane * RUN * FLOAT + 2 * row * vectors * BYTES
-            target = plan[GRADIENT] + here[CODE] + plane * here[PLANE] + (2 * pair + row + ABOVE) * here[PITCH] + (MARGIN + 2 * x) * FLOAT
+            target = plan[GRADIENT] + row_place(here, plane, 2 * pair + row) + 2 * x * FLOAT
             for v in range(vectors):
                 evens, odds = load(source + v * BYTES), load(source + (vectors + v) * BYTES)
                 at = target + 2 * v * BYTES

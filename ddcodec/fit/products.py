@@ -94,60 +94,47 @@ def _outer_tile(rows, columns):
     return product
 
 
-def _product(form):
-    """The whole product: tiles of 4, 2 and 1 rows over groups of vectors. `outputs` by `count` weights as `pack` has left them."""
-    full_4, full_2, full_1 = (_tile(rows, VECTORS, form) for rows in (4, 2, 1))
-    more_1 = _tile(1, VECTORS + 1, form)
-    one_4, one_2, one_1 = (_tile(rows, 1, form) for rows in (4, 2, 1))
+def _tiles(vectors, form):
+    """All outputs over one group of vectors, by tiles of 4, 2 and 1 rows."""
+    four, two, one = (_tile(rows, vectors, form) for rows in (4, 2, 1))
     # What steps from row to row of `extra`: a bias or an address.
     step = 4 if form == "affine" else 8
+
+    @compiled
+    def tiles(targets, target, sources, source, weights, extra, gate, floor, outputs, count):
+        row = 0
+        while row < outputs:
+            own, packed, more, least = targets + 8 * row, weights + 4 * row * count, extra + step * row, floor + 4 * row
+            if row + 4 <= outputs:
+                four(own, target, sources, source, packed, more, gate, least, count)
+                row += 4
+            elif row + 2 <= outputs:
+                two(own, target, sources, source, packed, more, gate, least, count)
+                row += 2
+            else:
+                one(own, target, sources, source, packed, more, gate, least, count)
+                row += 1
+
+    return tiles
+
+
+def _product(form):
+    """The whole product over groups of vectors. `outputs` by `count` weights as `pack` has left them."""
+    wide, narrow, more = _tiles(VECTORS, form), _tiles(1, form), _tile(1, VECTORS + 1, form)
 
     @compiled
     def product(targets, target, sources, source, weights, extra, gate, floor, outputs, count, vectors):
         done = 0
         while done < vectors:
             here = done * BYTES
-            row = 0
+            if outputs == 1 and vectors - done == VECTORS + 1:
+                more(targets, target + here, sources, source + here, weights, extra, gate + here, floor, count)
+                return
             if vectors - done >= VECTORS:
-                while row + 4 <= outputs:
-                    full_4(
-                        targets + 8 * row, target + here, sources, source + here, weights + 4 * row * count,
-                        extra + step * row, gate + here, floor + 4 * row, count,
-                    )  # fmt: skip
-                    row += 4
-                while row + 2 <= outputs:
-                    full_2(
-                        targets + 8 * row, target + here, sources, source + here, weights + 4 * row * count,
-                        extra + step * row, gate + here, floor + 4 * row, count,
-                    )  # fmt: skip
-                    row += 2
-                if row < outputs:
-                    if outputs == 1 and vectors - done == VECTORS + 1:
-                        more_1(targets, target + here, sources, source + here, weights, extra, gate + here, floor, count)
-                        return
-                    full_1(
-                        targets + 8 * row, target + here, sources, source + here, weights + 4 * row * count,
-                        extra + step * row, gate + here, floor + 4 * row, count,
-                    )  # fmt: skip
+                wide(targets, target + here, sources, source + here, weights, extra, gate + here, floor, outputs, count)
                 done += VECTORS
             else:
-                while row + 4 <= outputs:
-                    one_4(
-                        targets + 8 * row, target + here, sources, source + here, weights + 4 * row * count,
-                        extra + step * row, gate + here, floor + 4 * row, count,
-                    )  # fmt: skip
-                    row += 4
-                while row + 2 <= outputs:
-                    one_2(
-                        targets + 8 * row, target + here, sources, source + here, weights + 4 * row * count,
-                        extra + step * row, gate + here, floor + 4 * row, count,
-                    )  # fmt: skip
-                    row += 2
-                if row < outputs:
-                    one_1(
-                        targets + 8 * row, target + here, sources, source + here, weights + 4 * row * count,
-                        extra + step * row, gate + here, floor + 4 * row, count,
-                    )  # fmt: skip
+                narrow(targets, target + here, sources, source + here, weights, extra, gate + here, floor, outputs, count)
                 done += 1
 
     return product

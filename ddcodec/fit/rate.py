@@ -40,6 +40,12 @@ def band(pairs, threads, thread):
 
 
 @compiled
+def row_place(here, plane, row):
+    """Where the columns of a row of code begin, in bytes from the start of an array in the form of code planes."""
+    return here[CODE] + plane * here[PLANE] + (row + ABOVE) * here[PITCH] + MARGIN * FLOAT
+
+
+@compiled
 def octave_bits(plan, octaves, own, o, thread, weights, price, soft, learn):
     """Bits of a thread's rows of octave `o`. learn: add to the weights' sums. soft: add to the code's gradients. price: of a bit."""
     here = octaves[o]
@@ -101,7 +107,7 @@ def _run(plan, here, own, o, plane, y, x, start, weights, price, soft, learn):
     columns, neighbours, hidden = here[COLUMNS], plan[NEIGHBOUR_COUNT], plan[HIDDEN]
     inputs = neighbours + 2
     vectors = (min(RUN, columns - x) + LANES - 1) // LANES
-    place = here[CODE] + plane * here[PLANE] + (y + ABOVE) * here[PITCH] + (MARGIN + x) * FLOAT
+    place = row_place(here, plane, y) + x * FLOAT
     q = plan[Q] + place
     xs, h1, h2, out = own[X_LIST], own[H1_LIST], own[H2_LIST], own[O_LIST]
     for k in range(neighbours):

@@ -85,8 +85,9 @@ def read_long(builder, address, offset=0):
 
 def spread(builder, scalar):
     """A scalar in all lanes."""
-    one = builder.insert_element(ir.Constant(_FLOATS, ir.Undefined), scalar, ir.Constant(_INT, 0))
-    return builder.shuffle_vector(one, ir.Constant(_FLOATS, ir.Undefined), ir.Constant(_INTS, [0] * LANES))
+    nothing = ir.Constant(ir.VectorType(scalar.type, LANES), ir.Undefined)
+    one = builder.insert_element(nothing, scalar, ir.Constant(_INT, 0))
+    return builder.shuffle_vector(one, nothing, ir.Constant(_INTS, [0] * LANES))
 
 
 def read_spread(builder, address, offset=0):
@@ -339,9 +340,7 @@ def first(typingctx, value, count):
         value, count = arguments
         limit = lesser_integer(builder, count, integer(LANES))
         limit = builder.select(builder.icmp_signed("<", limit, integer(0)), integer(0), limit)
-        limit = builder.insert_element(ir.Constant(_INTS, ir.Undefined), builder.trunc(limit, _INT), ir.Constant(_INT, 0))
-        limit = builder.shuffle_vector(limit, ir.Constant(_INTS, ir.Undefined), ir.Constant(_INTS, [0] * LANES))
-        inside = builder.icmp_signed("<", ir.Constant(_INTS, list(range(LANES))), limit)
+        inside = builder.icmp_signed("<", ir.Constant(_INTS, list(range(LANES))), spread(builder, builder.trunc(limit, _INT)))
         return builder.select(inside, value, zero())
 
     return vec(vec, types.int64), code
@@ -375,13 +374,8 @@ def normal(typingctx, key, index):
 
     def code(context, builder, signature, arguments):
         key, index = (builder.trunc(argument, _INT) for argument in arguments)
-
-        def everywhere(scalar):
-            one = builder.insert_element(ir.Constant(_INTS, ir.Undefined), scalar, ir.Constant(_INT, 0))
-            return builder.shuffle_vector(one, ir.Constant(_INTS, ir.Undefined), ir.Constant(_INTS, [0] * LANES))
-
-        place = builder.add(everywhere(index), ir.Constant(_INTS, list(range(LANES))))
-        once = _scrambled(builder, builder.add(builder.mul(place, constant(0x9E3779B1, _INTS)), everywhere(key)))
+        place = builder.add(spread(builder, index), ir.Constant(_INTS, list(range(LANES))))
+        once = _scrambled(builder, builder.add(builder.mul(place, constant(0x9E3779B1, _INTS)), spread(builder, key)))
         twice = _scrambled(builder, builder.xor(once, constant(0x85EBCA6B, _INTS)))
         parts = [f(word) for word in (once, twice) for f in (
             lambda w: builder.and_(w, constant(0xFFFF, _INTS)), lambda w: builder.lshr(w, constant(16, _INTS)),

@@ -7,11 +7,10 @@ from numba import float32
 
 from ..arch import CODE_MAX
 from .layout import (
-    ABOVE, CODE, CODE_PLANES, COLUMNS, FEATURE_PITCH, FEATURE_PLANE, FEATURES, FIRST_MOMENT, FLOAT, GRADIENT, IS_PARENT, MARGIN, OCTAVES, PITCH, PLANE,
-    POSITION, Q, ROWS, SECOND_MOMENT, SLOPE, SUMS, TAPS, THREADS, Y,
+    CODE_PLANES, COLUMNS, FEATURE_PITCH, FEATURE_PLANE, FEATURES, FIRST_MOMENT, FLOAT, GRADIENT, IS_PARENT, OCTAVES, POSITION, Q, ROWS, SECOND_MOMENT, SLOPE, SUMS, TAPS, THREADS, Y,
 )  # fmt: skip
 from .products import folded, pack
-from .rate import band
+from .rate import band, row_place
 from .recipe import ADAM_EPSILON, BETAS, CLIP_NORM, CODE_UNITS
 from .simd import BYTES, LANES, compiled, exp, first, floor, full, load, maximum, minimum, normal, peek, poke, rint, root, sign, store
 
@@ -28,7 +27,7 @@ def soft_rounded(plan, octaves, thread, temperature, noise, key):
         start, stop = band((here[ROWS] + 1) // 2, plan[THREADS], thread)
         for plane in range(here[CODE_PLANES]):
             for row in range(2 * start, min(2 * stop, here[ROWS])):
-                place = here[CODE] + plane * here[PLANE] + (row + ABOVE) * here[PITCH] + MARGIN * FLOAT
+                place = row_place(here, plane, row)
                 index = here[POSITION] + (plane * here[ROWS] + row) * here[COLUMNS]
                 for x in range(0, here[COLUMNS], LANES):
                     at = place + x * FLOAT
@@ -58,7 +57,7 @@ def rounded(plan, octaves, thread):
         start, stop = band((here[ROWS] + 1) // 2, plan[THREADS], thread)
         for plane in range(here[CODE_PLANES]):
             for row in range(2 * start, min(2 * stop, here[ROWS])):
-                place = here[CODE] + plane * here[PLANE] + (row + ABOVE) * here[PITCH] + MARGIN * FLOAT
+                place = row_place(here, plane, row)
                 for x in range(0, here[COLUMNS], LANES):
                     at = place + x * FLOAT
                     store(plan[Q] + at, maximum(minimum(rint(CODE_UNITS * load(plan[Y] + at)), limit), 0 - limit))
@@ -74,7 +73,7 @@ def move_code(plan, octaves, thread, rate, step):
         start, stop = band((here[ROWS] + 1) // 2, plan[THREADS], thread)
         for plane in range(here[CODE_PLANES]):
             for row in range(2 * start, min(2 * stop, here[ROWS])):
-                place = here[CODE] + plane * here[PLANE] + (row + ABOVE) * here[PITCH] + MARGIN * FLOAT
+                place = row_place(here, plane, row)
                 for x in range(0, here[COLUMNS], LANES):
                     at = place + x * FLOAT
                     gradient = load(plan[GRADIENT] + at)
