@@ -91,7 +91,7 @@ class Runner:
 
     def turn(self):
         """Milliseconds per step of one turn are added to `times`. The engine is made anew: not all have room at once."""
-        engine = make(self.kind, [self._picture] * self.fits, self.arch, [LAMBDA] * self.fits)
+        engine = make(self.kind, [self._picture] * self.fits, [self.arch] * self.fits, [LAMBDA] * self.fits)
         engine.warm_up()
         engine.step(self._point)
         engine.losses()
@@ -111,7 +111,7 @@ from ddcodec.fit.engine import Kind, make
 from ddcodec.fit.schedule import point_at
 from ddcodec.presets import arch_of
 name, threads, width, height = sys.argv[2], *map(int, sys.argv[3:])
-engine = make(Kind(name, "cpu", threads), [picture_of(width, height)], arch_of("default", height, width, 3, LAMBDA), [LAMBDA])
+engine = make(Kind(name, "cpu", threads), [picture_of(width, height)], [arch_of("default", height, width, 3, LAMBDA)], [LAMBDA])
 engine.step(point_at(0.3))
 print(round(int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text("ascii"))[1]) / 1024))
 """
@@ -151,7 +151,7 @@ import sys, numpy as np
 from ddcodec.fit.engine import Kind, make
 from ddcodec.fit.schedule import point_at
 from ddcodec.presets import arch_of
-engine = make(Kind(sys.argv[1], "cpu", 2), [np.zeros((512, 768, 3), np.uint8)], arch_of("default", 512, 768, 3, 1e-3), [1e-3])
+engine = make(Kind(sys.argv[1], "cpu", 2), [np.zeros((512, 768, 3), np.uint8)], [arch_of("default", 512, 768, 3, 1e-3)], [1e-3])
 engine.warm_up()
 engine.step(point_at(0.0))
 """

@@ -9,10 +9,14 @@ def encode(
     *,
     quality=None,
     lambda_=None,
+    target_size=None,
+    target_bpp=None,
+    target_psnr=None,
     effort=5,
     iterations=None,
     time_limit=None,
     profile="default",
+    base="auto",
     device="auto",
     threads=None,
     seed=0,
@@ -21,14 +25,18 @@ def encode(
     """Encode a picture to the bytes of a `.ddc` file.
 
     image: a Pillow image, whose ICC profile, EXIF and XMP are kept, or a uint8 array (H, W) or (H, W, 3). quality: 1..100, default 75: about the PSNR of a JPEG of that quality;
-    or lambda_: the MSE of samples in [0, 1] that one bpp is worth. effort: 1..9, higher is slower; iterations sets its steps by hand.
-    time_limit: seconds. device: auto, cpu, cuda or cuda:N; threads: of the CPU, by default as many as are useful. progress: called after every step with an object that has step, total, bpp, psnr and seconds_left.
-    Raises `ddcodec.errors.DdcError`: `UsageError`, `SourceError`, `ShortMemoryError`.
+    or lambda_: the MSE of samples in [0, 1] that one bpp is worth; or target_size: bytes of the file, never more and at most 3 % less; target_bpp: the same in bits per pixel;
+    target_psnr: dB of the decoded picture, never less and at most 0.1 more. effort: 1..9, higher is slower; iterations sets its steps by hand.
+    time_limit: seconds. base: auto, or none for a fit that starts from nothing. device: auto, cpu, cuda or cuda:N; threads: of the CPU, by default as many as are useful. progress: called after every step with an object that has step, total, bpp, psnr and seconds_left.
+    Raises `ddcodec.errors.DdcError`: `UsageError`, `SourceError`, `ShortMemoryError`, `TargetError`.
     """
     from .encoder import EncodeOptions, encode_picture
     from .pictures import picture_from
 
-    options = EncodeOptions(quality, lambda_, effort, iterations, time_limit, profile, device, threads, seed)
+    options = EncodeOptions(
+        quality=quality, lambda_=lambda_, target_size=target_size, target_bpp=target_bpp, target_psnr=target_psnr, effort=effort, iterations=iterations,
+        time_limit=time_limit, profile=profile, base=base, device=device, threads=threads, seed=seed,
+    )  # fmt: skip
     picture = picture_from(image)
     return encode_picture(picture.samples, options, progress, metadata=picture.metadata).data
 
@@ -57,7 +65,7 @@ def encode_many(images, *, quality=None, lambda_=None, **options):
     for image, its in zip(images, own):
         its.validate()
         picture = picture_from(image)
-        sources.append(Source(picture.samples, its.chosen_lambda(), picture.metadata))
+        sources.append(Source(picture.samples, None if its.has_target() else its.chosen_lambda(), picture.metadata))
     return [encoded.data for encoded in encode_pictures(sources, own[0], progress)] if sources else []
 
 

@@ -24,6 +24,17 @@ NEIGHBOURS = (
 """Causal neighbours (dx, dy) in the order in which a context takes them (FORMAT.md, chapter 6)."""
 PARENT_FEATURES = 2
 
+BANDS_AT_ONCE = 2
+"""Bands of the picture that a decoder makes at once, one a thread."""
+BASES = 5
+"""Bases of the weights that are shipped, from 1 on; base 0 knows nothing."""
+BASE_OCTAVES = 7
+BASE_SHAPE = {
+    "coarsest_planes": 1, "finer_planes": 1, "finest_channels": 8, "channels": 8, "linear": 8, "top_channels": 32, "taps": 2,
+    "neighbours": 20, "context_channels": 20, "context_linear": 4,
+}  # fmt: skip
+"""The rows of the network that the bases are for."""
+
 
 class Tensor(NamedTuple):
     """A tensor of weights: its name (FORMAT.md, chapter 5) and shape."""
@@ -52,10 +63,12 @@ class Arch:
     finest_channels: int
     channels: int
     linear: int
+    top_channels: int
     taps: int
     neighbours: int
     context_channels: int
     context_linear: int
+    base: int = 0
 
     def check(self):
         """Raise `DamagedError` where the rows contradict each other."""
@@ -67,6 +80,8 @@ class Arch:
             raise DamagedError(f"The header makes {self.linear} channels linear, more than an octave has.")
         if self.context_linear > self.context_channels:
             raise DamagedError(f"The header makes {self.context_linear} of {self.context_channels} context channels linear.")
+        if self.base and (self.octaves > BASE_OCTAVES or any(getattr(self, name) != value for name, value in BASE_SHAPE.items())):
+            raise DamagedError(f"The header names base {self.base} of the weights for a network that is not the base's.")
 
     def size(self, octave):
         """Rows and columns of an octave: ceil(size / 2^octave)."""
@@ -116,7 +131,10 @@ class Arch:
             if self.code_planes(octave):
                 rows.append(Tensor(f"code.{octave}", (channels, self.code_planes(octave))))
             rows.append(Tensor(f"bias.{octave}", (channels,)))
-        rows.append(Tensor("output.weight", (self.planes, self.finest_channels)))
+        if self.top_channels:
+            rows.append(Tensor("top.weight", (self.top_channels, self.finest_channels)))
+            rows.append(Tensor("top.bias", (self.top_channels,)))
+        rows.append(Tensor("output.weight", (self.planes, self.finest_channels + self.top_channels)))
         rows.append(Tensor("output.bias", (self.planes,)))
         return tuple(rows)
 
@@ -162,7 +180,8 @@ class Arch:
                 coarse = prod(self.size(octave + 1))
                 count += coarse * channels * self.channels_of(octave + 1)
                 count += channels * 2 * self.taps * (2 * coarse + pixels)
-        return count + prod(self.size(0)) * self.finest_channels * self.planes
+        top = self.top_channels * self.finest_channels
+        return count + prod(self.size(0)) * (top + (self.finest_channels + self.top_channels) * self.planes)
 
     def wavefronts(self):
         """Steps of the context model's walk, each of which takes some microseconds however short it is."""
@@ -175,9 +194,14 @@ class Arch:
         plane = (rows + 3) * (columns + 4)
         code = 4 * sum(self.code_planes(o) * prod(self.size(o)) for o in range(self.octaves))
         features = 4 * plane * (1 + 4 * PARENT_FEATURES)
-        widest = max(self.finest_channels, self.channels, self.coarsest_planes)
+        widest = max(self.finest_channels + self.top_channels, self.channels, self.coarsest_planes)
         band = 8 * 6 * widest * columns * (band_rows(columns) + 4 * self.taps)
-        return code + features + band + rows * columns * self.planes
+        return code + features + BANDS_AT_ONCE * band + rows * columns * self.planes
+
+
+def base_arch(width, height, planes, base=0):
+    """The architecture of the bases for a picture; base: that from which its weights are coded."""
+    return Arch(width=width, height=height, planes=planes, octaves=BASE_OCTAVES, base=base, **BASE_SHAPE)
 
 
 def band_rows(columns):
@@ -188,7 +212,7 @@ def band_rows(columns):
 def exactness_bound(arch, tensors):
     """The greatest integer that any accumulator can reach (FORMAT.md, chapter 5, *Exactness*); must stay below 2^53.
 
-    `tensors` maps names to records with `exponent` and integer `values`.
+    `tensors` maps names to records with `exponent` and integer `values`, as `bases.resolved` gives them.
     """
 
     def norm(name):
@@ -202,8 +226,10 @@ def exactness_bound(arch, tensors):
         return gain * total, shift
 
     bounds = []
-    for layer in ("context.1", "context.2"):
-        total, shift = affine(f"{layer}.weight", f"{layer}.bias", 8)
+    for layer, fraction_bits in (("context.1", 8), ("context.2", 8), ("top", 12)):
+        if layer == "top" and not arch.top_channels:
+            continue
+        total, shift = affine(f"{layer}.weight", f"{layer}.bias", fraction_bits)
         bounds.append(total + (1 << shift))
     total, shift = affine("context.3.weight", "context.3.bias", 8, gain=5)
     bounds.append(total + (1 << shift + 8))

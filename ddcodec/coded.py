@@ -1,26 +1,17 @@
 """CodedImage: the plain record of integers between bytes and pixels."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
-
-import numpy as np
 
 from .arch import CODE_MAX, EXPONENT_MAX, WEIGHT_MAX, Arch, exactness_bound
+from .bases import resolved
 from .errors import DamagedError
-
-
-class Weights(NamedTuple):
-    """One tensor: integers (int64, shape of `Arch.tensors()`), each standing for `value * 2**-exponent`."""
-
-    exponent: int
-    values: np.ndarray
 
 
 @dataclass(frozen=True)
 class CodedImage:
     """A picture as its file holds it.
 
-    tensors: name -> `Weights`, for all of `arch.tensors()`.
+    tensors: name -> `Weights` (differences from the base), for all of `arch.tensors()`.
     code:    octave -> integer array (code planes, rows, columns), for all of `arch.coded_octaves`.
     chunks:  (id, content) pairs, content as it stands in the file.
     samples_crc: CRC-32 of the decoded samples.
@@ -31,6 +22,15 @@ class CodedImage:
     code: dict
     samples_crc: int = 0
     chunks: tuple = ()
+
+    def equals(self, other):
+        """Whether two pictures are the same to the last integer."""
+        return (
+            (self.arch, self.samples_crc, self.chunks) == (other.arch, other.samples_crc, other.chunks)
+            and all(own.exponent == other.tensors[name].exponent and (own.values == other.tensors[name].values).all() for name, own in self.tensors.items())
+            and self.code.keys() == other.code.keys()
+            and all((planes == other.code[octave]).all() for octave, planes in self.code.items())
+        )
 
     def check(self):
         """Raise `DamagedError` unless every value is in its range and no accumulator can pass 2^53."""
@@ -52,9 +52,11 @@ def check_weights(arch, tensors):
             raise DamagedError(f"The weights {name} have the shape {values.shape} instead of {shape}.")
         if not 0 <= exponent <= EXPONENT_MAX:
             raise DamagedError(f"The weights {name} have the exponent {exponent}, outside 0 to {EXPONENT_MAX}.")
+    weights = resolved(arch, tensors)
+    for name, (_, values) in weights.items():
         if abs(values).max() > WEIGHT_MAX:
             raise DamagedError(f"A weight of {name} is outside -{WEIGHT_MAX} to {WEIGHT_MAX}.")
-    if exactness_bound(arch, tensors) >= 2**53:
+    if exactness_bound(arch, weights) >= 2**53:
         raise DamagedError("The weights are too large: the network could not be computed exactly.")
 
 

@@ -1,12 +1,15 @@
 """Decoding: bytes to `CodedImage` to samples, within limits that are checked before anything is allocated."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from zlib import crc32
 
 import numpy as np
 
 from . import ops_int
+from .arch import BANDS_AT_ONCE
 from .errors import DamagedError, LimitError, UsageError
+from .memory import available_cores
 from .network import synthesis
 from .syntax import read_body, read_header, unpack_body
 
@@ -65,9 +68,13 @@ def render(coded, finest=0):
     def code(octave, window):
         return coded.code[octave][:, window.start : window.stop].astype(float)
 
-    for start, stop in arch.bands(finest):
-        band = synthesis(ops, arch, numbers, code, arch.windows(start, stop, finest), finest)
-        samples[start:stop] = band.transpose(1, 2, 0)
+    def make(window):
+        band = synthesis(ops, arch, numbers, code, arch.windows(window.start, window.stop, finest), finest)
+        samples[window.start : window.stop] = band.transpose(1, 2, 0)
+
+    # NumPy lets go of the interpreter while it works on arrays of such a size.
+    with ThreadPoolExecutor(min(available_cores(), BANDS_AT_ONCE)) as threads:
+        list(threads.map(make, arch.bands(finest)))
     return samples if arch.planes > 1 else samples[:, :, 0]
 
 

@@ -1,43 +1,58 @@
-"""Encoding: fit, freeze, pack, then decode the bytes with the real decoder and compare every sample."""
+"""Encoding: fit, freeze, pack, then read the bytes with the real decoder and compare every integer."""
 
 import re
 from dataclasses import dataclass, replace
+from math import inf
 from time import monotonic
 from zlib import crc32
 
 import numpy as np
 
 from .arch import SIDE_MAX
-from .decoder import Limits, decode_picture, render
+from .decoder import render
 from .errors import DamagedError, EncoderError, SourceError, UsageError
 from .metadata import chunks_of
 from .metrics import psnr
-from .presets import DEFAULT_EFFORT, DEFAULT_QUALITY, EFFORTS, PROFILES, arch_of, iterations_of, lambda_of_quality, normalises
-from .syntax import pack
+from .presets import BASE_CHOICES, DEFAULT_EFFORT, DEFAULT_QUALITY, EFFORTS, PROFILES, arch_of, iterations_of, lambda_of_quality, normalises
+from .syntax import HEADER_BYTES, pack, unpack
 
 
 @dataclass(frozen=True)
 class EncodeOptions:
     """What the encoder is asked for.
 
-    quality: 1..100, or lambda_: MSE (samples in [0, 1]) that one bpp is worth; not both. effort: 1..9, or iterations. time_limit:
-    seconds. profile: "default" or "classic". device: "auto", "cpu", "cuda", "cuda:1". threads: of the CPU; None for as many as are useful.
+    One of quality: 1..100; lambda_: MSE (samples in [0, 1]) that one bpp is worth; target_size: bytes of the file, never more and at most 3 % less;
+    target_bpp: the same in bits per pixel; target_psnr: dB of the decoded picture, never less and at most 0.1 more. effort: 1..9, or iterations. time_limit:
+    seconds. profile: "default" or "classic". base: "auto", or "none" for a fit that starts from nothing. device: "auto", "cpu", "cuda", "cuda:1". threads: of the CPU; None for as many as are useful.
     """
 
     quality: float | None = None
     lambda_: float | None = None
+    target_size: int | None = None
+    target_bpp: float | None = None
+    target_psnr: float | None = None
     effort: int = DEFAULT_EFFORT
     iterations: int | None = None
     time_limit: float | None = None
     profile: str = "default"
+    base: str = "auto"
     device: str = "auto"
     threads: int | None = None
     seed: int = 0
 
     def validate(self):
         """Raise `UsageError` for values out of range or options that exclude each other."""
-        if self.quality is not None and self.lambda_ is not None:
-            raise UsageError("Give either a quality or a lambda, not both.")
+        rates = {"quality": self.quality, "lambda": self.lambda_, "target size": self.target_size, "target bpp": self.target_bpp, "target PSNR": self.target_psnr}
+        given = [name for name, value in rates.items() if value is not None]
+        if len(given) > 1:
+            raise UsageError(f"Give either a {given[0]} or a {given[1]}, not both.")
+        for name in given[:1]:
+            if name.startswith("target") and not 0 < rates[name] < inf:
+                raise UsageError(f"The {name} must be above 0, not {rates[name]:g}.")
+        if self.has_target() and self.profile == "classic":
+            raise UsageError("A plain deep decoder cannot be steered to a target; its rate is set by its width.")
+        if self.base not in BASE_CHOICES:
+            raise UsageError(f"There is no base {self.base}; choose one of: {', '.join(BASE_CHOICES)}.")
         if self.quality is not None and not 1 <= self.quality <= 100:
             raise UsageError(f"The quality must be between 1 and 100, not {self.quality:g}.")
         if self.lambda_ is not None and not 1e-7 <= self.lambda_ <= 1:
@@ -56,6 +71,16 @@ class EncodeOptions:
             raise UsageError(f"There must be at least 1 thread, not {self.threads}.")
         if not 0 <= self.seed < 2**63:
             raise UsageError(f"The seed must be between 0 and 2^63 - 1, not {self.seed}.")
+
+    def has_target(self):
+        return not self.target_size is self.target_bpp is self.target_psnr is None
+
+    def target(self, height, width):
+        """What the file of a picture of that size is to be: a `fit.target.Target`, or None."""
+        from .fit.target import Target
+
+        size = int(self.target_bpp * height * width / 8) if self.target_bpp is not None else self.target_size
+        return Target(size, self.target_psnr) if self.has_target() else None
 
     def chosen_lambda(self):
         if self.lambda_ is not None:
@@ -95,9 +120,9 @@ def encode_pictures(sources, options=EncodeOptions(), progress=None, *, say=None
 
     On a GPU all of one size and architecture are fitted at once, on a CPU one after the other. `progress` is called after every step with a
     `fit.loop.Progress`, `say` with sentences to the user: that something is slower than usual, and why. A time limit is for all together.
-    Raises `UsageError`, `SourceError`, `ShortMemoryError`, `EncoderError`.
+    Raises `UsageError`, `SourceError`, `ShortMemoryError`, `TargetError`, `EncoderError`.
     """
-    from .fit.fit import fit_pictures
+    from .fit.fit import fit_pictures, lambda_for
 
     start = monotonic()
     options.validate()
@@ -106,36 +131,52 @@ def encode_pictures(sources, options=EncodeOptions(), progress=None, *, say=None
         height, width = source.samples.shape[:2]
         if max(height, width) > SIDE_MAX:
             raise SourceError(f"The picture has {width}x{height} pixels; no side may be above {SIDE_MAX:,}.")
-        lambda_ = options.chosen_lambda() if source.lambda_ is None else source.lambda_
         picture = np.ascontiguousarray(source.samples).reshape(height, width, -1)
-        arch = arch_of(options.profile, *picture.shape, lambda_)
-        groups.setdefault(arch, []).append((index, picture, lambda_, chunks_of(source.metadata or {})))
+        chunks = chunks_of(source.metadata or {})
+        lambda_, goal = options.chosen_lambda() if source.lambda_ is None else source.lambda_, None
+        if source.lambda_ is None and options.has_target():
+            goal = _goal(options, picture, chunks)
+            lambda_ = lambda_for(picture, goal.target)
+        arch = arch_of(options.profile, *picture.shape, lambda_, warm=options.base == "auto")
+        groups.setdefault(replace(arch, base=0), []).append((index, picture, arch, lambda_, chunks, goal))
     results, left = [None] * len(sources), len(sources)
-    for arch, members in groups.items():
-        indices, pictures, lambdas, chunks = zip(*members)
+    for members in groups.values():
+        indices, pictures, arches, lambdas, chunks, goals = zip(*members)
         began, share = monotonic(), len(members) / left
         fitted = fit_pictures(
-            pictures, arch, lambdas, iterations=options.iterations or iterations_of(options.effort),
+            pictures, arches, lambdas, iterations=options.iterations or iterations_of(options.effort), goals=goals,
             time_limit=None if options.time_limit is None else max(0.0, options.time_limit - (began - start)) * share,
             device=options.device, threads=options.threads, normalise=normalises(options.profile), seed=options.seed, progress=progress, say=say,
         )  # fmt: skip
         left -= len(members)
-        for index, lambda_, own_chunks, (coded, steps, device) in zip(indices, lambdas, chunks, fitted):
+        for index, own_chunks, (coded, lambda_, steps, device) in zip(indices, chunks, fitted):
             samples = sources[index].samples
             data, decoded = _packed(replace(coded, chunks=own_chunks), samples.shape)
             results[index] = Encoded(data, decoded, lambda_, steps, monotonic() - began, device, psnr(samples, decoded))
     return results
 
 
+def _goal(options, picture, chunks):
+    """What a fit of a picture with a target is to reach."""
+    from .fit.fit import Goal
+
+    target = options.target(*picture.shape[:2])
+
+    def measure(coded):
+        return len(pack(replace(coded, chunks=chunks))) if target.bytes is not None else psnr(picture, render(coded).reshape(picture.shape))
+
+    return Goal(target, measure, HEADER_BYTES + sum(len(content) + 4 for _, content in chunks) + 16)
+
+
 def _packed(coded, shape):
-    """The bytes of a fitted picture and its samples as the real decoder reads them; an `EncoderError` if anything differs."""
-    expected = render(coded).reshape(shape)
-    coded = replace(coded, samples_crc=crc32(expected))
+    """The bytes of a fitted picture and its samples, after the real decoder has read them; an `EncoderError` if it finds other integers."""
+    samples = render(coded).reshape(shape)
+    coded = replace(coded, samples_crc=crc32(samples))
     try:
         data = pack(coded)
-        decoded = decode_picture(data, limits=Limits(0, 0))
+        read = unpack(data)
     except DamagedError as error:
         raise EncoderError(f"The encoder made a file that cannot be decoded ({error}); please report this picture.") from error
-    if not np.array_equal(decoded, expected):
-        raise EncoderError("The file does not decode to the samples it was made from; please report this picture.")
-    return data, decoded
+    if not read.equals(coded):
+        raise EncoderError("The file does not decode to the integers it was made from; please report this picture.")
+    return data, samples

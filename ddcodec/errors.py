@@ -43,6 +43,12 @@ class OutputError(DdcError):
     exit_code = 6
 
 
+class TargetError(DdcError):
+    """No file of this picture has the wished size or quality. No file is written."""
+
+    exit_code = 7
+
+
 class ShortMemoryError(DdcError):
     """The machine or the GPU has not enough memory for the job."""
 

@@ -58,7 +58,12 @@ def synthesis(ops, arch, numbers, code, windows, finest=0):
         mixed = ops.round(ops.mix(numbers[f"mix.{octave}"], hidden))
         gain = numbers[f"taps.{octave}"].sum() ** 2
         hidden = ops.activate(mixed * gain + numbers[f"bias.{octave}"][:, None, None], arch.linear, octave)
-    return ops.samples(ops.mix(numbers["output.weight"], hidden) + numbers["output.bias"][:, None, None])
+    weight = numbers["output.weight"]
+    output = ops.mix(weight[:, : arch.finest_channels], hidden) + numbers["output.bias"][:, None, None]
+    if arch.top_channels:
+        top = ops.activate(ops.mix(numbers["top.weight"], hidden) + numbers["top.bias"][:, None, None], 0)
+        output = output + ops.mix(weight[:, arch.finest_channels :], top)
+    return ops.samples(output)
 
 
 def double(ops, planes, taps, window, finer_window, rows, finer_columns):

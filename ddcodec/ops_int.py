@@ -7,6 +7,7 @@ All arrays are float64 that hold integers, or numbers w 2^-e whose sums of produ
 import numpy as np
 
 from .arch import ACTIVATION_MAX, CODE_STEP, CONTEXT_UNIT, SYNTHESIS_UNIT
+from .bases import resolved
 
 _AXES = (slice(None),) * 3
 
@@ -59,15 +60,16 @@ class IntegerOps:
 
     def round(self, values):
         """Round to integers and saturate, in place."""
+        return self.activate(values, len(values))
+
+    def activate(self, values, linear, octave=None):
+        """Round to integers, saturate, and a ReLU for the channels from `linear` on, in place."""
         values += 0.5
         np.floor(values, out=values)
         np.minimum(values, ACTIVATION_MAX, out=values)
-        return np.maximum(values, -ACTIVATION_MAX, out=values)
-
-    def activate(self, values, linear, octave=None):
-        """`round`, and a ReLU for the channels from `linear` on, in place."""
-        self.round(values)
-        np.maximum(values[linear:], 0, out=values[linear:])
+        for part, least in ((values[:linear], -ACTIVATION_MAX), (values[linear:], 0)):
+            if len(part):
+                np.maximum(part, least, out=part)
         return values
 
     def samples(self, values):
@@ -76,11 +78,11 @@ class IntegerOps:
 
 
 def numbers(arch, tensors):
-    """The numbers w 2^-e of all tensors as float64, biases in units of activations. `tensors`: name -> record with exponent, values."""
+    """The numbers w 2^-e of all tensors as float64, biases in units of activations. `tensors`: name -> `Weights`."""
     result = {}
-    for name, _ in arch.tensors():
+    for name, (exponent, values) in resolved(arch, tensors).items():
         unit = 1
         if "bias" in name:
             unit = CONTEXT_UNIT if name.startswith("context") else SYNTHESIS_UNIT
-        result[name] = tensors[name].values * (unit * 2.0 ** -tensors[name].exponent)
+        result[name] = values * (unit * 2.0**-exponent)
     return result

@@ -3,13 +3,15 @@
 import tomllib
 from functools import cache
 from importlib.resources import files
+from math import log
 
-from .arch import Arch
+from .arch import Arch, base_arch
 
 EFFORTS = range(1, 10)
 DEFAULT_EFFORT = 5
 DEFAULT_QUALITY = 75
 PROFILES = ("default", "classic")
+BASE_CHOICES = ("auto", "none")
 
 
 @cache
@@ -33,18 +35,25 @@ def lambda_of_quality(quality):
     return row["at_50"] * (scale / 100) ** row["power"]
 
 
+def base_lambdas():
+    """Those for which bases 1, 2, ... were learned."""
+    return _rows()["profiles"]["default"]["lambdas"]
+
+
 def normalises(profile):
     """Whether a profile is fitted with channel normalisation, folded into its weights later."""
     return _rows()["profiles"][profile]["normalise"]
 
 
-def arch_of(profile, height, width, planes, lambda_):
-    """The `Arch` of a profile for a picture."""
+def arch_of(profile, height, width, planes, lambda_, *, warm=True):
+    """The `Arch` of a profile for a picture. warm: with the base of the nearest lambda, if the profile has bases."""
     row = _rows()["profiles"][profile]
-    shape = next(s for s in row["shapes"] if height * width >= s["pixels"] and lambda_ <= s["lambda"])
+    if "lambdas" in row:
+        distances = [abs(log(lambda_ / other)) for other in base_lambdas()]
+        return base_arch(width, height, planes, 1 + distances.index(min(distances)) if warm else 0)
+    shape = next(s for s in row["shapes"] if lambda_ <= s["lambda"])
     octaves = 1
     while octaves < row["most_octaves"] and max(height, width) > row["coarsest_side"] << octaves - 1:
         octaves += 1
-    numbers = {name: value for name, value in shape.items() if name not in ("pixels", "lambda")}
+    numbers = {name: value for name, value in shape.items() if name != "lambda"}
     return Arch(width=width, height=height, planes=planes, octaves=octaves, **numbers)
-

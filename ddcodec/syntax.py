@@ -6,14 +6,15 @@ from zlib import crc32
 import numpy as np
 
 from . import ops_int, tables
-from .arch import Arch
-from .coded import CodedImage, Weights, check_weights
+from .arch import BASES, Arch
+from .bases import Weights
+from .coded import CodedImage, check_weights
 from .errors import DamagedError, UnsupportedError
 from .pyramid import walk_code
 from .wire import Reader, Writer, integer_bits
 
 MAGIC = 0xDD444443
-VERSION = 1
+VERSION = 2
 CHUNK_NAMES = {1: "icc", 2: "exif", 3: "xmp"}
 CHUNK_LIMITS = {1: 4 * 2**20, 2: 2**20, 3: 2**20}
 
@@ -43,13 +44,14 @@ ROWS = (
     Row("finest_channels", 7, 1),
     Row("channels", 7, 1),
     Row("linear", 5, 0),
+    Row("top_channels", 7, 0),
     Row("taps", 2, 1),
     Row("neighbours", 5, 0),
     Row("context_channels", 5, 1),
     Row("context_linear", 5, 0),
     Row("base", 6, 0),
     Row("chunks", 4, 0),
-    Row("reserved", 3, 0),
+    Row("reserved", 4, 0),
 )
 ROWS_BYTES = sum(row.bits for row in ROWS) // 8
 HEADER_BYTES = ROWS_BYTES + 12
@@ -175,14 +177,6 @@ def read_info(data):
     }
 
 
-def base(name, shape, taps, exponent):
-    """The integers from which the weights of base 0 are differences (FORMAT.md, chapter 5)."""
-    values = np.zeros(shape, np.int64)
-    if name.startswith("taps."):
-        values[taps - 1 : taps + 1] = [1024, 3072]
-    return (values * 2**exponent + 2**11) >> 12
-
-
 def best_scale(differences):
     """The table scale that codes these integers in the fewest bits, and the bits."""
     rows = tables.row(np.arange(tables.SCALES), 0)
@@ -198,8 +192,7 @@ def _walk_weights(arch, wire, tensors):
     for name, shape in arch.tensors():
         differences, chosen, wished = np.zeros(shape, np.int64), scale, exponent
         if tensors is not None:
-            wished = tensors[name].exponent
-            differences = tensors[name].values - base(name, shape, arch.taps, wished)
+            wished, differences = tensors[name]
             chosen, _ = best_scale(differences)
         exponent += _one_integer(wire, EXPONENT_TABLE, wished - exponent)
         if not 0 <= exponent <= 15:
@@ -209,7 +202,7 @@ def _walk_weights(arch, wire, tensors):
             raise DamagedError(f"The table of the weights {name} is out of range.")
         rows = np.full(differences.size, tables.row(scale, 0))
         values = wire.integers(rows, np.zeros_like(rows), differences.reshape(-1)).reshape(shape)
-        result[name] = Weights(exponent, values + base(name, shape, arch.taps, exponent))
+        result[name] = Weights(exponent, values)
     return result
 
 
@@ -244,7 +237,7 @@ def _check_supported(fields):
         ("required", (0,), "a feature"),
         ("planes", (1, 3), "a number of planes"),
         ("depth", (0,), "a sample depth"),
-        ("base", (0,), "a base of the weights"),
+        ("base", range(BASES + 1), "a base of the weights"),
         ("reserved", (0,), "a feature"),
     ):
         if fields[name] not in supported:

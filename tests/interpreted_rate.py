@@ -51,7 +51,7 @@ def test_bits_and_gradients_are_autograds(name):
 def test_a_step_with_the_kernel_is_the_step_without():
     arch = replace(DEFAULT, width=23, height=19)
     pictures = [painted(19, 23), 255 - painted(19, 23)]
-    plain, fused = (GraphEngine(pictures, arch, [1e-2, 1e-3]) for _ in range(2))
+    plain, fused = (GraphEngine(pictures, [arch] * 2, [1e-2, 1e-3]) for _ in range(2))
     with torch.no_grad():
         random = torch.Generator().manual_seed(2)
         for leaves in ("numbers", "code"):

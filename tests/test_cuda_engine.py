@@ -42,7 +42,7 @@ def moved_apart(batch, singles, seed=0):
 def test_many_fits_at_once_do_what_each_does_alone(name):
     arch = ARCHS[name]
     pictures = pictures_for(arch)
-    batch = GraphEngine(pictures, arch, LAMBDAS)
+    batch = GraphEngine(pictures, [arch] * 3, LAMBDAS)
     singles = [TorchEngine(picture, arch, lambda_) for picture, lambda_ in zip(pictures, LAMBDAS)]
     moved_apart(batch, singles)
     for fit, single in zip(batch.fits, singles):
@@ -71,7 +71,7 @@ def test_fits_do_not_see_one_another():
     point = Point(False, 0.4, 0.0, 1e-2, 1e-2)
     weights = []
     for other in (second, third):
-        engine = GraphEngine([first, other], arch, LAMBDAS[:2])
+        engine = GraphEngine([first, other], [arch] * 2, LAMBDAS[:2])
         for _ in range(3):
             engine.step(point)
         weights.append(engine.fits[0].weights())
@@ -82,7 +82,7 @@ def test_fits_do_not_see_one_another():
 def test_a_whole_fit_of_several():
     arch = ARCHS["default"]
     pictures = pictures_for(arch)
-    engine = GraphEngine(pictures, arch, [3e-4] * 3)
+    engine = GraphEngine(pictures, [arch] * 3, [3e-4] * 3)
     before = [fit.evaluate().distortion for fit in engine.fits]
     told = []
     assert run(engine, 100, progress=told.append) == (100, [])
@@ -93,7 +93,7 @@ def test_a_whole_fit_of_several():
 
 def test_noise_differs_between_fits_and_steps():
     arch = ARCHS["default"]
-    engine = GraphEngine([painted(33, 40)] * 2, arch, [1e-3] * 2)
+    engine = GraphEngine([painted(33, 40)] * 2, [arch] * 2, [1e-3] * 2)
     engine._noise.fill_(0.25)
     engine._temperature.fill_(50.0)
     seen = [engine._noisy(engine.code[0]).detach() / 0.25 for _ in range(2)]
@@ -105,7 +105,7 @@ def test_noise_differs_between_fits_and_steps():
 
 def test_a_step_waits_for_nothing(monkeypatch):
     """Nothing in a step, but for the first, takes values from the host or reads them back: in a graph it could not."""
-    engine = GraphEngine(pictures_for(ARCHS["default"]), ARCHS["default"], LAMBDAS)
+    engine = GraphEngine(pictures_for(ARCHS["default"]), [ARCHS["default"]] * 3, LAMBDAS)
     engine._move(False)
     for maker in ("tensor", "as_tensor", "from_numpy"):
         monkeypatch.setattr(torch, maker, lambda *_, **__: pytest.fail("A tensor was made of the host's numbers."))

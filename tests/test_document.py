@@ -1,6 +1,7 @@
 """FORMAT.md and the code say the same."""
 
 import re
+from hashlib import sha256
 from importlib.resources import files
 
 from ddcodec import arch, syntax, tables
@@ -45,7 +46,7 @@ def test_tensors_are_those_of_the_document():
     a = DEFAULT
     names = dict(
         context_channels=a.context_channels, neighbours=a.neighbours, planes=a.planes, G=len(a.coded_octaves), n=a.taps,
-        C=a.channels_of, P=a.code_planes,
+        C=a.channels_of, P=a.code_planes, H=a.top_channels,
     )  # fmt: skip
     table = [(name.strip("`"), shape) for name, shape, _ in rows_of_table("tensor")]
     expected = []
@@ -60,7 +61,7 @@ def test_tensors_are_those_of_the_document():
             kind, _, suffix = name.partition(".")
             if suffix == "l" and not (kind in ("mix", "taps") and octave == a.octaves - 1):
                 expected.append((f"{kind}.{octave}", shape_of(shape, octave)))
-    expected += [(name, shape_of(shape)) for name, shape in table if name.startswith("output")]
+    expected += [(name, shape_of(shape)) for name, shape in table if name.startswith(("top", "output"))]
     assert expected == [tuple(tensor) for tensor in a.tensors()]
 
 
@@ -102,3 +103,14 @@ def test_header_is_read_as_written():
         header = syntax.read_header(syntax.pack(coded))
         assert header.arch == coded.arch and header.samples_crc == coded.samples_crc
     assert {field.name for field in fields(Arch)} <= {row.name for row in syntax.ROWS}
+
+
+def test_bases_are_those_of_the_document():
+    digest = re.search(r"SHA-256\s+`([0-9a-f]{64})`", TEXT)[1]
+    assert sha256(files("ddcodec").joinpath("bases.bin").read_bytes()).hexdigest() == digest
+    rows = {}
+    for first, one, second, other in rows_of_table("row | value"):
+        rows |= {first.strip("`"): one, second.strip("`"): other}
+    assert rows.pop("octaves") == f"at most {arch.BASE_OCTAVES}" and rows.pop("") == ""
+    assert {name: int(value) for name, value in rows.items()} == arch.BASE_SHAPE
+    assert f"Bases 1 to {arch.BASES} are" in TEXT

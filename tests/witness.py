@@ -7,11 +7,13 @@ from functools import lru_cache
 from io import BytesIO
 from itertools import accumulate, chain
 from operator import mul
+from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
 
 PIXEL_LIMIT = 1_000_000  # pure Python needs minutes for such a picture
 A = 2**20
+BASES = Path(__file__).parent.parent / "ddcodec" / "bases.bin"
 
 Damaged = type("Damaged", (ValueError,), {})
 Unsupported = type("Unsupported", (ValueError,), {})
@@ -31,7 +33,7 @@ def decode(data: bytes, octave: int = 0) -> Picture:
     height, width = header.sizes[octave]
     integers = sum(rows * columns * planes for (rows, columns), planes in zip(header.sizes, header.P))
     demand(max(height * width, integers) <= PIXEL_LIMIT, f"{width} x {height} pixels are more than this decoder handles", TooLarge)
-    _, words = read_body(header, data[30:])
+    _, words = read_body(header, data[31:])
     tensors, code, _ = read_stream(header, words, octave)
     samples = synthesise(header, tensors, code, octave)
     demand(octave or zlib.crc32(samples) == header.samples_crc, "the samples do not have their checksum")
@@ -41,7 +43,7 @@ def decode(data: bytes, octave: int = 0) -> Picture:
 def section_table(data: bytes) -> tuple[list[int], list[int]]:
     """The section table of a file, and what chapter 3 says that it should be."""
     header = read_header(data)
-    sections, words = read_body(header, data[30:])
+    sections, words = read_body(header, data[31:])
     ends = [min(end, len(words)) for end in read_stream(header, words, 0)[2][:-1]] + [len(words)]
     return sections, [end - start for start, end in zip([0, *ends], ends)]
 
@@ -49,35 +51,44 @@ def section_table(data: bytes) -> tuple[list[int], list[int]]:
 ROWS = [  # name, bits, least
     ("magic", 32, 0), ("version", 8, 0), ("required", 8, 0), ("width", 16, 0), ("height", 16, 0), ("planes", 2, 1),
     ("depth", 1, 0), ("octaves", 4, 1), ("coarsest_planes", 7, 1), ("finer_planes", 1, 0), ("finest_channels", 7, 1),
-    ("channels", 7, 1), ("linear", 5, 0), ("taps", 2, 1), ("neighbours", 5, 0), ("context_channels", 5, 1),
-    ("context_linear", 5, 0), ("base", 6, 0), ("chunks", 4, 0), ("reserved", 3, 0),
+    ("channels", 7, 1), ("linear", 5, 0), ("top_channels", 7, 0), ("taps", 2, 1), ("neighbours", 5, 0), ("context_channels", 5, 1),
+    ("context_linear", 5, 0), ("base", 6, 0), ("chunks", 4, 0), ("reserved", 4, 0),
 ]
-SUPPORTED = {"required": (0,), "planes": (1, 3), "depth": (0,), "base": (0,), "reserved": (0,)}
+SUPPORTED = {"required": (0,), "planes": (1, 3), "depth": (0,), "base": range(6), "reserved": (0,)}
+
+
+BASE_ROWS = {
+    "coarsest_planes": 1, "finer_planes": 1, "finest_channels": 8, "channels": 8, "linear": 8, "top_channels": 32, "taps": 2, "neighbours": 20,
+    "context_channels": 20, "context_linear": 4,
+}
 
 
 def read_header(data):
     """Chapter 1, each row looked at when the chapter says; with the sizes that chapters 5 and 6 derive from it."""
     demand(data[:4] == b"\xdd\x44\x44\x43", "this is no .ddc file")
-    demand(len(data) >= 30, "the file is shorter than its header")
+    demand(len(data) >= 31, "the file is shorter than its header")
     header = SimpleNamespace()
-    left, bits = 144, int.from_bytes(data[:18], "big")
+    left, bits = 152, int.from_bytes(data[:19], "big")
     for name, width, least in ROWS:
         left -= width
         setattr(header, name, (bits >> left) % 2**width + least)
-    header.body_crc, header.samples_crc, header_crc = (int.from_bytes(data[i:i + 4], "big") for i in (18, 22, 26))
+    header.body_crc, header.samples_crc, header_crc = (int.from_bytes(data[i:i + 4], "big") for i in (19, 23, 27))
     header.C = [header.finest_channels] + [header.channels] * (header.octaves - 1)
     header.P = [header.finer_planes] * (header.octaves - 1) + [header.coarsest_planes]
     header.coded = [octave for octave in reversed(range(header.octaves)) if header.P[octave]]
     header.sizes = [(-(-header.height >> octave), -(-header.width >> octave)) for octave in range(header.octaves)]
 
-    demand(header.version == 1, f"version {header.version} is unsupported", Unsupported)
-    demand(header_crc == zlib.crc32(data[:26]), "the header does not have its checksum")
+    demand(header.version == 2, f"version {header.version} is unsupported", Unsupported)
+    demand(header_crc == zlib.crc32(data[:27]), "the header does not have its checksum")
     for name, values in SUPPORTED.items():
         demand(getattr(header, name) in values, f"{name} {getattr(header, name)} is unsupported", Unsupported)
     demand(header.width and header.height, "the picture has no pixels")
     demand(header.linear <= min(header.C), "an octave has fewer channels than linear ones")
     demand(1 <= header.neighbours <= 20, f"{header.neighbours} neighbours are impossible")
     demand(header.context_linear <= header.context_channels, "the context has fewer channels than linear ones")
+    if header.base:
+        lawful = header.octaves <= 7 and all(getattr(header, name) == value for name, value in BASE_ROWS.items())
+        demand(lawful, "a base stands with a network that it is not for")
     return header
 
 
@@ -209,22 +220,45 @@ def tensor_shapes(header):
         if header.P[octave]:
             yield f"code.{octave}", header.C[octave], header.P[octave]
         yield f"bias.{octave}", header.C[octave], 1
-    yield from [("output.weight", header.planes, finest), ("output.bias", header.planes, 1)]
+    if header.top_channels:
+        yield from [("top.weight", header.top_channels, finest), ("top.bias", header.top_channels, 1)]
+    yield from [("output.weight", header.planes, finest + header.top_channels), ("output.bias", header.planes, 1)]
+
+
+def base_tensors(header):
+    """Chapter 5: the base of every tensor, a flat list in units of 2^-12."""
+    if not header.base:
+        steps = [1024 * (k == header.taps - 1) + 3072 * (k == header.taps) for k in range(2 * header.taps)]
+        return {name: steps if name.startswith("taps.") else [0] * (rows * columns) for name, rows, columns in tensor_shapes(header)}
+    whole = SimpleNamespace(**BASE_ROWS, planes=3, octaves=7, C=[8] * 7, P=[1] * 7, coded=range(6, -1, -1))
+    shapes = list(tensor_shapes(whole))
+    count = sum(rows * columns for _, rows, columns in shapes)
+    data = BASES.read_bytes()[2 * count * (header.base - 1):]
+    numbers, start = {}, 0
+    for name, rows, columns in shapes:
+        part = [int.from_bytes(data[2 * i:2 * i + 2], "little", signed=True) for i in range(start, start + rows * columns)]
+        start += rows * columns
+        if name == "context.3.bias":
+            part = part[2 * (7 - header.octaves):]
+        if header.planes == 1 and name.startswith("output"):
+            part = [sum(part[i::columns]) // 3 for i in range(columns)]
+        numbers[name] = part
+    return numbers
 
 
 def read_tensors(header, decoder):
     """Chapter 5: exponent, scale and elements of every tensor."""
-    tensors, exponent, scale = {}, 6, 27
+    tensors, exponent, scale, bases = {}, 6, 27, base_tensors(header)
     for name, rows, columns in tensor_shapes(header):
         exponent += decoder.integers([(27, 0, 0)])[0]
         scale += decoder.integers([(37, 0, 0)])[0]
         demand(0 <= exponent <= 15 and 0 <= scale <= 63, f"tensor {name} has an impossible exponent or scale")
-        values = decoder.integers([(scale, 0, 0)] * (rows * columns))
-        if name.startswith("taps."):
-            for index, base in (header.taps - 1, 1024), (header.taps, 3072):
-                values[index] += (base << exponent) + 2**11 >> 12
+        values, common = decoder.integers([(scale, 0, 0)] * (rows * columns)), exponent
+        if any(bases[name]):
+            common = max(exponent, 12)
+            values = [(b << common - 12) + (d << common - exponent) for b, d in zip(bases[name], values)]
         demand(max(map(abs, values)) <= 32767, f"tensor {name} has an impossible weight")
-        tensors[name] = Tensor([values[i:i + columns] for i in range(0, len(values), columns)], exponent)
+        tensors[name] = Tensor([values[i:i + columns] for i in range(0, len(values), columns)], common)
     return tensors
 
 
@@ -261,6 +295,9 @@ def check_bounds(header, tensors):
     for octave in range(header.octaves):
         s, _, taps, code, bias = octave_layer(tensors, octave)
         bounds.append((A * norm(taps.rows)**2 << s - 2 * taps.exponent) + A * norm(code) + peak(bias) + 2**s)
+    if header.top_channels:
+        s, weight, bias = affine_layer(tensors, "top", 12)
+        bounds.append(A * norm(weight) + peak(bias) + 2**s)
     s, weight, bias = affine_layer(tensors, "output", 12)
     bounds.append(255 * (A * norm(weight) + peak(bias)) + 2**(s + 12))
     demand(max(bounds) < 2**53, "the weights are too great for exact doubles")
@@ -346,6 +383,9 @@ def synthesise(header, tensors, code, smallest):
     for octave in reversed(range(header.octaves)):
         s, z = octave_sums(header, tensors, code, smallest, octave, pixels)
         pixels = list(zip(*([settle(v, s, j < header.linear) for v in channel] for j, channel in enumerate(z))))
+    if header.top_channels:
+        s, weight, bias = affine_layer(tensors, "top", 12)
+        pixels = [h + tuple(settle(dot(row, h) + one, s, False) for row, (one,) in zip(weight, bias)) for h in pixels]
     s, weight, bias = affine_layer(tensors, "output", 12)
     samples = (divide(255 * (dot(row, pixel) + one), s + 12) for pixel in pixels for row, (one,) in zip(weight, bias))
     return bytes(max(0, min(255, sample)) for sample in samples)

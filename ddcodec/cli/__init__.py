@@ -33,7 +33,7 @@ Examples:
 
 \b
 Exit codes: 0 fine, 1 internal error, 2 usage, 3 source picture missing or unsupported,
-4 damaged .ddc, 5 newer version or over a limit, 6 cannot write, 8 out of memory, 130 interrupted.""",
+4 damaged .ddc, 5 newer version or over a limit, 6 cannot write, 7 target out of reach, 8 out of memory, 130 interrupted.""",
 )
 @click.version_option(__version__, "-V", "--version", message="ddcodec %(version)s")
 def cli():

@@ -3,7 +3,7 @@
 import click
 
 from .files import STANDARD, name_of, prepare_output, read_input
-from .options import Duration, reading, talking, writing
+from .options import ByteCount, Duration, reading, talking, writing
 from .talk import section_table, size_text
 
 
@@ -13,6 +13,7 @@ from .talk import section_table, size_text
 Examples:
   ddcodec encode photo.jpg
   ddcodec encode photo.png -o small.ddc -q 50 -e 3
+  ddcodec encode photo.png --target-size 30k
   ddcodec encode photo.png --time-limit 90s --force
   ddcodec encode - -o - < photo.png > photo.ddc"""
 )
@@ -32,6 +33,9 @@ Examples:
     metavar="X",
     help="Instead of a quality: the squared error (samples in 0..1) that one bpp is worth.",
 )
+@click.option("--target-size", type=ByteCount(1), metavar="BYTES", help="Instead: the file has at most so many bytes and hardly less: 30000, 30k (30 KiB), 1.5M.")
+@click.option("--target-bpp", type=float, metavar="X", help="Instead: the same in bits per pixel.")
+@click.option("--target-psnr", type=float, metavar="DB", help="Instead: the decoded picture has this PSNR and hardly more.")
 @click.option("-e", "--effort", type=int, default=5, show_default=True, metavar="1..9", help="Higher is slower and smaller.")
 @click.option("--iterations", type=int, metavar="N", help="Instead of an effort: the number of steps.")
 @click.option("--time-limit", type=Duration(), help="Stop early with the best so far: 90, 90s, 2m, 1h.")
@@ -41,6 +45,13 @@ Examples:
     show_default=True,
     metavar="NAME",
     help="The kind of network: default, or classic for a plain deep decoder.",
+)
+@click.option(
+    "--base",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
+    help="What the fit starts from: auto, or none to start from nothing.",
 )
 @click.option("--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda or cuda:N.")
 @click.option("--threads", type=int, metavar="N", help="Of the CPU.  [default: as many as are useful]")

@@ -22,18 +22,25 @@ class Duration(click.ParamType):
 
 
 class ByteCount(click.ParamType):
-    """A number of bytes: 4000000, 500M, 4G; the letters are powers of 1024."""
+    """A number of bytes, at least `least`: 4000000, 500M, 4G; the letters are powers of 1024."""
 
     name = "bytes"
     UNITS = {letter: 1024**power for power, letter in enumerate(("", "K", "M", "G", "T"))}
+
+    def __init__(self, least=0):
+        self.least = least
 
     def convert(self, value, param, ctx):
         if isinstance(value, int):
             return value
         match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)(?:iB|B)?", value.strip(), re.IGNORECASE)
         if not match:
-            self.fail(f"{value!r} is no number of bytes; write 500M, 4G, or 0 for no limit.", param, ctx)
-        return int(float(match[1]) * self.UNITS[match[2].upper()])
+            zero = "" if self.least else ", or 0 for no limit"
+            self.fail(f"{value!r} is no number of bytes; write 30000, 30k or 1.5M{zero}.", param, ctx)
+        count = int(float(match[1]) * self.UNITS[match[2].upper()])
+        if count < self.least:
+            self.fail(f"{value!r} is less than {self.least}.", param, ctx)
+        return count
 
 
 def talking(command):

@@ -48,7 +48,7 @@ class CpuEngine:
         self._results = np.zeros((threads, 2))
         self._crew = _Crew(threads, layout.at(int(layout.plan[BARRIER]), 6).view(np.int64))
         self._put(layout.weights, initial_weights(arch, samples, random))
-        for octave, planes in initial_code(arch, random).items():
+        for octave, planes in initial_code(arch, samples, random).items():
             for plane, values in enumerate(planes):
                 layout.plane(Y, octave, plane)[:] = values
         self._steps = self._code_steps = 0

@@ -24,21 +24,22 @@ TIMED = 5
 
 
 class GraphEngine:
-    """Fits of pictures (uint8 (H, W, planes)) of one `arch`, each with its lambda; see `fit.engine`.
+    """Fits of pictures (uint8 (H, W, planes)), each with its lambda and its `Arch`, alike but for their bases; see `fit.engine`.
 
     Raises `torch.OutOfMemoryError`, also in `warm_up`.
     """
 
     name = "cuda graph"
 
-    def __init__(self, pictures, arch, lambdas, *, seed=0, device="cpu"):
+    def __init__(self, pictures, arches, lambdas, *, seed=0, device="cpu"):
+        arch = arches[0]
         self.arch, self.device, self.pixels = arch, device, arch.width * arch.height
         self._ops = BatchOps(device)
         self._target = torch.stack([torch.tensor(p, device=device).permute(2, 0, 1).float() / 255 for p in pictures])
         self._lambdas = torch.tensor(lambdas, device=device, dtype=torch.float32)
         starts = [np.random.default_rng(seed) for _ in pictures]
-        weights = [initial_weights(arch, picture, random) for picture, random in zip(pictures, starts)]
-        code = [initial_code(arch, random) for random in starts]
+        weights = [initial_weights(*own) for own in zip(arches, pictures, starts)]
+        code = [initial_code(*own) for own in zip(arches, pictures, starts)]
         self.numbers = {name: self._leaf([w[name] for w in weights]) for name in weights[0]}
         self.code = {octave: self._leaf([y[octave] for y in code]) for octave in code[0]}
         self._generator = torch.Generator(device).manual_seed(seed)
@@ -51,7 +52,7 @@ class GraphEngine:
         self._losses = torch.zeros(2, len(pictures), device=device)
         self._graphs, self._evaluated = {}, None
         variances = self._target.var((2, 3), correction=0).mean(1).tolist()
-        self.fits = tuple(_Fit(self, index, lambda_, variance) for index, (lambda_, variance) in enumerate(zip(lambdas, variances)))
+        self.fits = tuple(_Fit(self, index, *own) for index, own in enumerate(zip(arches, lambdas, variances)))
 
     def warm_up(self):
         """Capture the graphs, so that a lack of memory shows at once."""
@@ -87,6 +88,9 @@ class GraphEngine:
             losses = torch.stack(self._objective(self._rounded(), self.numbers, self._target))
             self._evaluated = [Loss(*values) for values in losses.T.tolist()]
         return self._evaluated
+
+    def set_lambda(self, index, value):
+        self._lambdas[index] = value
 
     def forget(self):
         """What `evaluate` has kept does not hold any more."""
@@ -203,9 +207,18 @@ class GraphEngine:
 class _Fit:
     """One of a `GraphEngine`'s fits."""
 
-    def __init__(self, engine, index, lambda_, variance):
-        self._engine, self._index, self.lambda_, self.variance = engine, index, lambda_, variance
-        self.arch, self.pixels = engine.arch, engine.pixels
+    def __init__(self, engine, index, arch, lambda_, variance):
+        self._engine, self._index, self.arch, self._lambda, self.variance = engine, index, arch, lambda_, variance
+        self.pixels = engine.pixels
+
+    @property
+    def lambda_(self):
+        return self._lambda
+
+    @lambda_.setter
+    def lambda_(self, value):
+        self._lambda = value
+        self._engine.set_lambda(self._index, value)
 
     def evaluate(self):
         return self._engine.evaluate()[self._index]

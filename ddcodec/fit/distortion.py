@@ -9,11 +9,11 @@ the samples, the loss and back at once.
 from numba import float32
 
 from .layout import (
-    BIAS, BLOCK, BLOCKS, CHANNELS, CODE_BACK_RUN, CODE_LIST, CODE_PLANES, CODE_RUN, COLUMNS, FLOAT, FLOORS, FROM_EVEN_ROW, FROM_ODD_ROW,
+    BIAS, BLOCK, BLOCKS, CHANNELS, CODE_BACK_RUN, CODE_LIST, CODE_PLANES, CODE_RUN, COLUMNS, FEATURE_LIST, FLOAT, FLOORS, FROM_EVEN_ROW, FROM_ODD_ROW,
     GAPPED, GAPPED_STRIDES, GRADIENT, HALO_MIXED, HALO_MIXED_OCTAVE, HIDDEN_LIST, HIDDEN_RUN, JOIN, JOIN_BACK, LONG, MARGIN, MIX, MIX_BACK, MIXED, MIXED_GRADIENT,
     MIXED_PITCH, MIXED_ROW, MIXED_RUN, NO_FLOORS, OCTAVES, ODD_ROW_PHASES, EVEN_ROW_PHASES, OUTPUT, OUTPUT_BACK, OUTPUT_BIAS, PAIR_FLOORS, PAIR_LIST,
     PARITIES, PHASE, PLANES, Q, ROWS, ROWS_BACK_LIST, ROWS_LIST, RUN, RUNS, SHIFTS, SINGLE, STRIDES, SUMS, SUMS_JOIN, SUMS_MIX,
-    SUMS_OUTPUT, SUMS_UP, TAPS, TARGET, TARGET_PITCH, TARGET_PLANE, THREADS, UP, UP_ACROSS, UP_ALONG, UP_BACK_ROWS, UP_ROW, UP_ROWS, BACK_RUN, ZEROS,
+    SUMS_OUTPUT, SUMS_UP, TAPS, TARGET, TARGET_PITCH, TARGET_PLANE, THREADS, TOP, TOP_BACK, TOP_BIAS, TOPS, SUMS_TOP, UP, UP_ACROSS, UP_ALONG, UP_BACK_ROWS, UP_ROW, UP_ROWS, BACK_RUN, ZEROS,
 )  # fmt: skip
 from .products import NONE, ONE, TWO, added, affine, gated, outer
 from .rate import band, row_place
@@ -54,6 +54,7 @@ def finest(plan, octaves, own, thread, weights, soft, learn):
     first_pair, last_pair = band((here[ROWS] + 1) // 2, plan[THREADS], thread)
     if learn:
         _clear_back(plan, octaves, own, NONE, first_pair, last_pair)
+    top, top_back = own[HIDDEN_RUN] + here[CHANNELS] * RUN * FLOAT, own[MIXED_RUN] + plan[PLANES] * RUN * FLOAT
     squares = 0.0
     for pair in range(first_pair, last_pair):
         _up_rows(plan, octaves, own, NONE, pair, weights)
@@ -63,16 +64,28 @@ def finest(plan, octaves, own, thread, weights, soft, learn):
             x, vectors = run * PHASE, _vectors(here, run)
             _hidden(plan, octaves, own, NONE, pair, x, vectors, weights, own[HIDDEN_RUN])
             affine(
+                plan[STRIDES], top, plan[STRIDES], own[HIDDEN_RUN], weights + plan[TOP], weights + plan[TOP_BIAS], NONE, plan[ZEROS],
+                plan[TOPS], here[CHANNELS], 4 * vectors,
+            )  # fmt: skip
+            affine(
                 plan[STRIDES], own[MIXED_RUN], plan[STRIDES], own[HIDDEN_RUN], weights + plan[OUTPUT], weights + plan[OUTPUT_BIAS], NONE, plan[NO_FLOORS],
-                plan[PLANES], here[CHANNELS], 4 * vectors,
+                plan[PLANES], here[CHANNELS] + plan[TOPS], 4 * vectors,
             )  # fmt: skip
             squares += _loss(plan, here, own, pair, x, vectors)
             if learn:
                 outer(
                     own[SUMS] + plan[SUMS_OUTPUT], plan[STRIDES], own[MIXED_RUN], own[HIDDEN_LIST], NONE,
-                    plan[PLANES], here[CHANNELS] + 1, 4 * vectors, ONE, NONE, NONE,
+                    plan[PLANES], here[CHANNELS] + plan[TOPS] + 1, 4 * vectors, ONE, NONE, NONE,
                 )  # fmt: skip
-                _back(plan, octaves, own, NONE, pair, x, vectors, weights, own[HIDDEN_RUN], weights + plan[OUTPUT_BACK], plan[PLANES], soft)
+                gated(
+                    plan[STRIDES], top_back, plan[STRIDES], own[MIXED_RUN], weights + plan[TOP_BACK], plan[STRIDES], top, plan[ZEROS],
+                    plan[TOPS], plan[PLANES], 4 * vectors,
+                )  # fmt: skip
+                outer(
+                    own[SUMS] + plan[SUMS_TOP], plan[STRIDES], top_back, own[FEATURE_LIST], NONE,
+                    plan[TOPS], here[CHANNELS] + 1, 4 * vectors, ONE, NONE, NONE,
+                )  # fmt: skip
+                _back(plan, octaves, own, NONE, pair, x, vectors, weights, own[HIDDEN_RUN], weights + plan[OUTPUT_BACK], plan[PLANES] + plan[TOPS], soft)
         if learn:
             _back_rows(plan, octaves, own, NONE, pair, first_pair, last_pair, weights)
     return squares

@@ -1,6 +1,6 @@
 """The engines, and which of them a fit gets.
 
-An engine holds one or more fits of the same architecture, which take every step together. All engines have
+An engine holds one or more fits of the same architecture, each from its own base, which take every step together. All engines have
 
     name, device        "numba" on "cpu", "torch" on "cpu", "cuda graph" on "cuda:0"
     warm_up()           capture what the first step would have to
@@ -12,7 +12,7 @@ An engine holds one or more fits of the same architecture, which take every step
         arch, lambda_, pixels, variance      variance: MSE of the best single colour
         evaluate()                           the `Loss` with the code rounded
         state(code=True), restore(state)     copies of the weights and the rounded code, or of the weights alone
-        take(weights, code)                  go on from weights and a rounded code as the next two give them; not on "cuda graph"
+        take(weights, code)                  go on from weights and a rounded code as the next two give them, or from a part of them; not on "cuda graph"
         weights(), rounded_code()            name -> float32 array, octave -> int16 (planes, rows, columns)
         distortion(weights), bits(weights)   of the rounded code with other weights (name -> array); not on "cuda graph"
 
@@ -68,24 +68,24 @@ def kind_for(arch, device, *, normalise=False, threads=None):
     return Kind("numba", device, threads)
 
 
-def make(kind, pictures, arch, lambdas, *, normalise=False, seed=0):
-    """An engine for pictures (uint8 (H, W, planes)), each with its lambda; all kinds but "cuda graph" take one.
+def make(kind, pictures, arches, lambdas, *, normalise=False, seed=0):
+    """An engine for pictures (uint8 (H, W, planes)), each with its lambda and its `Arch`, alike but for their bases; all kinds but "cuda graph" take one.
 
     Raises `MemoryError`, or `torch.OutOfMemoryError` on a GPU.
     """
     if kind.name == "numba":
         from .cpu_engine import CpuEngine
 
-        return CpuEngine(pictures[0], arch, lambdas[0], seed=seed, threads=kind.threads)
+        return CpuEngine(pictures[0], arches[0], lambdas[0], seed=seed, threads=kind.threads)
     torch = torch_for("This fit")
     if kind.name == "cuda graph":
         from .cuda_engine import GraphEngine
 
-        return GraphEngine(pictures, arch, lambdas, seed=seed, device=kind.device)
+        return GraphEngine(pictures, arches, lambdas, seed=seed, device=kind.device)
     from .torch_engine import TorchEngine
 
     torch.set_num_threads(kind.threads)
-    return TorchEngine(pictures[0], arch, lambdas[0], normalise=normalise, seed=seed, device=kind.device)
+    return TorchEngine(pictures[0], arches[0], lambdas[0], normalise=normalise, seed=seed, device=kind.device)
 
 
 def prepare(kind, arch):

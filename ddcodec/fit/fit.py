@@ -7,14 +7,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Timer
 from time import monotonic
+from typing import NamedTuple
 
-from ..arch import Arch
+from ..arch import base_arch
 from ..coded import CodedImage
 from ..errors import ShortMemoryError
 from ..memory import available_memory
+from ..presets import base_lambdas
 from .engine import Kind, device_of, kind_for, make, memory_errors, memory_of, prepare, torch_for
-from .freeze import freeze
+from .freeze import freeze, real_weights, trials_for
 from .loop import run
+from .target import Steering, Target, correct, first_lambda
 
 FIT_SHARE, FREEZE_SHARE = 0.75, 0.6
 """Of the time that is left; what is then left is for packing and checking."""
@@ -22,32 +25,65 @@ COMPILING = "Compiling the fit for this processor; this happens once after an in
 SECONDS_UNTIL_COMPILING_IS_SAID = 1.5
 
 
-def fit_pictures(pictures, arch, lambdas, *, iterations, time_limit=None, device="auto", threads=None, normalise=False, seed=0, progress=None, say=None):
-    """Fit pictures (uint8 (H, W, planes)) of one `arch`, each with its lambda; on a GPU all at once, or as many as its memory holds.
+def fit_pictures(
+    pictures, arches, lambdas, *, iterations, goals=None, time_limit=None, device="auto", threads=None, normalise=False, seed=0, progress=None, say=None
+):  # fmt: skip
+    """Fit pictures (uint8 (H, W, planes)), each with its `Arch` and lambda; on a GPU all at once, or as many as its memory holds.
 
-    time_limit: seconds for all. progress: called with `loop.Progress`. say: called with sentences to the user. Returns for every picture its
-    `CodedImage` (without checksum), the number of steps and the device. Raises `UsageError`, `ShortMemoryError`.
+    arches: alike but for their bases. goals: a `Goal` or None for each; where there is one, its lambda is only where the fit begins. time_limit: seconds for
+    all. progress: called with `loop.Progress`. say: called with sentences to the user. Returns for every picture its `Fitted`. Raises `UsageError`, `ShortMemoryError`, `TargetError`.
     """
-    say = say or (lambda sentence: None)
+    say, goals = say or (lambda sentence: None), goals or [None] * len(pictures)
     device, clock = device_of(device), _Clock(time_limit)
     results, together = [], 1 if device == "cpu" or normalise else len(pictures)
     while len(results) < len(pictures):
         group = slice(len(results), len(results) + together)
-        kind = kind_for(arch, device, normalise=normalise, threads=threads)
+        kind = kind_for(arches[0], device, normalise=normalise, threads=threads)
         if kind.note and not results:
             say(kind.note)
         share = clock.part(1 / -(-(len(pictures) - len(results)) // together))
         failed = False
         try:
             with _threads_kept(kind):
-                job = _Job(kind, arch, iterations, share, normalise, threads, progress, say)
-                results += job.fit(list(pictures[group]), list(lambdas[group]), seed)
+                job = _Job(kind, iterations, share, normalise, threads, progress, say)
+                results += job.fit(*(list(each[group]) for each in (pictures, arches, lambdas, goals)), seed)
         except memory_errors():
             failed = True
         # Outside of the clause, where the failed engine is gone with the exception.
         if failed:
-            device, together = _smaller(kind, arch, together, say)
+            device, together = _smaller(kind, arches[0], together, say)
     return results
+
+
+def lambda_for(picture, target):
+    """The lambda at which a fit towards a target begins."""
+    lambdas = base_lambdas()
+    height, width, planes = picture.shape
+    arches = [base_arch(width, height, planes, 1 + index) for index in range(len(lambdas))]
+    kind = kind_for(arches[0], "cpu")
+
+    def made(arch, lambda_):
+        return make(kind, [picture], [arch], [lambda_])
+
+    return first_lambda(target, arches, lambdas, made)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """target: what a file is to be. measure: a function from a `CodedImage` to what the target is about. overhead: bytes beside code and weights."""
+
+    target: Target
+    measure: Callable
+    overhead: int
+
+
+class Fitted(NamedTuple):
+    """coded has no checksum yet."""
+
+    coded: CodedImage
+    lambda_: float
+    steps: int
+    device: str
 
 
 class _Clock:
@@ -70,7 +106,6 @@ class _Job:
     """How the pictures of a group are fitted."""
 
     kind: Kind
-    arch: Arch
     iterations: int
     clock: _Clock
     normalise: bool
@@ -78,26 +113,26 @@ class _Job:
     progress: Callable | None
     say: Callable
 
-    def fit(self, pictures, lambdas, seed):
-        """[(`CodedImage`, steps, device)] of as many pictures as the engine takes at once."""
-        _check_memory(self.kind, self.arch)
-        _compile(self.kind, self.arch, self.say)
-        engine = self._engine(self.kind, pictures, lambdas, seed)
+    def fit(self, pictures, arches, lambdas, goals, seed):
+        """[`Fitted`] of as many pictures as the engine takes at once."""
+        _check_memory(self.kind, arches[0])
+        _compile(self.kind, arches[0], self.say)
+        engine = self._engine(self.kind, pictures, arches, lambdas, seed)
         if self.clock.left() == 0.0:
             self.say("Note: the time limit was over before the fit could begin; the file is that of one step.")
-        steps, collapsed = run(engine, self.iterations, seconds=self.clock.left(FIT_SHARE), progress=self.progress)
+        steps, collapsed = self._run(engine, goals, FIT_SHARE)
         results, todo = [None] * len(pictures), len(pictures)
         for index, fit in enumerate(engine.fits):
             if index not in collapsed:
-                results[index] = self._frozen(fit, pictures[index], todo), steps, self.kind.device
+                results[index] = self._frozen(fit, pictures[index], goals[index], todo, steps)
                 todo -= 1
         # Before another engine is made, this one's memory is needed.
         del engine, fit
         for index in collapsed:
             # Once more from another start; what comes out then is taken.
-            engine = self._engine(self.kind, [pictures[index]], [lambdas[index]], seed + 1)
-            steps, _ = run(engine, self.iterations, seconds=self.clock.left(FIT_SHARE / todo), progress=self.progress, may_collapse=True)
-            results[index] = self._frozen(engine.fits[0], pictures[index], todo), steps, self.kind.device
+            engine = self._engine(self.kind, [pictures[index]], [arches[index]], [lambdas[index]], seed + 1)
+            steps, _ = self._run(engine, [goals[index]], FIT_SHARE / todo, may_collapse=True)
+            results[index] = self._frozen(engine.fits[0], pictures[index], goals[index], todo, steps)
             todo -= 1
             del engine
         if self.kind.device != "cpu":
@@ -105,24 +140,36 @@ class _Job:
             gc.collect()
         return results
 
-    def _engine(self, kind, pictures, lambdas, seed):
-        engine = make(kind, pictures, self.arch, lambdas, normalise=self.normalise, seed=seed)
+    def _run(self, engine, goals, share, **options):
+        steerings = [Steering(fit, goal.target, goal.overhead, self.iterations) for fit, goal in zip(engine.fits, goals) if goal]
+        return run(engine, self.iterations, seconds=self.clock.left(share), progress=self.progress, steerings=steerings, **options)
+
+    def _engine(self, kind, pictures, arches, lambdas, seed):
+        engine = make(kind, pictures, arches, lambdas, normalise=self.normalise, seed=seed)
         engine.warm_up()
         return engine
 
-    def _frozen(self, fit, picture, todo):
-        """A fit as integers. The search for them asks for one loss after the other, which keeps a GPU waiting: a CPU's engine is asked."""
-        code = fit.rounded_code()
+    def _frozen(self, fit, picture, goal, todo, steps):
+        """A fit as integers, which reach the goal if there is one. The search for them asks for one loss after the other, which keeps a GPU waiting: a CPU's engine is asked."""
+        arch = fit.arch
         if self.kind.name == "cuda graph":
-            weights, kind = fit.weights(), kind_for(self.arch, "cpu", threads=self.threads)
+            weights, code, kind = fit.weights(), fit.rounded_code(), kind_for(arch, "cpu", threads=self.threads)
             try:
-                _compile(kind, self.arch, self.say)
-                (fit,) = self._engine(kind, [picture], [fit.lambda_], 0).fits
+                _compile(kind, arch, self.say)
+                (fit,) = self._engine(kind, [picture], [arch], [fit.lambda_], 0).fits
             except MemoryError:
-                raise _short(self.arch) from None
+                raise _short(arch) from None
             fit.take(weights, code)
-        tensors = freeze(fit, seconds=self.clock.left(FREEZE_SHARE / todo), progress=self.progress)
-        return CodedImage(self.arch, tensors, {octave: planes.astype("int64") for octave, planes in code.items()})
+
+        def frozen(steps):
+            tensors = freeze(fit, trials_for(steps), seconds=self.clock.left(FREEZE_SHARE / todo), progress=self.progress)
+            fit.take(real_weights(arch, tensors), {})
+            return CodedImage(arch, tensors, {octave: planes.astype("int64") for octave, planes in fit.rounded_code().items()})
+
+        coded = frozen(steps)
+        if goal:
+            coded = correct(fit, coded, goal.target, goal.measure, frozen)
+        return Fitted(coded, fit.lambda_, steps, self.kind.device)
 
 
 def _short(arch):

@@ -1,104 +1,190 @@
 """From real weights to integers: a search of the step of every tensor for the least D + lambda R of the file."""
 
+from math import log2
 from time import monotonic
+from typing import NamedTuple
 
 import numpy as np
 
 from ..arch import EXPONENT_MAX, WEIGHT_MAX, exactness_bound
-from ..coded import Weights
-from ..syntax import base, best_scale
+from ..bases import FRACTION_BITS, Weights, base_values, resolved
+from ..syntax import best_scale
 from .loop import progress_of
 from .recipe import Loss
 
 ROUNDS = 2
-START_EXPONENT = 6
+EXPONENTS = (4, 5, 6, 7)
+"""Where the search begins: the best of these for all tensors of a kind at once."""
 SEARCH_MAX = 11
+USUAL_EXPONENT, USUAL_PRICE = 6, 1e-3 / 2**16
+DEAD_ZONES = (0.5, 0.6, 0.7, 0.85)
+"""What is nearer to zero than this share of a step becomes zero, what is above one step by less than it becomes one, and so on."""
 HEAD_BITS = 5
 """About what the exponent and the table of a tensor cost in the stream."""
 
 
-def freeze(fit, *, seconds=None, progress=None):
-    """The weights of one of an engine's fits as integers: name -> `Weights`. After `seconds` the search ends with what it has.
+def trials_for(steps):
+    """How many sets of weights a search may measure after a fit of so many steps: it takes some twentieth of the time."""
+    return 40 + steps // 5
 
-    Each tensor's exponent starts at 6 and moves by ones while the loss falls: distortion of the rounded code as synthesised with the quantised weights,
-    plus lambda times the bits of code and weights. Both are measured with the real-valued network, which differs from the decoder's by the rounding
-    of activations and of table indices alone. The engine must be folded.
+
+def freeze(fit, trials, *, seconds=None, progress=None):
+    """The weights of one of an engine's fits as integers: name -> `Weights`. The search ends after `trials` measurements or `seconds`, with what it has.
+
+    Weights are differences from the base. First each tensor's exponent moves by ones and its dead zone grows while the loss falls, then single
+    weights move towards the base (Cool-Chic 5.0.1 orders its search likewise). The loss is the distortion of the rounded code as synthesised with the
+    quantised weights, plus lambda times the bits of code and weights. Both are measured with the real-valued network, which differs from the decoder's by the
+    rounding of activations and of table indices alone. The engine must be folded.
     """
-    start = monotonic()
-    search = _Search(fit)
-    names = search.names
-    for step, name in enumerate(ROUNDS * names, 1):
-        if seconds is not None and monotonic() - start > seconds:
-            break
-        search.improve(name)
-        if progress:
-            left = (monotonic() - start) * (ROUNDS * len(names) - step) / step
-            progress(progress_of("freeze", step, ROUNDS * len(names), search.loss(), fit, left))
+    search = _Search(fit, trials, None if seconds is None else monotonic() + seconds, progress)
+    search.run()
     tensors = {name: search.tensor(name) for name, _ in fit.arch.tensors()}
-    while exactness_bound(fit.arch, tensors) >= 2**53:
+    while exactness_bound(fit.arch, resolved(fit.arch, tensors)) >= 2**53:
         finest = max(tensors, key=lambda name: tensors[name].exponent)
-        tensors[finest] = search.quantised(finest, tensors[finest].exponent - 1)
+        tensors[finest] = search.quantised(finest, _Step(tensors[finest].exponent - 1, 0.5))
     return tensors
 
 
-class _Search:
-    """names: the tensors, largest first."""
+def real_weights(arch, tensors):
+    """name -> float32 array: what integers (name -> `Weights`) stand for."""
+    return {name: (values * 2.0**-exponent).astype(np.float32) for name, (exponent, values) in resolved(arch, tensors).items()}
 
-    def __init__(self, fit):
-        self._fit = fit
-        self._real = {name: values.astype(np.float64) for name, values in fit.weights().items()}
-        self.names = sorted(self._real, key=lambda name: -self._real[name].size)
-        self._exponents = {name: START_EXPONENT for name in self.names}
-        self._numbers = {name: self._number(name, START_EXPONENT) for name in self._real}
-        self._weight_bits = {name: self._bits(name, START_EXPONENT) for name in self.names}
+
+def weight_bits(fit):
+    """About the bits of a fit's weights in a file, before their steps have been searched.
+
+    The error of rounding falls with the square of the step, bits with its logarithm: so a search ends at steps that grow with the root of a bit's price.
+    """
+    exponent = min(8, max(0, USUAL_EXPONENT - log2(fit.lambda_ / fit.pixels / USUAL_PRICE) / 2))
+    bits, weights = 0, fit.weights()
+    for name, values in base_values(fit.arch).items():
+        differences = weights[name] - values * 2.0**-FRACTION_BITS
+        bits += HEAD_BITS + best_scale(np.round(differences * 2.0**exponent).astype(np.int64))[1]
+    return bits
+
+
+class _Step(NamedTuple):
+    exponent: int
+    dead_zone: float
+
+
+class _Spent(Exception):
+    """The search has measured as often as it may."""
+
+
+class _Search:
+    """What is found so far: for every tensor its integers, `_integers`, and the step that they came from."""
+
+    def __init__(self, fit, trials, end, progress):
+        self._fit, self._left, self._trials, self._end, self._progress = fit, trials, trials, end, progress
+        self._started = monotonic()
+        self._price = fit.lambda_ / fit.pixels
+        self._base = {name: values * 2.0**-FRACTION_BITS for name, values in base_values(fit.arch).items()}
+        self._differences = {name: values - self._base[name] for name, values in fit.weights().items()}
+        self._names = sorted(self._base, key=lambda name: -self._base[name].size)
+        step = _Step(EXPONENTS[-1], DEAD_ZONES[0])
+        self._steps = dict.fromkeys(self._names, step)
+        self._integers = {name: self.quantised(name, step) for name in self._names}
+        self._numbers = {name: self._number(name, self._integers[name]) for name in self._names}
+        self._bits = {name: _bits(self._integers[name]) for name in self._names}
         self._losses = {kind: self._loss(kind) for kind in ("context", "synthesis")}
 
     def tensor(self, name):
-        return self.quantised(name, self._exponents[name])
+        return self._integers[name]
 
-    def quantised(self, name, exponent):
-        values = np.round(self._real[name] * 2.0**exponent).astype(np.int64)
-        return Weights(exponent, values.clip(-WEIGHT_MAX, WEIGHT_MAX))
+    def quantised(self, name, step):
+        """The differences of a tensor as integers. The base and they together stay in the range of weights."""
+        base, unit = self._base[name], 2.0**-step.exponent
+        finest = 2.0 ** -max(step.exponent, FRACTION_BITS if base.any() else 0)
+        wished = self._differences[name] / unit
+        values = np.sign(wished) * np.floor(abs(wished) + 1 - step.dead_zone)
+        most = WEIGHT_MAX * finest
+        return Weights(step.exponent, np.clip(values, np.ceil((-most - base) / unit), np.floor((most - base) / unit)).astype(np.int64))
 
-    def loss(self):
-        """The `Loss` with the integers found so far."""
-        return Loss(self._losses["synthesis"], self._losses["context"] * self._fit.pixels / self._fit.lambda_)
+    def run(self):
+        try:
+            for kind in self._losses:
+                names = [name for name in self._names if _kind(name) == kind]
+                for exponent in reversed(EXPONENTS[:-1]):
+                    if not self._try(names, [_Step(exponent, DEAD_ZONES[0])] * len(names)):
+                        break
+            for _ in range(ROUNDS):
+                for name in self._names:
+                    self._search_step(name)
+            for name in self._names:
+                self._search_elements(name)
+        except _Spent:
+            pass
 
-    def improve(self, name):
-        """Move one tensor's exponent down, or else up, while that pays."""
-        if not self._move(name, -1):
-            self._move(name, 1)
+    def _search_step(self, name):
+        """Move one tensor's exponent down, or else up, while that pays; then widen its dead zone likewise."""
+        for direction in (-1, 1):
+            before = self._steps[name]
+            while self._try([name], [self._steps[name]._replace(exponent=self._steps[name].exponent + direction)]):
+                pass
+            if self._steps[name] != before:
+                break
+        for dead_zone in DEAD_ZONES:
+            if dead_zone > self._steps[name].dead_zone and not self._try([name], [self._steps[name]._replace(dead_zone=dead_zone)]):
+                break
 
-    def _move(self, name, direction):
-        moved = False
-        while self._try(name, self._exponents[name] + direction):
-            moved = True
-        return moved
+    def _search_elements(self, name):
+        """Move single integers by one towards zero, those first that rounding has brought farthest away from it."""
+        exponent, values = self._integers[name]
+        away = (values - self._differences[name] * 2.0**exponent) * np.sign(values)
+        for place in np.argsort(-away, axis=None):
+            place = np.unravel_index(place, values.shape)
+            if values[place]:
+                tried = self._integers[name].values.copy()
+                tried[place] -= np.sign(tried[place])
+                self._keep_if_better([name], [Weights(exponent, tried)])
 
-    def _try(self, name, exponent):
-        if not 0 <= exponent <= min(SEARCH_MAX, EXPONENT_MAX):
+    def _try(self, names, steps):
+        if not all(0 <= step.exponent <= min(SEARCH_MAX, EXPONENT_MAX) for step in steps):
             return False
-        kind = "context" if name.startswith("context") else "synthesis"
-        before = self._numbers[name]
-        bits = self._bits(name, exponent)
-        self._numbers[name] = self._number(name, exponent)
+        if not self._keep_if_better(names, [self.quantised(name, step) for name, step in zip(names, steps)]):
+            return False
+        self._steps.update(zip(names, steps))
+        return True
+
+    def _keep_if_better(self, names, integers):
+        """Put integers, all of one kind of tensors, in the place of what is there if the loss falls."""
+        if self._left == 0 or self._end is not None and monotonic() > self._end:
+            raise _Spent
+        self._left -= 1
+        kind, before = _kind(names[0]), {name: self._numbers[name] for name in names}
+        bits = {name: _bits(own) for name, own in zip(names, integers)}
+        self._numbers.update((name, self._number(name, own)) for name, own in zip(names, integers))
         loss = self._loss(kind)
-        price = self._fit.lambda_ / self._fit.pixels
-        if loss + price * bits < self._losses[kind] + price * self._weight_bits[name]:
-            self._exponents[name], self._losses[kind], self._weight_bits[name] = exponent, loss, bits
-            return True
-        self._numbers[name] = before
-        return False
+        better = loss + self._price * sum(bits.values()) < self._losses[kind] + self._price * sum(self._bits[name] for name in names)
+        if better:
+            self._integers.update(zip(names, integers))
+            self._bits.update(bits)
+            self._losses[kind] = loss
+        else:
+            self._numbers.update(before)
+        self._tell()
+        return better
+
+    def _tell(self):
+        if self._progress:
+            done = self._trials - self._left
+            left = (monotonic() - self._started) * self._left / done
+            loss = Loss(self._losses["synthesis"], self._losses["context"] / self._price)
+            self._progress(progress_of("freeze", done, self._trials, loss, self._fit, left))
 
     def _loss(self, kind):
-        fit = self._fit
         if kind == "context":
-            return fit.lambda_ / fit.pixels * fit.bits(self._numbers)
-        return fit.distortion(self._numbers)
+            return self._price * self._fit.bits(self._numbers)
+        return self._fit.distortion(self._numbers)
 
-    def _number(self, name, exponent):
-        return (self.quantised(name, exponent).values * 2.0**-exponent).astype(np.float32)
+    def _number(self, name, integers):
+        return (self._base[name] + integers.values * 2.0**-integers.exponent).astype(np.float32)
 
-    def _bits(self, name, exponent):
-        values = self.quantised(name, exponent).values
-        return HEAD_BITS + best_scale(values - base(name, values.shape, self._fit.arch.taps, exponent))[1]
+
+def _kind(name):
+    return "context" if name.startswith("context") else "synthesis"
+
+
+def _bits(integers):
+    return HEAD_BITS + best_scale(integers.values)[1]

@@ -40,8 +40,8 @@ FLOAT = 4
     FLOORS, PAIR_FLOORS, HIDDEN_FLOORS, NO_FLOORS, ZEROS, ONES, ONES_LIST, SINGLE, STRIDES, GAPPED_STRIDES, SHIFTS,
     FROM_EVEN_ROW, FROM_ODD_ROW, EVEN_ROW_PHASES, ODD_ROW_PHASES, PARITIES, UP_ROW,
     CONTEXT_1, CONTEXT_2, CONTEXT_3, BACK_1, BACK_2, BACK_3, CONTEXT_1_BIAS, CONTEXT_2_BIAS, OUTPUT, OUTPUT_BACK, OUTPUT_BIAS,
-    SUMS_1, SUMS_2, SUMS_3, SUMS_OUTPUT, BARRIER, SCATTER_STARTS,
-) = range(49)  # fmt: skip
+    SUMS_1, SUMS_2, SUMS_3, SUMS_OUTPUT, TOPS, TOP, TOP_BIAS, TOP_BACK, SUMS_TOP, BARRIER, SCATTER_STARTS,
+) = range(54)  # fmt: skip
 PLAN_SIZE = SCATTER_STARTS + ABOVE + 2
 _PLAN_ADDRESSES = (
     Y, FIRST_MOMENT, SECOND_MOMENT, Q, SLOPE, GRADIENT, TARGET, FLOORS, PAIR_FLOORS, HIDDEN_FLOORS, NO_FLOORS, ZEROS, ONES, ONES_LIST, SINGLE,
@@ -62,10 +62,10 @@ _OCTAVE_ADDRESSES = (FEATURES, MIXED, MIXED_GRADIENT, BLOCKS)
 (
     SUMS, X_LIST, H1_LIST, H2_LIST, O_LIST, OUT_ROWS, DX_LIST, DX_RUN, SCATTER_LIST, ONE_TARGET,
     FEATURE_ROWS, FEATURE_GRADIENTS, FEATURE_ROW_BYTES, PARENT_ROWS, PARENT_ROW_BYTES,
-    HIDDEN_RUN, HIDDEN_LIST, BACK_RUN, MIXED_RUN, CODE_RUN, CODE_LIST, CODE_BACK_RUN, UP_ROWS, UP_BACK_ROWS, ROWS_LIST, ROWS_BACK_LIST, PAIR_LIST,
+    HIDDEN_RUN, HIDDEN_LIST, FEATURE_LIST, BACK_RUN, MIXED_RUN, CODE_RUN, CODE_LIST, CODE_BACK_RUN, UP_ROWS, UP_BACK_ROWS, ROWS_LIST, ROWS_BACK_LIST, PAIR_LIST,
     HALO_CODE, HALO_FEATURES, HALO_MIXED,
     THREAD_SIZE,
-) = range(31)  # fmt: skip
+) = range(32)  # fmt: skip
 _NO_THREAD_ADDRESSES = (FEATURE_ROW_BYTES, PARENT_ROW_BYTES)
 
 
@@ -112,7 +112,8 @@ class Layout:
         self.octaves = np.zeros((arch.octaves, OCTAVE_SIZE), np.int64)
         self.threads = np.zeros((threads, THREAD_SIZE), np.int64)
         self.reach = 2 * arch.taps + 1
-        self.widest = max(arch.channels_of(o) for o in range(arch.octaves))
+        self.channels = max(arch.channels_of(o) for o in range(arch.octaves))
+        self.widest = max(self.channels, arch.finest_channels + arch.top_channels, arch.planes + arch.top_channels)
         self.block = Block()
         self._lists = []
         self._shape()
@@ -126,7 +127,7 @@ class Layout:
     def _shape(self):
         arch, plan = self.arch, self.plan
         plan[[THREADS, OCTAVES, PLANES, TAPS]] = self.count, arch.octaves, arch.planes, arch.taps
-        plan[[NEIGHBOUR_COUNT, HIDDEN]] = arch.neighbours, arch.context_channels
+        plan[[NEIGHBOUR_COUNT, HIDDEN, TOPS]] = arch.neighbours, arch.context_channels, arch.top_channels
         for o, row in enumerate(self.octaves):
             row[[ROWS, COLUMNS]] = arch.size(o)
             row[[CODE_PLANES, CHANNELS]] = arch.code_planes(o), arch.channels_of(o)
@@ -158,11 +159,14 @@ class Layout:
         def at(name):
             return self.names[name].start * FLOAT
 
+        def packed(place, matrix, outputs, inputs, by_output, by_input, divisor=1, first=0, of=None):
+            matrices.append((place, matrix, outputs, inputs, by_output, by_input, divisor, first, of or inputs))
+
         def matrix(name, outputs, inputs, divisor=1):
             """Packed forward and transposed."""
             forward, back = take(outputs * inputs), take(outputs * inputs)
-            matrices.append((forward, at(name), outputs, inputs, inputs, 1, divisor))
-            matrices.append((back, at(name), inputs, outputs, 1, inputs, divisor))
+            packed(forward, at(name), outputs, inputs, inputs, 1, divisor)
+            packed(back, at(name), inputs, outputs, 1, inputs, divisor)
             return forward, back
 
         def gathered(name, bias, outputs, inputs, divisor=1, bias_first=False):
@@ -181,12 +185,22 @@ class Layout:
         plan[[CONTEXT_1, BACK_1]] = matrix("context.1.weight", hidden, inputs)
         plan[[CONTEXT_2, BACK_2]] = matrix("context.2.weight", hidden, hidden)
         plan[[CONTEXT_3, BACK_3]] = matrix("context.3.weight", 2, hidden)
-        plan[[OUTPUT, OUTPUT_BACK]] = matrix("output.weight", arch.planes, arch.finest_channels)
+        features, tops, planes = arch.finest_channels, arch.top_channels, arch.planes
+        plan[OUTPUT], plan[OUTPUT_BACK] = take(planes * (features + tops)), take(features * (planes + tops))
+        packed(plan[OUTPUT], at("output.weight"), planes, features + tops, features + tops, 1)
+        # To the features gradients come back from the samples and from the top channels.
+        packed(plan[OUTPUT_BACK], at("output.weight"), features, planes, 1, features + tops, of=planes + tops)
+        if tops:
+            plan[TOP], plan[TOP_BACK] = take(tops * features), take(tops * planes)
+            packed(plan[TOP], at("top.weight"), tops, features, features, 1)
+            packed(plan[OUTPUT_BACK], at("top.weight"), features, tops, 1, features, first=planes, of=planes + tops)
+            packed(plan[TOP_BACK], at("output.weight") + features * FLOAT, tops, planes, 1, features + tops)
+            plan[TOP_BIAS], plan[SUMS_TOP] = at("top.bias"), gathered("top.weight", "top.bias", tops, features)
         plan[[CONTEXT_1_BIAS, CONTEXT_2_BIAS, OUTPUT_BIAS]] = [at(f"{layer}.bias") for layer in ("context.1", "context.2", "output")]
         plan[SUMS_1] = gathered("context.1.weight", "context.1.bias", hidden, inputs)
         plan[SUMS_2] = gathered("context.2.weight", "context.2.bias", hidden, hidden)
         plan[SUMS_3] = gathered("context.3.weight", None, 2, hidden)
-        plan[SUMS_OUTPUT] = gathered("output.weight", "output.bias", arch.planes, arch.finest_channels)
+        plan[SUMS_OUTPUT] = gathered("output.weight", "output.bias", planes, features + tops)
         code_unit = SYNTHESIS_UNIT // CODE_STEP
         for o, row in enumerate(self.octaves):
             channels, planes = int(row[CHANNELS]), int(row[CODE_PLANES])
@@ -206,11 +220,11 @@ class Layout:
                 expanded, row[UP_ALONG] = take(2 * self.reach), take(4 * arch.taps)
                 row[UP], row[UP_ACROSS] = take(2 * self.reach), take(2 * self.reach)
                 ups.append((at(f"taps.{o}"), expanded, row[UP_ALONG]))
-                matrices.append((row[UP], expanded, 2, self.reach, self.reach, 1, 1))
-                matrices.append((row[UP_ACROSS], expanded, self.reach, 2, 1, self.reach, 1))
+                packed(row[UP], expanded, 2, self.reach, self.reach, 1)
+                packed(row[UP_ACROSS], expanded, self.reach, 2, 1, self.reach)
                 row[SUMS_UP] = sums(2, self.reach)
                 taps.append((self.names[f"taps.{o}"].start, row[SUMS_UP]))
-        self.matrices, self.ups, self.taps = (np.array(rows, np.int64).reshape(-1, n) for rows, n in ((matrices, 7), (ups, 3), (taps, 2)))
+        self.matrices, self.ups, self.taps = (np.array(rows, np.int64).reshape(-1, n) for rows, n in ((matrices, 9), (ups, 3), (taps, 2)))
 
     def _planes(self):
         """Code planes, features, mixed channels, blocks, samples; and how large the halos are."""
@@ -307,8 +321,9 @@ class Layout:
         own[[FEATURE_ROWS, FEATURE_GRADIENTS, PARENT_ROWS]] = [take(2 * width) for _ in range(3)]
         own[HIDDEN_RUN], own[BACK_RUN] = take(most * RUN), take(most * GAPPED)
         own[MIXED_RUN], own[CODE_RUN], own[CODE_BACK_RUN] = take(max(most, arch.planes) * RUN), take(planes * RUN), take(planes * RUN)
-        self._list(own, HIDDEN_LIST, [*rows(own[HIDDEN_RUN], arch.finest_channels), ones], True)
-        own[UP_ROWS], own[UP_BACK_ROWS] = (take(2 * most * int(self.plan[UP_ROW]) // FLOAT) for _ in range(2))
+        self._list(own, HIDDEN_LIST, [*rows(own[HIDDEN_RUN], arch.finest_channels + arch.top_channels), ones], True)
+        self._list(own, FEATURE_LIST, [*rows(own[HIDDEN_RUN], arch.finest_channels), ones], True)
+        own[UP_ROWS], own[UP_BACK_ROWS] = (take(2 * self.channels * int(self.plan[UP_ROW]) // FLOAT) for _ in range(2))
         self._list(own, ROWS_LIST, [0] * self.reach, True)
         self._list(own, ROWS_BACK_LIST, [0] * self.reach, True)
         self._list(own, PAIR_LIST, [0, 0], False)

@@ -14,8 +14,8 @@ LEAST_STEPS_TO_JUDGE = 100
 SECONDS_BETWEEN_LOSSES = 0.05
 """Asking for a loss makes a GPU wait, so that a progress may tell one that is that old."""
 
-BITS_A_WEIGHT = 6
-"""Assumed while a fit runs; what the weights really cost is known when they are frozen."""
+BITS_A_WEIGHT, WARM_BITS_A_WEIGHT = 6, 3
+"""Assumed while a fit runs, without and with a base; what the weights really cost is known when they are frozen."""
 
 
 @dataclass(frozen=True)
@@ -36,20 +36,22 @@ class Progress:
 
 def progress_of(phase, step, total, loss, fit, seconds_left):
     """A `Progress`; `loss` is the present `Loss`, `fit` one of an engine's."""
-    bits = loss.bits + BITS_A_WEIGHT * fit.arch.weight_count()
+    bits = loss.bits + (WARM_BITS_A_WEIGHT if fit.arch.base else BITS_A_WEIGHT) * fit.arch.weight_count()
     return Progress(phase, step, total, bits / fit.pixels, -10 * log10(max(loss.distortion, 1e-10)), seconds_left)
 
 
-def run(engine, iterations, *, seconds=None, progress=None, may_collapse=False):
+def run(engine, iterations, *, seconds=None, progress=None, may_collapse=False, steerings=()):
     """Fit until `iterations` steps are done or `seconds` are over, whichever is first, but one step at least.
 
     Every fit ends in the best state that was seen. Returns the number of steps, and the indices of the fits that have lost their picture: half-way they were
     hardly better than one constant colour. If all have, the loop ends there. may_collapse: go on with such fits, and name none.
+    steerings: what moves the fits' lambdas (`target.Steering`).
     """
     start, step, hard = monotonic(), 0, False
     watches = [_Watch(fit) for fit in engine.fits]
     checks = [(0.5 + 0.5 * k / CHECKS) * (1 - HARD_SHARE) for k in range(1, CHECKS + 1)]
     checks += [1 - HARD_SHARE * (1 - k / CHECKS) for k in range(1, CHECKS)]
+    warm = bool(engine.fits[0].arch.base)
     told = _Told(engine, progress, seconds is not None)
     while True:
         elapsed = monotonic() - start
@@ -66,7 +68,9 @@ def run(engine, iterations, *, seconds=None, progress=None, may_collapse=False):
                 watch.judge(step, may_collapse)
             if all(watch.collapsed for watch in watches):
                 return step, list(range(len(watches)))
-        point = point_at(share)
+        for steering in steerings:
+            steering.look(share)
+        point = point_at(share, warm)
         if point.hard and not hard:
             hard = True
             _fix_code(engine, watches)
@@ -94,15 +98,18 @@ class _Watch:
     """The best state of one fit so far, judged by D + lambda R of the rounded code."""
 
     def __init__(self, fit):
-        self._fit, self._value, self._state = fit, float("inf"), None
+        self._fit, self._best, self._state = fit, Loss(float("inf"), 0.0), None
         self._last = Loss(0.0, 0.0)
         self.collapsed = False
 
     def look(self, code):
         self._last = loss = self._fit.evaluate()
-        value = loss.distortion + self._fit.lambda_ * loss.bits / self._fit.pixels
-        if value < self._value:
-            self._value, self._state = value, self._fit.state(code)
+        # Both at the present lambda, which may have moved in between.
+        if self._value(loss) < self._value(self._best):
+            self._best, self._state = loss, self._fit.state(code)
+
+    def _value(self, loss):
+        return loss.distortion + self._fit.lambda_ * loss.bits / self._fit.pixels
 
     def judge(self, step, may_collapse):
         # Written so that a loss that is no number counts as collapsed.
@@ -115,7 +122,7 @@ class _Watch:
 
     def forget(self):
         """What was seen before does not fit the engine any more, but its code is the engine's: only weights are kept from now on."""
-        self._value, self._state = float("inf"), None
+        self._best, self._state = Loss(float("inf"), 0.0), None
         self.look(code=False)
 
 

@@ -185,17 +185,18 @@ def outer(sums, gradients, gradient, inputs, input_, rows, columns, vectors, rep
 
 
 @compiled
-def pack(packed, matrix, outputs, count, by_output, by_input, gain):
+def pack(packed, matrix, outputs, count, before, of, by_output, by_input, gain):
     """Weights in the order in which tiles read them: blocks of 4, 2 and 1 outputs, in a block input by input.
 
     W[j, i] stands at `matrix` + 4 (by_output j + by_input i), so that a matrix and its transpose are packed from the same place.
+    The `count` inputs are those from `before` on of a product of `of` inputs.
     """
     row = 0
     while row < outputs:
         height = 4 if row + 4 <= outputs else 2 if row + 2 <= outputs else 1
         for i in range(count):
             for j in range(height):
-                poke(packed + 4 * (row * count + i * height + j), peek(matrix + 4 * (by_output * (row + j) + by_input * i)) * gain)
+                poke(packed + 4 * (row * of + (before + i) * height + j), peek(matrix + 4 * (by_output * (row + j) + by_input * i)) * gain)
         row += height
 
 

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..arch import CODE_STEP, SYNTHESIS_UNIT
+from ..bases import FRACTION_BITS, base_values
+from .analysis import first_code
 
 CODE_UNITS = SYNTHESIS_UNIT // CODE_STEP
 """The code is fitted as y with q = round(16 y), so that one learning rate serves code and weights (Cool-Chic 5)."""
@@ -24,7 +26,10 @@ class Loss(NamedTuple):
 
 
 def initial_weights(arch, samples, random):
-    """Weights to start from (name -> float32): linear channels pass from octave to octave, the output starts at the mean of `samples`."""
+    """Weights to start from (name -> float32): the base, or where there is none, random ones of which linear channels pass from octave to octave and the
+    output starts at the mean of `samples`, uint8 (H, W, planes)."""
+    if arch.base:
+        return {name: (values * 2.0**-FRACTION_BITS).astype(np.float32) for name, values in base_values(arch).items()}
 
     def normal(rows, columns, fan):
         return random.standard_normal((rows, columns)) / sqrt(fan)
@@ -32,7 +37,7 @@ def initial_weights(arch, samples, random):
     weights = {}
     for name, shape in arch.tensors():
         kind = name.split(".")[0]
-        if name in ("context.1.weight", "context.2.weight", "output.weight") or kind in ("mix", "code"):
+        if name in ("context.1.weight", "context.2.weight", "top.weight", "output.weight") or kind in ("mix", "code"):
             weights[name] = normal(*shape, shape[0] if kind == "code" else shape[1])
         elif kind == "taps":
             weights[name] = np.array(_INITIAL_TAPS[arch.taps])
@@ -42,6 +47,8 @@ def initial_weights(arch, samples, random):
             weights[name][: arch.linear] = np.eye(*shape)[: arch.linear]
     weights["context.3.bias"][:, 1] = INITIAL_LOG_SCALE
     weights["output.weight"] /= 2
+    # Other functions than linear ones come in as they are needed.
+    weights["output.weight"][:, arch.finest_channels :] /= 4
     weights["output.bias"] = samples.mean((0, 1)) / 255
     return {name: values.astype(np.float32) for name, values in weights.items()}
 
@@ -51,8 +58,10 @@ _INITIAL_TAPS = {1: (0.25, 0.75), 2: _CUBIC, 3: (0, *_CUBIC, 0), 4: (0, 0, *_CUB
 """Linear interpolation, or cubic (a = -3/4) at a quarter."""
 
 
-def initial_code(arch, random):
-    """The code as y (octave -> float32 planes): zeros; where only the coarsest octave has a code, the random input of the plain deep decoder."""
+def initial_code(arch, samples, random):
+    """The code as y (octave -> float32 planes): with a base a first guess; without one zeros, and where only the coarsest octave has a code the random input of the plain deep decoder."""
+    if arch.base:
+        return first_code(samples, arch.base, arch.octaves)
     code = {o: np.zeros((arch.code_planes(o), *arch.size(o)), np.float32) for o in arch.coded_octaves}
     if len(code) == 1:
         code = {o: (random.standard_normal(y.shape) / 8).astype(np.float32) for o, y in code.items()}

@@ -7,10 +7,12 @@ HARD_SHARE = 0.1
 """Share of the steps in which the code is fixed to integers and only the networks move."""
 
 CODE_RATE = 1e-2
-WEIGHT_RATE = 2e-2
+WARM_WEIGHT_RATE, WEIGHT_RATE = 5e-3, 2e-2
+"""From a base, and from random weights."""
 LEAST_RATE = 0.03
 HARD_RATE = 1e-3
-TEMPERATURE = (0.6, 0.14)
+MORE_TEMPERATURE, MORE_RATE, MORE_HARD_SHARE = 0.35, 7e-3, 0.2
+TEMPERATURE = (0.45, 0.1)
 NOISE = (0.22, 0.15)
 
 
@@ -29,8 +31,20 @@ class Point:
     weight_rate: float
 
 
-def point_at(progress):
-    """The point of a schedule at `progress` in 0..1; steps may be skipped, so that a clock can drive it as well as a count."""
+def point_after(progress):
+    """The point at `progress` in 0..1 of some more steps after a fit, from integers on: softly enough that they move again."""
+    if progress >= 1 - MORE_HARD_SHARE:
+        return Point(True, 0.0, 0.0, 0.0, HARD_RATE)
+    share = progress / (1 - MORE_HARD_SHARE)
+    temperature = MORE_TEMPERATURE + (TEMPERATURE[1] - MORE_TEMPERATURE) * share
+    return Point(False, temperature, NOISE[1], MORE_RATE, HARD_RATE)
+
+
+def point_at(progress, warm=False):
+    """The point of a schedule at `progress` in 0..1; steps may be skipped, so that a clock can drive it as well as a count.
+
+    warm: for a fit that starts from a base, which fast weights would destroy.
+    """
     if progress >= 1 - HARD_SHARE:
         left = (1 - progress) / HARD_SHARE
         return Point(True, 0.0, 0.0, 0.0, HARD_RATE * max(left, LEAST_RATE))
@@ -40,4 +54,5 @@ def point_at(progress):
     def between(ends):
         return ends[0] + (ends[1] - ends[0]) * share
 
-    return Point(False, between(TEMPERATURE), between(NOISE), CODE_RATE * decay, WEIGHT_RATE * decay)
+    weight_rate = WARM_WEIGHT_RATE if warm else WEIGHT_RATE
+    return Point(False, between(TEMPERATURE), between(NOISE), CODE_RATE * decay, weight_rate * decay)

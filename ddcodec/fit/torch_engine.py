@@ -26,7 +26,7 @@ class TorchEngine:
         random = np.random.default_rng(seed)
         self.noise = torch.Generator(device).manual_seed(seed)
         self.numbers = {n: self._leaf(w) for n, w in initial_weights(arch, samples, random).items()}
-        self.code = {o: self._leaf(y) for o, y in initial_code(arch, random).items()}
+        self.code = {o: self._leaf(y) for o, y in initial_code(arch, samples, random).items()}
         self.norm = None
         if normalise:
             self.norm = {o: torch.ones(arch.channels_of(o), device=device, requires_grad=True) for o in range(arch.octaves)}
@@ -111,7 +111,7 @@ class TorchEngine:
 
     def take(self, weights, code):
         """Go on from weights (name -> array) and a rounded code (octave -> (planes, rows, columns)), of another engine or from a file."""
-        self._take(self.numbers.values(), [torch.from_numpy(weights[name]) for name in self.numbers], code)
+        self._take([self.numbers[name] for name in weights], [torch.from_numpy(values) for values in weights.values()], code)
 
     @torch.no_grad()
     def _take(self, leaves, weights, code):

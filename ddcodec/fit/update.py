@@ -128,7 +128,7 @@ def move_weights(weights, gradient, first_moment, second_moment, rate, step):
 def pack_all(block, matrices, ups, taps):
     """Pack every matrix of a block of weights, forward and transposed, after writing those of the upsamplings.
 
-    matrices: rows of (packed, matrix, outputs, inputs, by_output, by_input, divisor). ups: rows of (taps, matrix, along). Places in bytes
+    matrices: rows of (packed, matrix, outputs, inputs, by_output, by_input, divisor, first, of). ups: rows of (taps, matrix, along). Places in bytes
     from the block's start. The matrix of an upsampling makes an even and an odd sample of 2 taps + 1 neighbours; `along` is what its
     transpose needs for one line: the even sample's taps, then the odd one's.
     """
@@ -141,5 +141,5 @@ def pack_all(block, matrices, ups, taps):
             poke(block + along + k * FLOAT, here)
             poke(block + along + (2 * taps + k) * FLOAT, mirrored)
     for row in range(len(matrices)):
-        packed, matrix, outputs, inputs, by_output, by_input, divisor = matrices[row]
-        pack(block + packed, block + matrix, outputs, inputs, by_output, by_input, float32(1 / divisor))
+        packed, matrix, outputs, inputs, by_output, by_input, divisor, before, of = matrices[row]
+        pack(block + packed, block + matrix, outputs, inputs, before, of, by_output, by_input, float32(1 / divisor))

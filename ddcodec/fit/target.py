@@ -1,0 +1,150 @@
+"""Rate control: lambda moves while a fit runs, so that its file ends at a wished size or its picture at a wished PSNR."""
+
+from dataclasses import dataclass
+from math import exp, log, log10
+
+import numpy as np
+
+from ..errors import TargetError
+from .freeze import weight_bits
+from .schedule import point_after
+
+LAMBDAS = (1e-7, 1.0)
+SIZE_SLOPE, PSNR_SLOPE = 0.6, 0.7
+"""About how the logarithms of the rate fall, and of the distortion rise, with that of lambda."""
+FIRST_LOOK, LAST_LOOK, LOOKS, LEAST_BETWEEN = 0.1, 0.88, 40, 5
+"""Shares of a fit between which lambda moves, how often, and the steps that a fit has to answer at least."""
+GAIN, EAGER = 0.25, 2.0
+"""Of what would reach the target if a fit answered at once: in the fit, and in the few steps after it, which answer in part."""
+HOPELESS = 0.3
+"""Share of the fit at which a target is given up that lambda cannot come near."""
+ROUNDS, ONE_SIDED = 16, 3
+MORE_STEPS, MOST_STEPS = 24, 200
+
+
+@dataclass(frozen=True)
+class Target:
+    """bytes: of the file, never above and within 3 % below; or psnr: of the decoded picture in dB, never below and within 0.1 dB above."""
+
+    bytes: int | None = None
+    psnr: float | None = None
+
+    def met(self, measured):
+        if self.bytes is not None:
+            return 0.97 * self.bytes <= measured <= self.bytes
+        return self.psnr <= measured <= self.psnr + 0.1
+
+    def kept(self, measured):
+        """Whether the promise is kept, be it by more than need be."""
+        return measured <= self.bytes if self.bytes is not None else measured >= self.psnr
+
+    def step(self, measured):
+        """By how much the logarithm of lambda should grow."""
+        if self.bytes is not None:
+            return log(measured / (0.985 * self.bytes)) / SIZE_SLOPE
+        return (measured - self.psnr - 0.05) * log(10) / 10 / PSNR_SLOPE
+
+    def of(self, size, psnr):
+        return size if self.bytes is not None else psnr
+
+    def refusal(self, measured):
+        if self.bytes is not None:
+            return TargetError(f"The picture cannot be made to fit into {self.bytes:,} bytes; about {measured:,.0f} is the least found.")
+        return TargetError(f"A PSNR of {self.psnr:g} dB cannot be reached; about {measured:.2f} dB is the most found.")
+
+
+def first_lambda(target, arches, lambdas, make):
+    """Where to start: bases' first guesses are measured as they are, and the wished point is read off between them.
+
+    arches, lambdas: one for each base. make(arch, lambda) gives an engine for the picture, which starts from the first guess.
+    """
+    steps = []
+    for arch, lambda_ in zip(arches, lambdas):
+        (fit,) = make(arch, lambda_).fits
+        steps.append(target.step(_estimated(target, fit, fit.evaluate())))
+    # A step falls as lambda grows; where it crosses zero is the start.
+    order = np.argsort(lambdas)
+    logs, steps = np.log(np.array(lambdas))[order], np.minimum.accumulate(np.array(steps)[order])
+    if steps[0] <= 0:
+        wished = logs[0] + steps[0]
+    elif steps[-1] >= 0:
+        wished = logs[-1] + steps[-1]
+    else:
+        wished = np.interp(0, -steps, logs)
+    return _inside(exp(wished))
+
+
+class Steering:
+    """Moves the lambda of one fit while the loop runs."""
+
+    def __init__(self, fit, target, overhead, steps):
+        self._fit, self._target, self._overhead = fit, target, overhead
+        looks = min(LOOKS, int(steps * (LAST_LOOK - FIRST_LOOK)) // LEAST_BETWEEN)
+        self._looks = np.linspace(FIRST_LOOK, LAST_LOOK, looks).tolist()
+
+    def look(self, share):
+        """To be called before each step, with the share of the fit that is done. Raises `TargetError` where no lambda comes near."""
+        if not self._looks or share < self._looks[0]:
+            return
+        while self._looks and share >= self._looks[0]:
+            self._looks.pop(0)
+        measured = _estimated(self._target, self._fit, self._fit.evaluate()) + (self._overhead if self._target.bytes is not None else 0)
+        step = self._target.step(measured)
+        before = self._fit.lambda_
+        self._fit.lambda_ = _inside(before * exp(min(1.0, max(-1.0, GAIN * step))))
+        if share > HOPELESS and before in LAMBDAS and self._fit.lambda_ == before and abs(step) > 1:
+            raise self._target.refusal(measured)
+
+
+def _estimated(target, fit, loss):
+    size = (loss.bits + weight_bits(fit)) / 8
+    return target.of(size, -10 * log10(max(loss.distortion, 1e-12)))
+
+
+def _inside(lambda_):
+    return min(LAMBDAS[1], max(LAMBDAS[0], lambda_))
+
+
+def correct(fit, coded, target, measure, frozen):
+    """After the freeze: some more steps at another lambda, frozen again, until the target is met.
+
+    All attempts go on from the same state, so that what comes out rises and falls with lambda; only where none of several comes across the target, from the
+    last, and with twice the steps. measure(coded) gives what the target is about, of the real file. frozen(steps) freezes the fit after so many steps. Returns the best `CodedImage`
+    that keeps the promise. Raises `TargetError` if none does.
+    """
+    measured = measure(coded)
+    seen, tried, start = [(measured, coded)], [], (fit.state(), log(fit.lambda_))
+    wished, steps = start[1] + _limited(target.step(measured)), MORE_STEPS
+    for _ in range(ROUNDS):
+        if target.met(measured):
+            break
+        if len(tried) >= ONE_SIDED and all((step > 0) == (tried[0][1] > 0) for _, step in tried):
+            start, tried, steps = (fit.state(), log(fit.lambda_)), [], min(2 * steps, MOST_STEPS)
+        fit.restore(start[0])
+        fit.lambda_ = _inside(exp(wished))
+        for k in range(steps):
+            fit.step(point_after(k / steps))
+        coded = frozen(steps)
+        measured = measure(coded)
+        seen.append((measured, coded))
+        tried.append((log(fit.lambda_), target.step(measured)))
+        wished = _next(tried)
+    kept = [(abs(target.step(measured)), index) for index, (measured, _) in enumerate(seen) if target.kept(measured)]
+    if not kept:
+        raise target.refusal(min((abs(target.step(measured)), measured) for measured, _ in seen)[1])
+    return seen[min(kept)[1]][1]
+
+
+def _next(tried):
+    """Between the nearest attempts on both sides, or beyond all by what is missing; logarithms of lambda."""
+    under = [attempt for attempt in tried if attempt[1] > 0]
+    over = [attempt for attempt in tried if attempt[1] <= 0]
+    if under and over:
+        (low, missing), (high, excess) = max(under), min(over)
+        return low + (high - low) * min(0.85, max(0.15, missing / (missing - excess)))
+    last, step = tried[-1]
+    return last + _limited(EAGER * step)
+
+
+def _limited(step):
+    return min(2.0, max(-2.0, step))
