@@ -21,16 +21,16 @@ from record import RESULTS, results_of
 ROOT = Path(__file__).parents[1]
 PUBLISHED = ROOT / "bench" / "published-kodak.csv"
 ANCHOR = "jpeg"
+EFFORT = "ddc:e"
 MOST_NAMED = 6
 PLOTS = ROOT / "bench" / "plots"
 DRAWN_FROM = PLOTS / "drawn-from.sha256"
 
 
 def efforts():
-    """The steps of each effort, and what they took with the newest version that was measured."""
-    table = read_table(results_of("kodak"))
-    rows = [[row for row in table if row.codec == f"ddc:e{effort}"] for effort in presets.EFFORTS]
-    seconds = [[row.encode_s for row in found if row.versions == found[-1].versions] for found in rows]
+    """The steps of each effort, and what they took."""
+    table = kodak()
+    seconds = [[row.encode_s for row in table if row.codec == f"ddc:e{effort}"] for effort in presets.EFFORTS]
     return [
         "| effort | " + " | ".join(map(str, presets.EFFORTS)) + " |",
         "| --- |" + " --- |" * len(presets.EFFORTS),
@@ -40,9 +40,10 @@ def efforts():
 
 
 def engines():
-    """Steps of the fit in the latest run of bench/engines.py: milliseconds, and how much of that is arithmetic."""
+    """Steps of the fit in the latest runs of bench/engines.py with the network of the newest: milliseconds, and how much of that is arithmetic."""
     with (RESULTS / "engines.tsv").open(newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
+    rows = [row for row in rows if row["macs_per_pixel"] == rows[-1]["macs_per_pixel"]]
     latest = {(row["engine"], row["fits"], row["threads"], int(row["width"]), int(row["height"])): row for row in rows}
     kinds = sorted({key[:3] for key in latest}, key=lambda kind: (kind[0], int(kind[1]), int(kind[2])))
     lines = [f"| picture | {' | '.join(_kind(*kind) for kind in kinds)} |", "| --- |" + " --- |" * len(kinds)]
@@ -82,8 +83,10 @@ def results():
 
 
 def kodak():
-    """The latest rows over Kodak, without those of the harness itself."""
-    return [row for row in latest(read_table(results_of("kodak"))) if row.codec != "none"]
+    """The latest rows over Kodak, without those of the harness itself. Of ddcodec's efforts only those of the newest version: rows of several would be nobody's."""
+    rows = [row for row in latest(read_table(results_of("kodak"))) if row.codec != "none"]
+    newest = [row.versions for row in read_table(results_of("kodak")) if row.codec.startswith(EFFORT)][-1]
+    return [row for row in rows if not row.codec.startswith(EFFORT) or row.versions == newest]
 
 
 def _rate(standing):

@@ -2,7 +2,7 @@
 
     python bench/train_bases.py PICTURES -o FOLDER          # FOLDER/bases.bin and FOLDER/analysis.bin
 
-PICTURES: a folder of photographs, each of at least 256x256 pixels. First one fit of a mosaic of crops gives weights that serve many pictures,
+PICTURES: a folder of photographs (PNG), each of at least 256x256 pixels. First one fit of a mosaic of crops gives weights that serve many pictures,
 at the middle lambda; fits that go on from it give those of the others. Then the analysis network learns to make the code from the picture: first
 that of the mosaic, then whatever makes D + lambda R small with the bases as they are. (Bases learned together with the analysis, or crop after crop,
 were worse: see bench/README.md.)

@@ -41,10 +41,10 @@ class Limits:
             raise LimitError(f"Decoding would need {arch.wavefronts():,} steps, above the fixed limit of {WAVEFRONTS_MAX:,}.")
 
 
-def decode_picture(data, *, scale=1, limits=Limits()):
+def decode_picture(data, *, scale=1, limits=Limits(), threads=None):
     """Samples of a `.ddc` file: uint8, (H, W, 3) or (H, W).
 
-    scale: 1, or a power of two: a picture of ceil(size / scale), from the coarser octaves only.
+    threads: of the synthesis, at most 2. scale: 1, or a power of two: a picture of ceil(size / scale), from the coarser octaves only.
     Raises `DamagedError`, `UnsupportedError`, `LimitError`, and `UsageError` for a scale that the file does not have.
     """
     data = bytes(data)
@@ -52,13 +52,13 @@ def decode_picture(data, *, scale=1, limits=Limits()):
     limits.check(header.arch)
     finest = _octave_of(scale, header.arch)
     coded = unpack_body(header, read_body(data, header), finest)
-    samples = render(coded, finest)
+    samples = render(coded, finest, threads)
     if finest == 0 and crc32(samples) != header.samples_crc:
         raise DamagedError("The decoded picture does not have the checksum that the file promises.")
     return samples
 
 
-def render(coded, finest=0):
+def render(coded, finest=0, threads=None):
     """The synthesis in exact integers, in bands of rows: uint8 (H, W, planes), or (H, W) for one plane."""
     arch = coded.arch
     ops, numbers = ops_int.IntegerOps(), ops_int.numbers(arch, coded.tensors)
@@ -73,8 +73,8 @@ def render(coded, finest=0):
         samples[window.start : window.stop] = band.transpose(1, 2, 0)
 
     # NumPy lets go of the interpreter while it works on arrays of such a size.
-    with ThreadPoolExecutor(min(available_cores(), BANDS_AT_ONCE)) as threads:
-        list(threads.map(make, arch.bands(finest)))
+    with ThreadPoolExecutor(min(threads or available_cores(), BANDS_AT_ONCE)) as pool:
+        list(pool.map(make, arch.bands(finest)))
     return samples if arch.planes > 1 else samples[:, :, 0]
 
 

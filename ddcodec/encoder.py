@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass, replace
-from math import inf
 from time import monotonic
 from zlib import crc32
 
@@ -15,6 +14,8 @@ from .metadata import chunks_of
 from .metrics import psnr
 from .presets import BASE_CHOICES, DEFAULT_EFFORT, DEFAULT_QUALITY, EFFORTS, PROFILES, arch_of, iterations_of, lambda_of_quality, normalises
 from .syntax import HEADER_BYTES, pack, unpack
+
+GREATEST_TARGET = 10**12
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,8 @@ class EncodeOptions:
         if len(given) > 1:
             raise UsageError(f"Give either a {given[0]} or a {given[1]}, not both.")
         for name in given[:1]:
-            if name.startswith("target") and not 0 < rates[name] < inf:
-                raise UsageError(f"The {name} must be above 0, not {rates[name]:g}.")
+            if name.startswith("target") and not 0 < rates[name] <= GREATEST_TARGET:
+                raise UsageError(f"The {name} must be above 0 and at most {GREATEST_TARGET:.0e}, not {rates[name]:g}.")
         if self.has_target() and self.profile == "classic":
             raise UsageError("A plain deep decoder cannot be steered to a target; its rate is set by its width.")
         if self.base not in BASE_CHOICES:
@@ -79,7 +80,8 @@ class EncodeOptions:
         """What the file of a picture of that size is to be: a `fit.target.Target`, or None."""
         from .fit.target import Target
 
-        size = int(self.target_bpp * height * width / 8) if self.target_bpp is not None else self.target_size
+        # A file of no bytes is as much out of reach as one of a single byte.
+        size = max(1, int(self.target_bpp * height * width / 8)) if self.target_bpp is not None else self.target_size
         return Target(size, self.target_psnr) if self.has_target() else None
 
     def chosen_lambda(self):
@@ -90,7 +92,7 @@ class EncodeOptions:
 
 @dataclass(frozen=True)
 class Encoded:
-    """A file and what it proves: `samples` are decoded from `data`, `psnr` (dB) is theirs; `seconds` of the encode, with all that were fitted at once."""
+    """A file and what it proves: `samples` are what `data` decodes to, `psnr` (dB) is theirs; `seconds` of the encode, with all that were fitted at once."""
 
     data: bytes
     samples: np.ndarray
@@ -136,7 +138,7 @@ def encode_pictures(sources, options=EncodeOptions(), progress=None, *, say=None
         lambda_, goal = options.chosen_lambda() if source.lambda_ is None else source.lambda_, None
         if source.lambda_ is None and options.has_target():
             goal = _goal(options, picture, chunks)
-            lambda_ = lambda_for(picture, goal.target)
+            lambda_ = lambda_for(picture, goal.target, device=options.device, threads=options.threads, say=say)
         arch = arch_of(options.profile, *picture.shape, lambda_, warm=options.base == "auto")
         groups.setdefault(replace(arch, base=0), []).append((index, picture, arch, lambda_, chunks, goal))
     results, left = [None] * len(sources), len(sources)
@@ -151,7 +153,7 @@ def encode_pictures(sources, options=EncodeOptions(), progress=None, *, say=None
         left -= len(members)
         for index, own_chunks, (coded, lambda_, steps, device) in zip(indices, chunks, fitted):
             samples = sources[index].samples
-            data, decoded = _packed(replace(coded, chunks=own_chunks), samples.shape)
+            data, decoded = _packed(replace(coded, chunks=own_chunks), samples.shape, options.threads)
             results[index] = Encoded(data, decoded, lambda_, steps, monotonic() - began, device, psnr(samples, decoded))
     return results
 
@@ -163,14 +165,14 @@ def _goal(options, picture, chunks):
     target = options.target(*picture.shape[:2])
 
     def measure(coded):
-        return len(pack(replace(coded, chunks=chunks))) if target.bytes is not None else psnr(picture, render(coded).reshape(picture.shape))
+        return len(pack(replace(coded, chunks=chunks))) if target.bytes is not None else psnr(picture, render(coded, threads=options.threads).reshape(picture.shape))
 
     return Goal(target, measure, HEADER_BYTES + sum(len(content) + 4 for _, content in chunks) + 16)
 
 
-def _packed(coded, shape):
+def _packed(coded, shape, threads):
     """The bytes of a fitted picture and its samples, after the real decoder has read them; an `EncoderError` if it finds other integers."""
-    samples = render(coded).reshape(shape)
+    samples = render(coded, threads=threads).reshape(shape)
     coded = replace(coded, samples_crc=crc32(samples))
     try:
         data = pack(coded)

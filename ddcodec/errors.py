@@ -56,4 +56,4 @@ class ShortMemoryError(DdcError):
 
 
 class EncoderError(DdcError):
-    """The encoder's own check failed: its file does not decode to the samples it should. No file is written."""
+    """The encoder's own check failed: its file does not decode to the integers it should. No file is written."""

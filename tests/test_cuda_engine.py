@@ -9,7 +9,7 @@ import torch
 from conftest import painted
 from ddcodec.fit.cuda_engine import GraphEngine
 from ddcodec.fit.loop import run
-from ddcodec.fit.schedule import Point
+from ddcodec.fit.schedule import Point, point_at
 from ddcodec.fit.torch_engine import TorchEngine
 from random_coded import DEFAULT
 
@@ -113,3 +113,24 @@ def test_a_step_waits_for_nothing(monkeypatch):
         monkeypatch.setattr(torch.Tensor, name, lambda *_: pytest.fail("A value was read back."))
     for hard in (False, True):
         engine._move(hard)
+
+
+def test_a_lambda_may_move_between_steps():
+    """Only the fit whose lambda has moved goes another way."""
+    arch = ARCHS["default"]
+    pictures = pictures_for(arch)
+
+    def weights(moved):
+        engine = GraphEngine(pictures, [arch] * 3, LAMBDAS)
+        for _ in range(3):
+            engine.step(point_at(0.2))
+        if moved:
+            engine.fits[0].lambda_ = 0.5
+            assert engine.fits[0].lambda_ == 0.5
+        for _ in range(3):
+            engine.step(point_at(0.2))
+        return [fit.weights()["context.3.bias"] for fit in engine.fits]
+
+    before, after = weights(False), weights(True)
+    assert not np.allclose(before[0], after[0], atol=1e-4)
+    assert all(np.allclose(*pair, atol=1e-5) for pair in list(zip(before, after))[1:])

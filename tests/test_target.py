@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 import ddcodec
 from conftest import painted
+from ddcodec.cli import cli
 from ddcodec.encoder import EncodeOptions, encode_picture
 from ddcodec.errors import TargetError, UsageError
 from ddcodec.metrics import psnr
@@ -69,3 +71,42 @@ def test_what_cannot_be_is_refused(picture, target, said):
 def test_options_that_cannot_be_meant(picture, options, said):
     with pytest.raises(UsageError, match=said):
         ddcodec.encode(picture, iterations=2, **options)
+
+
+@pytest.mark.parametrize("target", [{"target_size": 30_000}, {"target_psnr": 20.0}])
+def test_more_than_enough_is_no_failure(target):
+    """A plain picture needs less than it may have, and is better than it must be."""
+    plain = np.full((40, 56, 3), 90, np.uint8)
+    said = []
+    encoded = encode_picture(plain, EncodeOptions(iterations=60, **target), say=said.append)
+    assert len(encoded.data) <= 30_000 and encoded.psnr >= 20
+    assert len(said) == 1 and said[0].startswith("Note: the ") and said[0].endswith("nothing nearer was found.")
+
+
+def test_no_size_is_too_small_to_be_refused_with_a_sentence():
+    with pytest.raises(TargetError, match="cannot be made to fit into 1 bytes"):
+        ddcodec.encode(painted(1, 1), target_bpp=0.01, iterations=5)
+    with pytest.raises(UsageError, match="at most"):
+        ddcodec.encode(painted(1, 1), target_bpp=1e300, iterations=5)
+
+
+def test_several_pictures_each_reach_the_target(picture):
+    datas = ddcodec.encode_many([picture, picture[::-1]], target_size=1500, iterations=100)
+    assert all(0.97 * 1500 <= len(data) <= 1500 for data in datas)
+
+
+def test_a_time_limit_ends_the_search(picture):
+    encoded = encode_picture(picture, EncodeOptions(target_size=1500, iterations=10**6, time_limit=3))
+    assert len(encoded.data) <= 1500 and encoded.seconds < 10
+
+
+def test_what_is_told_is_of_the_file(picture):
+    encoded = encode_picture(picture, EncodeOptions(target_psnr=30.0, iterations=60))
+    assert encoded.steps >= 60 and encoded.psnr == pytest.approx(psnr(picture, ddcodec.decode(encoded.data)))
+
+
+def test_the_command_writes_nothing_where_the_target_is_out_of_reach(picture, tmp_path):
+    Image.fromarray(picture).save(tmp_path / "in.png")
+    result = CliRunner().invoke(cli, ["encode", str(tmp_path / "in.png"), "--target-size", "50", "--iterations", "30"], prog_name="ddcodec")
+    assert result.exit_code == 7 and "cannot be made to fit into 50 bytes" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["in.png"]

@@ -273,7 +273,7 @@ def _ddc(name, threads):
     def decode(data, _):
         from ..decoder import Limits, decode_picture
 
-        return decode_picture(data, limits=Limits(0, 0))
+        return decode_picture(data, limits=Limits(0, 0), threads=threads)
 
     return Peer(
         ":".join(filter(None, parts)), ", ".join(filter(None, ["ddcodec", found[1], f"effort {effort}"])),
@@ -293,7 +293,7 @@ def _own_version():
     """The version, and a digest of the code that makes and reads files: rows of an encoder that somebody works on must not mix."""
     digest = sha256()
     for path in sorted(PACKAGE.rglob("*")):
-        if path.suffix in (".py", ".toml") and path.relative_to(PACKAGE).parts[0] not in ("benchmark", "cli"):
+        if path.suffix in (".py", ".toml", ".bin") and path.relative_to(PACKAGE).parts[0] not in ("benchmark", "cli"):
             digest.update(path.read_bytes())
     return f"ddcodec {__version__} ({digest.hexdigest()[:7]})"
 

@@ -1,4 +1,4 @@
-"""The first guess of a code: a small network that was trained together with the bases, in NumPy (Blard et al. 2024, "Overfitted image coding at reduced complexity": N-O Cool-chic has such an encoder and stops there).
+"""The first guess of a code: a small network that was trained for the bases, in NumPy (Blard et al. 2024, "Overfitted image coding at reduced complexity": N-O Cool-chic has such an encoder and stops there).
 
 Level by level, fine to coarse, a layer of 3x3 with ReLU sees the picture and the features of the level before, both averaged over 2x2; a head of
 3x3 makes of its features the code of that octave. Layers are shared by all bases (and from level 3 on by the levels), heads are a base's own.

@@ -9,7 +9,7 @@ An engine holds one or more fits of the same architecture, each from its own bas
     fold()              end the channel normalisation, if there is one
     fits                what stands for each fit, with
 
-        arch, lambda_, pixels, variance      variance: MSE of the best single colour
+        arch, lambda_, pixels, variance      lambda_ may be set between steps; variance: MSE of the best single colour
         evaluate()                           the `Loss` with the code rounded
         state(code=True), restore(state)     copies of the weights and the rounded code, or of the weights alone
         take(weights, code)                  go on from weights and a rounded code as the next two give them, or from a part of them; not on "cuda graph"

@@ -4,7 +4,7 @@ import gc
 import sys
 from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Timer
 from time import monotonic
 from typing import NamedTuple
@@ -17,7 +17,8 @@ from ..presets import base_lambdas
 from .engine import Kind, device_of, kind_for, make, memory_errors, memory_of, prepare, torch_for
 from .freeze import freeze, real_weights, trials_for
 from .loop import run
-from .target import Steering, Target, correct, first_lambda
+from .recipe import plain_output
+from .target import Steering, Target, correct, first_lambda, first_step
 
 FIT_SHARE, FREEZE_SHARE = 0.75, 0.6
 """Of the time that is left; what is then left is for packing and checking."""
@@ -55,17 +56,23 @@ def fit_pictures(
     return results
 
 
-def lambda_for(picture, target):
-    """The lambda at which a fit towards a target begins."""
-    lambdas = base_lambdas()
+def lambda_for(picture, target, *, device="auto", threads=None, say=None):
+    """The lambda at which a fit of a picture (uint8 (H, W, planes)) towards a target begins. Raises `UsageError`, `ShortMemoryError`."""
+    device_of(device)
     height, width, planes = picture.shape
-    arches = [base_arch(width, height, planes, 1 + index) for index in range(len(lambdas))]
-    kind = kind_for(arches[0], "cpu")
+    kind = kind_for(base_arch(width, height, planes), "cpu", threads=threads)
+    _check_memory(kind, base_arch(width, height, planes))
+    _compile(kind, base_arch(width, height, planes), say or (lambda sentence: None))
 
-    def made(arch, lambda_):
-        return make(kind, [picture], [arch], [lambda_])
+    def step_of(index, lambda_):
+        # An engine is gone before the next is made.
+        return first_step(target, make(kind, [picture], [base_arch(width, height, planes, 1 + index)], [lambda_]).fits[0])
 
-    return first_lambda(target, arches, lambdas, made)
+    with _threads_kept(kind):
+        try:
+            return first_lambda(base_lambdas(), [step_of(*each) for each in enumerate(base_lambdas())])
+        except MemoryError:
+            raise _short(base_arch(width, height, planes)) from None
 
 
 @dataclass(frozen=True)
@@ -129,8 +136,8 @@ class _Job:
         # Before another engine is made, this one's memory is needed.
         del engine, fit
         for index in collapsed:
-            # Once more from another start; what comes out then is taken.
-            engine = self._engine(self.kind, [pictures[index]], [arches[index]], [lambdas[index]], seed + 1)
+            # Once more from another start, a base's is always the same; what comes out then is taken.
+            engine = self._engine(self.kind, [pictures[index]], [replace(arches[index], base=0)], [lambdas[index]], seed + 1)
             steps, _ = self._run(engine, [goals[index]], FIT_SHARE / todo, may_collapse=True)
             results[index] = self._frozen(engine.fits[0], pictures[index], goals[index], todo, steps)
             todo -= 1
@@ -147,6 +154,9 @@ class _Job:
     def _engine(self, kind, pictures, arches, lambdas, seed):
         engine = make(kind, pictures, arches, lambdas, normalise=self.normalise, seed=seed)
         engine.warm_up()
+        if kind.name != "cuda graph":
+            for fit in engine.fits:
+                _plain_start(fit, pictures[0])
         return engine
 
     def _frozen(self, fit, picture, goal, todo, steps):
@@ -161,15 +171,26 @@ class _Job:
                 raise _short(arch) from None
             fit.take(weights, code)
 
-        def frozen(steps):
-            tensors = freeze(fit, trials_for(steps), seconds=self.clock.left(FREEZE_SHARE / todo), progress=self.progress)
+        def frozen(steps, progress=None):
+            tensors = freeze(fit, trials_for(steps), seconds=self.clock.left(FREEZE_SHARE / todo), progress=progress)
             fit.take(real_weights(arch, tensors), {})
             return CodedImage(arch, tensors, {octave: planes.astype("int64") for octave, planes in fit.rounded_code().items()})
 
-        coded = frozen(steps)
+        coded, lambda_ = frozen(steps, self.progress), fit.lambda_
         if goal:
-            coded = correct(fit, coded, goal.target, goal.measure, frozen)
-        return Fitted(coded, fit.lambda_, steps, self.kind.device)
+            coded, lambda_, more, met = correct(fit, coded, goal.target, goal.measure, frozen, lambda: self.clock.left() == 0.0)
+            steps += more
+            if not met:
+                self.say(f"Note: {goal.target.distance(goal.measure(coded))}")
+        return Fitted(coded, lambda_, steps, self.kind.device)
+
+
+def _plain_start(fit, picture):
+    """Begin with the picture's mean and no code where that is better than a base's first guess: in plain pictures."""
+    loss = fit.evaluate()
+    if fit.arch.base and fit.variance < loss.distortion + fit.lambda_ * loss.bits / fit.pixels:
+        bias = picture.mean((0, 1)) / 255 - plain_output(fit.arch, fit.weights())
+        fit.take({"output.bias": (fit.weights()["output.bias"] + bias).astype("float32")}, {octave: 0 * planes for octave, planes in fit.rounded_code().items()})
 
 
 def _short(arch):

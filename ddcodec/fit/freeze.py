@@ -115,6 +115,8 @@ class _Search:
                 self._search_elements(name)
         except _Spent:
             pass
+        self._left = 0
+        self._tell()
 
     def _search_step(self, name):
         """Move one tensor's exponent down, or else up, while that pays; then widen its dead zone likewise."""

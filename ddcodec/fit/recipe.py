@@ -66,3 +66,16 @@ def initial_code(arch, samples, random):
     if len(code) == 1:
         code = {o: (random.standard_normal(y.shape) / 8).astype(np.float32) for o, y in code.items()}
     return code
+
+
+def plain_output(arch, weights):
+    """The samples (planes,) in [0, 1] that weights (name -> array) make of a code of zeros, everywhere in the picture."""
+    hidden, linear = None, arch.linear
+    for octave in arch.coarse_to_fine:
+        total = weights[f"bias.{octave}"].astype(float)
+        if hidden is not None:
+            total += weights[f"taps.{octave}"].sum() ** 2 * (weights[f"mix.{octave}"] @ hidden)
+        hidden = np.where(np.arange(len(total)) < linear, total, np.maximum(total, 0))
+    if arch.top_channels:
+        hidden = np.concatenate([hidden, np.maximum(weights["top.weight"] @ hidden + weights["top.bias"], 0)])
+    return weights["output.weight"] @ hidden + weights["output.bias"]

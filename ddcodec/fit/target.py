@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from math import exp, log, log10
+from typing import NamedTuple
 
 import numpy as np
 
+from ..coded import CodedImage
 from ..errors import TargetError
 from .freeze import weight_bits
 from .schedule import point_after
@@ -47,21 +49,25 @@ class Target:
     def of(self, size, psnr):
         return size if self.bytes is not None else psnr
 
+    def distance(self, measured):
+        """A sentence for a promise that is kept by more than it need be."""
+        if self.bytes is not None:
+            return f"the file has {measured:,} of the {self.bytes:,} bytes that it may have; nothing nearer was found."
+        return f"the picture has a PSNR of {measured:.2f} dB where {self.psnr:g} dB were asked for; nothing nearer was found."
+
     def refusal(self, measured):
         if self.bytes is not None:
             return TargetError(f"The picture cannot be made to fit into {self.bytes:,} bytes; about {measured:,.0f} is the least found.")
         return TargetError(f"A PSNR of {self.psnr:g} dB cannot be reached; about {measured:.2f} dB is the most found.")
 
 
-def first_lambda(target, arches, lambdas, make):
-    """Where to start: bases' first guesses are measured as they are, and the wished point is read off between them.
+def first_step(target, fit):
+    """The step from a fit that has only made its first guess."""
+    return target.step(_estimated(target, fit, fit.evaluate()))
 
-    arches, lambdas: one for each base. make(arch, lambda) gives an engine for the picture, which starts from the first guess.
-    """
-    steps = []
-    for arch, lambda_ in zip(arches, lambdas):
-        (fit,) = make(arch, lambda_).fits
-        steps.append(target.step(_estimated(target, fit, fit.evaluate())))
+
+def first_lambda(lambdas, steps):
+    """Where to start: the wished point is read off between the bases' first guesses. steps: the `first_step` at each of the bases' lambdas."""
     # A step falls as lambda grows; where it crosses zero is the start.
     order = np.argsort(lambdas)
     logs, steps = np.log(np.array(lambdas))[order], np.minimum.accumulate(np.array(steps)[order])
@@ -92,7 +98,8 @@ class Steering:
         step = self._target.step(measured)
         before = self._fit.lambda_
         self._fit.lambda_ = _inside(before * exp(min(1.0, max(-1.0, GAIN * step))))
-        if share > HOPELESS and before in LAMBDAS and self._fit.lambda_ == before and abs(step) > 1:
+        stuck = before in LAMBDAS and self._fit.lambda_ == before
+        if share > HOPELESS and stuck and abs(step) > 1 and not self._target.kept(measured):
             raise self._target.refusal(measured)
 
 
@@ -105,38 +112,53 @@ def _inside(lambda_):
     return min(LAMBDAS[1], max(LAMBDAS[0], lambda_))
 
 
-def correct(fit, coded, target, measure, frozen):
-    """After the freeze: some more steps at another lambda, frozen again, until the target is met.
+class Corrected(NamedTuple):
+    """coded: the best that keeps the promise; met: whether it is also as near as it should be."""
 
-    All attempts go on from the same state, so that what comes out rises and falls with lambda; only where none of several comes across the target, from the
-    last, and with twice the steps. measure(coded) gives what the target is about, of the real file. frozen(steps) freezes the fit after so many steps. Returns the best `CodedImage`
-    that keeps the promise. Raises `TargetError` if none does.
+    coded: CodedImage
+    lambda_: float
+    steps: int
+    met: bool
+
+
+def correct(fit, coded, target, measure, frozen, is_over):
+    """After the freeze: some more steps at another lambda, frozen again, until the target is met. Returns `Corrected`.
+
+    All attempts go on from the same weights and code, so that what comes out rises and falls with lambda; only where none of several comes across the
+    target, from the last, and with twice the steps. measure(coded) gives what the target is about, of the real file. frozen(steps) freezes the fit after so many
+    steps. is_over() says whether the time is. Raises `TargetError` if no attempt keeps the promise.
     """
-    measured = measure(coded)
-    seen, tried, start = [(measured, coded)], [], (fit.state(), log(fit.lambda_))
-    wished, steps = start[1] + _limited(target.step(measured)), MORE_STEPS
-    for _ in range(ROUNDS):
-        if target.met(measured):
-            break
-        if len(tried) >= ONE_SIDED and all((step > 0) == (tried[0][1] > 0) for _, step in tried):
-            start, tried, steps = (fit.state(), log(fit.lambda_)), [], min(2 * steps, MOST_STEPS)
-        fit.restore(start[0])
-        fit.lambda_ = _inside(exp(wished))
-        for k in range(steps):
-            fit.step(point_after(k / steps))
-        coded = frozen(steps)
+    best, nearest, steps, done = None, None, MORE_STEPS, 0
+    tried, start = [], fit.state()
+    for attempt in range(ROUNDS + 1):
+        if attempt:
+            before, fit.lambda_ = fit.lambda_, _inside(exp(wished))
+            if is_over() or fit.lambda_ == before:
+                break
+            fit.restore(start)
+            for k in range(steps):
+                fit.step(point_after(k / steps))
+            done += steps
+            coded = frozen(steps)
         measured = measure(coded)
-        seen.append((measured, coded))
-        tried.append((log(fit.lambda_), target.step(measured)))
-        wished = _next(tried)
-    kept = [(abs(target.step(measured)), index) for index, (measured, _) in enumerate(seen) if target.kept(measured)]
-    if not kept:
-        raise target.refusal(min((abs(target.step(measured)), measured) for measured, _ in seen)[1])
-    return seen[min(kept)[1]][1]
+        step = target.step(measured)
+        # What the fit itself has given says where to begin, but not what these few steps give.
+        tried += [(log(fit.lambda_), step)] * (attempt > 0)
+        wished = _next(tried) if tried else log(fit.lambda_) + _limited(step)
+        if len(tried) >= ONE_SIDED and all((step > 0) == (missing > 0) for _, missing in tried):
+            start, tried, steps = fit.state(), [], min(2 * steps, MOST_STEPS)
+        nearest = min(nearest or (abs(step), measured), (abs(step), measured))
+        if target.kept(measured) and (best is None or abs(step) < best[0]):
+            best = abs(step), Corrected(coded, fit.lambda_, done, target.met(measured))
+            if best[1].met:
+                break
+    if best is None:
+        raise target.refusal(nearest[1])
+    return best[1]._replace(steps=done)
 
 
 def _next(tried):
-    """Between the nearest attempts on both sides, or beyond all by what is missing; logarithms of lambda."""
+    """Between the nearest attempts on both sides, or beyond the last by what is missing and more; logarithms of lambda."""
     under = [attempt for attempt in tried if attempt[1] > 0]
     over = [attempt for attempt in tried if attempt[1] <= 0]
     if under and over:

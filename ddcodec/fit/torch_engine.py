@@ -154,5 +154,5 @@ def memory_of(arch):
     """About the bytes that a step takes, beside the program: the arrays that autograd keeps, measured to within a fifth."""
     pixels = arch.width * arch.height
     by_position = 2 * (arch.neighbours + PARENT_FEATURES) + 6 * arch.context_channels
-    by_pixel = 12 * arch.finest_channels + 4 * arch.channels
+    by_pixel = 12 * arch.finest_channels + 4 * arch.channels + 4 * arch.top_channels
     return 4 * (arch.positions() * by_position + pixels * by_pixel)
