@@ -53,7 +53,7 @@ ALLOWED = {
     "fit/schedule": set(),
     "fit/analysis": {"numpy", "..arch"},
     "fit/recipe": {"numpy", "..arch", "..bases", ".analysis"},
-    "fit/target": {"numpy", "..coded", "..errors", ".freeze", ".schedule"},
+    "fit/target": {"numpy", "..coded", "..errors", ".freeze", ".recipe", ".schedule"},
     "fit/loop": {".recipe", ".schedule"},
     "fit/engine": {"..errors", "..memory", ".recipe"},
     "fit/freeze": {"numpy", "..arch", "..bases", "..syntax", ".loop", ".recipe"},

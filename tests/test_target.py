@@ -1,5 +1,7 @@
 """Rate control: what a file is asked to be it is, and what cannot be is refused."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -15,13 +17,11 @@ from ddcodec.metrics import psnr
 
 @pytest.fixture(scope="module")
 def picture():
-    """Texture that grows from left to right, so that every rate has something to say."""
-    random = np.random.default_rng(3)
-    texture = random.normal(0, 1, (96, 128, 1)).repeat(3, axis=2) * np.linspace(0, 24, 128)[None, :, None]
-    return (painted(96, 128).astype(float) + texture).clip(0, 255).astype(np.uint8)
+    """A part of a photograph, which has something to say at every rate."""
+    return np.asarray(Image.open(Path(__file__).parents[1] / "samples" / "coffee.png").convert("RGB"))[150:278, 250:410]
 
 
-@pytest.mark.parametrize("size", [900, 1800, 3500])
+@pytest.mark.parametrize("size", [1800, 2500, 3500])
 def test_a_file_fills_the_size_it_may_have(picture, size):
     data = encode_picture(picture, EncodeOptions(target_size=size, iterations=150)).data
     assert 0.97 * size <= len(data) <= size
@@ -32,7 +32,7 @@ def test_bits_per_pixel(picture):
     assert 0.97 * 1.5 <= 8 * len(data) / picture[..., 0].size <= 1.5
 
 
-@pytest.mark.parametrize("wished", [28.5, 32.0])
+@pytest.mark.parametrize("wished", [31.0, 33.0])
 def test_a_picture_has_the_psnr_it_should(picture, wished):
     data = ddcodec.encode(picture, target_psnr=wished, iterations=150)
     assert wished <= psnr(picture, ddcodec.decode(data)) <= wished + 0.1
@@ -48,7 +48,7 @@ def test_metadata_counts(picture):
     exif = Image.Exif()
     exif[0x010E] = "A word about it. " * 20
     image.info["exif"] = exif.tobytes()
-    assert 0.97 * 2200 <= len(ddcodec.encode(image, target_size=2200, iterations=150)) <= 2200
+    assert 0.97 * 2300 <= len(ddcodec.encode(image, target_size=2300, iterations=150)) <= 2300
 
 
 @pytest.mark.parametrize("target, said", [({"target_size": 60}, "cannot be made to fit into 60 bytes"), ({"target_psnr": 90.0}, "PSNR of 90 dB cannot be reached")])
@@ -91,13 +91,13 @@ def test_no_size_is_too_small_to_be_refused_with_a_sentence():
 
 
 def test_several_pictures_each_reach_the_target(picture):
-    datas = ddcodec.encode_many([picture, picture[::-1]], target_size=1500, iterations=100)
-    assert all(0.97 * 1500 <= len(data) <= 1500 for data in datas)
+    datas = ddcodec.encode_many([picture, picture[::-1]], target_size=1900, iterations=100)
+    assert all(0.97 * 1900 <= len(data) <= 1900 for data in datas)
 
 
 def test_a_time_limit_ends_the_search(picture):
-    encoded = encode_picture(picture, EncodeOptions(target_size=1500, iterations=10**6, time_limit=3))
-    assert len(encoded.data) <= 1500 and encoded.seconds < 10
+    encoded = encode_picture(picture, EncodeOptions(target_size=2500, iterations=10**6, time_limit=3))
+    assert len(encoded.data) <= 2500 and encoded.seconds < 10
 
 
 def test_what_is_told_is_of_the_file(picture):

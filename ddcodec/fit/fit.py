@@ -171,14 +171,15 @@ class _Job:
                 raise _short(arch) from None
             fit.take(weights, code)
 
-        def frozen(steps, progress=None):
-            tensors = freeze(fit, trials_for(steps), seconds=self.clock.left(FREEZE_SHARE / todo), progress=progress)
-            fit.take(real_weights(arch, tensors), {})
+        tensors = freeze(fit, trials_for(steps), seconds=self.clock.left(FREEZE_SHARE / todo), progress=self.progress)
+
+        def as_coded():
             return CodedImage(arch, tensors, {octave: planes.astype("int64") for octave, planes in fit.rounded_code().items()})
 
-        coded, lambda_ = frozen(steps, self.progress), fit.lambda_
+        coded, lambda_ = as_coded(), fit.lambda_
         if goal:
-            coded, lambda_, more, met = correct(fit, coded, goal.target, goal.measure, frozen, lambda: self.clock.left() == 0.0)
+            fit.take(real_weights(arch, tensors), {})
+            coded, lambda_, more, met = correct(fit, as_coded, goal.target, goal.measure, lambda: self.clock.left() == 0.0)
             steps += more
             if not met:
                 self.say(f"Note: {goal.target.distance(goal.measure(coded))}")

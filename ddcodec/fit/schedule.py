@@ -11,7 +11,7 @@ WARM_WEIGHT_RATE, WEIGHT_RATE = 5e-3, 2e-2
 """From a base, and from random weights."""
 LEAST_RATE = 0.03
 HARD_RATE = 1e-3
-MORE_TEMPERATURE, MORE_RATE, MORE_HARD_SHARE = 0.35, 7e-3, 0.2
+MORE_TEMPERATURE, MORE_RATE = 0.35, 7e-3
 TEMPERATURE = (0.45, 0.1)
 NOISE = (0.22, 0.15)
 
@@ -32,12 +32,8 @@ class Point:
 
 
 def point_after(progress):
-    """The point at `progress` in 0..1 of some more steps after a fit, from integers on: softly enough that they move again."""
-    if progress >= 1 - MORE_HARD_SHARE:
-        return Point(True, 0.0, 0.0, 0.0, HARD_RATE)
-    share = progress / (1 - MORE_HARD_SHARE)
-    temperature = MORE_TEMPERATURE + (TEMPERATURE[1] - MORE_TEMPERATURE) * share
-    return Point(False, temperature, NOISE[1], MORE_RATE, HARD_RATE)
+    """The point at `progress` in 0..1 of some more steps after a fit, of the code alone: softly enough that integers move again, and without noise, which would move them anywhere."""
+    return Point(False, MORE_TEMPERATURE + (TEMPERATURE[1] - MORE_TEMPERATURE) * progress, 0.0, MORE_RATE, 0.0)
 
 
 def point_at(progress, warm=False):
