@@ -179,10 +179,10 @@ class _Job:
         coded, lambda_ = as_coded(), fit.lambda_
         if goal:
             fit.take(real_weights(arch, tensors), {})
-            coded, lambda_, more, met = correct(fit, as_coded, goal.target, goal.measure, lambda: self.clock.left() == 0.0)
+            coded, lambda_, more, measured = correct(fit, as_coded, goal.target, goal.measure, lambda: self.clock.left() == 0.0)
             steps += more
-            if not met:
-                self.say(f"Note: {goal.target.distance(goal.measure(coded))}")
+            if not goal.target.met(measured):
+                self.say(f"Note: {goal.target.distance(measured)}")
         return Fitted(coded, lambda_, steps, self.kind.device)
 
 
@@ -190,8 +190,9 @@ def _plain_start(fit, picture):
     """Begin with the picture's mean and no code where that is better than a base's first guess: in plain pictures."""
     loss = fit.evaluate()
     if fit.arch.base and fit.variance < loss.distortion + fit.lambda_ * loss.bits / fit.pixels:
-        bias = picture.mean((0, 1)) / 255 - plain_output(fit.arch, fit.weights())
-        fit.take({"output.bias": (fit.weights()["output.bias"] + bias).astype("float32")}, {octave: 0 * planes for octave, planes in fit.rounded_code().items()})
+        weights = fit.weights()
+        bias = weights["output.bias"] + picture.mean((0, 1)) / 255 - plain_output(fit.arch, weights)
+        fit.take({"output.bias": bias.astype("float32")}, {octave: 0 * planes for octave, planes in fit.rounded_code().items()})
 
 
 def _short(arch):

@@ -119,12 +119,12 @@ def _inside(lambda_):
 
 
 class Corrected(NamedTuple):
-    """coded: the best that keeps the promise; met: whether it is also as near as it should be."""
+    """coded: the best that keeps the promise; measured: what it has of what the target is about."""
 
     coded: CodedImage
     lambda_: float
     steps: int
-    met: bool
+    measured: float
 
 
 def correct(fit, as_coded, target, measure, is_over):
@@ -157,8 +157,8 @@ def correct(fit, as_coded, target, measure, is_over):
             start, tried, steps = fit.state(), [], min(2 * steps, MOST_STEPS)
         nearest = min(nearest or (abs(step), measured), (abs(step), measured))
         if target.kept(measured) and (best is None or abs(step) < best[0]):
-            best = abs(step), Corrected(coded, fit.lambda_, done, target.met(measured))
-            if best[1].met:
+            best = abs(step), Corrected(coded, fit.lambda_, done, measured)
+            if target.met(measured):
                 break
     if best is None:
         raise target.refusal(nearest[1])
