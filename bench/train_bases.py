@@ -28,9 +28,9 @@ from ddcodec.fit.schedule import Point
 from ddcodec.presets import base_lambdas
 
 SIDE = 256
-MOSAIC = (4, 6)
+MOSAIC = (6, 6)
 """Crops down and across."""
-FIRST_STEPS, NEXT_STEPS = 1500, 400
+FIRST_STEPS, NEXT_STEPS = 1500, 350
 SUPERVISED = 0.25
 """Share of the analysis's time in which it learns the mosaic's codes."""
 RATE = 3e-3

@@ -30,7 +30,7 @@ BASES = 5
 """Bases of the weights that are shipped, from 1 on; base 0 knows nothing."""
 BASE_OCTAVES = 7
 BASE_SHAPE = {
-    "coarsest_planes": 1, "finer_planes": 1, "finest_channels": 8, "channels": 8, "linear": 8, "top_channels": 32, "taps": 2,
+    "coarsest_planes": 1, "finer_planes": 1, "finest_channels": 7, "channels": 7, "linear": 7, "top_channels": 48, "taps": 2,
     "neighbours": 20, "context_channels": 20, "context_linear": 4,
 }  # fmt: skip
 """The rows of the network that the bases are for."""
@@ -107,6 +107,16 @@ class Arch:
         """The octaves that have code planes, coarse to fine."""
         return tuple(octave for octave in self.coarse_to_fine if self.code_planes(octave))
 
+    @property
+    def passes(self):
+        """Whether octaves can hand the planes of the coarser ones on as they are, each beside its own: mixing linear channels anew adds nothing to that."""
+        one_plane = self.coarsest_planes == self.finer_planes == 1
+        return one_plane and self.octaves <= self.linear == self.channels == self.finest_channels
+
+    def fixed_tensors(self):
+        """Names of the tensors that a fit leaves as they are: where octaves pass planes on, all that could mix them before the top layer."""
+        return frozenset(name for name, _ in self.tensors() if self.passes and name.split(".")[0] in ("mix", "code", "bias"))
+
     def parent(self, octave):
         """The octave whose single plane gives features to the context of `octave`, or None."""
         coarser = octave + 1
@@ -138,8 +148,13 @@ class Arch:
         rows.append(Tensor("output.bias", (self.planes,)))
         return tuple(rows)
 
+    def coded_tensors(self):
+        """Those that a file holds: of a base's network what is fixed is the base's."""
+        return tuple(tensor for tensor in self.tensors() if not (self.base and tensor.name in self.fixed_tensors()))
+
     def weight_count(self):
-        return sum(prod(shape) for _, shape in self.tensors())
+        """Of those that a file holds."""
+        return sum(prod(shape) for _, shape in self.coded_tensors())
 
     def windows(self, start, stop, finest=0):
         """The rows that each octave must have so that rows `start .. stop - 1` of octave `finest` can be made.

@@ -14,7 +14,7 @@ from .pyramid import walk_code
 from .wire import Reader, Writer, integer_bits
 
 MAGIC = 0xDD444443
-VERSION = 2
+VERSION = 3
 CHUNK_NAMES = {1: "icc", 2: "exif", 3: "xmp"}
 CHUNK_LIMITS = {1: 4 * 2**20, 2: 2**20, 3: 2**20}
 
@@ -171,7 +171,7 @@ def read_info(data):
         "bpp": 8 * len(data) / pixels,
         "arch": arch.as_dict(),
         "macs_per_pixel": arch.macs() / pixels,
-        "weights": sum(int(np.prod(tensor.shape)) for tensor in arch.tensors()),
+        "weights": arch.weight_count(),
         "sections": [{"name": name, "bytes": count} for name, count in sections],
         "samples_crc": f"{header.samples_crc:08x}",
     }
@@ -188,8 +188,8 @@ def best_scale(differences):
 def _walk_weights(arch, wire, tensors):
     """Pass all weights through `wire`; a `Reader` needs no `tensors`. Returns name -> `Weights`."""
     exponent, scale = FIRST_EXPONENT, FIRST_SCALE
-    result = {}
-    for name, shape in arch.tensors():
+    result = {name: Weights(0, np.zeros(shape, np.int64)) for name, shape in arch.tensors()}
+    for name, shape in arch.coded_tensors():
         differences, chosen, wished = np.zeros(shape, np.int64), scale, exponent
         if tensors is not None:
             wished, differences = tensors[name]

@@ -84,7 +84,8 @@ def bad_files():
     # Each header row one past its range, or saying what the body does not hold.
     unsupported("version_0", with_row(good, "version", 0))
     unsupported("version_1", with_row(good, "version", 1))
-    unsupported("version_3", with_row(good, "version", 3))
+    unsupported("version_2", with_row(good, "version", 2))
+    unsupported("version_4", with_row(good, "version", 4))
     unsupported("version_255", with_row(good, "version", 255))
     damaged("version_255_short", with_row(good, "version", 255)[:20])
     unsupported("required_feature", with_row(good, "required", 1))

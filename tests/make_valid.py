@@ -36,7 +36,8 @@ def vectors():
     def based(name, why, width, height, planes, base, spread=0.3, **arch):
         coded = random_coded(random, replace(base_arch(width, height, planes, base), **arch), spread=spread, warm=True)
         if not spread:
-            coded = sealed(replace(coded, tensors={name: Weights(6, np.zeros_like(values)) for name, (_, values) in coded.tensors.items()}))
+            coded_names = {name for name, _ in coded.arch.coded_tensors()}
+            coded = sealed(replace(coded, tensors={name: Weights(6 if name in coded_names else 0, np.zeros_like(values)) for name, (_, values) in coded.tensors.items()}))
         rows[name] = (why, coded)
 
     add("default_24x16", "the architecture of all others here")

@@ -12,6 +12,7 @@ from PIL import Image
 import ddcodec
 from conftest import painted
 from ddcodec import ops_int, presets, pyramid, tables, wire
+from ddcodec.arch import base_arch
 from ddcodec.coded import CodedImage
 from ddcodec.decoder import decode_picture, render
 from ddcodec.encoder import EncodeOptions, Source, encode_picture, encode_pictures
@@ -20,7 +21,7 @@ from ddcodec.fit.cpu_engine import CpuEngine
 from ddcodec.fit.cuda_engine import GraphEngine
 from ddcodec.fit.freeze import freeze, real_weights
 from ddcodec.fit.loop import run
-from ddcodec.fit.schedule import HARD_SHARE, point_at
+from ddcodec.fit.schedule import HARD_SHARE, Point, point_at
 from ddcodec.fit.objective import laplace_bits, neighbourhood, soft_round, synthesise
 from ddcodec.fit.torch_engine import TorchEngine
 from ddcodec.metrics import psnr
@@ -470,3 +471,21 @@ def test_samples_are_of_this_format(name):
     folder = Path(__file__).parents[1] / "samples"
     source = np.asarray(Image.open(next(path for path in folder.glob(f"{name}.*") if path.suffix != ".ddc")).convert("RGB"))
     assert psnr(source, decode_picture((folder / f"{name}.ddc").read_bytes())) > 32
+
+
+@pytest.mark.parametrize("engine", [CpuEngine, TorchEngine])
+@pytest.mark.parametrize("base", [0, 2])
+def test_octaves_pass_their_planes_on(engine, base):
+    """In the default network a fit leaves all that could mix planes before the top layer as it is: every octave adds its own to those of the coarser."""
+    arch = base_arch(40, 33, 3, base)
+    fit = engine(painted(33, 40), arch, 1e-3)
+    before = fit.weights()
+    for _ in range(3):
+        fit.step(Point(False, 0.4, 0.2, 1e-2, 1e-2))
+    after = fit.weights()
+    for octave in range(arch.octaves):
+        assert np.array_equal(after[f"code.{octave}"][:, 0], 2.0 * (np.arange(7) == octave))
+        assert not after[f"bias.{octave}"].any()
+        if octave < arch.octaves - 1:
+            assert np.array_equal(after[f"mix.{octave}"], np.eye(7))
+    assert all((after[name] != before[name]).any() for name in ("top.weight", "output.weight", "taps.0", "context.2.weight"))

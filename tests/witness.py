@@ -58,7 +58,7 @@ SUPPORTED = {"required": (0,), "planes": (1, 3), "depth": (0,), "base": range(6)
 
 
 BASE_ROWS = {
-    "coarsest_planes": 1, "finer_planes": 1, "finest_channels": 8, "channels": 8, "linear": 8, "top_channels": 32, "taps": 2, "neighbours": 20,
+    "coarsest_planes": 1, "finer_planes": 1, "finest_channels": 7, "channels": 7, "linear": 7, "top_channels": 48, "taps": 2, "neighbours": 20,
     "context_channels": 20, "context_linear": 4,
 }
 
@@ -78,7 +78,7 @@ def read_header(data):
     header.coded = [octave for octave in reversed(range(header.octaves)) if header.P[octave]]
     header.sizes = [(-(-header.height >> octave), -(-header.width >> octave)) for octave in range(header.octaves)]
 
-    demand(header.version == 2, f"version {header.version} is unsupported", Unsupported)
+    demand(header.version == 3, f"version {header.version} is unsupported", Unsupported)
     demand(header_crc == zlib.crc32(data[:27]), "the header does not have its checksum")
     for name, values in SUPPORTED.items():
         demand(getattr(header, name) in values, f"{name} {getattr(header, name)} is unsupported", Unsupported)
@@ -230,7 +230,7 @@ def base_tensors(header):
     if not header.base:
         steps = [1024 * (k == header.taps - 1) + 3072 * (k == header.taps) for k in range(2 * header.taps)]
         return {name: steps if name.startswith("taps.") else [0] * (rows * columns) for name, rows, columns in tensor_shapes(header)}
-    whole = SimpleNamespace(**BASE_ROWS, planes=3, octaves=7, C=[8] * 7, P=[1] * 7, coded=range(6, -1, -1))
+    whole = SimpleNamespace(**BASE_ROWS, planes=3, octaves=7, C=[7] * 7, P=[1] * 7, coded=range(6, -1, -1))
     shapes = list(tensor_shapes(whole))
     count = sum(rows * columns for _, rows, columns in shapes)
     data = BASES.read_bytes()[2 * count * (header.base - 1):]
@@ -250,13 +250,15 @@ def read_tensors(header, decoder):
     """Chapter 5: exponent, scale and elements of every tensor."""
     tensors, exponent, scale, bases = {}, 6, 27, base_tensors(header)
     for name, rows, columns in tensor_shapes(header):
-        exponent += decoder.integers([(27, 0, 0)])[0]
-        scale += decoder.integers([(37, 0, 0)])[0]
-        demand(0 <= exponent <= 15 and 0 <= scale <= 63, f"tensor {name} has an impossible exponent or scale")
-        values, common = decoder.integers([(scale, 0, 0)] * (rows * columns)), exponent
+        values, common = [0] * (rows * columns), 0
+        if not header.base or name.split(".")[0] not in ("mix", "code", "bias"):
+            exponent += decoder.integers([(27, 0, 0)])[0]
+            scale += decoder.integers([(37, 0, 0)])[0]
+            demand(0 <= exponent <= 15 and 0 <= scale <= 63, f"tensor {name} has an impossible exponent or scale")
+            values, common = decoder.integers([(scale, 0, 0)] * (rows * columns)), exponent
         if any(bases[name]):
-            common = max(exponent, 12)
-            values = [(b << common - 12) + (d << common - exponent) for b, d in zip(bases[name], values)]
+            finer, common = common, max(common, 12)
+            values = [(b << common - 12) + (d << common - finer) for b, d in zip(bases[name], values)]
         demand(max(map(abs, values)) <= 32767, f"tensor {name} has an impossible weight")
         tensors[name] = Tensor([values[i:i + columns] for i in range(0, len(values), columns)], common)
     return tensors

@@ -57,8 +57,9 @@ def weight_bits(fit):
     """
     exponent = min(8, max(0, USUAL_EXPONENT - log2(fit.lambda_ / fit.pixels / USUAL_PRICE) / 2))
     bits, weights = 0, fit.weights()
-    for name, values in base_values(fit.arch).items():
-        differences = weights[name] - values * 2.0**-FRACTION_BITS
+    base = base_values(fit.arch)
+    for name, _ in fit.arch.coded_tensors():
+        differences = weights[name] - base[name] * 2.0**-FRACTION_BITS
         bits += HEAD_BITS + best_scale(np.round(differences * 2.0**exponent).astype(np.int64))[1]
     return bits
 
@@ -81,11 +82,13 @@ class _Search:
         self._price = fit.lambda_ / fit.pixels
         self._base = {name: values * 2.0**-FRACTION_BITS for name, values in base_values(fit.arch).items()}
         self._differences = {name: values - self._base[name] for name, values in fit.weights().items()}
-        self._names = sorted(self._base, key=lambda name: -self._base[name].size)
-        step = _Step(EXPONENTS[-1], DEAD_ZONES[0])
-        self._steps = dict.fromkeys(self._names, step)
-        self._integers = {name: self.quantised(name, step) for name in self._names}
-        self._numbers = {name: self._number(name, self._integers[name]) for name in self._names}
+        fixed = fit.arch.fixed_tensors()
+        self._names = sorted(self._base.keys() - fixed, key=lambda name: (-self._base[name].size, name))
+        self._steps = dict.fromkeys(self._names, _Step(EXPONENTS[-1], DEAD_ZONES[0]))
+        # What is fixed is whole numbers.
+        self._steps.update(dict.fromkeys(fixed, _Step(0, DEAD_ZONES[0])))
+        self._integers = {name: self.quantised(name, step) for name, step in self._steps.items()}
+        self._numbers = {name: self._number(name, own) for name, own in self._integers.items()}
         self._bits = {name: _bits(self._integers[name]) for name in self._names}
         self._losses = {kind: self._loss(kind) for kind in ("context", "synthesis")}
 

@@ -70,7 +70,7 @@ def run(engine, iterations, *, seconds=None, progress=None, may_collapse=False, 
                 return step, list(range(len(watches)))
         for steering in steerings:
             steering.look(share)
-        point = point_at(share, warm)
+        point = point_at(share, warm, iterations)
         if point.hard and not hard:
             hard = True
             _fix_code(engine, watches)

@@ -11,6 +11,10 @@ from .analysis import first_code
 
 CODE_UNITS = SYNTHESIS_UNIT // CODE_STEP
 """The code is fitted as y with q = round(16 y), so that one learning rate serves code and weights (Cool-Chic 5)."""
+PASSED_UNIT = 2.0
+"""What the code is multiplied with where octaves pass it on: learning rates and weights of usual sizes then suit it."""
+LINEAR_START, TOP_START = 0.15, 0.1
+"""The output's first weights, and the spread of those from the top layer, where octaves pass their code on."""
 CLIP_NORM = 0.1
 INITIAL_LOG_SCALE = -2.0
 """log2 of the Laplace scale that an untrained context predicts: a code of zeros starts at a quarter of a bit, not above one."""
@@ -45,12 +49,29 @@ def initial_weights(arch, samples, random):
             weights[name] = np.zeros(shape)
         if kind == "mix" and arch.linear:
             weights[name][: arch.linear] = np.eye(*shape)[: arch.linear]
+        if name in arch.fixed_tensors():
+            weights[name] = _passing(kind, shape, name)
     weights["context.3.bias"][:, 1] = INITIAL_LOG_SCALE
-    weights["output.weight"] /= 2
-    # Other functions than linear ones come in as they are needed.
-    weights["output.weight"][:, arch.finest_channels :] /= 4
+    output = weights["output.weight"]
+    if arch.passes:
+        output[:] = TOP_START * random.standard_normal(output.shape)
+        output[:, : arch.finest_channels] = LINEAR_START
+    else:
+        output /= 2
+        # Other functions than linear ones come in as they are needed.
+        output[:, arch.finest_channels :] /= 4
     weights["output.bias"] = samples.mean((0, 1)) / 255
     return {name: values.astype(np.float32) for name, values in weights.items()}
+
+
+def _passing(kind, shape, name):
+    """A tensor with which octave o hands all channels on and adds its code to channel o."""
+    if kind == "mix":
+        return np.eye(*shape)
+    values = np.zeros(shape)
+    if kind == "code":
+        values[int(name.split(".")[1])] = PASSED_UNIT
+    return values
 
 
 _CUBIC = (-0.03515625, 0.26171875, 0.87890625, -0.10546875)

@@ -1,18 +1,20 @@
 """The course of a fit: what each step anneals to. Knows no engine and no network."""
 
 from dataclasses import dataclass
-from math import cos, pi
+from math import cos, pi, sqrt
 
 HARD_SHARE = 0.1
 """Share of the steps in which the code is fixed to integers and only the networks move."""
 
 CODE_RATE = 1e-2
-WARM_WEIGHT_RATE, WEIGHT_RATE = 5e-3, 2e-2
-"""From a base, and from random weights."""
+WARM_WEIGHT_RATE, GREATEST_WARM_RATE, WEIGHT_RATE = 5e-3, 1e-2, 2e-2
+"""From a base after the usual number of steps and at most, and from random weights."""
 LEAST_RATE = 0.03
 HARD_RATE = 1e-3
 MORE_TEMPERATURE, MORE_RATE = 0.35, 7e-3
 TEMPERATURE = (0.45, 0.1)
+USUAL_STEPS, COOLER = 260, 0.07
+"""What the settings above are for; with other numbers of steps temperatures go with their power of -0.07, a base's rate with their root."""
 NOISE = (0.22, 0.15)
 
 
@@ -36,10 +38,10 @@ def point_after(progress):
     return Point(False, MORE_TEMPERATURE + (TEMPERATURE[1] - MORE_TEMPERATURE) * progress, 0.0, MORE_RATE, 0.0)
 
 
-def point_at(progress, warm=False):
-    """The point of a schedule at `progress` in 0..1; steps may be skipped, so that a clock can drive it as well as a count.
+def point_at(progress, warm=False, steps=USUAL_STEPS):
+    """The point of a schedule of about `steps` steps at `progress` in 0..1; steps may be skipped, so that a clock can drive it as well as a count.
 
-    warm: for a fit that starts from a base, which fast weights would destroy.
+    warm: for a fit that starts from a base, which fast weights would destroy, the more so the less time there is to learn anew.
     """
     if progress >= 1 - HARD_SHARE:
         left = (1 - progress) / HARD_SHARE
@@ -50,5 +52,6 @@ def point_at(progress, warm=False):
     def between(ends):
         return ends[0] + (ends[1] - ends[0]) * share
 
-    weight_rate = WARM_WEIGHT_RATE if warm else WEIGHT_RATE
-    return Point(False, between(TEMPERATURE), between(NOISE), CODE_RATE * decay, weight_rate * decay)
+    weight_rate = min(GREATEST_WARM_RATE, WARM_WEIGHT_RATE * sqrt(steps / USUAL_STEPS)) if warm else WEIGHT_RATE
+    temperature = between(TEMPERATURE) * (USUAL_STEPS / steps) ** COOLER
+    return Point(False, temperature, between(NOISE), CODE_RATE * decay, weight_rate * decay)

@@ -92,7 +92,7 @@ def move_code(plan, octaves, thread, rate, step):
 def gather_gradients(plan, own_all, gradient, places, gains, taps):
     """The weights' gradients from the sums of all threads.
 
-    places, gains: of each weight, where its sum lies and what it is worth; -1 for taps. taps: rows of (first weight, place): their sums are
+    places, gains: of each weight, where its sum lies and what it is worth; -1 for taps, and for what is fixed. taps: rows of (first weight, place): their sums are
     those of the matrix of an upsampling, in which every tap stands once in either row.
     """
     for i in range(len(places)):
