@@ -8,7 +8,7 @@ import pytest
 import ddcodec.pyramid as pyramid
 import ddcodec.wire as wire
 from ddcodec import ops_int
-from ddcodec.arch import ACTIVATION_MAX, CODE_MAX
+from ddcodec.arch import ACTIVATION_MAX, CODE_MAX, base_arch
 from ddcodec.bases import Weights
 from ddcodec.decoder import decode_picture
 from ddcodec.errors import DamagedError
@@ -130,6 +130,14 @@ def test_weights_that_could_not_be_exact_are_refused():
     coded.tensors["code.0"] = Weights(0, np.full(shape, 32767))
     coded.tensors["taps.0"] = Weights(15, np.array([0, 0, -1, 0]))
     with pytest.raises(DamagedError, match="computed exactly"):
+        pack(coded)
+
+
+@pytest.mark.parametrize("name", ["mix.3", "code.0", "bias.6"])
+def test_weights_that_are_the_bases_alone_cannot_be_others(name):
+    coded = random_coded(np.random.default_rng(11), base_arch(70, 50, 3, 2), warm=True)
+    coded.tensors[name] = Weights(0, 0 * coded.tensors[name].values + 1)
+    with pytest.raises(DamagedError, match=name):
         pack(coded)
 
 
