@@ -113,9 +113,9 @@ class Arch:
         one_plane = self.coarsest_planes == self.finer_planes == 1
         return one_plane and self.octaves <= self.linear == self.channels == self.finest_channels
 
-    def fixed_tensors(self):
-        """Names of the tensors that a fit leaves as they are: where octaves pass planes on, all that could mix them before the top layer."""
-        return frozenset(name for name, _ in self.tensors() if self.passes and name.split(".")[0] in ("mix", "code", "bias"))
+    def is_fixed(self, name):
+        """Whether a fit leaves a tensor as it is: where octaves pass planes on, all that could mix them before the top layer."""
+        return self.passes and name.split(".")[0] in ("mix", "code", "bias")
 
     def parent(self, octave):
         """The octave whose single plane gives features to the context of `octave`, or None."""
@@ -150,7 +150,7 @@ class Arch:
 
     def coded_tensors(self):
         """Those that a file holds: of a base's network what is fixed is the base's."""
-        return tuple(tensor for tensor in self.tensors() if not (self.base and tensor.name in self.fixed_tensors()))
+        return tuple(tensor for tensor in self.tensors() if not (self.base and self.is_fixed(tensor.name)))
 
     def weight_count(self):
         """Of those that a file holds."""

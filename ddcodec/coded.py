@@ -11,7 +11,7 @@ from .errors import DamagedError
 class CodedImage:
     """A picture as its file holds it.
 
-    tensors: name -> `Weights` (differences from the base), for all of `arch.tensors()`; with a base those of `arch.fixed_tensors()` are 0, and e = 0.
+    tensors: name -> `Weights` (differences from the base), for all of `arch.tensors()`; with a base those that `arch.is_fixed` are 0, and e = 0.
     code:    octave -> integer array (code planes, rows, columns), for all of `arch.coded_octaves`.
     chunks:  (id, content) pairs, content as it stands in the file.
     samples_crc: CRC-32 of the decoded samples.
@@ -52,7 +52,7 @@ def check_weights(arch, tensors):
             raise DamagedError(f"The weights {name} have the shape {values.shape} instead of {shape}.")
         if not 0 <= exponent <= EXPONENT_MAX:
             raise DamagedError(f"The weights {name} have the exponent {exponent}, outside 0 to {EXPONENT_MAX}.")
-        if arch.base and name in arch.fixed_tensors() and (exponent or values.any()):
+        if arch.base and arch.is_fixed(name) and (exponent or values.any()):
             raise DamagedError(f"The weights {name} are not those of the base.")
     weights = resolved(arch, tensors)
     for name, (_, values) in weights.items():

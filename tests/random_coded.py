@@ -47,7 +47,7 @@ def random_coded(random, arch, *, spread=0.3, warm=False):
         if warm:
             real = random.laplace(size=shape) / 30
         tensors[name] = Weights(exponent, np.round(real * 2.0**exponent).astype(np.int64))
-        if arch.base and name in arch.fixed_tensors():
+        if arch.base and arch.is_fixed(name):
             tensors[name] = Weights(0, np.zeros(shape, np.int64))
     code = {}
     for octave in arch.coded_octaves:

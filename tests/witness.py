@@ -257,8 +257,8 @@ def read_tensors(header, decoder):
             demand(0 <= exponent <= 15 and 0 <= scale <= 63, f"tensor {name} has an impossible exponent or scale")
             values, common = decoder.integers([(scale, 0, 0)] * (rows * columns)), exponent
         if any(bases[name]):
-            finer, common = common, max(common, 12)
-            values = [(b << common - 12) + (d << common - finer) for b, d in zip(bases[name], values)]
+            own, common = common, max(common, 12)
+            values = [(b << common - 12) + (d << common - own) for b, d in zip(bases[name], values)]
         demand(max(map(abs, values)) <= 32767, f"tensor {name} has an impossible weight")
         tensors[name] = Tensor([values[i:i + columns] for i in range(0, len(values), columns)], common)
     return tensors

@@ -136,8 +136,7 @@ class GraphEngine:
         gradients = torch.autograd.grad((distortion + self._lambdas / self.pixels * bits).sum(), moved)
         with torch.no_grad():
             self._losses.copy_(torch.stack([distortion, bits]))
-            fixed = self.arch.fixed_tensors()
-            by_weights = [0 * g if name in fixed else g for name, g in zip(self.numbers, gradients)]
+            by_weights = [0 * g if self.arch.is_fixed(name) else g for name, g in zip(self.numbers, gradients)]
             norm = torch.stack([g.flatten(1).square().sum(1) for g in by_weights]).sum(0).sqrt()
             clip = (CLIP_NORM / (norm + 1e-6)).clamp(max=1)
             for leaf, gradient in zip(self.numbers.values(), by_weights):

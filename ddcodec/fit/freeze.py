@@ -82,7 +82,7 @@ class _Search:
         self._price = fit.lambda_ / fit.pixels
         self._base = {name: values * 2.0**-FRACTION_BITS for name, values in base_values(fit.arch).items()}
         self._differences = {name: values - self._base[name] for name, values in fit.weights().items()}
-        fixed = fit.arch.fixed_tensors()
+        fixed = [name for name in self._base if fit.arch.is_fixed(name)]
         self._names = sorted(self._base.keys() - fixed, key=lambda name: (-self._base[name].size, name))
         self._steps = dict.fromkeys(self._names, _Step(EXPONENTS[-1], DEAD_ZONES[0]))
         # What is fixed is whole numbers.

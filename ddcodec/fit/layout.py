@@ -224,8 +224,9 @@ class Layout:
                 packed(row[UP_ACROSS], expanded, self.reach, 2, 1, self.reach)
                 row[SUMS_UP] = sums(2, self.reach)
                 taps.append((self.names[f"taps.{o}"].start, row[SUMS_UP]))
-        for name in arch.fixed_tensors():
-            self.places[self.names[name]] = -1
+        for name, place in self.names.items():
+            if arch.is_fixed(name):
+                self.places[place] = -1
         self.matrices, self.ups, self.taps = (np.array(rows, np.int64).reshape(-1, n) for rows, n in ((matrices, 9), (ups, 3), (taps, 2)))
 
     def _planes(self):

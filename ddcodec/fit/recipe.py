@@ -49,8 +49,8 @@ def initial_weights(arch, samples, random):
             weights[name] = np.zeros(shape)
         if kind == "mix" and arch.linear:
             weights[name][: arch.linear] = np.eye(*shape)[: arch.linear]
-        if name in arch.fixed_tensors():
-            weights[name] = _passing(kind, shape, name)
+        if arch.is_fixed(name):
+            weights[name] = _passing(name, shape)
     weights["context.3.bias"][:, 1] = INITIAL_LOG_SCALE
     output = weights["output.weight"]
     if arch.passes:
@@ -64,13 +64,14 @@ def initial_weights(arch, samples, random):
     return {name: values.astype(np.float32) for name, values in weights.items()}
 
 
-def _passing(kind, shape, name):
+def _passing(name, shape):
     """A tensor with which octave o hands all channels on and adds its code to channel o."""
+    kind, octave = name.split(".")
     if kind == "mix":
         return np.eye(*shape)
     values = np.zeros(shape)
     if kind == "code":
-        values[int(name.split(".")[1])] = PASSED_UNIT
+        values[int(octave)] = PASSED_UNIT
     return values
 
 

@@ -48,8 +48,9 @@ class TorchEngine:
         code = self._rounded() if point.hard else {o: self._noisy(y, point) for o, y in self.code.items()}
         distortion, bits = self.objective(code)
         (distortion + self.lambda_ / self.pixels * bits).backward()
-        for name in self.arch.fixed_tensors():
-            self.numbers[name].grad.zero_()
+        for name, values in self.numbers.items():
+            if self.arch.is_fixed(name):
+                values.grad.zero_()
         torch.nn.utils.clip_grad_norm_(self._weight_leaves(), CLIP_NORM)
         for optimiser, rate in ((self.weight_optimiser, point.weight_rate), (self.code_optimiser, point.code_rate)):
             optimiser.param_groups[0]["lr"] = rate
