@@ -95,6 +95,10 @@ class CpuEngine:
         """octave -> int16 (planes, rows, columns), what the file will hold."""
         return {o: np.stack([self._rounded(o, plane) for plane in range(self.arch.code_planes(o))]) for o in self.arch.coded_octaves}
 
+    def real_code(self):
+        """octave -> float32 (planes, rows, columns), in code units, before it is rounded."""
+        return {o: CODE_UNITS * np.stack([self._layout.plane(Y, o, plane) for plane in range(self.arch.code_planes(o))]) for o in self.arch.coded_octaves}
+
     def fold(self):
         """This engine has no channel normalisation."""
 
@@ -106,7 +110,7 @@ class CpuEngine:
         self.take(*state)
 
     def take(self, weights, code):
-        """Go on from weights (name -> array) and a rounded code (octave -> (planes, rows, columns)), of another engine or from a file."""
+        """Go on from weights (name -> array) and a code (octave -> (planes, rows, columns)), rounded or not, of another engine or from a file."""
         self._put(self._layout.weights, weights)
         for octave, planes in code.items():
             for plane, values in enumerate(planes):

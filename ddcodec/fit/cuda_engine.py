@@ -243,3 +243,6 @@ class _Fit:
 
     def rounded_code(self):
         return {octave: planes[self._index].short().cpu().numpy() for octave, planes in self._engine._rounded().items()}
+
+    def real_code(self):
+        return {octave: CODE_UNITS * y.detach()[self._index].float().cpu().numpy() for octave, y in self._engine.code.items()}

@@ -127,19 +127,19 @@ class _Job:
         engine = self._engine(self.kind, pictures, arches, lambdas, seed)
         if self.clock.left() == 0.0:
             self.say("Note: the time limit was over before the fit could begin; the file is that of one step.")
-        steps, collapsed = self._run(engine, goals, FIT_SHARE)
+        steps, collapsed, codes = self._run(engine, goals, FIT_SHARE)
         results, todo = [None] * len(pictures), len(pictures)
         for index, fit in enumerate(engine.fits):
             if index not in collapsed:
-                results[index] = self._frozen(fit, pictures[index], goals[index], todo, steps)
+                results[index] = self._frozen(fit, pictures[index], goals[index], codes[index], todo, steps)
                 todo -= 1
         # Before another engine is made, this one's memory is needed.
         del engine, fit
         for index in collapsed:
             # Once more from another start, a base's is always the same; what comes out then is taken.
             engine = self._engine(self.kind, [pictures[index]], [replace(arches[index], base=0)], [lambdas[index]], seed + 1)
-            steps, _ = self._run(engine, [goals[index]], FIT_SHARE / todo, may_collapse=True)
-            results[index] = self._frozen(engine.fits[0], pictures[index], goals[index], todo, steps)
+            steps, _, again = self._run(engine, [goals[index]], FIT_SHARE / todo, may_collapse=True)
+            results[index] = self._frozen(engine.fits[0], pictures[index], goals[index], again[0], todo, steps)
             todo -= 1
             del engine
         if self.kind.device != "cpu":
@@ -148,8 +148,10 @@ class _Job:
         return results
 
     def _run(self, engine, goals, share, **options):
-        steerings = [Steering(fit, goal.target, goal.overhead, self.iterations) for fit, goal in zip(engine.fits, goals) if goal]
-        return run(engine, self.iterations, seconds=self.clock.left(share), progress=self.progress, steerings=steerings, **options)
+        """What `loop.run` gives, and for each fit with a goal its code before it was rounded."""
+        steerings = [goal and Steering(fit, goal.target, goal.overhead, self.iterations) for fit, goal in zip(engine.fits, goals)]
+        done = run(engine, self.iterations, seconds=self.clock.left(share), progress=self.progress, steerings=[s for s in steerings if s], **options)
+        return *done, [steering and steering.code for steering in steerings]
 
     def _engine(self, kind, pictures, arches, lambdas, seed):
         engine = make(kind, pictures, arches, lambdas, normalise=self.normalise, seed=seed)
@@ -159,7 +161,7 @@ class _Job:
                 _plain_start(fit, pictures[0])
         return engine
 
-    def _frozen(self, fit, picture, goal, todo, steps):
+    def _frozen(self, fit, picture, goal, real_code, todo, steps):
         """A fit as integers, which reach the goal if there is one. The search for them asks for one loss after the other, which keeps a GPU waiting: a CPU's engine is asked."""
         arch = fit.arch
         if self.kind.name == "cuda graph":
@@ -179,7 +181,7 @@ class _Job:
         coded, lambda_ = as_coded(), fit.lambda_
         if goal:
             fit.take(real_weights(arch, tensors), {})
-            coded, lambda_, more, measured = correct(fit, as_coded, goal.target, goal.measure, lambda: self.clock.left() == 0.0)
+            coded, lambda_, more, measured = correct(fit, real_code, as_coded, goal.target, goal.measure, lambda: self.clock.left() == 0.0)
             steps += more
             if not goal.target.met(measured):
                 self.say(f"Note: {goal.target.distance(measured)}")

@@ -73,20 +73,22 @@ def run(engine, iterations, *, seconds=None, progress=None, may_collapse=False, 
         point = point_at(share, warm, iterations)
         if point.hard and not hard:
             hard = True
-            _fix_code(engine, watches)
+            _fix_code(engine, watches, steerings)
         engine.step(point)
         step += 1
         told.step(step, iterations, elapsed * (1 - share) / share if share else float("inf"))
     if not hard:
-        _fix_code(engine, watches)
+        _fix_code(engine, watches, steerings)
     for watch in watches:
         watch.look(code=False)
         watch.restore()
     return step, [index for index, watch in enumerate(watches) if watch.collapsed]
 
 
-def _fix_code(engine, watches):
+def _fix_code(engine, watches, steerings):
     """The code will not move any more: go on from the best that was seen, without normalisation."""
+    for steering in steerings:
+        steering.keep_code()
     for watch in watches:
         watch.restore()
     engine.fold()

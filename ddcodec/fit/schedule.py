@@ -11,11 +11,12 @@ WARM_WEIGHT_RATE, GREATEST_WARM_RATE, WEIGHT_RATE = 5e-3, 1e-2, 2e-2
 """From a base after the usual number of steps and at most, and from random weights."""
 LEAST_RATE = 0.03
 HARD_RATE = 1e-3
-MORE_TEMPERATURE, MORE_RATE = 0.35, 7e-3
 TEMPERATURE = (0.45, 0.1)
 USUAL_STEPS, COOLER = 260, 0.07
 """What the settings above are for; with other numbers of steps temperatures go with their power of -0.07, a base's rate with their root."""
 NOISE = (0.22, 0.15)
+MORE_RATE = 1e-3
+"""Of the code in steps after a fit: faster ones cost quality."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ class Point:
 
 
 def point_after(progress):
-    """The point at `progress` in 0..1 of some more steps after a fit, of the code alone: softly enough that integers move again, and without noise, which would move them anywhere."""
-    return Point(False, MORE_TEMPERATURE + (TEMPERATURE[1] - MORE_TEMPERATURE) * progress, 0.0, MORE_RATE, 0.0)
+    """The point at `progress` in 0..1 of some more steps after a fit, of the code alone, which goes on as the noisy part of the fit ended."""
+    return Point(False, TEMPERATURE[1], NOISE[1], MORE_RATE * (1 - progress), 0.0)
 
 
 def point_at(progress, warm=False, steps=USUAL_STEPS):

@@ -87,6 +87,10 @@ class TorchEngine:
         """octave -> int16 (planes, rows, columns), what the file will hold."""
         return {o: planes.cpu().numpy().astype(np.int16) for o, planes in self._rounded().items()}
 
+    def real_code(self):
+        """octave -> float32 (planes, rows, columns), in code units, before it is rounded."""
+        return {o: (CODE_UNITS * y.detach()).cpu().float().numpy() for o, y in self.code.items()}
+
     @torch.no_grad()
     def fold(self):
         """Replace the channel normalisation, if there is one, by the affine map that it is for this picture, in the next layer's weights."""
@@ -113,7 +117,7 @@ class TorchEngine:
         self._take(self._weight_leaves(), weights, code)
 
     def take(self, weights, code):
-        """Go on from weights (name -> array) and a rounded code (octave -> (planes, rows, columns)), of another engine or from a file."""
+        """Go on from weights (name -> array) and a code (octave -> (planes, rows, columns)), rounded or not, of another engine or from a file."""
         self._take([self.numbers[name] for name in weights], [torch.from_numpy(values) for values in weights.values()], code)
 
     @torch.no_grad()
