@@ -1,7 +1,7 @@
-"""ddcodec: an image codec whose file is a small neural network. `encode`, `encode_many`, `decode` and `read_info` are the whole interface."""
+"""ddcodec: an image codec whose file is a small neural network. `encode`, `encode_many`, `decode`, `read_info` and `restore` are the whole interface."""
 
 __version__ = "0.1.0"
-__all__ = ["decode", "encode", "encode_many", "read_info"]
+__all__ = ["decode", "encode", "encode_many", "read_info", "restore"]
 
 
 def encode(
@@ -85,3 +85,16 @@ def read_info(data):
     from .syntax import read_info as read
 
     return read(bytes(data))
+
+
+def restore(image, task="denoise", *, mask=None, progress=None, **options):
+    """Restore a picture before it is encoded: uint8 samples (H, W, 3) or (H, W), the same where there is nothing to do.
+
+    image: a Pillow image or a uint8 array. task: denoise, inpaint, superres or dejpeg. mask: bool (H, W), True where the picture is known, for inpaint. options: scale (2, 4, 8), sigma (levels of 0..255;
+    estimated if not given), prior (auto, codec, dip, deep-decoder, or a named setting), effort (1..9), iterations, time_limit (seconds), dilate, feather (pixels), variation, device, threads, seed.
+    progress: called with an object that has step, total, loss and seconds_left. Raises `ddcodec.errors.DdcError`: `UsageError`, `SourceError`, `ShortMemoryError`.
+    """
+    from .pictures import picture_from
+    from .restoration.restore import RestoreOptions, restore_picture
+
+    return restore_picture(picture_from(image).samples, RestoreOptions(task=task, **options), known=mask, progress=progress).samples

@@ -1,4 +1,4 @@
-"""Metadata chunks (FORMAT.md, chapter 2): ICC profile, EXIF and XMP as Zstandard frames, with bounds that hold."""
+"""Metadata chunks (FORMAT.md, chapter 2): ICC profile, EXIF, XMP and a note as Zstandard frames, with bounds that hold."""
 
 from .errors import DamagedError, SourceError
 from .syntax import CHUNK_LIMITS, CHUNK_NAMES, read_body, read_header
@@ -7,7 +7,7 @@ LEVEL = 19
 
 
 def chunks_of(metadata):
-    """Chunks (id, content) of a dict with any of the keys "icc", "exif", "xmp" and bytes as values.
+    """Chunks (id, content) of a dict with any of the keys "icc", "exif", "xmp", "note" and bytes as values.
 
     Raises `SourceError` for metadata above the format's limits.
     """

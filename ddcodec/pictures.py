@@ -58,11 +58,13 @@ class Picture:
     samples:  uint8, (H, W) for grey or (H, W, 3) for RGB; upright.
     metadata: what a `.ddc` file keeps of the rest, bytes under "icc", "exif" (from its TIFF header on, orientation set upright), "xmp".
     left_out: what it does not keep, in words ("further pictures").
+    alpha:    uint8 (H, W), or None where all is opaque or nobody asked for it.
     """
 
     samples: np.ndarray
     metadata: dict
     left_out: tuple = ()
+    alpha: np.ndarray | None = None
 
 
 def load_picture(source, *, name=None):
@@ -74,11 +76,11 @@ def load_picture(source, *, name=None):
     return read_picture(source, name=name).samples
 
 
-def read_picture(source, *, name=None):
-    """The `Picture` in a file (a path, or its bytes) of one of `FORMATS`; `name` is what error messages call it.
+def read_picture(source, *, name=None, with_alpha=False):
+    """The `Picture` in a file (a path, or its bytes) of one of `FORMATS`; `name` is what error messages call it. with_alpha: alpha and transparency are read, too.
 
     1-bit pictures become grey, palettes RGB (grey if all their colours are). Raises `SourceError` for what is missing or
-    damaged, and for alpha or transparency, more than 8 bits a sample, CMYK, Lab, float, several frames, sides above 65535.
+    damaged, and for alpha or transparency (unless `with_alpha`), more than 8 bits a sample, CMYK, Lab, float, several frames, sides above 65535.
     """
     if isinstance(source, (bytes, bytearray, memoryview)):
         data, name = bytes(source), name or "The picture"
@@ -94,8 +96,11 @@ def read_picture(source, *, name=None):
         image = _open(data, name)
         _refuse_frames(image, name)
         _refuse_tiff_kind(image, name)
+        alpha = None
+        if with_alpha and _is_transparent(image):
+            image, alpha = _without_alpha(image, name)
         samples = _samples(image, name)
-        return Picture(samples, _metadata(image, samples), _left_out(image, samples))
+        return Picture(samples, _metadata(image, samples), _left_out(image, samples), alpha)
 
 
 def picture_from(image):
@@ -120,15 +125,29 @@ def picture_from(image):
         return Picture(samples, _metadata(image, samples), _left_out(image, samples))
 
 
-def encode_image_bytes(samples, format, metadata=None):
+def encode_image_bytes(samples, format, metadata=None, *, alpha=None):
     """The bytes of a picture file. samples: uint8 (H, W) or (H, W, 3); format: "png", "ppm" (P5 for grey, P6 for RGB) or "npy".
 
-    metadata: as in `Picture`; only a PNG can hold it.
+    metadata, alpha: as in `Picture`; only a PNG can hold them.
     """
-    samples = np.ascontiguousarray(samples)
+    samples = np.ascontiguousarray(samples if alpha is None or format != "png" else np.dstack([samples, alpha]))
     if format == "png":
         return _png(samples, metadata or {})
     return {"ppm": _ppm, "npy": _npy}[format](samples)
+
+
+def coded_again(samples, file):
+    """Samples, uint8 (H, W) or (H, W, 3), coded as JPEG with the tables and the subsampling of another, and decoded. file: its bytes. Raises `SourceError` if they are no JPEG."""
+    from PIL import Image, JpegImagePlugin
+
+    image = _open(file, "The picture")
+    if image.format not in ("JPEG", "MPO"):
+        raise SourceError("The picture is no JPEG; how much it has lost cannot be read from it.")
+    buffer = io.BytesIO()
+    subsampling = {} if samples.ndim == 2 else {"subsampling": JpegImagePlugin.get_sampling(image)}
+    Image.fromarray(samples).save(buffer, "JPEG", qtables=image.quantization, **subsampling)
+    with Image.open(buffer) as again:
+        return np.asarray(again)
 
 
 def is_picture_name(path):
@@ -306,8 +325,31 @@ def _refuse_tiff_kind(image, name):
         raise SourceError(f"{name} has {tags[TIFF_SAMPLES_PER_PIXEL]} channels; only grey and RGB are supported so far.")
 
 
+def _is_transparent(image):
+    return image.mode in ALPHA_MODES or "transparency" in image.info or image.mode == "P" and image.palette.mode != "RGB"
+
+
+def _without_alpha(image, name):
+    """An opened image without its alpha, and that as upright samples, or None where all is opaque."""
+    from PIL import Image
+
+    try:
+        image.load()
+    except Image.DecompressionBombError:
+        raise _too_many_pixels(name) from None
+    except UNREADABLE as error:
+        raise _damaged(name, error) from None
+    grey = image.mode in ("LA", "La", "L", "1")
+    whole = image.convert("LA" if grey else "RGBA")
+    opaque = whole.convert("L" if grey else "RGB")
+    opaque.info = {key: value for key, value in image.info.items() if key != "transparency"}
+    alpha, turn = whole.getchannel("A"), TURNS.get(_orientation(image))
+    samples = np.array(alpha.transpose(Image.Transpose[turn]) if turn else alpha)
+    return opaque, None if (samples == 255).all() else samples
+
+
 def _refuse_mode(image, name):
-    if image.mode in ALPHA_MODES or "transparency" in image.info or image.mode == "P" and image.palette.mode != "RGB":
+    if _is_transparent(image):
         raise SourceError(f"{name} has an alpha channel or transparency, which is not supported so far. Flatten it first.")
     if image.mode.startswith("I;"):
         _refuse_bits(16, name)

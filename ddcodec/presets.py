@@ -40,6 +40,12 @@ def base_lambdas():
     return _rows()["profiles"]["default"]["lambdas"]
 
 
+def nearest_base(lambda_):
+    """The number of the base that was learned for the lambda nearest to this one."""
+    distances = [abs(log(lambda_ / other)) for other in base_lambdas()]
+    return 1 + distances.index(min(distances))
+
+
 def normalises(profile):
     """Whether a profile is fitted with channel normalisation, folded into its weights later."""
     return _rows()["profiles"][profile]["normalise"]
@@ -49,8 +55,7 @@ def arch_of(profile, height, width, planes, lambda_, *, warm=True):
     """The `Arch` of a profile for a picture. warm: with the base of the nearest lambda, if the profile has bases."""
     row = _rows()["profiles"][profile]
     if "lambdas" in row:
-        distances = [abs(log(lambda_ / other)) for other in base_lambdas()]
-        return base_arch(width, height, planes, 1 + distances.index(min(distances)) if warm else 0)
+        return base_arch(width, height, planes, nearest_base(lambda_) if warm else 0)
     shape = next(s for s in row["shapes"] if lambda_ <= s["lambda"])
     octaves = 1
     while octaves < row["most_octaves"] and max(height, width) > row["coarsest_side"] << octaves - 1:

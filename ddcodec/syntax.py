@@ -15,8 +15,8 @@ from .wire import Reader, Writer, integer_bits
 
 MAGIC = 0xDD444443
 VERSION = 3
-CHUNK_NAMES = {1: "icc", 2: "exif", 3: "xmp"}
-CHUNK_LIMITS = {1: 4 * 2**20, 2: 2**20, 3: 2**20}
+CHUNK_NAMES = {1: "icc", 2: "exif", 3: "xmp", 4: "note"}
+CHUNK_LIMITS = {1: 4 * 2**20, 2: 2**20, 3: 2**20, 4: 2**20}
 
 FIRST_EXPONENT, EXPONENT_TABLE = 6, tables.UNIT_SCALE
 FIRST_SCALE, SCALE_TABLE = 27, 37

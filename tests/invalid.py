@@ -122,6 +122,7 @@ def bad_files():
     two = with_row(good, "chunks", 2)
     damaged("chunk_id_0", with_body(one, b"\x00\x00" + body))
     damaged("chunk_twice", with_body(two, b"\x01\x00\x01\x00" + body))
+    damaged("note_twice", with_body(two, b"\x04\x00\x04\x00" + body))
     damaged("chunk_longer_than_file", with_body(one, b"\x09\xff\xff\xff\x7f" + body))
     damaged("chunk_length_of_five_bytes", with_body(one, b"\x09\x80\x80\x80\x80\x01" + body))
     damaged("chunk_length_with_empty_group", with_body(one, b"\x09\x80\x00" + body))

@@ -107,6 +107,7 @@ def vectors():
     zstd_frame = bytes.fromhex("28b52ffd2003190000616263")
     add("rubbish_profile", "a decoder that only wants the picture does not look inside a chunk", chunks=((1, b"no frame"),))
     add("chunks", "metadata and an unknown chunk", chunks=((1, zstd_frame), (3, zstd_frame), (250, b""), (250, b"again")))
+    add("note", "a note of what was done to the picture", chunks=((4, zstd_frame),))
     return rows
 
 

@@ -13,9 +13,9 @@ from ddcodec.syntax import CHUNK_LIMITS
 
 def test_round_trip():
     random = np.random.default_rng(0)
-    metadata = {"icc": random.bytes(3000), "exif": b"II*\0" + bytes(500), "xmp": "<x>\u00e4</x>".encode()}
+    metadata = {"icc": random.bytes(3000), "exif": b"II*\0" + bytes(500), "xmp": "<x>\u00e4</x>".encode(), "note": b"restored"}
     chunks = chunks_of(metadata)
-    assert [kind for kind, _ in chunks] == [1, 2, 3]
+    assert [kind for kind, _ in chunks] == [1, 2, 3, 4]
     assert metadata_of(chunks) == metadata
     assert metadata_of(chunks + ((77, b"unknown"),)) == metadata
     assert {kind: zstandard.ZstdDecompressor().decompress(content) for kind, content in chunks}[1] == metadata["icc"]

@@ -119,7 +119,7 @@ def read_body(header, body):
         number, = take(file, 1)
         take(file, varint(file))
         demand(number not in {0} | seen, f"a chunk {number} is impossible here")
-        if number <= 3:
+        if number <= 4:
             seen.add(number)
     sections = [varint(file) for _ in range(1 + len(header.coded))]
     stream = file.read()

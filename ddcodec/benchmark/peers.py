@@ -293,7 +293,7 @@ def _own_version():
     """The version, and a digest of the code that makes and reads files: rows of an encoder that somebody works on must not mix."""
     digest = sha256()
     for path in sorted(PACKAGE.rglob("*")):
-        if path.suffix in (".py", ".toml", ".bin") and path.relative_to(PACKAGE).parts[0] not in ("benchmark", "cli", "restore"):
+        if path.suffix in (".py", ".toml", ".bin") and path.relative_to(PACKAGE).parts[0] not in ("benchmark", "cli", "restoration"):
             digest.update(path.read_bytes())
     return f"ddcodec {__version__} ({digest.hexdigest()[:7]})"
 

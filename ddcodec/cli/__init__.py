@@ -8,11 +8,13 @@ import click
 
 from .. import __version__
 from .bench import bench
+from .bench_restore import bench_restore
 from .compare import compare
 from .decode import decode
 from .encode import encode
 from .guard import Guarded
 from .info import info
+from .restore import restore
 from .verify import verify
 
 TERMINATED = 128 + 15
@@ -30,6 +32,7 @@ Examples:
   ddcodec encode photo.png
   ddcodec decode photo.ddc -o again.png
   ddcodec compare photo.png photo.ddc
+  ddcodec restore --task denoise night.png -o clean.png
 
 \b
 Exit codes: 0 fine, 1 internal error, 2 usage, 3 source picture missing or unsupported,
@@ -40,7 +43,7 @@ def cli():
     """A learned image codec: each .ddc file is a small neural network, fitted to one picture."""
 
 
-for command in (encode, decode, info, verify, compare, bench):
+for command in (encode, decode, info, verify, compare, restore, bench, bench_restore):
     cli.add_command(command)
 
 

@@ -2,8 +2,10 @@
 
 import click
 
+from ..errors import UsageError
 from .files import STANDARD, name_of, prepare_output, read_input
 from .options import ByteCount, Duration, reading, talking, writing
+from .restore import restore_options, restore_read
 from .talk import section_table, size_text
 
 
@@ -15,6 +17,7 @@ Examples:
   ddcodec encode photo.png -o small.ddc -q 50 -e 3
   ddcodec encode photo.png --target-size 30k
   ddcodec encode photo.png --time-limit 90s --force
+  ddcodec encode night.png --restore denoise -q 60
   ddcodec encode - -o - < photo.png > photo.ddc"""
 )
 @reading("INPUT")
@@ -53,13 +56,16 @@ Examples:
     metavar="NAME",
     help="What the fit starts from: auto, or none to start from nothing.",
 )
+@click.option("--restore", "task", metavar="TASK", help="First denoise, inpaint or dejpeg, as the command restore does by default.")
+@click.option("--sigma", metavar="S|auto", default="auto", show_default=True, help="Of --restore: the noise's standard deviation in levels of 0..255.")
+@click.option("--mask", metavar="FILE", type=click.Path(), help="Of --restore inpaint: a black and white picture; white is kept.")
 @click.option("--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda or cuda:N.")
 @click.option("--threads", type=int, metavar="N", help="Of the CPU.  [default: as many as are useful]")
 @click.option(
     "--seed", type=int, default=0, show_default=True, metavar="N", help="The same seed gives the same file on one machine's CPU."
 )
 @talking
-def encode(talk, input_, output, force, **fit):
+def encode(talk, input_, output, force, task, sigma, mask, **fit):
     """Encode INPUT, a picture of 8-bit grey or RGB (PNG, JPEG, WebP, AVIF, TIFF, PPM, BMP, GIF), to a .ddc file.
 
     The network is fitted to the picture, which takes from seconds to minutes. INPUT - is standard input; a file of that name
@@ -73,15 +79,32 @@ def encode(talk, input_, output, force, **fit):
     # The options are named as the fields, in one place above and in one place there.
     options = EncodeOptions(**fit)
     options.validate()
+    wished = _wished(task, sigma, mask, options)
     output = prepare_output(talk, input_, output, ".ddc", force)
-    picture = read_picture(read_input(input_), name=name_of(input_))
+    data = read_input(input_)
+    picture = read_picture(data, name=name_of(input_))
     if picture.left_out:
         talk.say(f"Note: {name_of(input_)} also holds {_list(picture.left_out)}, which a .ddc file does not keep.")
     keep_freed_memory()
+    samples, metadata = picture.samples, picture.metadata
+    if wished:
+        restored = restore_read(talk, picture, data, wished, mask, "black", None)
+        samples, metadata = restored.samples, metadata | {"note": restored.note(task).encode()}
     with talk.progress() as progress:
-        encoded = encode_picture(picture.samples, options, progress, metadata=picture.metadata, say=talk.say)
+        encoded = encode_picture(samples, options, progress, metadata=metadata, say=talk.say)
     write_target(output, encoded.data, force=force)
     _summarise(talk, input_, output, encoded)
+
+
+def _wished(task, sigma, mask, options):
+    """The `RestoreOptions` of what is to be done before the encode, or None."""
+    if task is None:
+        if mask is not None or sigma != "auto":
+            raise UsageError("A mask and a sigma are for --restore, which says what to do with them.")
+        return None
+    wished = restore_options(sigma, {"task": task, "effort": options.effort, "device": options.device, "threads": options.threads, "seed": options.seed, "time_limit": options.time_limit})
+    wished.validate()
+    return wished
 
 
 def _summarise(talk, input_, output, encoded):

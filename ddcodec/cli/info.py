@@ -18,20 +18,23 @@ Examples:
 @talking
 def info(talk, input_):
     """Show size, network and sections of FILE, a .ddc file, and where its bytes went. Nothing is decoded."""
+    from ..metadata import kinds_of, read_metadata
     from ..syntax import read_info
 
     data = read_input(input_)
     with naming(input_):
         facts = read_info(data)
+        note = read_metadata(data)["note"].decode(errors="replace") if "note" in kinds_of(data) else None
     name = STANDARD if input_ == STANDARD else click.format_filename(input_)
     if talk.json:
-        return talk.report(input=name, **facts)
+        return talk.report(input=name, **facts, note=note)
     lines = [
         f"{name}: {size_text(facts['width'], facts['height'], facts['bytes'])}",
         f"format version {facts['version']}, {kind_text(facts['planes'])}, {facts['depth']} bits a sample",
         f"profile {facts['profile']}, {facts['weights']} weights, {facts['macs_per_pixel']:.0f} multiplications a pixel",
         "network: " + ", ".join(f"{key} {value}" for key, value in facts["arch"].items() if key not in facts),
         f"CRC-32 of the samples: {facts['samples_crc']}",
+        *([note] if note else []),
         "",
         *section_table(facts["sections"], facts["bytes"]),
     ]

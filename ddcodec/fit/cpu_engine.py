@@ -39,7 +39,7 @@ class CpuEngine:
         self.variance = float(np.mean([_variance(plane) for plane in samples.reshape(-1, arch.planes).T]))
         self._layout = layout = Layout(arch, threads)
         layout.settle()
-        layout.target()[:, :, : arch.width] = samples.transpose(2, 0, 1)
+        self.retarget(samples)
         random = np.random.default_rng(seed)
         self._key = crc32(seed.to_bytes(8, "little"))
         count = layout.weight_count
@@ -94,6 +94,10 @@ class CpuEngine:
     def rounded_code(self):
         """octave -> int16 (planes, rows, columns), what the file will hold."""
         return {o: np.stack([self._rounded(o, plane) for plane in range(self.arch.code_planes(o))]) for o in self.arch.coded_octaves}
+
+    def retarget(self, samples):
+        """Go on towards other samples, uint8 (H, W, planes)."""
+        self._layout.target()[:, :, : self.arch.width] = samples.transpose(2, 0, 1)
 
     def real_code(self):
         """octave -> float32 (planes, rows, columns), in code units, before it is rounded."""

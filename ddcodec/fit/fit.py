@@ -9,13 +9,16 @@ from threading import Timer
 from time import monotonic
 from typing import NamedTuple
 
+import numpy as np
+
 from ..arch import base_arch
 from ..coded import CodedImage
+from ..decoder import render
 from ..errors import ShortMemoryError
 from ..memory import available_memory
-from ..presets import base_lambdas
+from ..presets import base_lambdas, nearest_base
 from .engine import Kind, device_of, kind_for, make, memory_errors, memory_of, prepare, torch_for
-from .freeze import freeze, real_weights, trials_for
+from .freeze import freeze, plainly_rounded, real_weights, trials_for
 from .loop import run
 from .recipe import plain_output
 from .target import Steering, Target, correct, first_lambda, first_step
@@ -24,6 +27,8 @@ FIT_SHARE, FREEZE_SHARE = 0.75, 0.6
 """Of the time that is left; what is then left is for packing and checking."""
 COMPILING = "Compiling the fit for this processor; this happens once after an installation and takes some 20 seconds."
 SECONDS_UNTIL_COMPILING_IS_SAID = 1.5
+FILLED_EVERY = 20
+"""Steps between two fillings of what is unknown in a picture."""
 
 
 def fit_pictures(
@@ -73,6 +78,39 @@ def lambda_for(picture, target, *, device="auto", threads=None, say=None):
             return first_lambda(base_lambdas(), [step_of(*each) for each in enumerate(base_lambdas())])
         except MemoryError:
             raise _short(base_arch(width, height, planes)) from None
+
+
+def fit_samples(picture, lambda_, *, iterations, known=None, seconds=None, threads=None, seed=0, progress=None, say=None):
+    """What a picture (uint8 (H, W, planes)) becomes when it is fitted at a lambda, without making a file of it: uint8 (H, W, planes). On the CPU.
+
+    known: bool (H, W), True where pixels count; what the others become is then the network's own (in rounds: what is unknown is set to what the fit makes of it).
+    progress: called after every step with a `loop.Progress`. Raises `ShortMemoryError`.
+    """
+    arch = base_arch(*picture.shape[1::-1], picture.shape[2], nearest_base(lambda_))
+    kind = kind_for(arch, "cpu", threads=threads)
+    _check_memory(kind, arch)
+    _compile(kind, arch, say or (lambda sentence: None))
+
+    def decoded(fit):
+        code = {octave: planes.astype("int64") for octave, planes in fit.rounded_code().items()}
+        return render(CodedImage(arch, plainly_rounded(fit), code), threads=threads).reshape(picture.shape)
+
+    with _threads_kept(kind):
+        try:
+            engine = make(kind, [picture], [arch], [lambda_], seed=seed)
+            (fit,) = engine.fits
+            _plain_start(fit, picture)
+
+            def follow(told):
+                if known is not None and told.step % FILLED_EVERY == 0:
+                    fit.retarget(np.where(known[..., None], picture, decoded(fit)))
+                if progress:
+                    progress(told)
+
+            run(engine, iterations, seconds=seconds, progress=follow, may_collapse=True)
+            return decoded(fit)
+        except MemoryError:
+            raise _short(arch) from None
 
 
 @dataclass(frozen=True)

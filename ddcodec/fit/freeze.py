@@ -16,6 +16,7 @@ ROUNDS = 2
 EXPONENTS = (4, 5, 6, 7)
 """Where the search begins: the best of these for all tensors of a kind at once."""
 SEARCH_MAX = 11
+PLAIN_EXPONENT = 9
 USUAL_EXPONENT, USUAL_PRICE = 6, 1e-3 / 2**16
 DEAD_ZONES = (0.5, 0.6, 0.7, 0.85)
 """What is nearer to zero than this share of a step becomes zero, what is above one step by less than it becomes one, and so on."""
@@ -42,6 +43,16 @@ def freeze(fit, trials, *, seconds=None, progress=None):
     while exactness_bound(fit.arch, resolved(fit.arch, tensors)) >= 2**53:
         finest = max(tensors, key=lambda name: tensors[name].exponent)
         tensors[finest] = search.quantised(finest, _Step(tensors[finest].exponent - 1, 0.5))
+    return tensors
+
+
+def plainly_rounded(fit):
+    """The weights of a fit as integers, all in the same small steps: for who wants the picture at once and no file."""
+    base = base_values(fit.arch)
+    tensors = {}
+    for name, values in fit.weights().items():
+        difference = (values - base[name] * 2.0**-FRACTION_BITS) * 2.0**PLAIN_EXPONENT
+        tensors[name] = Weights(0 if fit.arch.base and fit.arch.is_fixed(name) else PLAIN_EXPONENT, np.rint(difference).clip(-WEIGHT_MAX, WEIGHT_MAX).astype(np.int64))
     return tensors
 
 

@@ -19,10 +19,10 @@ class TorchEngine:
 
     def __init__(self, samples, arch, lambda_, *, normalise=False, seed=0, device="cpu", dtype=torch.float32):
         self.arch, self.lambda_, self.device = arch, lambda_, device
-        self.target = torch.tensor(samples, device=device).permute(2, 0, 1).to(dtype).contiguous() / 255
+        self.ops = TorchOps(device, dtype)
+        self.retarget(samples)
         self.variance = self.target.var((1, 2), correction=0).mean().item()
         self.pixels = arch.width * arch.height
-        self.ops = TorchOps(device, dtype)
         random = np.random.default_rng(seed)
         self.noise = torch.Generator(device).manual_seed(seed)
         self.numbers = {n: self._leaf(w) for n, w in initial_weights(arch, samples, random).items()}
@@ -86,6 +86,10 @@ class TorchEngine:
     def rounded_code(self):
         """octave -> int16 (planes, rows, columns), what the file will hold."""
         return {o: planes.cpu().numpy().astype(np.int16) for o, planes in self._rounded().items()}
+
+    def retarget(self, samples):
+        """Go on towards other samples, uint8 (H, W, planes)."""
+        self.target = torch.tensor(samples, device=self.device).permute(2, 0, 1).to(self.ops.dtype).contiguous() / 255
 
     def real_code(self):
         """octave -> float32 (planes, rows, columns), in code units, before it is rounded."""

@@ -1,0 +1,143 @@
+"""Restoration against the truth, picture by picture: what goes in, what comes out, and what that scores. The method never sees the truth."""
+
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+from .. import __version__
+from ..errors import OutputError, SourceError, UsageError
+from ..metrics import psnr
+from ..pictures import is_picture_name, load_picture, read_file
+from ..restoration.masks import known_from
+from ..restoration.restore import restore_picture
+from .machine import machine
+
+
+@dataclass(frozen=True)
+class Row:
+    """One picture. noise: how its input was made ("files", or the sigma that was added). before, after: dB over all pixels; missing: dB over those that were missing, or None. setting: the options that are
+    not the default's, in words."""
+
+    date: str
+    machine: str
+    version: str
+    task: str
+    setting: str
+    noise: str
+    picture: str
+    before: float
+    after: float
+    missing: float | None
+    sigma: float | None
+    prior: str
+    steps: int
+    seconds: float
+    reason: str
+
+    @property
+    def key(self):
+        return self.task, self.setting, self.noise, self.picture
+
+
+COLUMNS = tuple(field.name for field in fields(Row))
+NUMBERS = {"before": float, "after": float, "missing": float, "sigma": float, "steps": int, "seconds": float}
+
+
+@dataclass(frozen=True)
+class Job:
+    """A truth and what is made of it: the file of an input, or None; the file of a mask, or None."""
+
+    truth: Path
+    input: Path | None
+    mask: Path | None
+
+
+def jobs_of(truths, inputs=None, masks=None, ending=("", "")):
+    """The `Job`s of a folder of truths, or a list of files. inputs, masks: folders with files of the same names, or one mask for all; ending: (of the inputs' names, of the truths') where they differ.
+
+    Raises `SourceError` if there are none, or a file is missing.
+    """
+    paths = [path for given in truths for path in (sorted(Path(given).iterdir()) if Path(given).is_dir() else [Path(given)])]
+    paths = [path for path in paths if is_picture_name(path) and path.stem.endswith(ending[1])]
+    if not paths:
+        raise SourceError("There are no pictures of the truth.")
+
+    def beside(folder, path):
+        if folder is None or not Path(folder).is_dir():
+            return folder and Path(folder)
+        stem = path.stem[: len(path.stem) - len(ending[1])] + ending[0]
+        found = [other for other in sorted(Path(folder).iterdir()) if other.stem == stem and other != path]
+        if not found:
+            raise SourceError(f"{folder} has no picture {stem}.")
+        return found[0]
+
+    return [Job(path, beside(inputs, path), beside(masks, path)) for path in paths]
+
+
+def measure(job, options, *, added=None, setting="", progress=None, say=None):
+    """The `Row` of a job. added: sigma of the white noise that makes the input of the truth, clipped and rounded to 8 bits."""
+    truth = load_picture(job.truth)
+    known, file = None, None
+    if options.task == "inpaint":
+        if job.mask is None:
+            raise UsageError("Inpainting is measured with a mask; name one with --mask.")
+        levels = load_picture(job.mask)
+        known = known_from(levels if levels.shape[:2] == truth.shape[:2] else levels.swapaxes(0, 1), truth.shape, name=str(job.mask))
+        samples = np.where(known if truth.ndim == 2 else known[..., None], truth, 0).astype(np.uint8)
+    elif added is not None:
+        noise = np.random.default_rng(0).normal(0, added, truth.shape)
+        samples = np.rint(truth + noise).clip(0, 255).astype(np.uint8)
+    elif options.task == "superres":
+        truth, samples = _smaller(truth, options.scale)
+    elif job.input is None:
+        raise UsageError("What is to be restored? Name a folder with --inputs, or --add-noise.")
+    else:
+        samples, file = load_picture(job.input), read_file(job.input)
+    restored = restore_picture(samples, options, known=known, file=file if file and file.startswith(b"\xff\xd8") else None, progress=progress, say=say)
+    missing = None
+    if known is not None and not known.all():
+        missing = psnr(truth[~known], restored.samples[~known])
+    before = psnr(truth, samples) if samples.shape == truth.shape else float("nan")
+    return restored.samples, Row(
+        date.today().isoformat(), machine(), __version__, options.task, setting, "files" if added is None else f"{added:g}", job.truth.stem, before, psnr(truth, restored.samples),
+        missing, restored.sigma, restored.prior, restored.steps, restored.seconds, restored.reason,
+    )  # fmt: skip
+
+
+def read_rows(path):
+    """The rows of a table; none if there is no such file. Raises `SourceError`."""
+    if not path.exists():
+        return []
+    header, *lines = path.read_text("utf-8").splitlines()
+    if header.split("\t") != list(COLUMNS):
+        raise SourceError(f"{path} is no table of restorations: its first line does not name the columns.")
+    rows = []
+    for line in lines:
+        cells = dict(zip(COLUMNS, line.split("\t")))
+        rows.append(Row(**{name: (None if cell == "" else NUMBERS.get(name, str)(cell)) for name, cell in cells.items()}))
+    return [replace(row, setting=row.setting or "") for row in rows]
+
+
+def append_row(path, row):
+    """Add a row to a table, which is made if there is none. Raises `OutputError`."""
+    cells = ["" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value) for value in asdict(row).values()]
+    try:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(("" if file.tell() else "\t".join(COLUMNS) + "\n") + "\t".join(cells) + "\n")
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}.") from None
+
+
+def _smaller(truth, scale):
+    """The truth, cut to a multiple of the scale, and what the operator of super-resolution makes of it."""
+    import torch
+
+    from ..restoration.operators import Downsampler
+
+    height, width = (side // scale * scale for side in truth.shape[:2])
+    truth = truth[:height, :width]
+    planes = torch.from_numpy(truth.reshape(height, width, -1).astype(np.float32)).permute(2, 0, 1)[None]
+    small = Downsampler(scale)(planes)[0].permute(1, 2, 0).numpy()
+    return truth, np.rint(small).clip(0, 255).astype(np.uint8).reshape(height // scale, width // scale, *truth.shape[2:])

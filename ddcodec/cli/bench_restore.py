@@ -1,0 +1,82 @@
+"""`ddcodec bench-restore`: how near restorations come to the truth."""
+
+from pathlib import Path
+
+import click
+
+from ..errors import UsageError
+from .options import Duration, talking
+from .restore import progress_text, restore_options
+
+
+@click.command(
+    "bench-restore",
+    short_help="Measure restorations against the truth.",
+    epilog="""\b
+Examples:
+  ddcodec bench-restore clean/ --task denoise --inputs noisy/ -o rows.tsv
+  ddcodec bench-restore clean/ --task denoise --add-noise 25 -o rows.tsv
+  ddcodec bench-restore pairs/ --task denoise --inputs pairs/ --ending _real _mean -o rows.tsv
+  ddcodec bench-restore clean/ --task inpaint --mask masks/ -e 3 -o rows.tsv""",
+)
+@click.argument("truths", nargs=-1, required=True, metavar="TRUTHS...", type=click.Path(exists=True))
+@click.option("--task", required=True, metavar="NAME", help="denoise, inpaint, superres or dejpeg.")
+@click.option("-o", "--output", required=True, metavar="FILE", type=click.Path(dir_okay=False), help="The table: one line a picture, written as it comes. What it has is not measured again.")
+@click.option("--inputs", metavar="FOLDER", type=click.Path(exists=True), help="What is to be restored: files of the same names as the truths.")
+@click.option("--ending", nargs=2, default=("", ""), metavar="IN TRUTH", help="How names of inputs and of truths end, where they differ.")
+@click.option("--add-noise", type=click.FloatRange(min=0, min_open=True), metavar="SIGMA", help="Instead of inputs: the truths with white noise, clipped to 8 bits.")
+@click.option("--mask", metavar="PATH", type=click.Path(exists=True), help="inpaint: a mask for all, turned where a picture is upright, or a folder of them; black is missing.")
+@click.option("--save", metavar="FOLDER", type=click.Path(file_okay=False), help="Keep the restored pictures as PNG.")
+@click.option("--scale", type=int, metavar="2|4|8", help="superres: the inputs are the truths, so many times smaller.")
+@click.option("--sigma", metavar="S|auto", default="auto", show_default=True, help="As in restore.")
+@click.option("--prior", default="auto", show_default=True, metavar="NAME", help="As in restore.")
+@click.option("-e", "--effort", type=int, default=5, show_default=True, metavar="1..9", help="As in restore.")
+@click.option("--iterations", type=int, metavar="N", help="As in restore.")
+@click.option("--time-limit", type=Duration(), help="As in restore; of each picture.")
+@click.option("--device", default="auto", show_default=True, metavar="NAME", help="As in restore.")
+@click.option("--threads", type=int, metavar="N", help="As in restore.")
+@talking
+def bench_restore(talk, truths, output, inputs, ending, add_noise, mask, save, sigma, **options):
+    """Restore pictures whose TRUTHS (files, or folders of them) are known, and measure by how much that has helped.
+
+    The truth makes the input where none is given, and the score; the method never sees it.
+    """
+    from ..benchmark.restoration import append_row, jobs_of, measure, read_rows
+    from ..output import write_target
+    from ..pictures import encode_image_bytes
+
+    wished = restore_options(sigma, options)
+    wished.validate()
+    if add_noise is not None and inputs is not None:
+        raise UsageError("Give either --inputs or --add-noise, not both.")
+    jobs = jobs_of(truths, inputs, mask, ending)
+    setting = " ".join(f"{name}={value}" for name, value in sorted(options.items()) if value is not None and name not in ("task", "device", "threads"))
+    setting += f" sigma={sigma}" if sigma != "auto" else ""
+    if mask:
+        setting += f" mask={Path(mask).stem}"
+    path, rows = Path(output), []
+    noise = "files" if add_noise is None else f"{add_noise:g}"
+    kept = {row.key: row for row in read_rows(path)}
+    if save:
+        Path(save).mkdir(parents=True, exist_ok=True)
+    for job in jobs:
+        key = wished.task, setting, noise, job.truth.stem
+        if key not in kept:
+            with talk.progress(lambda told: f"{job.truth.stem}: {progress_text(told)}") as progress:
+                samples, row = measure(job, wished, added=add_noise, setting=setting, progress=progress)
+            append_row(path, row)
+            kept[key] = row
+            if save:
+                write_target(str(Path(save, f"{job.truth.stem}.png")), encode_image_bytes(samples, "png"), force=True)
+        rows.append(kept[key])
+        talk.say(_line(rows[-1]))
+    means = [sum(values) / len(rows) for values in zip(*((row.before, row.after, row.seconds) for row in rows))]
+    lost = sum(row.after < row.before - 0.05 for row in rows)
+    talk.say(f"mean of {len(rows)}: {means[0]:.2f} -> {means[1]:.2f} dB, {means[2]:.1f} s; {lost} worse than their input by more than 0.05 dB")
+    talk.report(task=wished.task, pictures=len(rows), before=means[0], after=means[1], seconds=means[2], worse=lost, table=str(path))
+
+
+def _line(row):
+    missing = f", missing pixels {row.missing:.2f} dB" if row.missing is not None else ""
+    sigma = f", sigma {row.sigma:.1f}" if row.sigma is not None else ""
+    return f"{row.picture}: {row.before:.2f} -> {row.after:.2f} dB{missing}{sigma}, {row.prior}, {row.steps} steps, {row.seconds:.1f} s: {row.reason}"

@@ -1,0 +1,173 @@
+"""`ddcodec restore`: a picture in, a better one out."""
+
+import math
+import os
+
+import click
+
+from ..errors import UsageError
+from .files import STANDARD, name_of, prepare_output, read_input
+from .options import Duration, reading, talking, writing
+from .talk import duration_text, size_text
+
+FORMATS = {".png": "png", ".ppm": "ppm", ".pgm": "ppm", ".npy": "npy", ".ddc": "ddc"}
+
+
+def restoring(command):
+    """Give a command the options of a restoration but the task: those of `RestoreOptions`, named as its fields, and those of a mask."""
+    for option in reversed(
+        (
+            click.option("--scale", type=int, metavar="2|4|8", help="superres: how many times as large the picture shall be."),
+            click.option("--sigma", metavar="S|auto", default="auto", show_default=True, help="denoise, dejpeg: the noise's standard deviation in levels of 0..255; 0 is none."),
+            click.option("--mask", metavar="FILE", type=click.Path(), help="inpaint: a black and white picture; white is kept.  [default: transparent pixels are missing]"),
+            click.option("--mask-missing", type=click.Choice(["black", "white"]), default="black", show_default=True, help="inpaint: which colour of the mask is missing."),
+            click.option("--mask-color", metavar="RRGGBB", help="inpaint: instead, all pixels of this colour are missing."),
+            click.option("--dilate", type=int, default=0, show_default=True, metavar="N", help="inpaint: let what is missing grow by N pixels."),
+            click.option("--feather", type=int, default=0, show_default=True, metavar="N", help="inpaint: fade over N pixels into what is known; 0 leaves it bit for bit."),
+            click.option("--prior", default="auto", show_default=True, metavar="NAME", help="What restores: auto, codec, dip, deep-decoder, or a named setting; see below."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@click.command(
+    short_help="Denoise, inpaint, enlarge, or mend a JPEG.",
+    epilog="""\b
+Priors: codec fits the codec itself; dip is the Deep Image Prior as published, dip-narrow the same with narrow
+top levels for a CPU, dip-text, dip-hole, dip-bicubic, dip-learned-input and dip-maxpool are published variants;
+deep-decoder and deep-decoder-paper are the decoder in both published orders.
+
+\b
+Examples:
+  ddcodec restore --task denoise night.png -o clean.png
+  ddcodec restore --task denoise night.png --sigma 15 -o clean.ddc
+  ddcodec restore --task inpaint old.png --mask scratches.png -o mended.png
+  ddcodec restore --task superres small.png --scale 2 -o large.png
+  ddcodec restore --task dejpeg web.jpg -o soft.png""",
+)
+@reading("INPUT")
+@click.option("--task", required=True, metavar="NAME", help="denoise, inpaint, superres or dejpeg.")
+@writing("Where to write: a .png, .ppm, .npy or .ddc file; - is standard output, as PNG.")
+@restoring
+@click.option("-e", "--effort", type=int, default=5, show_default=True, metavar="1..9", help="Higher is slower and better.")
+@click.option("--iterations", type=int, metavar="N", help="Instead of an effort's: the number of steps of each fit.")
+@click.option("--time-limit", type=Duration(), help="Stop early with the best so far: 90, 90s, 2m, 1h.")
+@click.option("--variation", type=float, default=0.0, metavar="X", help="Weight of the total variation in a network's loss.")
+@click.option("-q", "--quality", type=float, metavar="1..100", help="Of a .ddc file: as in encode.")
+@click.option("--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda or cuda:N.")
+@click.option("--threads", type=int, metavar="N", help="Of the CPU.  [default: as many as are useful]")
+@click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Another seed, another start.")
+@talking
+def restore(talk, input_, output, force, quality, sigma, mask, mask_missing, mask_color, **options):
+    """Restore INPUT, a picture of 8-bit grey or RGB, with or without transparency, and write what it should have been.
+
+    Nothing is learned beforehand and nothing is looked up: a network or the codec itself is fitted to this one picture, which takes from seconds to
+    hours. What is no noise is left alone, and known pixels of an inpainted picture stay bit for bit.
+    """
+    from ..encoder import EncodeOptions, encode_picture
+    from ..memory import keep_freed_memory
+    from ..output import write_target
+    from ..pictures import encode_image_bytes, read_picture
+
+    wished = restore_options(sigma, options)
+    wished.validate()
+    format = _format_of(output, input_)
+    coding = EncodeOptions(quality=quality, effort=options["effort"], device=options["device"], threads=options["threads"], seed=options["seed"])
+    if quality is not None and format != "ddc":
+        raise UsageError("A quality is for a .ddc file; let the output's name end in .ddc.")
+    coding.validate()
+    output = prepare_output(talk, input_, output, None, force)
+    data = read_input(input_)
+    picture = read_picture(data, name=name_of(input_), with_alpha=True)
+    if picture.alpha is not None and format == "ddc":
+        raise UsageError("A .ddc file cannot keep transparency so far; write a PNG.")
+    keep_freed_memory()
+    restored = restore_read(talk, picture, data, wished, mask, mask_missing, mask_color)
+    if format == "ddc":
+        with talk.progress() as progress:
+            encoded = encode_picture(restored.samples, coding, progress, metadata=picture.metadata | {"note": restored.note(wished.task).encode()}, say=talk.say)
+        written = encoded.data
+    else:
+        written = encode_image_bytes(restored.samples, format, picture.metadata, alpha=_enlarged(picture.alpha, wished.scale) if wished.task != "inpaint" else None)
+    write_target(output, written, force=force)
+    height, width = restored.samples.shape[:2]
+    shown, by = click.format_filename(output), f"prior {restored.prior}, {restored.steps} steps, {restored.reason}" if restored.changed else "unchanged"
+    size = size_text(width, height, len(written)) if format == "ddc" else f"{width}x{height}"
+    talk.say(f"{name_of(input_)} -> {shown}: {size}, {by}, {restored.seconds:.1f} s")
+    talk.report(
+        input=click.format_filename(input_), output=shown, task=wished.task, width=width, height=height, changed=restored.changed, prior=restored.prior,
+        sigma=restored.sigma, steps=restored.steps, reason=restored.reason, seams=restored.seams, seconds=restored.seconds, bytes=len(written),
+    )  # fmt: skip
+
+
+def restore_options(sigma, options):
+    """The `RestoreOptions` of a command line. Raises `UsageError` for a sigma that is no number."""
+    from ..restoration.restore import RestoreOptions
+
+    try:
+        return RestoreOptions(sigma=None if sigma == "auto" else float(sigma), **options)
+    except ValueError:
+        raise UsageError(f"The sigma {sigma!r} is neither a number nor auto.") from None
+
+
+def restore_read(talk, picture, data, options, mask, mask_missing, mask_color):
+    """A `Restored` of a `Picture` that was read from `data`, with a mask as the command line has it."""
+    from ..restoration.restore import restore_picture
+
+    known = _known(picture, options, mask, mask_missing, mask_color)
+    with talk.progress(progress_text) as progress:
+        return restore_picture(picture.samples, options, known=known, file=data if data.startswith(b"\xff\xd8") else None, progress=progress, say=talk.say)
+
+
+def _known(picture, options, mask, missing, color):
+    from ..pictures import read_picture
+    from ..restoration.masks import checked, known_from
+
+    if options.task != "inpaint":
+        if mask or color:
+            raise UsageError(f"A mask is for inpainting, not for {options.task}.")
+        return None
+    if mask and color:
+        raise UsageError("Give either a mask or a mask colour, not both.")
+    if mask:
+        return known_from(read_picture(read_input(mask), name=name_of(mask)).samples, picture.samples.shape, missing, samples=picture.samples, name=name_of(mask))
+    if color:
+        try:
+            wanted = bytes.fromhex(color.removeprefix("#"))
+        except ValueError:
+            wanted = b""
+        if len(wanted) != 3:
+            raise UsageError(f"{color!r} is no colour; write RRGGBB, such as ff00ff.")
+        samples = picture.samples if picture.samples.ndim == 3 else picture.samples[..., None]
+        return checked((samples != list(wanted)).any(2), "The mask colour")
+    if picture.alpha is None:
+        raise UsageError("What is missing? Give a --mask, a --mask-color, or a picture with transparent pixels.")
+    return checked(picture.alpha > 0, "The transparency")
+
+
+def _enlarged(alpha, scale):
+    return alpha if alpha is None or not scale else alpha.repeat(scale, 0).repeat(scale, 1)
+
+
+def _format_of(output, input_):
+    if output is None:
+        if input_ != STANDARD:
+            raise UsageError("Name the output with -o: the input is never replaced.")
+        return "png"
+    if output == STANDARD:
+        return "png"
+    extension = os.path.splitext(output)[1].lower()
+    if extension not in FORMATS:
+        raise UsageError(f"The name {click.format_filename(output)} does not tell the format; let it end in .png, .ppm, .pgm, .npy or .ddc.")
+    return FORMATS[extension]
+
+
+def progress_text(progress):
+    """The line of a `restoration.progress.Progress`."""
+    parts = [part for part in (progress.what, f"step {progress.step}/{progress.total}") if part]
+    if progress.loss is not None:
+        parts.append(f"PSNR to the input {-10 * math.log10(max(progress.loss, 1e-10)):.2f} dB")
+    if math.isfinite(progress.seconds_left):
+        parts.append(f"{duration_text(max(0.0, progress.seconds_left))} left")
+    return ", ".join(parts)

@@ -1,0 +1,100 @@
+"""What is missing in a picture: masks read and checked, holes filled at first, known pixels put back."""
+
+import numpy as np
+
+from ..errors import SourceError, UsageError
+
+GREY_SHARE = 0.05
+"""Share of a mask's pixels that may be neither nearly black nor nearly white, as where its edges were smoothed."""
+BLACK, WHITE = 64, 191
+SWAPPED_LEVELS = 4
+"""A picture of no more levels than this is taken to be the mask, if the mask has many."""
+
+
+def known_from(mask, shape, missing="black", *, samples=None, name="The mask"):
+    """bool (H, W), True where a picture of `shape` is known, of the samples of a mask, uint8 (h, w) or (h, w, 3). missing: "black" or "white".
+
+    samples: those of the picture, to see whether the two were swapped. Raises `SourceError` for a mask of another size, one with many grey pixels, one
+    that leaves nothing to fill or nothing to fill it from.
+    """
+    if missing not in ("black", "white"):
+        raise UsageError(f"What is missing is black or white in a mask, not {missing}.")
+    levels = mask if mask.ndim == 2 else mask.mean(2)
+    if samples is not None and len(np.unique(samples)) <= SWAPPED_LEVELS < len(np.unique(levels)):
+        raise SourceError(f"{name} looks like a photograph and the picture like a mask; they seem to be swapped.")
+    if levels.shape != tuple(shape[:2]):
+        raise SourceError(f"{name} has {levels.shape[1]}x{levels.shape[0]} pixels and the picture {shape[1]}x{shape[0]}; they must have the same size.")
+    if np.mean((levels > BLACK) & (levels < WHITE)) > GREY_SHARE:
+        raise SourceError(f"{name} is no mask: more than {100 * GREY_SHARE:.0f} % of its pixels are neither black nor white.")
+    known = (levels > 127) == (missing == "black")
+    return checked(known, name)
+
+
+def checked(known, name="The mask"):
+    """The same, or a `SourceError` if nothing or all of a picture is missing."""
+    if known.all():
+        raise SourceError(f"{name} says that nothing is missing. (Black is missing, white is kept; --mask-missing white swaps them.)")
+    if not known.any():
+        raise SourceError(f"{name} says that everything is missing; nothing is left to restore it from.")
+    return known
+
+
+def dilated(known, pixels):
+    """What is still known when the missing parts grow by some pixels in all eight directions."""
+    missing = ~known
+    for _ in range(pixels):
+        padded = np.pad(missing, 1)
+        height, width = missing.shape
+        missing = np.any([padded[y : y + height, x : x + width] for y in range(3) for x in range(3)], axis=0)
+    return ~missing
+
+
+def filled(samples, known):
+    """uint8 samples (H, W, planes) whose missing pixels have the mean of the known ones around, from coarse to fine (pull-push, Gortler et al. 1996)."""
+    if min(known.shape) <= 1 or known.all():
+        mean = samples[known].mean(0) if known.any() else 128
+        return np.where(known[..., None], samples, np.uint8(np.rint(mean)))
+    values = np.where(known[..., None], samples, 0).astype(np.float32)
+    return np.rint(_pulled(values, known.astype(np.float32)[..., None])).clip(0, 255).astype(np.uint8)
+
+
+def _pulled(values, weight):
+    """values (already 0 where weight (H, W, 1) is) with what is missing taken from half the size."""
+    height, width = weight.shape[:2]
+    if weight.min() >= 1 or max(height, width) == 1:
+        return values
+    even = [(0, height % 2), (0, width % 2), (0, 0)]
+
+    def halved(array):
+        padded = np.pad(array, even)
+        return padded.reshape(len(padded) // 2, 2, padded.shape[1] // 2, 2, -1).sum((1, 3))
+
+    sums, counts = halved(values * weight), halved(weight)
+    coarse = _pulled(np.where(counts > 0, sums / np.maximum(counts, 1e-6), 0), np.minimum(counts, 1))
+    return values * weight + (1 - weight) * _doubled(coarse)[:height, :width]
+
+
+def _doubled(values):
+    """Twice as large by bilinear interpolation, samples centred in blocks."""
+    for axis in (0, 1):
+        before, after = np.concatenate([values.take([0], axis), values.take(range(values.shape[axis] - 1), axis)], axis), np.concatenate([values.take(range(1, values.shape[axis]), axis), values.take([-1], axis)], axis)
+        near = np.stack([0.75 * values + 0.25 * before, 0.75 * values + 0.25 * after], axis + 1)
+        shape = list(values.shape)
+        shape[axis] *= 2
+        values = near.reshape(shape)
+    return values
+
+
+def pasted(picture, samples, known, feather=0):
+    """The restored picture (H, W, planes) with its known pixels put back: exactly those of `samples` where feather is 0, else mixed over that many pixels from a hole's edge inwards into what is known."""
+    share = _distances(known, feather) / (feather + 1)
+    mixed = np.rint(share[..., None] * samples + (1 - share[..., None]) * picture.astype(np.float32))
+    return np.where((share >= 1)[..., None], samples, mixed.clip(0, 255)).astype(np.uint8)
+
+
+def _distances(known, most):
+    """Of each pixel from the nearest missing one, in steps, 0 in holes, at most `most` + 1."""
+    total = known.astype(np.float32)
+    for pixels in range(1, most + 1):
+        total += dilated(known, pixels)
+    return total

@@ -1,0 +1,127 @@
+"""The networks that are priors: the hourglass of the Deep Image Prior with its published variants, and the deep decoder.
+
+Both make samples in 0..1, (1, planes, H, W), of an input (1, channels, h, w); a network is fitted to one picture, always with the statistics of
+its batch of one (Ulyanov et al. 2018).
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+SLOPE = 0.2
+"""Of the leaky ReLUs (Ulyanov et al. 2018, supplement)."""
+AMPLITUDE = 0.1
+
+
+def network_for(setting, planes):
+    """A fresh network of a `Setting`, with random weights from torch's generator."""
+    if setting.network == "deep decoder":
+        return DeepDecoder(setting.channels, setting.upsamplings, planes, setting.order == "upsample first")
+    return UNet(setting, planes)
+
+
+def input_for(setting, height, width, random):
+    """The input of a network for a picture of that size, multiples of `multiple_for`: (1, channels, h, w) float32. random: a torch generator on the CPU."""
+    if setting.network == "deep decoder":
+        factor = 2**setting.upsamplings
+        return AMPLITUDE * torch.rand(1, setting.channels, height // factor, width // factor, generator=random)
+    if setting.input == "grid":
+        rows, columns = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij")
+        return torch.stack([columns, rows])[None]
+    return AMPLITUDE * torch.rand(1, setting.input_channels, height, width, generator=random)
+
+
+def multiple_for(setting):
+    """What the sides of a network's pictures are multiples of."""
+    return 2 ** (setting.upsamplings if setting.network == "deep decoder" else len(setting.widths))
+
+
+def least_side_for(setting):
+    """The shortest side of a network's pictures: its deepest level must be larger than what its filters reach beyond an edge, to be reflected there."""
+    if setting.network == "deep decoder":
+        return multiple_for(setting)
+    return multiple_for(setting) * (max(setting.down_filter, setting.up_filter) // 2 + 1)
+
+
+class UNet(nn.Sequential):
+    """The hourglass of Ulyanov et al. 2018: `Level`s inside one another, a 1x1 layer to the planes, a sigmoid."""
+
+    def __init__(self, setting, planes):
+        level = None
+        channels = [2 if setting.input == "grid" else setting.input_channels, *setting.widths]
+        for depth in reversed(range(len(setting.widths))):
+            level = Level(setting, channels[depth], setting.widths[depth], setting.skips[depth], level)
+        super().__init__(level, nn.Conv2d(setting.widths[0], planes, 1), nn.Sigmoid())
+
+
+class Level(nn.Module):
+    """One level: down, through the deeper levels, up, joined with a skip from the level's own input, and two layers.
+
+    The upsampling comes before the join, and the join is normalised as a whole.
+    """
+
+    def __init__(self, setting, inputs, width, skip, deeper):
+        super().__init__()
+        self.skip = _layer(inputs, skip, 1) if skip else None
+        self.down = nn.Sequential(_halving(setting, inputs, width), *_after(width), _layer(width, width, setting.down_filter))
+        self.deeper = deeper
+        self.upsampling = setting.upsampling
+        joined = skip + (deeper.outputs if deeper else width)
+        self.norm = nn.BatchNorm2d(joined)
+        self.up = nn.Sequential(_layer(joined, width, setting.up_filter), *([_layer(width, width, 1)] if setting.smooth else []))
+        self.outputs = width
+
+    def forward(self, x):
+        below = self.down(x)
+        if self.deeper is not None:
+            below = self.deeper(below)
+        # The bicubic kernel has no bfloat16 on every device.
+        below = functional.interpolate(below.float() if self.upsampling == "bicubic" else below, size=x.shape[2:], mode=self.upsampling)
+        return self.up(self.norm(below if self.skip is None else torch.cat([self.skip(x), below.to(x.dtype)], 1)))
+
+
+class DeepDecoder(nn.Module):
+    """1x1 layers without biases, bilinear upsamplings by two, ReLU and channel normalisation (Heckel & Hand 2019, section 2).
+
+    upsample_first: upsample, ReLU, normalise after each layer, as the published code; else normalise, ReLU, upsample, as the paper's formula (2).
+    One last layer is not followed by an upsampling, and a 1x1 layer and a sigmoid make the planes.
+    """
+
+    def __init__(self, channels, upsamplings, planes, upsample_first):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Conv2d(channels, channels, 1, bias=False) for _ in range(upsamplings + 1))
+        self.norms = nn.ModuleList(nn.BatchNorm2d(channels) for _ in range(upsamplings + 1))
+        self.output = nn.Conv2d(channels, planes, 1, bias=False)
+        self.upsample_first = upsample_first
+
+    def forward(self, x):
+        last = len(self.layers) - 1
+        for index, (layer, norm) in enumerate(zip(self.layers, self.norms)):
+            x = layer(x)
+            double = _doubled if index < last else nn.Identity()
+            x = norm(functional.relu(double(x))) if self.upsample_first else double(functional.relu(norm(x)))
+        return torch.sigmoid(self.output(x))
+
+
+def _doubled(x):
+    # What was published aligned corners.
+    return functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)
+
+
+def _after(channels):
+    return nn.BatchNorm2d(channels), nn.LeakyReLU(SLOPE, inplace=True)
+
+
+def _layer(inputs, outputs, side):
+    return nn.Sequential(_filter(inputs, outputs, side), *_after(outputs))
+
+
+def _filter(inputs, outputs, side, stride=1):
+    return nn.Conv2d(inputs, outputs, side, stride, padding=side // 2, padding_mode="reflect" if side > 1 else "zeros")
+
+
+def _halving(setting, inputs, outputs):
+    if setting.downsampling == "stride":
+        return _filter(inputs, outputs, setting.down_filter, 2)
+    pool = {"average": nn.AvgPool2d, "max": nn.MaxPool2d}[setting.downsampling]
+    return nn.Sequential(_filter(inputs, outputs, setting.down_filter), pool(2, 2))

@@ -1,0 +1,44 @@
+"""What a picture went through before it was observed: the A of the loss |A(net(z)) - y|^2 (Ulyanov et al. 2018, section 2)."""
+
+import torch
+from torch.nn import functional
+
+LANCZOS = 2
+"""Lobes of the kernel, as in the super-resolution of Ulyanov et al. 2018."""
+
+
+class Identity:
+    """The picture itself was observed."""
+
+    factor = 1
+
+    def __call__(self, picture):
+        return picture
+
+
+class Downsampler:
+    """Every `factor`-th sample of the picture under a Lanczos kernel as much wider: (1, planes, H, W) to (1, planes, H / factor, W / factor).
+
+    The kernel is centred on each block of factor x factor samples and its sum is 1; the picture's edges repeat beyond them.
+    """
+
+    def __init__(self, factor, device="cpu"):
+        self.factor = factor
+        reach = LANCZOS * factor
+        distance = (torch.arange(2 * reach, dtype=torch.float64) - reach + 0.5) / factor
+        kernel = torch.sinc(distance) * torch.sinc(distance / LANCZOS)
+        self._kernel = (kernel / kernel.sum()).float().to(device)
+        self._margin = reach - factor // 2
+
+    def __call__(self, picture):
+        planes = picture.shape[1]
+        padded = functional.pad(picture, [self._margin] * 4, mode="replicate")
+        across = self._kernel.expand(planes, 1, 1, -1)
+        along = across.transpose(2, 3)
+        lines = functional.conv2d(padded, across, stride=(1, self.factor), groups=planes)
+        return functional.conv2d(lines, along, stride=(self.factor, 1), groups=planes)
+
+
+def total_variation(picture):
+    """Mean absolute difference of neighbours, across and along."""
+    return (picture[..., 1:] - picture[..., :-1]).abs().mean() + (picture[..., 1:, :] - picture[..., :-1, :]).abs().mean()

@@ -1,0 +1,247 @@
+"""Restore a picture: what the task means for it, the prior that takes it on, and what is checked before and after."""
+
+import re
+from dataclasses import dataclass
+from time import monotonic
+
+import numpy as np
+
+from ..errors import ShortMemoryError, SourceError, UsageError
+from ..memory import available_memory
+from .masks import checked, dilated, pasted
+from .noise import Noise, estimate_noise, is_noise
+from .settings import AUTO, CODEC, effort_of, prior_for, priors, setting_of, tasks
+from .tiles import joined, tiles_for
+
+EFFORTS = range(1, 10)
+SCALES = (2, 4, 8)
+LEAST_NOISE = 1.0
+"""Levels of 0..255 below which nothing is denoised."""
+CERTAIN_NOISE = 6.0
+"""Levels from which independent noise cannot be mistaken for a photograph's texture."""
+SIGMA_MAX = 255.0
+LEAST_SIDE = 16
+MEMORY_SHARE = 0.6
+"""Of the memory that is free, what a network may take; the rest of a picture is done in tiles."""
+JPEG_SHARE = 0.7
+"""Of the standard deviation that shifted coding anew shows, what is taken to be the first coding's own."""
+
+
+@dataclass(frozen=True)
+class RestoreOptions:
+    """What is asked for.
+
+    task: one of `tasks()`. scale: of superres. sigma: levels of 0..255, or None to estimate it. prior: one of `priors()`. effort: 1..9, or iterations: steps of
+    each fit. time_limit: seconds. dilate, feather: pixels, of inpaint. variation: weight of the total variation in the loss. device, threads, seed: as in encode.
+    """
+
+    task: str = "denoise"
+    scale: int | None = None
+    sigma: float | None = None
+    prior: str = AUTO
+    effort: int = 5
+    iterations: int | None = None
+    time_limit: float | None = None
+    dilate: int = 0
+    feather: int = 0
+    variation: float = 0.0
+    device: str = "auto"
+    threads: int | None = None
+    seed: int = 0
+
+    def validate(self):
+        """Raise `UsageError` for values out of range or options that do not go together."""
+        if self.task not in tasks():
+            raise UsageError(f"There is no task {self.task}; choose one of: {', '.join(tasks())}.")
+        if self.prior not in priors():
+            raise UsageError(f"There is no prior {self.prior}; choose one of: {', '.join(priors())}.")
+        if (self.scale is not None) != (self.task == "superres"):
+            raise UsageError("Super-resolution needs a scale of 2, 4 or 8." if self.task == "superres" else f"A scale is for super-resolution, not for {self.task}.")
+        if self.scale is not None and self.scale not in SCALES:
+            raise UsageError(f"The scale must be 2, 4 or 8, not {self.scale}.")
+        if self.prior == CODEC and self.task == "superres":
+            raise UsageError("The codec knows no super-resolution; choose another prior.")
+        if self.sigma is not None and not 0 <= self.sigma <= SIGMA_MAX:
+            raise UsageError(f"The sigma must be between 0 and {SIGMA_MAX:g}, not {self.sigma:g}.")
+        if self.sigma is not None and self.task not in ("denoise", "dejpeg"):
+            raise UsageError(f"A sigma is for denoising, not for {self.task}.")
+        if self.effort not in EFFORTS:
+            raise UsageError(f"The effort must be between 1 and 9, not {self.effort}.")
+        if self.iterations is not None and self.iterations < 1:
+            raise UsageError(f"There must be at least 1 iteration, not {self.iterations}.")
+        if self.time_limit is not None and not self.time_limit > 0:
+            raise UsageError(f"The time limit must be above 0 seconds, not {self.time_limit:g}.")
+        if self.dilate < 0 or self.feather < 0:
+            raise UsageError("A mask grows and fades by 0 pixels or more.")
+        if not 0 <= self.variation <= 1:
+            raise UsageError(f"The weight of the total variation must be between 0 and 1, not {self.variation:g}.")
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
+            raise UsageError(f"There is no device {self.device}; choose auto, cpu, cuda or cuda:N.")
+        if self.threads is not None and self.threads < 1:
+            raise UsageError(f"There must be at least 1 thread, not {self.threads}.")
+        if not 0 <= self.seed < 2**63:
+            raise UsageError(f"The seed must be between 0 and 2^63 - 1, not {self.seed}.")
+
+
+@dataclass(frozen=True)
+class Restored:
+    """samples: uint8, as those that were given, superres apart. changed: whether they are others. sigma: that was removed, or None. prior: that did it. reason: why it ended, in words.
+    seams: how far tiles were apart where they overlapped, in levels; 0 for one tile."""
+
+    samples: np.ndarray
+    changed: bool
+    sigma: float | None
+    prior: str
+    steps: int
+    reason: str
+    seconds: float
+    seams: float = 0.0
+
+    def note(self, task):
+        """A line for the file that is made of it."""
+        of = f", sigma {self.sigma:.1f}" if self.sigma else ""
+        return f"restored: {task}{of}, prior {self.prior}, {self.steps} steps" if self.changed else f"restored: {task}, nothing to do"
+
+
+def restore_picture(samples, options=RestoreOptions(), *, known=None, file=None, progress=None, say=None):
+    """Restore samples, uint8 (H, W) or (H, W, 3): a `Restored`.
+
+    known: bool (H, W), False where a picture is to be inpainted; for no other task. file: the bytes of the JPEG that the samples came from, for dejpeg. progress: called with
+    `progress.Progress`; say: with sentences to the user. Raises `UsageError`, `SourceError`, `ShortMemoryError`.
+    """
+    from ..fit.engine import device_of
+
+    start, say = monotonic(), say or (lambda sentence: None)
+    options.validate()
+    if min(samples.shape[:2]) < LEAST_SIDE:
+        raise SourceError(f"The picture has {samples.shape[1]}x{samples.shape[0]} pixels; restoration needs sides of at least {LEAST_SIDE}.")
+    known = _known(samples, options, known)
+    device = device_of(options.device)
+    name = prior_for(options.task, device) if options.prior == AUTO else options.prior
+    noise = _noise(samples, options, file, say)
+    if noise is not None and noise.sigma < LEAST_NOISE:
+        reason = f"the noise, about {noise.sigma:.1f} levels, is too little to remove"
+        say(f"Note: {reason}; the picture stays as it is.")
+        return Restored(samples, False, noise.sigma, name, 0, reason, monotonic() - start)
+    planes = samples.reshape(*samples.shape[:2], -1)
+    by = _by_coding if name == CODEC else _by_network
+    picture, steps, reason, seams = by(planes, options, name, device, known, noise, progress, say)
+    result = np.rint(255 * picture).clip(0, 255).astype(np.uint8)
+    if known is not None:
+        result = pasted(255 * picture, planes, known, options.feather)
+    doubtful = options.task == "denoise" and options.sigma is None and (noise.correlated or noise.sigma < CERTAIN_NOISE)
+    if doubtful and not is_noise(planes, result):
+        reason = "what would be taken away follows the picture's own structure and is no noise"
+        say(f"Note: {reason}; the picture stays as it is. (--sigma says that it is noise.)")
+        return Restored(samples, False, noise.sigma, name, steps, reason, monotonic() - start)
+    shape = result.shape[:2] if samples.ndim == 2 else result.shape
+    return Restored(result.reshape(shape), True, noise and noise.sigma, name, steps, reason, monotonic() - start, 255 * seams)
+
+
+def _known(samples, options, known):
+    if (known is not None) != (options.task == "inpaint"):
+        raise UsageError("Inpainting needs to know what is missing: a mask, a colour, or transparent pixels." if options.task == "inpaint" else f"A mask is for inpainting, not for {options.task}.")
+    if known is None:
+        return None
+    if known.shape != samples.shape[:2]:
+        raise SourceError(f"The mask has the shape {known.shape} and the picture {samples.shape[:2]}; they must be the same.")
+    return checked(dilated(checked(known), options.dilate))
+
+
+def _noise(samples, options, file, say):
+    """What is to be removed, or None where that is not noise."""
+    if options.task not in ("denoise", "dejpeg"):
+        return None
+    if options.sigma is not None:
+        return Noise(options.sigma, False)
+    if options.task == "dejpeg":
+        return Noise(_sigma_of_jpeg(samples, file), True)
+    noise = estimate_noise(samples)
+    say(f"Noise: about {noise.sigma:.1f} levels{', shared by neighbouring pixels' if noise.correlated else ''}.")
+    return noise
+
+
+def _sigma_of_jpeg(samples, file):
+    """The standard deviation of a JPEG's own error in levels: how much the same coding changes the picture again when its blocks lie elsewhere (Nosratinia 2001)."""
+    from ..pictures import coded_again
+
+    if file is None:
+        raise UsageError("How much a JPEG has lost is read from its tables; for another file give --sigma, the standard deviation of what is to be removed.")
+    shift = 4
+    again = coded_again(np.pad(samples, [(shift, 0), (shift, 0)] + [(0, 0)] * (samples.ndim - 2), "edge"), file)[shift:, shift:]
+    return JPEG_SHARE * float(np.sqrt(np.square(again.astype(np.float32) - samples).mean()))
+
+
+def _by_coding(samples, options, name, device, known, noise, progress, say):
+    from .coding import KNOWN_LAMBDA, fit_by_coding, lambda_for_noise
+
+    effort = effort_of(options.effort)
+    lambda_ = KNOWN_LAMBDA if noise is None else lambda_for_noise(noise.sigma, samples.shape[2])
+    fitted = fit_by_coding(
+        samples, lambda_, known=known, views=effort.views, steps=options.iterations or effort.steps, seed=options.seed,
+        seconds=options.time_limit, threads=options.threads, progress=progress, say=say,
+    )  # fmt: skip
+    return fitted.picture, fitted.steps, fitted.reason, 0.0
+
+
+def _by_network(samples, options, name, device, known, noise, progress, say):
+    from ..fit.engine import memory_errors, torch_for
+
+    torch = torch_for("This prior")
+    threads = torch.get_num_threads()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    try:
+        return _fitted_in_tiles(samples, options, name, device, known, noise, progress, say)
+    except memory_errors():
+        raise ShortMemoryError(f"There is not enough memory for the prior {name} on a picture of {samples.shape[1]}x{samples.shape[0]} pixels.") from None
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _fitted_in_tiles(samples, options, name, device, known, noise, progress, say):
+    """The picture in 0..1, steps, reason, and how far tiles were apart in 0..1."""
+    from .operators import Downsampler, Identity
+    from .prior import Observation, fit_prior, memory_of
+
+    setting, effort = setting_of(name, options.task), effort_of(options.effort)
+    steps = options.iterations or max(1, round(effort.share * setting.steps))
+    factor, free = options.scale or 1, _free_memory(device)
+    tiles = tiles_for(*samples.shape[:2], lambda height, width: free is None or memory_of(setting, factor * height, factor * width) < MEMORY_SHARE * free)
+    if len(tiles) > 1:
+        say(f"Note: memory is short for the whole picture; it is restored in {len(tiles)} tiles.")
+    operator = Downsampler(factor, device) if factor > 1 else Identity()
+    parts, reason, taken = [], "", steps
+    jobs = len(tiles) * effort.runs
+    for index, tile in enumerate(tiles):
+        total = 0
+        for run in range(effort.runs):
+            observation = Observation(
+                tile.of(samples).astype(np.float32) / 255, operator, None if known is None else tile.of(known), None if noise is None else noise.sigma,
+                noise is None and known is not None or noise is not None and not noise.correlated, options.variation,
+            )  # fmt: skip
+            what = "" if jobs == 1 else f"fit {index * effort.runs + run + 1} of {jobs}"
+            # The same start in every tile, and as many steps as the first one needed, so that all are alike.
+            fitted = fit_prior(
+                observation, setting, steps=taken, seed=options.seed + run, device=device, progress=progress, what=what,
+                seconds=None if options.time_limit is None else options.time_limit / jobs, rules=index == 0 and run == 0,
+            )  # fmt: skip
+            total = total + fitted.picture / effort.runs
+            if index == run == 0:
+                taken, reason = fitted.steps, fitted.reason
+        parts.append(total)
+    shape = (factor * samples.shape[0], factor * samples.shape[1], samples.shape[2])
+    if len(tiles) == 1:
+        return parts[0], taken, reason, 0.0
+    large = [type(tile)(*(factor * side for side in (tile.top, tile.bottom, tile.left, tile.right))) for tile in tiles]
+    picture, seams = joined(parts, large, shape)
+    say(f"Tiles differ by {255 * seams:.2f} levels where they overlap.")
+    return picture, taken, reason, seams
+
+
+def _free_memory(device):
+    if device == "cpu":
+        return available_memory()
+    import torch
+
+    return torch.cuda.mem_get_info(device)[0]

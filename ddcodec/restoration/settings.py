@@ -1,0 +1,93 @@
+"""Named settings, tasks and efforts: the rows of `settings.toml`."""
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from ..errors import UsageError
+
+CODEC = "codec"
+"""The prior that is no setting: the codec itself."""
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A network, its input and its optimisation; what the fields mean stands in `settings.toml`."""
+
+    name: str
+    network: str
+    rate: float
+    steps: int
+    jitter: float
+    accumulating: bool
+    jitter_decay: float
+    learned_input: bool
+    spike_rate: float
+    widths: tuple = ()
+    skips: tuple = ()
+    down_filter: int = 0
+    up_filter: int = 0
+    smooth: bool = True
+    downsampling: str = ""
+    upsampling: str = ""
+    input: str = ""
+    input_channels: int = 0
+    order: str = ""
+    channels: int = 0
+    upsamplings: int = 0
+
+
+@dataclass(frozen=True)
+class Effort:
+    share: float
+    runs: int
+    views: int
+    steps: int
+
+
+@cache
+def _rows():
+    return tomllib.loads(files("ddcodec.restoration").joinpath("settings.toml").read_text("utf-8"))
+
+
+def tasks():
+    """Names of all tasks."""
+    return tuple(_rows()["tasks"])
+
+
+def setting_names():
+    """Names of all settings."""
+    return tuple(_rows()["settings"])
+
+
+def priors():
+    """What `--prior` takes."""
+    return (AUTO, CODEC, *setting_names())
+
+
+def effort_of(effort):
+    return Effort(**_rows()["efforts"][str(effort)])
+
+
+def prior_for(task, device):
+    """What "auto" stands for: CODEC, or the name of a setting."""
+    return _rows()["tasks"][task]["cpu" if device == "cpu" else "gpu"]
+
+
+def setting_of(name, task):
+    """The `Setting` of that name, with the numbers it has for a task. Raises `UsageError` for a name that is none."""
+    if name not in _rows()["settings"]:
+        raise UsageError(f"There is no prior {name}; choose one of: {', '.join(priors())}.")
+    fields = {key: tuple(value) if isinstance(value, list) else value for key, value in _merged(name, task).items()}
+    return Setting(name, **fields)
+
+
+def _merged(name, task):
+    row = dict(_rows()["settings"][name])
+    # What a setting has for a task is its own: a variant is published with one rate, whatever that of the default is.
+    fields = _merged(row.pop("like"), None) if "like" in row else {}
+    own = row.pop(task, {})
+    fields |= {key: value for key, value in row.items() if not isinstance(value, dict)}
+    return fields | own

@@ -1,0 +1,355 @@
+"""Restoration: networks, operators, masks, tiles, rules, and what comes of them."""
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy import ndimage
+
+import ddcodec
+from ddcodec.errors import SourceError, UsageError
+from ddcodec.metrics import psnr
+from ddcodec.restoration.coding import _View, lambda_for_noise
+from ddcodec.restoration.masks import dilated, filled, known_from, pasted
+from ddcodec.restoration.networks import network_for
+from ddcodec.restoration.noise import estimate_noise, is_noise
+from ddcodec.restoration.operators import Downsampler, Identity
+from ddcodec.restoration.prior import Observation, fit_prior, memory_of
+from ddcodec.restoration.restore import RestoreOptions, restore_picture
+from ddcodec.restoration.settings import effort_of, priors, setting_names, setting_of, tasks
+from ddcodec.restoration.stopping import Discrepancy, HeldOut, Look, WindowedVariance
+from ddcodec.restoration.tiles import Tile, joined, tiles_for
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+
+
+def photograph(name="coffee.png", rows=slice(150, 278), columns=slice(250, 378)):
+    return np.asarray(Image.open(SAMPLES / name).convert("RGB"))[rows, columns]
+
+
+def noisy(samples, sigma, seed=0):
+    return np.rint(samples + np.random.default_rng(seed).normal(0, sigma, samples.shape)).clip(0, 255).astype(np.uint8)
+
+
+def weights_of(setting, planes=3):
+    return sum(values.numel() for values in network_for(setting, planes).parameters())
+
+
+DIP = setting_of("dip", "denoise")
+
+
+@pytest.mark.parametrize(
+    "setting, published",
+    [
+        (DIP, 2_217_831),
+        (setting_of("dip-text", "inpaint"), 3_002_627),
+        (setting_of("dip", "dejpeg"), 572_827),
+        (replace(DIP, widths=(64,) * 5), 572_455),
+        (replace(DIP, widths=(32, 64, 128, 128, 128)), 1_499_463),
+        (replace(DIP, widths=(16, 32, 64, 128, 128), skips=(0,) * 5), 1_027_379),
+        (replace(DIP, widths=(256, 256), skips=(0, 0)), 3_161_859),
+        (setting_of("deep-decoder", "denoise"), 100_224),
+        (setting_of("deep-decoder", "inpaint"), 397_056),
+        (replace(setting_of("deep-decoder", "denoise"), channels=64), 25_536),
+        (replace(setting_of("deep-decoder", "denoise"), channels=320), 619_200),
+    ],
+)
+def test_networks_have_the_published_number_of_weights(setting, published):
+    assert weights_of(setting) == published
+
+
+@pytest.mark.parametrize("name", setting_names())
+@pytest.mark.parametrize("task", ["denoise", "inpaint"])
+def test_each_setting_runs_on_a_side_that_is_no_multiple(name, task):
+    samples = np.random.default_rng(0).random((70, 50, 1), np.float32)
+    known = np.random.default_rng(1).random((70, 50)) < 0.5 if task == "inpaint" else None
+    fitted = fit_prior(Observation(samples, Identity(), known), setting_of(name, task), steps=2)
+    assert fitted.picture.shape == (70, 50, 1) and np.isfinite(fitted.picture).all() and fitted.steps == 2
+
+
+def test_the_two_orders_of_the_deep_decoder_differ_in_nothing_but_the_order():
+    first, last = (network_for(setting_of(name, "denoise"), 3) for name in ("deep-decoder", "deep-decoder-paper"))
+    last.load_state_dict(first.state_dict())
+    given = torch.rand(1, 128, 4, 4)
+    shapes, outputs = zip(*((out.shape, out) for out in (first(given), last(given))))
+    assert shapes[0] == shapes[1] == (1, 3, 128, 128) and not torch.allclose(*outputs)
+
+
+def test_what_a_task_changes_of_a_setting():
+    assert setting_of("dip", "inpaint").rate == 0.001 and setting_of("dip-maxpool", "inpaint").rate == 0.01
+    assert set(tasks()) == {"denoise", "inpaint", "superres", "dejpeg"} and priors()[:2] == ("auto", "codec")
+    with pytest.raises(UsageError, match="There is no prior vgg"):
+        setting_of("vgg", "denoise")
+
+
+def test_efforts_grow():
+    rows = [effort_of(effort) for effort in range(1, 10)]
+    assert all(a.views * a.steps < b.views * b.steps and a.share * a.runs < b.share * b.runs for a, b in pairwise(rows))
+
+
+@pytest.mark.parametrize("factor", [2, 4, 8])
+def test_the_downsampler_is_centred_and_keeps_what_is_plain_or_a_ramp(factor):
+    side = 16 * factor
+    ramp = torch.arange(side, dtype=torch.float32).expand(1, 1, side, side)
+    down = Downsampler(factor)
+    assert torch.allclose(down(torch.full((1, 3, side, side), 0.3)), torch.tensor(0.3))
+    centres = ramp.reshape(1, 1, side, 16, factor).mean(4)[:, :, ::factor]
+    assert torch.allclose(down(ramp)[..., 3:-3], centres[..., 3:-3], atol=1e-3)
+
+
+@pytest.mark.parametrize("sigma", [5, 15, 25, 40])
+@pytest.mark.parametrize("name", ["astronaut.png", "coffee.png", "chelsea.png"])
+def test_white_noise_is_estimated(name, sigma):
+    # A photograph's own grain adds to it, most where little is added.
+    found = estimate_noise(noisy(np.asarray(Image.open(SAMPLES / name).convert("RGB")), sigma))
+    assert not found.correlated and found.sigma == pytest.approx(sigma, rel=0.12)
+
+
+def test_noise_that_neighbours_share_is_seen():
+    shades = np.tile(np.linspace(60, 190, 256), (256, 1))
+    grain = ndimage.gaussian_filter(np.random.default_rng(0).normal(0, 1, (256, 256)), 1.5)
+    found = estimate_noise(np.rint(shades + 6 * grain / grain.std()).astype(np.uint8))
+    assert found.correlated and 3 < found.sigma < 15
+
+
+@pytest.mark.parametrize("plain", [np.full((64, 64), 255, np.uint8), np.full((20, 17, 3), 99, np.uint8), np.tile(np.arange(256, dtype=np.uint8), (80, 1))])
+def test_where_there_is_no_noise_none_is_found(plain):
+    assert estimate_noise(plain).sigma < 1
+
+
+def test_noise_is_told_from_texture_that_is_lost():
+    clean = np.asarray(Image.open(SAMPLES / "astronaut.png").convert("RGB"))
+    assert is_noise(noisy(clean, 12), clean)
+    assert not is_noise(clean, ndimage.gaussian_filter(clean, (1, 1, 0)))
+
+
+def mask_of(shape, missing):
+    mask = np.full(shape, 255, np.uint8)
+    mask[missing] = 0
+    return mask
+
+
+def test_masks():
+    picture = photograph()
+    mask = mask_of(picture.shape[:2], np.s_[10:20, 30:50])
+    known = known_from(mask, picture.shape)
+    assert (~known).sum() == 200 and not known[15, 40]
+    assert (known_from(255 - mask, picture.shape, "white") == known).all()
+    assert (known_from(np.dstack([mask] * 3), picture.shape) == known).all()
+
+
+@pytest.mark.parametrize(
+    "mask, shape, said",
+    [
+        (np.zeros((20, 30), np.uint8), (30, 20, 3), "The mask has 30x20 pixels and the picture 20x30"),
+        (np.full((20, 30), 255, np.uint8), (20, 30, 3), "nothing is missing"),
+        (np.zeros((20, 30), np.uint8), (20, 30, 3), "everything is missing"),
+        (np.tile(np.arange(0, 240, 8, np.uint8), (20, 1)), (20, 30, 3), "neither black nor white"),
+    ],
+)
+def test_masks_that_are_none(mask, shape, said):
+    with pytest.raises(SourceError, match=said):
+        known_from(mask, shape)
+
+
+def test_a_mask_and_a_picture_that_were_swapped():
+    with pytest.raises(SourceError, match="seem to be swapped"):
+        known_from(photograph(), (128, 128, 3), samples=mask_of((128, 128, 3), np.s_[3:9]))
+
+
+def test_holes_grow_as_scipy_grows_them():
+    known = np.random.default_rng(0).random((40, 30)) > 0.02
+    assert (dilated(known, 3) == ~ndimage.binary_dilation(~known, np.ones((3, 3)), iterations=3)).all()
+    assert (dilated(known, 0) == known).all()
+
+
+def test_filling():
+    known = np.random.default_rng(0).random((37, 53)) < 0.4
+    ramp = np.rint(np.add.outer(np.linspace(20, 120, 37), np.linspace(0, 100, 53)))[..., None].astype(np.uint8)
+    full = filled(np.where(known[..., None], ramp, 0).astype(np.uint8), known)
+    assert (full[known] == ramp[known]).all() and np.abs(full.astype(int) - ramp).mean() < 4
+    plain = np.full((5, 1, 3), 77, np.uint8)
+    assert (filled(plain, np.array([[True], [False], [True], [False], [False]])) == 77).all()
+
+
+def test_known_pixels_are_put_back():
+    samples, made = photograph(), np.full((128, 128, 3), 130.4)
+    known = known_from(mask_of((128, 128), np.s_[40:60, 40:60]), samples.shape)
+    exact = pasted(made, samples, known)
+    assert (exact[known] == samples[known]).all() and (exact[~known] == 130).all()
+    soft = pasted(made, samples, known, feather=3)
+    far = dilated(known, 3)
+    assert (soft[far] == samples[far]).all() and (soft[~known] == 130).all() and (soft != exact).any()
+
+
+@pytest.mark.parametrize("height, width, side", [(500, 300, 256), (257, 999, 256), (192, 192, 64), (700, 700, 200)])
+def test_tiles_cover_and_join_without_a_trace(height, width, side):
+    tiles = tiles_for(height, width, lambda h, w: h <= side and w <= side)
+    picture = np.random.default_rng(0).random((height, width, 2), np.float32)
+    whole, seams = joined([tile.of(picture).copy() for tile in tiles], tiles, picture.shape)
+    assert np.allclose(whole, picture, atol=1e-6) and seams < 1e-6
+    assert all(max(tile.shape) <= max(side, 192) for tile in tiles)
+
+
+def test_the_disagreement_of_tiles_is_measured_and_faded():
+    tiles = [Tile(0, 50, 0, 160), Tile(0, 50, 96, 256)]
+    whole, seams = joined([np.full((50, 160, 1), 0.4, np.float32), np.full((50, 160, 1), 0.6, np.float32)], tiles, (50, 256, 1))
+    assert seams == pytest.approx(0.2) and np.abs(np.diff(whole[0, :, 0])).max() < 0.01
+    assert whole[0, 0, 0] == pytest.approx(0.4) and whole[0, -1, 0] == pytest.approx(0.6)
+
+
+def looks(values, **fixed):
+    for step, value in enumerate(values, 1):
+        given = {"loss": 0.01, "held_out": 0.0, "sample": np.zeros(8)} | fixed
+        yield Look(step, len(values), **{key: value(step) if callable(value) else value for key, value in given.items()}), value
+
+
+def test_held_out_pixels_end_a_fit_after_their_least_error():
+    errors = [abs(step - 400) / 1000 for step in range(1000)]
+    rule = HeldOut()
+    stopped = next(look.step for look, error in looks(errors) if rule.reason(replace(look, held_out=error)))
+    assert rule.best == 401 and 400 < stopped < 600
+    rising = HeldOut()
+    assert next(look.step for look, _ in looks(errors) if rising.reason(replace(look, held_out=float(look.step)))) > 250
+
+
+def test_the_variance_of_outputs_ends_a_fit():
+    random, rule = np.random.default_rng(0), WindowedVariance()
+    spread = [1 - step / 500 if step < 450 else (step - 440) / 100 for step in range(1000)]
+    stopped = next(look.step for look, size in looks(spread) if rule.reason(replace(look, sample=size * random.normal(size=500))))
+    assert 400 < rule.best < 520 and stopped < 750
+
+
+def test_a_residual_below_the_noise_ends_a_fit():
+    rule = Discrepancy(25.5)
+    stopped = next(look.step for look, loss in looks([0.02 - 0.00002 * step for step in range(1000)]) if rule.reason(replace(look, loss=loss)))
+    assert 0.02 - 0.00002 * stopped == pytest.approx(0.9 * 0.01, rel=0.02)
+
+
+def test_a_network_denoises():
+    clean = ndimage.gaussian_filter(photograph().astype(float), (2, 2, 0)).astype(np.uint8)
+    given = noisy(clean, 30)
+    setting = replace(setting_of("dip-narrow", "denoise"), widths=(16, 32, 32), skips=(4, 4, 4))
+    fitted = fit_prior(Observation(given.astype(np.float32) / 255, Identity(), None, 30.0), setting, steps=250)
+    assert psnr(clean, np.rint(255 * fitted.picture).astype(np.uint8)) > psnr(clean, given) + 4
+
+
+def test_what_is_missing_has_no_influence():
+    picture, known = photograph(rows=slice(0, 48), columns=slice(0, 48)).astype(np.float32) / 255, np.random.default_rng(0).random((48, 48)) < 0.6
+    setting = replace(setting_of("dip-narrow", "inpaint"), widths=(8, 8), skips=(4, 4))
+    made = [fit_prior(Observation(np.where(known[..., None], picture, fill), Identity(), known), setting, steps=8, seed=3).picture for fill in (np.float32(0), np.float32(1))]
+    assert (made[0] == made[1]).all()
+
+
+def test_a_fit_may_end_by_the_clock_and_tells_how_it_goes():
+    told = []
+    fitted = fit_prior(Observation(np.zeros((32, 32, 1), np.float32) + 0.5, Identity()), replace(DIP, widths=(4, 4), skips=(0, 0)), steps=10**6, seconds=0.5, progress=told.append)
+    assert fitted.reason == "the time is over" and 0 < fitted.steps < 10**6 and told[-1].picture().shape == (32, 32, 1)
+
+
+def test_a_spike_is_rolled_back(monkeypatch):
+    import ddcodec.restoration.prior as prior
+
+    restored, look = [], prior._Fit.look
+    monkeypatch.setattr(prior._Fit, "restore", lambda self, kept, back=prior._Fit.restore: (back(self, kept), restored.append(self._optimiser.param_groups[0]["lr"])))
+    monkeypatch.setattr(prior._Fit, "look", lambda self, step: replace(look(self, step), loss=1.0 if step == 30 else 0.01))
+    fit_prior(Observation(np.zeros((32, 32, 1), np.float32) + 0.5, Identity()), replace(DIP, widths=(4, 4), skips=(0, 0)), steps=60, rules=False)
+    assert restored == [pytest.approx(0.01 * 0.8)]
+
+
+def test_the_default_network_takes_the_memory_that_others_saw():
+    assert 7e9 < memory_of(DIP, 1000, 1000) < 11e9
+    assert memory_of(setting_of("dip-narrow", "denoise"), 1000, 1000) < memory_of(DIP, 1000, 1000) / 3
+
+
+@pytest.mark.parametrize("turn", range(8))
+def test_views_go_back(turn):
+    picture = np.random.default_rng(0).integers(0, 256, (20, 31, 3), np.uint8)
+    view = _View(5, 3, turn)
+    assert (view.back(view.of(picture)) == picture).all() and (view.back(view.of(picture[..., 0])) == picture[..., 0]).all()
+
+
+def test_lambda_follows_the_noise():
+    assert lambda_for_noise(25, 3) == pytest.approx(1.2 * 2 * np.log(2) * (25 / 255) ** 2 / 3)
+    assert lambda_for_noise(25, 1) == pytest.approx(3 * lambda_for_noise(25, 3)) and lambda_for_noise(0, 3) == 1e-7
+
+
+def test_the_codec_denoises_colour_and_grey():
+    clean = photograph()
+    for truth in (clean, clean[..., 1]):
+        given, said = noisy(truth, 25), []
+        restored = restore_picture(given, RestoreOptions(effort=2), say=said.append)
+        assert restored.samples.shape == truth.shape and restored.prior == "codec" and restored.changed
+        assert psnr(truth, restored.samples) > psnr(truth, given) + 5 and said[0].startswith("Noise: about 2")
+
+
+def test_the_codec_inpaints():
+    clean = photograph()
+    known = np.random.default_rng(0).random(clean.shape[:2]) > 0.3
+    made = ddcodec.restore(np.where(known[..., None], clean, 0).astype(np.uint8), "inpaint", mask=known, effort=2)
+    nearest = clean[tuple(ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True))]
+    assert (made[known] == clean[known]).all() and psnr(clean[~known], made[~known]) > psnr(clean[~known], nearest[~known]) + 2
+
+
+def test_what_is_clean_stays_bit_for_bit():
+    clean, said = np.tile(np.arange(0, 200, 2, dtype=np.uint8), (90, 1)), []
+    restored = restore_picture(clean, say=said.append)
+    assert restored.samples is clean and not restored.changed and "too little to remove" in said[-1]
+
+
+def test_a_jpeg_is_mended(tmp_path):
+    clean = photograph(rows=slice(100, 292), columns=slice(200, 392))
+    Image.fromarray(clean).save(tmp_path / "a.jpg", quality=15)
+    file = (tmp_path / "a.jpg").read_bytes()
+    given = np.asarray(Image.open(tmp_path / "a.jpg"))
+    restored = restore_picture(given, RestoreOptions(task="dejpeg", effort=3), file=file)
+    assert psnr(clean, restored.samples) > psnr(clean, given) + 0.2
+    with pytest.raises(UsageError, match="give --sigma"):
+        restore_picture(given, RestoreOptions(task="dejpeg"))
+
+
+def test_superresolution_enlarges():
+    restored = restore_picture(photograph(rows=slice(0, 24), columns=slice(0, 20)), RestoreOptions(task="superres", scale=4, iterations=3))
+    assert restored.samples.shape == (96, 80, 3) and restored.prior == "dip-narrow"
+
+
+def test_short_memory_means_tiles(monkeypatch):
+    import ddcodec.restoration.restore as restoration
+
+    clean, said = photograph("chelsea.png", slice(0, 260), slice(0, 300)), []
+    monkeypatch.setattr(restoration, "_free_memory", lambda device: memory_of(setting_of("dip-narrow", "denoise"), 200, 200) / 0.6)
+    restored = restore_picture(noisy(clean, 25), RestoreOptions(prior="dip-narrow", iterations=4, sigma=25.0), say=said.append)
+    assert restored.samples.shape == clean.shape and restored.seams > 0 and "in 4 tiles" in said[0]
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        ({"task": "colour"}, "There is no task colour"),
+        ({"task": "superres"}, "needs a scale of 2, 4 or 8"),
+        ({"task": "superres", "scale": 3}, "must be 2, 4 or 8, not 3"),
+        ({"scale": 2}, "A scale is for super-resolution"),
+        ({"sigma": -1.0}, "between 0 and 255, not -1"),
+        ({"task": "inpaint", "sigma": 5.0}, "A sigma is for denoising"),
+        ({"prior": "vgg"}, "There is no prior vgg"),
+        ({"task": "superres", "scale": 2, "prior": "codec"}, "knows no super-resolution"),
+        ({"effort": 10}, "between 1 and 9"),
+        ({"time_limit": 0}, "above 0 seconds"),
+        ({"task": "inpaint"}, "a mask, a colour, or transparent pixels"),
+        ({"dilate": -1}, "0 pixels or more"),
+        ({"variation": 2.0}, "between 0 and 1"),
+        ({"device": "tpu"}, "There is no device tpu"),
+    ],
+)
+def test_options_that_cannot_be_meant(options, said):
+    with pytest.raises(UsageError, match=said):
+        restore_picture(photograph(), RestoreOptions(**options))
+
+
+def test_pictures_that_are_too_small():
+    with pytest.raises(SourceError, match="sides of at least 16"):
+        restore_picture(np.zeros((15, 40), np.uint8))
