@@ -7,12 +7,13 @@ import csv
 import re
 from hashlib import sha256
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 
 from ddcodec import presets
 from ddcodec.benchmark.charts import save_plots, seconds_text
 from ddcodec.benchmark.published import read_published
 from ddcodec.benchmark.report import Study
+from ddcodec.benchmark.restoration import read_rows
 from ddcodec.benchmark.study import descriptions
 from ddcodec.benchmark.summary import groups
 from ddcodec.benchmark.table import latest, read_table
@@ -24,6 +25,15 @@ ANCHOR = "jpeg"
 EFFORT = "ddc:e"
 MOST_NAMED = 6
 PLOTS = ROOT / "bench" / "plots"
+RESTORATION = RESULTS / "restoration.tsv"
+RESTORATION_SETS = (
+    ("noise of sigma 25: {} colour pictures of the DIP authors' page", lambda row: row.task == "denoise" and row.noise == "files" and not row.picture.endswith("_mean"), "DIP 31.29, CBM3D 31.42, NLM 30.23 dB"),
+    ("noise of sigma 25: {} photographs of Kodak", lambda row: row.task == "denoise" and row.noise == "25", "ZS-N2N 29.00, DIP 28.31, ZS-NCD 30.19 dB"),
+    ("noise of real cameras: {} pairs of the PolyU set, `-e 3`", lambda row: row.task == "denoise" and row.picture.endswith("_mean"), "of all 100 pairs: input 35.97, CBM3D 36.98, DIP 36.95 dB"),
+    ("text over {} photographs of Kodak, missing pixels", lambda row: row.task == "inpaint" and "mask=text" in row.setting, "OpenCV: Telea 26.39, Navier-Stokes 26.70 dB"),
+    ("scratches over {} photographs of Kodak, missing pixels", lambda row: row.task == "inpaint" and "mask=scratches" in row.setting, "OpenCV: Telea 24.77, Navier-Stokes 25.08 dB"),
+)
+"""Of each set: its title, which rows are its own, and what others have published for the same pictures (or those of OpenCV, measured here)."""
 DRAWN_FROM = PLOTS / "drawn-from.sha256"
 
 
@@ -82,6 +92,19 @@ def results():
     return lines
 
 
+def restoration():
+    """What restorations score, in the mean over each set of rows, beside what others have published for it."""
+    rows = list({row.key: row for row in read_rows(RESTORATION)}.values())
+    lines = ["| pictures | input | restored | published | time |", "| --- | --- | --- | --- | --- |"]
+    for title, wanted, published in RESTORATION_SETS:
+        own = [row for row in rows if wanted(row)]
+        if own:
+            before, after = (fmean(values) for values in zip(*((row.before, row.after) if row.missing is None else (row.before, row.missing) for row in own)))
+            given = "" if own[0].missing is not None else f"{before:.2f} dB"
+            lines.append(f"| {title.format(len(own))} | {given} | {after:.2f} dB | {published} | {seconds_text(fmean(row.seconds for row in own))} |")
+    return lines
+
+
 def kodak():
     """The latest rows over Kodak, without those of the harness itself. Of ddcodec's efforts only those of the newest version: rows of several would be nobody's."""
     rows = [row for row in latest(read_table(results_of("kodak"))) if row.codec != "none"]
@@ -113,7 +136,7 @@ def source_digest():
 
 def with_tables(text):
     """The README with its tables as the files say."""
-    for name, lines in (("results", results()), ("efforts", efforts()), ("engines", engines())):
+    for name, lines in (("results", results()), ("efforts", efforts()), ("engines", engines()), ("restoration", restoration())):
         text = re.sub(f"(<!-- {name} -->\n).*?(<!-- /{name} -->)", lambda m: m[1] + "\n".join(lines) + "\n" + m[2], text, flags=re.S)
     return text
 

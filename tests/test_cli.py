@@ -19,10 +19,13 @@ from PIL import Image, ImageCms
 from skimage.metrics import peak_signal_noise_ratio
 
 from ddcodec import __version__, decoder, encoder
+from ddcodec.benchmark import restoration as bench_restoration
 from ddcodec.benchmark import run as benchmark
 from ddcodec.cli import cli
 from ddcodec.cli.talk import Talk, duration_text, fit_text
 from ddcodec.errors import EncoderError, ShortMemoryError
+from ddcodec.restoration import restore
+from ddcodec.restoration.restore import Restored
 
 
 WIDTH, HEIGHT = 24, 16
@@ -253,8 +256,24 @@ def jpeg_in_process(work, jobs, _):
     return ((job, work(job), 0.1) for job in jobs if job.codec == "jpeg")
 
 
+def restored_at_once(samples, options, **_):
+    options.validate()
+    larger = samples.repeat(options.scale or 1, 0).repeat(options.scale or 1, 1)
+    return Restored(larger, True, 5.0, "codec", 1, "all fits are done", 0.1)
+
+
 def test_examples_of_the_help_run(here, stubbed, monkeypatch):
     monkeypatch.setattr(benchmark, "run_jobs", jpeg_in_process)
+    monkeypatch.setattr(restore, "restore_picture", restored_at_once)
+    monkeypatch.setattr(bench_restoration, "restore_picture", restored_at_once)
+    for folder in "clean", "noisy", "pairs", "masks":
+        Path(folder).mkdir()
+    mask = Image.fromarray((np.indices(gradient().shape[:2]).sum(0) > 5).astype(np.uint8) * 255)
+    for name in "clean/a", "noisy/a", "pairs/a_real", "pairs/a_mean", "night", "old", "small":
+        Image.fromarray(gradient()).save(f"{name}.png")
+    for name in "masks/a", "scratches":
+        mask.save(f"{name}.png")
+    Image.fromarray(gradient()).save("web.jpg")
     Path("photos").mkdir()
     Path("curves").mkdir()
     Path("curves/a.csv").write_text("image,bpp,psnr_db\nphoto,0.5,30\n")
@@ -266,7 +285,7 @@ def test_examples_of_the_help_run(here, stubbed, monkeypatch):
     assert len(examples) > 10
     for example in examples:
         words = shlex.split(re.sub(r"[<>] *\S+", "", example))
-        if words[0] in ("encode", "decode") and "--force" not in words:
+        if words[0] in ("encode", "decode", "restore") and "--force" not in words:
             words.append("--force")
         if words[0] == "decode":
             words += ["--scale", "1/2"] if "1/8" in words else []  # The stub's picture has too few octaves for 1/8.

@@ -83,6 +83,7 @@ ALLOWED = {
     "restoration/coding": {"numpy", ".masks", ".progress"},
     "restoration/restore": {"numpy", "..errors", "..memory", ".masks", ".noise", ".settings", ".tiles"},
     "restoration/progress": {"numpy"},
+    "restoration/preview": {"numpy", "..errors", "..metrics", "..output", "..pictures"},
 }  # fmt: skip
 
 

@@ -134,6 +134,22 @@ def test_bad_input_gets_a_sentence_and_leaves_nothing(folder, monkeypatch, argum
     assert sorted(path.name for path in folder.iterdir()) == before
 
 
+def test_preview(folder):
+    arguments = ["restore", "--task", "denoise", folder / "noisy.png", "-o", folder / "out.png", "-f", "--preview", folder / "look", "--reference", folder / "clean.png"]
+    for prior in (["--prior", "dip-narrow", "--iterations", 30], ["--prior", "codec", "-e", 2, "-f"]):
+        result = run(*arguments, *prior)
+        assert result.exit_code == 0, result.stderr
+    names = sorted(path.name for path in (folder / "look").iterdir())
+    assert {"course.webp", "course.png"} < set(names) and len([name for name in names if name.startswith("step-")]) > 10
+    with Image.open(folder / "look" / "course.webp") as animation:
+        assert animation.is_animated and animation.size == (80, 80)
+    with Image.open(folder / "look" / "course.png") as chart:
+        assert chart.size[0] > 500
+    again = run(*[word for word in arguments if word != "-f"], "--iterations", 3)
+    assert again.exit_code == 6
+    assert "is for the chart" in run("restore", "--task", "denoise", folder / "noisy.png", "-o", folder / "x.png", "--reference", folder / "clean.png").stderr
+
+
 def test_a_mask_without_restore(folder):
     result = run("encode", folder / "noisy.png", "--mask", folder / "hole.png")
     assert result.exit_code == 2 and "are for --restore" in result.stderr

@@ -54,12 +54,14 @@ Examples:
 @click.option("--iterations", type=int, metavar="N", help="Instead of an effort's: the number of steps of each fit.")
 @click.option("--time-limit", type=Duration(), help="Stop early with the best so far: 90, 90s, 2m, 1h.")
 @click.option("--variation", type=float, default=0.0, metavar="X", help="Weight of the total variation in a network's loss.")
+@click.option("--preview", metavar="FOLDER", type=click.Path(file_okay=False), help="Snapshots, an animation and a chart of the course go there.")
+@click.option("--reference", metavar="FILE", type=click.Path(), help="With --preview: the truth, for the chart alone.")
 @click.option("-q", "--quality", type=float, metavar="1..100", help="Of a .ddc file: as in encode.")
 @click.option("--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda or cuda:N.")
 @click.option("--threads", type=int, metavar="N", help="Of the CPU.  [default: as many as are useful]")
 @click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Another seed, another start.")
 @talking
-def restore(talk, input_, output, force, quality, sigma, mask, mask_missing, mask_color, **options):
+def restore(talk, input_, output, force, preview, reference, quality, sigma, mask, mask_missing, mask_color, **options):
     """Restore INPUT, a picture of 8-bit grey or RGB, with or without transparency, and write what it should have been.
 
     Nothing is learned beforehand and nothing is looked up: a network or the codec itself is fitted to this one picture, which takes from seconds to
@@ -83,7 +85,10 @@ def restore(talk, input_, output, force, quality, sigma, mask, mask_missing, mas
     if picture.alpha is not None and format == "ddc":
         raise UsageError("A .ddc file cannot keep transparency so far; write a PNG.")
     keep_freed_memory()
-    restored = restore_read(talk, picture, data, wished, mask, mask_missing, mask_color)
+    watcher = _preview(preview, reference, force)
+    restored = restore_read(talk, picture, data, wished, mask, mask_missing, mask_color, watcher)
+    if watcher:
+        watcher.finish(restored.steps, restored.samples)
     if format == "ddc":
         with talk.progress() as progress:
             encoded = encode_picture(restored.samples, coding, progress, metadata=picture.metadata | {"note": restored.note(wished.task).encode()}, say=talk.say)
@@ -111,13 +116,32 @@ def restore_options(sigma, options):
         raise UsageError(f"The sigma {sigma!r} is neither a number nor auto.") from None
 
 
-def restore_read(talk, picture, data, options, mask, mask_missing, mask_color):
-    """A `Restored` of a `Picture` that was read from `data`, with a mask as the command line has it."""
+def restore_read(talk, picture, data, options, mask, mask_missing, mask_color, watcher=None):
+    """A `Restored` of a `Picture` that was read from `data`, with a mask as the command line has it. watcher: a `Preview` or None."""
     from ..restoration.restore import restore_picture
 
     known = _known(picture, options, mask, mask_missing, mask_color)
-    with talk.progress(progress_text) as progress:
+    with talk.progress(progress_text) as shown:
+        followers = [follow for follow in (shown, watcher and watcher.follow) if follow]
+
+        def progress(told):
+            for follow in followers:
+                follow(told)
+
         return restore_picture(picture.samples, options, known=known, file=data if data.startswith(b"\xff\xd8") else None, progress=progress, say=talk.say)
+
+
+def _preview(folder, reference, force):
+    """A `Preview`, or None if no folder is named."""
+    if folder is None:
+        if reference is not None:
+            raise UsageError("A reference is for the chart of a --preview.")
+        return None
+    from ..pictures import load_picture
+    from ..restoration.preview import Preview
+
+    truth = None if reference is None else load_picture(read_input(reference), name=name_of(reference))
+    return Preview(folder, reference=truth, force=force)
 
 
 def _known(picture, options, mask, missing, color):
