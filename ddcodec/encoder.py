@@ -18,6 +18,22 @@ from .syntax import HEADER_BYTES, pack, unpack
 GREATEST_TARGET = 10**12
 
 
+def check_run(options):
+    """Raise `UsageError` where effort, iterations, time_limit, device, threads or seed of some options are out of range."""
+    if options.effort not in EFFORTS:
+        raise UsageError(f"The effort must be between {EFFORTS[0]} and {EFFORTS[-1]}, not {options.effort}.")
+    if options.iterations is not None and options.iterations < 1:
+        raise UsageError(f"There must be at least 1 iteration, not {options.iterations}.")
+    if options.time_limit is not None and not options.time_limit > 0:
+        raise UsageError(f"The time limit must be above 0 seconds, not {options.time_limit:g}.")
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", options.device):
+        raise UsageError(f"There is no device {options.device}; choose auto, cpu, cuda or cuda:N.")
+    if options.threads is not None and options.threads < 1:
+        raise UsageError(f"There must be at least 1 thread, not {options.threads}.")
+    if not 0 <= options.seed < 2**63:
+        raise UsageError(f"The seed must be between 0 and 2^63 - 1, not {options.seed}.")
+
+
 @dataclass(frozen=True)
 class EncodeOptions:
     """What the encoder is asked for.
@@ -58,20 +74,9 @@ class EncodeOptions:
             raise UsageError(f"The quality must be between 1 and 100, not {self.quality:g}.")
         if self.lambda_ is not None and not 1e-7 <= self.lambda_ <= 1:
             raise UsageError(f"The lambda must be between 1e-7 and 1, not {self.lambda_:g}.")
-        if self.effort not in EFFORTS:
-            raise UsageError(f"The effort must be between {EFFORTS[0]} and {EFFORTS[-1]}, not {self.effort}.")
-        if self.iterations is not None and self.iterations < 1:
-            raise UsageError(f"There must be at least 1 iteration, not {self.iterations}.")
-        if self.time_limit is not None and not self.time_limit > 0:
-            raise UsageError(f"The time limit must be above 0 seconds, not {self.time_limit:g}.")
         if self.profile not in PROFILES:
             raise UsageError(f"There is no profile {self.profile}; choose one of: {', '.join(PROFILES)}.")
-        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
-            raise UsageError(f"There is no device {self.device}; choose auto, cpu, cuda or cuda:N.")
-        if self.threads is not None and self.threads < 1:
-            raise UsageError(f"There must be at least 1 thread, not {self.threads}.")
-        if not 0 <= self.seed < 2**63:
-            raise UsageError(f"The seed must be between 0 and 2^63 - 1, not {self.seed}.")
+        check_run(self)
 
     def has_target(self):
         return not self.target_size is self.target_bpp is self.target_psnr is None

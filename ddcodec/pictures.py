@@ -201,12 +201,7 @@ def _samples(image, name):
 
     _refuse_size(image.size, name)
     _refuse_mode(image, name)
-    try:
-        image.load()
-    except Image.DecompressionBombError:
-        raise _too_many_pixels(name) from None
-    except UNREADABLE as error:
-        raise _damaged(name, error) from None
+    _load(image, name)
     # Loading can reveal transparency, and Pillow's decoders may settle on another mode.
     _refuse_mode(image, name)
     turn = TURNS.get(_orientation(image))
@@ -215,6 +210,17 @@ def _samples(image, name):
     if image.mode == "P" and (samples == samples[:, :, :1]).all():
         samples = samples[:, :, 0]
     return np.ascontiguousarray(samples)
+
+
+def _load(image, name):
+    from PIL import Image
+
+    try:
+        image.load()
+    except Image.DecompressionBombError:
+        raise _too_many_pixels(name) from None
+    except UNREADABLE as error:
+        raise _damaged(name, error) from None
 
 
 def _orientation(image):
@@ -333,12 +339,7 @@ def _without_alpha(image, name):
     """An opened image without its alpha, and that as upright samples, or None where all is opaque."""
     from PIL import Image
 
-    try:
-        image.load()
-    except Image.DecompressionBombError:
-        raise _too_many_pixels(name) from None
-    except UNREADABLE as error:
-        raise _damaged(name, error) from None
+    _load(image, name)
     grey = image.mode in ("LA", "La", "L", "1")
     whole = image.convert("LA" if grey else "RGBA")
     opaque = whole.convert("L" if grey else "RGB")

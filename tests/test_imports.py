@@ -81,7 +81,7 @@ ALLOWED = {
     "restoration/tiles": {"numpy"},
     "restoration/prior": {"numpy", "torch", ".networks", ".operators", ".progress", ".stopping"},
     "restoration/coding": {"numpy", ".masks", ".progress"},
-    "restoration/restore": {"numpy", "..errors", "..memory", ".masks", ".noise", ".settings", ".tiles"},
+    "restoration/restore": {"numpy", "..encoder", "..errors", "..memory", ".masks", ".noise", ".settings", ".tiles"},
     "restoration/progress": {"numpy"},
     "restoration/preview": {"numpy", "..errors", "..metrics", "..output", "..pictures"},
 }  # fmt: skip

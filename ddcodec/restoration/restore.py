@@ -1,11 +1,11 @@
 """Restore a picture: what the task means for it, the prior that takes it on, and what is checked before and after."""
 
-import re
 from dataclasses import dataclass
 from time import monotonic
 
 import numpy as np
 
+from ..encoder import check_run
 from ..errors import ShortMemoryError, SourceError, UsageError
 from ..memory import available_memory
 from .masks import checked, dilated, pasted
@@ -13,7 +13,6 @@ from .noise import Noise, estimate_noise, is_noise
 from .settings import AUTO, CODEC, effort_of, prior_for, priors, setting_of, tasks
 from .tiles import joined, tiles_for
 
-EFFORTS = range(1, 10)
 SCALES = (2, 4, 8)
 LEAST_NOISE = 1.0
 """Levels of 0..255 below which nothing is denoised."""
@@ -23,8 +22,8 @@ SIGMA_MAX = 255.0
 LEAST_SIDE = 16
 MEMORY_SHARE = 0.6
 """Of the memory that is free, what a network may take; the rest of a picture is done in tiles."""
-JPEG_SHARE = 0.7
-"""Of the standard deviation that shifted coding anew shows, what is taken to be the first coding's own."""
+JPEG_SHARE = 1.5
+"""What is taken for noise, in terms of the standard deviation that shifted coding anew shows: the errors of neighbours go together, so that they are cheap to code."""
 
 
 @dataclass(frozen=True)
@@ -65,22 +64,11 @@ class RestoreOptions:
             raise UsageError(f"The sigma must be between 0 and {SIGMA_MAX:g}, not {self.sigma:g}.")
         if self.sigma is not None and self.task not in ("denoise", "dejpeg"):
             raise UsageError(f"A sigma is for denoising, not for {self.task}.")
-        if self.effort not in EFFORTS:
-            raise UsageError(f"The effort must be between 1 and 9, not {self.effort}.")
-        if self.iterations is not None and self.iterations < 1:
-            raise UsageError(f"There must be at least 1 iteration, not {self.iterations}.")
-        if self.time_limit is not None and not self.time_limit > 0:
-            raise UsageError(f"The time limit must be above 0 seconds, not {self.time_limit:g}.")
         if self.dilate < 0 or self.feather < 0:
             raise UsageError("A mask grows and fades by 0 pixels or more.")
         if not 0 <= self.variation <= 1:
             raise UsageError(f"The weight of the total variation must be between 0 and 1, not {self.variation:g}.")
-        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
-            raise UsageError(f"There is no device {self.device}; choose auto, cpu, cuda or cuda:N.")
-        if self.threads is not None and self.threads < 1:
-            raise UsageError(f"There must be at least 1 thread, not {self.threads}.")
-        if not 0 <= self.seed < 2**63:
-            raise UsageError(f"The seed must be between 0 and 2^63 - 1, not {self.seed}.")
+        check_run(self)
 
 
 @dataclass(frozen=True)

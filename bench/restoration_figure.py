@@ -1,0 +1,63 @@
+"""The picture of restorations in the README: noise, text, a hole and a strong JPEG, before and after, on the samples.
+
+    python bench/restoration_figure.py -o samples/restored.webp [--effort 5]
+"""
+
+import argparse
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+import ddcodec
+from ddcodec.restoration.restore import RestoreOptions, restore_picture
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+SIDE, GAP = 224, 8
+WORDS = "what is written over a picture hides it "
+
+
+def crop(name, left, top):
+    return np.asarray(Image.open(SAMPLES / name).convert("RGB").crop((left, top, left + SIDE, top + SIDE)))
+
+
+def lettering():
+    """bool (SIDE, SIDE), False under letters."""
+    image = Image.new("L", (SIDE, SIDE), 255)
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(14)
+    for line, y in enumerate(range(4, SIDE, 26)):
+        draw.text((3, y), (WORDS * 2)[line:], fill=0, font=font)
+    return np.asarray(image) > 127
+
+
+def pairs(effort):
+    """(before, after), uint8 (SIDE, SIDE, 3), for each of the tasks."""
+    noisy = np.rint(crop("astronaut.png", 130, 20) + np.random.default_rng(0).normal(0, 25, (SIDE, SIDE, 3))).clip(0, 255).astype(np.uint8)
+    yield noisy, ddcodec.restore(noisy, "denoise", effort=effort)
+    hole = np.ones((SIDE, SIDE), bool)
+    hole[96:136, 120:168] = False
+    for samples, known in ((crop("coffee.png", 180, 90), lettering()), (crop("rocket.jpg", 300, 30), hole)):
+        before = np.where(known[..., None], samples, 255).astype(np.uint8)
+        yield before, ddcodec.restore(before, "inpaint", mask=known, effort=effort)
+    file = io.BytesIO()
+    Image.fromarray(crop("chelsea.png", 110, 20)).save(file, "JPEG", quality=10)
+    blocky = np.asarray(Image.open(file))
+    yield blocky, restore_picture(blocky, RestoreOptions(task="dejpeg", effort=effort), file=file.getvalue()).samples
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("-o", "--output", required=True, type=Path)
+    parser.add_argument("--effort", type=int, default=5)
+    arguments = parser.parse_args()
+    columns = list(pairs(arguments.effort))
+    sheet = Image.new("RGB", (len(columns) * (SIDE + GAP) - GAP, 2 * SIDE + GAP), "white")
+    for column, pair in enumerate(columns):
+        for row, samples in enumerate(pair):
+            sheet.paste(Image.fromarray(samples), (column * (SIDE + GAP), row * (SIDE + GAP)))
+    sheet.save(arguments.output, quality=88)
+
+
+if __name__ == "__main__":
+    main()
