@@ -261,6 +261,22 @@ def test_a_spike_is_rolled_back(monkeypatch):
     assert restored == [pytest.approx(0.01 * 0.8)]
 
 
+def test_a_snapshot_brings_everything_back():
+    import ddcodec.restoration.prior as prior
+
+    fit = prior._Fit(Observation(photograph(rows=slice(0, 32), columns=slice(0, 32)).astype(np.float32) / 255, Identity()), replace(DIP, widths=(4, 4), skips=(2, 2), jitter=0.0), 50, 0, "cpu")
+    for step in range(4):
+        fit.step(step / 500)
+    kept, then = fit.snapshot(), []
+    for rate in (0.01, 0.01):
+        fit.restore(kept)
+        fit._optimiser.param_groups[0]["lr"] = rate
+        for step in range(4, 7):
+            fit.step(step / 500)
+        then.append(fit.averaged())
+    assert (then[0] == then[1]).all()
+
+
 def test_the_default_network_takes_the_memory_that_others_saw():
     assert 7e9 < memory_of(DIP, 1000, 1000) < 11e9
     assert memory_of(setting_of("dip-narrow", "denoise"), 1000, 1000) < memory_of(DIP, 1000, 1000) / 3

@@ -56,7 +56,8 @@ def fit_prior(observation, setting, *, steps, seed=0, device="cpu", seconds=None
     every = max(1, steps // LOOKS)
     before = float("inf")
     while step < steps:
-        fit.step(step / steps)
+        elapsed = monotonic() - start
+        fit.step(max(step / steps, elapsed / seconds if seconds else 0.0))
         step += 1
         if step % DECAY_STEPS == 0:
             fit.jitter *= setting.jitter_decay
@@ -73,7 +74,6 @@ def fit_prior(observation, setting, *, steps, seed=0, device="cpu", seconds=None
         reasons = [rule.reason(look) for rule in watch]
         if watch and watch[0].best == step:
             best = fit.averaged()
-        elapsed = monotonic() - start
         left = elapsed / step * (steps - step)
         if progress:
             progress(Progress(step, steps, what, look.loss, left if seconds is None else min(left, seconds - elapsed), fit.averaged))
@@ -100,7 +100,8 @@ class _Fit:
 
     def __init__(self, observation, setting, steps, seed, device):
         self._o, self._setting, self._device, self._steps = observation, setting, device, steps
-        self._random = torch.Generator().manual_seed(seed)
+        # The start is the same on every device; what shakes the input is drawn where it is needed.
+        self._shaken = torch.Generator(device).manual_seed(seed)
         torch.manual_seed(seed)
         samples = observation.samples
         factor = observation.operator.factor
@@ -122,7 +123,7 @@ class _Fit:
         # A deep decoder's input has few pixels; the rest may lie anywhere in memory.
         memory = {"memory_format": torch.channels_last}
         self._network = network_for(setting, samples.shape[2]).to(device, **memory)
-        self._input = input_for(setting, *sides, self._random).to(device, **memory)
+        self._input = input_for(setting, *sides, torch.Generator().manual_seed(seed)).to(device, **memory)
         self._base = self._input.clone()
         moved = list(self._network.parameters())
         if setting.learned_input:
@@ -133,14 +134,13 @@ class _Fit:
         self.jitter = setting.jitter
         self._mean, self._count = torch.zeros_like(self._target) if factor == 1 else torch.zeros(1, samples.shape[2], *sides, device=device), 0
         self._sample = torch.from_numpy(np.random.default_rng(seed).integers(0, prod(self._mean.shape), min(SAMPLE, prod(self._mean.shape)))).to(device)
-        self._fresh = [int(share * steps) for share in FRESH]
-        self._done = 0
+        self._fresh, self._done = list(FRESH), 0
 
     def step(self, share):
-        """One step: the input shaken, the loss of what it becomes, Adam."""
+        """One step, at that share of the fit: the input shaken, the loss of what it becomes, Adam, and the output averaged with those before."""
         with torch.no_grad():
             if self.jitter and not self._setting.learned_input:
-                noise = torch.randn(self._input.shape, generator=self._random).to(self._device) * self.jitter
+                noise = torch.randn(self._input.shape, generator=self._shaken, device=self._device) * self.jitter
                 self._input.copy_((self._input if self._setting.accumulating else self._base) + noise)
         self._optimiser.zero_grad(set_to_none=True)
         with torch.autocast(self._device.split(":")[0], torch.bfloat16, enabled=_has_bfloat16(self._device)):
@@ -152,10 +152,11 @@ class _Fit:
         torch.nn.utils.clip_grad_norm_(self._moved, CLIP_NORM)
         self._optimiser.step()
         self._loss, self._output = loss.detach(), output.detach()
-        if self._done in self._fresh:
+        if self._fresh and share >= self._fresh[0]:
             self._count = 0
+            del self._fresh[0]
         self._done += 1
-        self._count = min(self._count + 1, max(10, round(AVERAGED * self._steps)))
+        self._count = min(self._count + 1, max(10, round(AVERAGED * self._done / share if share else 0)))
         self._mean.lerp_(self._output, 1 / self._count)
 
     def look(self, step):
@@ -184,12 +185,13 @@ class _Fit:
     def snapshot(self):
         """Copies of all that a step moves."""
         moments = [{key: value.clone() for key, value in self._optimiser.state[p].items()} for p in self._moved if p in self._optimiser.state]
-        return [p.detach().clone() for p in self._moved], moments
+        return [p.detach().clone() for p in self._moved], moments, (self._mean.clone(), self._count)
 
     @torch.no_grad()
     def restore(self, snapshot):
         """Go back to a snapshot, at a lower rate."""
-        values, moments = snapshot
+        values, moments, (mean, self._count) = snapshot
+        self._mean.copy_(mean)
         for p, value in zip(self._moved, values):
             p.copy_(value)
         for p, kept in zip(self._moved, moments):
