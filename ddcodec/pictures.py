@@ -164,6 +164,11 @@ def is_ddc(data):
     return data.startswith(MAGIC.to_bytes(4, "big"))
 
 
+def is_jpeg(data):
+    """Whether bytes begin as a JPEG file does."""
+    return data.startswith(b"\xff\xd8")
+
+
 def read_file(path):
     """All bytes of a file. Raises `SourceError`, with the path, if it is missing, a folder or unreadable."""
     name = os.fspath(path) or "''"

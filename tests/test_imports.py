@@ -80,7 +80,7 @@ ALLOWED = {
     "restoration/masks": {"numpy", "..errors"},
     "restoration/tiles": {"numpy"},
     "restoration/prior": {"numpy", "torch", ".networks", ".operators", ".progress", ".stopping"},
-    "restoration/coding": {"numpy", ".masks", ".progress"},
+    "restoration/coding": {"numpy", "..fit", ".masks", ".progress"},
     "restoration/restore": {"numpy", "..encoder", "..errors", "..memory", ".masks", ".noise", ".settings", ".tiles"},
     "restoration/progress": {"numpy"},
     "restoration/preview": {"numpy", "..errors", "..metrics", "..output", "..pictures"},

@@ -95,7 +95,7 @@ def measure(job, options, *, added=None, setting="", progress=None, say=None):
         raise UsageError("What is to be restored? Name a folder with --inputs, or --add-noise.")
     else:
         samples, file = load_picture(job.input), read_file(job.input)
-    restored = restore_picture(samples, options, known=known, file=file if file and file.startswith(b"\xff\xd8") else None, progress=progress, say=say)
+    restored = restore_picture(samples, options, known=known, file=file, progress=progress, say=say)
     missing = None
     if known is not None and not known.all():
         missing = psnr(truth[~known], restored.samples[~known])

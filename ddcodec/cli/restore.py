@@ -128,7 +128,7 @@ def restore_read(talk, picture, data, options, mask, mask_missing, mask_color, w
             for follow in followers:
                 follow(told)
 
-        return restore_picture(picture.samples, options, known=known, file=data if data.startswith(b"\xff\xd8") else None, progress=progress, say=talk.say)
+        return restore_picture(picture.samples, options, known=known, file=data, progress=progress, say=talk.say)
 
 
 def _preview(folder, reference, force):

@@ -114,7 +114,6 @@ class Steering:
         if share > HOPELESS and stuck and abs(step) > 1 and not self._target.kept(measured):
             raise self._target.refusal(measured)
 
-
     def keep_code(self):
         self.code = self._fit.real_code()
 

@@ -9,6 +9,7 @@ from time import monotonic
 
 import numpy as np
 
+from ..fit.target import LAMBDAS
 from .masks import filled
 from .progress import Fitted, Progress
 
@@ -19,7 +20,6 @@ SPREAD = 4 / 3
 KNOWN_LAMBDA = 1e-3
 """Where nothing is noise and only what is missing is wanted."""
 SHIFT_MAX = 32
-LAMBDAS = (1e-7, 1.0)
 
 
 def lambda_for_noise(sigma, planes):

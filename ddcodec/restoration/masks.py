@@ -77,7 +77,9 @@ def _pulled(values, weight):
 def _doubled(values):
     """Twice as large by bilinear interpolation, samples centred in blocks."""
     for axis in (0, 1):
-        before, after = np.concatenate([values.take([0], axis), values.take(range(values.shape[axis] - 1), axis)], axis), np.concatenate([values.take(range(1, values.shape[axis]), axis), values.take([-1], axis)], axis)
+        length = values.shape[axis]
+        padded = np.pad(values, [(int(a == axis),) * 2 for a in range(3)], "edge")
+        before, after = padded.take(range(length), axis), padded.take(range(2, length + 2), axis)
         near = np.stack([0.75 * values + 0.25 * before, 0.75 * values + 0.25 * after], axis + 1)
         shape = list(values.shape)
         shape[axis] *= 2

@@ -14,7 +14,6 @@ CORRELATED = 2.0
 """How much more noise every fourth pixel must show before neighbours are taken to share theirs: what they share, their differences hide."""
 UNSEEN = 2.2
 """What is still missing at every fourth pixel of camera pictures, as a factor; the middle of those whose truth is known."""
-LEAST_SIDE = 2 * CELL
 CLIPPED = 2
 """Levels from black and white at which noise is cut off."""
 CLIPPED_SHARE = 0.02

@@ -35,7 +35,7 @@ class Preview:
                 raise OutputError(f"The folder {folder} is not empty; --force (-f) writes into it all the same.")
         except OSError as error:
             raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from None
-        self._losses, self._scores, self._frames, self._next, self._last = [], [], [], 0.0, None
+        self._losses, self._scores, self._frames, self._next = [], [], [], 0.0
 
     def follow(self, progress):
         """To be called with every `progress.Progress`."""

@@ -94,7 +94,7 @@ class Restored:
 def restore_picture(samples, options=RestoreOptions(), *, known=None, file=None, progress=None, say=None):
     """Restore samples, uint8 (H, W) or (H, W, 3): a `Restored`.
 
-    known: bool (H, W), False where a picture is to be inpainted; for no other task. file: the bytes of the JPEG that the samples came from, for dejpeg. progress: called with
+    known: bool (H, W), False where a picture is to be inpainted; for no other task. file: the bytes that the samples came from, of which dejpeg needs those of a JPEG. progress: called with
     `progress.Progress`; say: with sentences to the user. Raises `UsageError`, `SourceError`, `ShortMemoryError`.
     """
     from ..fit.engine import device_of
@@ -114,9 +114,7 @@ def restore_picture(samples, options=RestoreOptions(), *, known=None, file=None,
     planes = samples.reshape(*samples.shape[:2], -1)
     by = _by_coding if name == CODEC else _by_network
     picture, steps, reason, seams = by(planes, options, name, device, known, noise, progress, say)
-    result = np.rint(255 * picture).clip(0, 255).astype(np.uint8)
-    if known is not None:
-        result = pasted(255 * picture, planes, known, options.feather)
+    result = np.rint(255 * picture).clip(0, 255).astype(np.uint8) if known is None else pasted(255 * picture, planes, known, options.feather)
     doubtful = options.task == "denoise" and options.sigma is None and (noise.correlated or noise.sigma < CERTAIN_NOISE)
     if doubtful and not is_noise(planes, result):
         reason = "what would be taken away follows the picture's own structure and is no noise"
@@ -151,9 +149,9 @@ def _noise(samples, options, file, say):
 
 def _sigma_of_jpeg(samples, file):
     """The standard deviation of a JPEG's own error in levels: how much the same coding changes the picture again when its blocks lie elsewhere (Nosratinia 2001)."""
-    from ..pictures import coded_again
+    from ..pictures import coded_again, is_jpeg
 
-    if file is None:
+    if file is None or not is_jpeg(file):
         raise UsageError("How much a JPEG has lost is read from its tables; for another file give --sigma, the standard deviation of what is to be removed.")
     shift = 4
     again = coded_again(np.pad(samples, [(shift, 0), (shift, 0)] + [(0, 0)] * (samples.ndim - 2), "edge"), file)[shift:, shift:]
@@ -203,11 +201,11 @@ def _fitted_in_tiles(samples, options, name, device, known, noise, progress, say
     jobs = len(tiles) * effort.runs
     for index, tile in enumerate(tiles):
         total = 0
+        observation = Observation(
+            tile.of(samples).astype(np.float32) / 255, operator, None if known is None else tile.of(known), noise and noise.sigma,
+            known is not None if noise is None else not noise.correlated, options.variation,
+        )  # fmt: skip
         for run in range(effort.runs):
-            observation = Observation(
-                tile.of(samples).astype(np.float32) / 255, operator, None if known is None else tile.of(known), None if noise is None else noise.sigma,
-                noise is None and known is not None or noise is not None and not noise.correlated, options.variation,
-            )  # fmt: skip
             what = "" if jobs == 1 else f"fit {index * effort.runs + run + 1} of {jobs}"
             # The same start in every tile, and as many steps as the first one needed, so that all are alike.
             fitted = fit_prior(
