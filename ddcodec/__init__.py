@@ -15,6 +15,8 @@ def encode(
     effort=5,
     iterations=None,
     time_limit=None,
+    alpha_quality=100,
+    exact=False,
     profile="default",
     base="auto",
     device="auto",
@@ -24,10 +26,10 @@ def encode(
 ):
     """Encode a picture to the bytes of a `.ddc` file.
 
-    image: a Pillow image, whose ICC profile, EXIF and XMP are kept, or a uint8 array (H, W) or (H, W, 3). quality: 1..100, default 75: about the PSNR of a JPEG of that quality;
+    image: a Pillow image, whose ICC profile, EXIF and XMP are kept, or an array (H, W) or (H, W, 1 to 4) of uint8 or uint16, of which the second or fourth channel is alpha. quality: 1..100, default 75: about the PSNR of a JPEG of that quality;
     or lambda_: the MSE of samples in [0, 1] that one bpp is worth; or target_size: bytes of the file, never more and at most 3 % less; target_bpp: the same in bits per pixel;
     target_psnr: dB of the decoded picture, never less and at most 0.1 more. effort: 1..9, higher is slower; iterations sets its steps by hand.
-    time_limit: seconds. base: auto, or none for a fit that starts from nothing. device: auto, cpu, cuda or cuda:N; threads: of the CPU, by default as many as are useful. progress: called after every step with an object that has step, total, bpp, psnr and seconds_left.
+    time_limit: seconds. alpha_quality: 1..100, 100 is without loss; exact: keep the colours of what is fully transparent, too. base: auto, or none for a fit that starts from nothing. device: auto, cpu, cuda or cuda:N; threads: of the CPU, by default as many as are useful. progress: called after every step with an object that has step, total, bpp, psnr and seconds_left.
     Raises `ddcodec.errors.DdcError`: `UsageError`, `SourceError`, `ShortMemoryError`, `TargetError`.
     """
     from .encoder import EncodeOptions, encode_picture
@@ -35,10 +37,10 @@ def encode(
 
     options = EncodeOptions(
         quality=quality, lambda_=lambda_, target_size=target_size, target_bpp=target_bpp, target_psnr=target_psnr, effort=effort, iterations=iterations,
-        time_limit=time_limit, profile=profile, base=base, device=device, threads=threads, seed=seed,
+        time_limit=time_limit, alpha_quality=alpha_quality, exact=exact, profile=profile, base=base, device=device, threads=threads, seed=seed,
     )  # fmt: skip
     picture = picture_from(image)
-    return encode_picture(picture.samples, options, progress, metadata=picture.metadata).data
+    return encode_picture(picture.samples, options, progress, metadata=picture.metadata, alpha=picture.alpha).data
 
 
 def encode_many(images, *, quality=None, lambda_=None, **options):
@@ -65,19 +67,19 @@ def encode_many(images, *, quality=None, lambda_=None, **options):
     for image, its in zip(images, own):
         its.validate()
         picture = picture_from(image)
-        sources.append(Source(picture.samples, None if its.has_target() else its.chosen_lambda(), picture.metadata))
+        sources.append(Source(picture.samples, None if its.has_target() else its.chosen_lambda(), picture.metadata, picture.alpha))
     return [encoded.data for encoded in encode_pictures(sources, own[0], progress)] if sources else []
 
 
 def decode(data, *, scale=1, max_pixels=100_000_000, max_memory=4 * 2**30):
-    """Decode the bytes of a `.ddc` file to uint8 samples (H, W, 3) or (H, W).
+    """Decode the bytes of a `.ddc` file to samples (H, W, 3) or (H, W), uint8 or uint16 as the picture was; with alpha (H, W, 4) or (H, W, 2).
 
-    scale: 2, 4 or 8 for a picture of ceil(size / scale), made from the coarser octaves alone. Limits of 0 are no limits.
+    scale: 2, 4 or 8 for a picture of ceil(size / scale). Limits of 0 are no limits.
     Raises `ddcodec.errors.DdcError`: `DamagedError`, `UnsupportedError`, `LimitError`, `UsageError`.
     """
-    from .decoder import Limits, decode_picture
+    from .decoder import Limits, decode_file
 
-    return decode_picture(data, scale=scale, limits=Limits(max_pixels, max_memory))
+    return decode_file(data, scale=scale, limits=Limits(max_pixels, max_memory), metadata=()).whole()
 
 
 def read_info(data):
@@ -94,7 +96,7 @@ def restore(image, task="denoise", *, mask=None, progress=None, **options):
     estimated if not given), prior (auto, codec, dip, deep-decoder, or a named setting), effort (1..9), iterations, time_limit (seconds), dilate, feather (pixels), variation, device, threads, seed.
     progress: called with an object that has step, total, loss and seconds_left. Raises `ddcodec.errors.DdcError`: `UsageError`, `SourceError`, `ShortMemoryError`.
     """
-    from .pictures import picture_from
+    from .pictures import picture_from, plain_samples
     from .restoration.restore import RestoreOptions, restore_picture
 
-    return restore_picture(picture_from(image).samples, RestoreOptions(task=task, **options), known=mask, progress=progress).samples
+    return restore_picture(plain_samples(picture_from(image), "The picture"), RestoreOptions(task=task, **options), known=mask, progress=progress).samples

@@ -69,6 +69,7 @@ class Arch:
     context_channels: int
     context_linear: int
     base: int = 0
+    depth: int = 0
 
     def check(self):
         """Raise `DamagedError` where the rows contradict each other."""
@@ -82,6 +83,16 @@ class Arch:
             raise DamagedError(f"The header makes {self.context_linear} of {self.context_channels} context channels linear.")
         if self.base and (self.octaves > BASE_OCTAVES or any(getattr(self, name) != value for name, value in BASE_SHAPE.items())):
             raise DamagedError(f"The header names base {self.base} of the weights for a network that is not the base's.")
+
+    @property
+    def bits(self):
+        """Of a sample: 8 or 16."""
+        return 8 << self.depth
+
+    @property
+    def peak(self):
+        """The value of white: 255 or 65535."""
+        return 2**self.bits - 1
 
     def size(self, octave):
         """Rows and columns of an octave: ceil(size / 2^octave)."""
@@ -211,12 +222,12 @@ class Arch:
         features = 4 * plane * (1 + 4 * PARENT_FEATURES)
         widest = max(self.finest_channels + self.top_channels, self.channels, self.coarsest_planes)
         band = 8 * 6 * widest * columns * (band_rows(columns) + 4 * self.taps)
-        return code + features + BANDS_AT_ONCE * band + rows * columns * self.planes
+        return code + features + BANDS_AT_ONCE * band + rows * columns * self.planes * self.bits // 8
 
 
-def base_arch(width, height, planes, base=0):
-    """The architecture of the bases for a picture; base: that from which its weights are coded."""
-    return Arch(width=width, height=height, planes=planes, octaves=BASE_OCTAVES, base=base, **BASE_SHAPE)
+def base_arch(width, height, planes, base=0, depth=0):
+    """The architecture of the bases for a picture; base: that from which its weights are coded; depth: 0 for 8 bits a sample, 1 for 16."""
+    return Arch(width=width, height=height, planes=planes, octaves=BASE_OCTAVES, base=base, depth=depth, **BASE_SHAPE)
 
 
 def band_rows(columns):
@@ -257,6 +268,6 @@ def exactness_bound(arch, tensors):
         if taps:
             total += norm(f"taps.{octave}") ** 2 * ACTIVATION_MAX << shift - 2 * taps.exponent
         bounds.append(total)
-    total, shift = affine("output.weight", "output.bias", 12, gain=255)
+    total, shift = affine("output.weight", "output.bias", 12, gain=arch.peak)
     bounds.append(total + (1 << shift + 12))
     return max(bounds)

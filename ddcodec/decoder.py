@@ -7,10 +7,14 @@ from zlib import crc32
 import numpy as np
 
 from . import ops_int
-from .arch import BANDS_AT_ONCE
+from .alpha import alpha_of
+from .arch import BANDS_AT_ONCE, CODE_STEP
 from .errors import DamagedError, LimitError, UsageError
 from .memory import available_cores
+from .metadata import KINDS, metadata_of
 from .network import synthesis
+from .pictures import Picture
+from .samples import as_bytes
 from .syntax import read_body, read_header, unpack_body
 
 OPERATIONS_MAX = 2 * 10**12
@@ -41,32 +45,56 @@ class Limits:
             raise LimitError(f"Decoding would need {arch.wavefronts():,} steps, above the fixed limit of {WAVEFRONTS_MAX:,}.")
 
 
-def decode_picture(data, *, scale=1, limits=Limits(), threads=None):
-    """Samples of a `.ddc` file: uint8, (H, W, 3) or (H, W).
+def decode_file(data, *, scale=1, limits=Limits(), threads=None, metadata=KINDS):
+    """The `Picture` in a `.ddc` file.
 
-    threads: of the synthesis, at most 2. scale: 1, or a power of two: a picture of ceil(size / scale), from the coarser octaves only.
+    threads: of the synthesis, at most 2. scale: 1, or a power of two: a picture of ceil(size / scale), for which all code is read, but less is synthesised. metadata: the kinds that are wanted.
     Raises `DamagedError`, `UnsupportedError`, `LimitError`, and `UsageError` for a scale that the file does not have.
     """
+    header, body, finest = _opened(data, scale, limits)
+    alpha = alpha_of(body.chunks, header.arch)
+    if alpha is not None and finest:
+        alpha = ops_int.square_means(alpha, 1 << finest).astype(alpha.dtype)
+    return Picture(_samples(header, body, finest, threads), metadata_of(body.chunks, metadata), alpha)
+
+
+def decode_picture(data, *, scale=1, limits=Limits(), threads=None):
+    """The samples of a `.ddc` file alone, uint8 or uint16, (H, W) or (H, W, 3); arguments and errors are those of `decode_file`."""
+    return _samples(*_opened(data, scale, limits), threads)
+
+
+def _opened(data, scale, limits):
     data = bytes(data)
     header = read_header(data)
     limits.check(header.arch)
     finest = _octave_of(scale, header.arch)
-    coded = unpack_body(header, read_body(data, header), finest)
-    samples = render(coded, finest, threads)
-    if finest == 0 and crc32(samples) != header.samples_crc:
+    return header, read_body(data, header), finest
+
+
+def _samples(header, body, finest, threads):
+    samples = render(unpack_body(header, body), finest, threads)
+    if finest == 0 and checksum(samples) != header.samples_crc:
         raise DamagedError("The decoded picture does not have the checksum that the file promises.")
     return samples
 
 
+def checksum(samples):
+    """CRC-32 of samples, as a file holds it (FORMAT.md, chapter 1)."""
+    return crc32(as_bytes(samples))
+
+
 def render(coded, finest=0, threads=None):
-    """The synthesis in exact integers, in bands of rows: uint8 (H, W, planes), or (H, W) for one plane."""
+    """The synthesis in exact integers, in bands of rows: uint8 or uint16 (H, W, planes), or (H, W) for one plane. finest: above 0 for the smaller picture of that octave's size."""
     arch = coded.arch
     ops, numbers = ops_int.IntegerOps(), ops_int.numbers(arch, coded.tensors)
     rows, columns = arch.size(finest)
-    samples = np.empty((rows, columns, arch.planes), np.uint8)
+    samples = np.empty((rows, columns, arch.planes), f"uint{arch.bits}")
+
+    # What is finer than the picture comes in by its means.
+    means = {octave: ops_int.square_means(coded.code[octave], 1 << finest - octave, CODE_STEP) / CODE_STEP for octave in arch.coded_octaves if octave < finest}
 
     def code(octave, window):
-        return coded.code[octave][:, window.start : window.stop].astype(float)
+        return means.get(octave, coded.code[octave])[:, window.start : window.stop].astype(float)
 
     def make(window):
         band = synthesis(ops, arch, numbers, code, arch.windows(window.start, window.stop, finest), finest)

@@ -3,12 +3,12 @@
 import re
 from dataclasses import dataclass, replace
 from time import monotonic
-from zlib import crc32
 
 import numpy as np
 
+from .alpha import alpha_chunk, coarser, filled
 from .arch import SIDE_MAX
-from .decoder import render
+from .decoder import checksum, render
 from .errors import DamagedError, EncoderError, SourceError, UsageError
 from .metadata import chunks_of
 from .metrics import psnr
@@ -40,7 +40,7 @@ class EncodeOptions:
 
     One of quality: 1..100; lambda_: MSE (samples in [0, 1]) that one bpp is worth; target_size: bytes of the file, never more and at most 3 % less;
     target_bpp: the same in bits per pixel; target_psnr: dB of the decoded picture, never less and at most 0.1 more. effort: 1..9, or iterations. time_limit:
-    seconds. profile: "default" or "classic". base: "auto", or "none" for a fit that starts from nothing. device: "auto", "cpu", "cuda", "cuda:1". threads: of the CPU; None for as many as are useful.
+    seconds. alpha_quality: 1..100, below 100 alpha loses steps; exact: keep the colours of what is fully transparent, too. profile: "default" or "classic". base: "auto", or "none" for a fit that starts from nothing. device: "auto", "cpu", "cuda", "cuda:1". threads: of the CPU; None for as many as are useful.
     """
 
     quality: float | None = None
@@ -51,6 +51,8 @@ class EncodeOptions:
     effort: int = DEFAULT_EFFORT
     iterations: int | None = None
     time_limit: float | None = None
+    alpha_quality: int = 100
+    exact: bool = False
     profile: str = "default"
     base: str = "auto"
     device: str = "auto"
@@ -74,6 +76,8 @@ class EncodeOptions:
             raise UsageError(f"The quality must be between 1 and 100, not {self.quality:g}.")
         if self.lambda_ is not None and not 1e-7 <= self.lambda_ <= 1:
             raise UsageError(f"The lambda must be between 1e-7 and 1, not {self.lambda_:g}.")
+        if not 1 <= self.alpha_quality <= 100:
+            raise UsageError(f"The quality of alpha must be between 1 and 100, not {self.alpha_quality:g}.")
         if self.profile not in PROFILES:
             raise UsageError(f"There is no profile {self.profile}; choose one of: {', '.join(PROFILES)}.")
         check_run(self)
@@ -110,16 +114,32 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Source:
-    """What to encode: uint8 samples (H, W) or (H, W, 3); a lambda of its own, or None for the options'; metadata (bytes under "icc", "exif", "xmp")."""
+    """What to encode: uint8 or uint16 samples (H, W) or (H, W, 3); a lambda of its own, or None for the options'; metadata (bytes under "icc", "exif", "xmp", "note"); alpha (H, W)."""
 
     samples: np.ndarray
     lambda_: float | None = None
     metadata: dict | None = None
+    alpha: np.ndarray | None = None
+
+    def shown(self, options):
+        """The samples that are coded: without those that nobody can see."""
+        return self.samples if self.alpha is None or options.exact else filled(self.samples, self.alpha)
+
+    def chunks(self, options):
+        """Metadata and alpha as the file's chunks."""
+        chunks = chunks_of(self.metadata or {})
+        if self.alpha is None:
+            return chunks
+        return (*chunks, alpha_chunk(self.alpha if options.alpha_quality == 100 else coarser(self.alpha, options.alpha_quality)))
+
+    def psnr(self, decoded):
+        """Of samples that were decoded, where they can be seen."""
+        return psnr(self.samples, decoded.reshape(self.samples.shape), where=None if self.alpha is None else self.alpha > 0)
 
 
-def encode_picture(samples, options=EncodeOptions(), progress=None, *, metadata=None, say=None):
+def encode_picture(samples, options=EncodeOptions(), progress=None, *, metadata=None, alpha=None, say=None):
     """Encode one picture; see `encode_pictures`."""
-    return encode_pictures([Source(samples, metadata=metadata)], options, progress, say=say)[0]
+    return encode_pictures([Source(samples, metadata=metadata, alpha=alpha)], options, progress, say=say)[0]
 
 
 def encode_pictures(sources, options=EncodeOptions(), progress=None, *, say=None):
@@ -138,13 +158,13 @@ def encode_pictures(sources, options=EncodeOptions(), progress=None, *, say=None
         height, width = source.samples.shape[:2]
         if max(height, width) > SIDE_MAX:
             raise SourceError(f"The picture has {width}x{height} pixels; no side may be above {SIDE_MAX:,}.")
-        picture = np.ascontiguousarray(source.samples).reshape(height, width, -1)
-        chunks = chunks_of(source.metadata or {})
+        picture = np.ascontiguousarray(source.shown(options)).reshape(height, width, -1)
+        chunks = source.chunks(options)
         lambda_, goal = options.chosen_lambda() if source.lambda_ is None else source.lambda_, None
         if source.lambda_ is None and options.has_target():
-            goal = _goal(options, picture, chunks)
+            goal = _goal(options, source, chunks)
             lambda_ = lambda_for(picture, goal.target, device=options.device, threads=options.threads, say=say)
-        arch = arch_of(options.profile, *picture.shape, lambda_, warm=options.base == "auto")
+        arch = arch_of(options.profile, *picture.shape, lambda_, warm=options.base == "auto", depth=picture.dtype.itemsize - 1)
         groups.setdefault(replace(arch, base=0), []).append((index, picture, arch, lambda_, chunks, goal))
     results, left = [None] * len(sources), len(sources)
     for members in groups.values():
@@ -157,20 +177,20 @@ def encode_pictures(sources, options=EncodeOptions(), progress=None, *, say=None
         )  # fmt: skip
         left -= len(members)
         for index, own_chunks, (coded, lambda_, steps, device) in zip(indices, chunks, fitted):
-            samples = sources[index].samples
-            data, decoded = _packed(replace(coded, chunks=own_chunks), samples.shape, options.threads)
-            results[index] = Encoded(data, decoded, lambda_, steps, monotonic() - began, device, psnr(samples, decoded))
+            source = sources[index]
+            data, decoded = _packed(replace(coded, chunks=own_chunks), source.samples.shape, options.threads)
+            results[index] = Encoded(data, decoded, lambda_, steps, monotonic() - began, device, source.psnr(decoded))
     return results
 
 
-def _goal(options, picture, chunks):
+def _goal(options, source, chunks):
     """What a fit of a picture with a target is to reach."""
     from .fit.fit import Goal
 
-    target = options.target(*picture.shape[:2])
+    target = options.target(*source.samples.shape[:2])
 
     def measure(coded):
-        return len(pack(replace(coded, chunks=chunks))) if target.bytes is not None else psnr(picture, render(coded, threads=options.threads).reshape(picture.shape))
+        return len(pack(replace(coded, chunks=chunks))) if target.bytes is not None else source.psnr(render(coded, threads=options.threads))
 
     return Goal(target, measure, HEADER_BYTES + sum(len(content) + 4 for _, content in chunks) + 16)
 
@@ -178,7 +198,7 @@ def _goal(options, picture, chunks):
 def _packed(coded, shape, threads):
     """The bytes of a fitted picture and its samples, after the real decoder has read them; an `EncoderError` if it finds other integers."""
     samples = render(coded, threads=threads).reshape(shape)
-    coded = replace(coded, samples_crc=crc32(samples))
+    coded = replace(coded, samples_crc=checksum(samples))
     try:
         data = pack(coded)
         read = unpack(data)

@@ -14,7 +14,7 @@ class UsageError(DdcError):
 
 
 class SourceError(DdcError):
-    """The source picture is missing, unreadable, or of a kind that is not supported (alpha, 16 bit, CMYK)."""
+    """The source picture is missing, unreadable, or of a kind that is not supported (Lab, floating point)."""
 
     exit_code = 3
 

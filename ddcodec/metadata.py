@@ -1,9 +1,12 @@
 """Metadata chunks (FORMAT.md, chapter 2): ICC profile, EXIF, XMP and a note as Zstandard frames, with bounds that hold."""
 
 from .errors import DamagedError, SourceError
-from .syntax import CHUNK_LIMITS, CHUNK_NAMES, read_body, read_header
+from .syntax import CHUNK_NAMES, read_body, read_header
 
 LEVEL = 19
+LIMITS = {1: 4 * 2**20, 2: 2**20, 3: 2**20, 4: 2**20}
+"""Kind of metadata -> bytes that it may have when decompressed."""
+KINDS = tuple(CHUNK_NAMES[kind] for kind in LIMITS)
 
 
 def chunks_of(metadata):
@@ -11,20 +14,20 @@ def chunks_of(metadata):
 
     Raises `SourceError` for metadata above the format's limits.
     """
-    import zstandard
-
     chunks = []
-    for kind, name in CHUNK_NAMES.items():
+    for kind, limit in LIMITS.items():
+        name = CHUNK_NAMES[kind]
         if name in metadata:
-            if len(metadata[name]) > CHUNK_LIMITS[kind]:
-                raise SourceError(f"The {name.upper()} metadata has {len(metadata[name]):,} bytes; at most {CHUNK_LIMITS[kind]:,} fit.")
-            chunks.append((kind, zstandard.ZstdCompressor(level=LEVEL, write_content_size=True).compress(metadata[name])))
+            if len(metadata[name]) > limit:
+                raise SourceError(f"The {name.upper()} metadata has {len(metadata[name]):,} bytes; at most {limit:,} fit.")
+            chunks.append((kind, compressed(metadata[name])))
     return tuple(chunks)
 
 
-def metadata_of(chunks):
-    """The dict that `chunks_of` was given; chunks of other kinds are passed over. Raises `DamagedError`."""
-    return {CHUNK_NAMES[kind]: _decompressed(kind, content) for kind, content in chunks if kind in CHUNK_NAMES}
+def metadata_of(chunks, wanted=KINDS):
+    """The dict that `chunks_of` was given, of the kinds that are wanted; all other chunks are passed over. Raises `DamagedError`."""
+    named = [(kind, CHUNK_NAMES.get(kind), content) for kind, content in chunks]
+    return {name: decompressed(content, f"{name.upper()} metadata", LIMITS[kind]) for kind, name, content in named if name in wanted}
 
 
 def read_metadata(data):
@@ -34,22 +37,29 @@ def read_metadata(data):
 
 def kinds_of(data):
     """The names of the metadata in the bytes of a file ("icc", "exif", "xmp"), without looking inside."""
-    return [CHUNK_NAMES[kind] for kind, _ in read_body(data, read_header(data)).chunks if kind in CHUNK_NAMES]
+    return [CHUNK_NAMES[kind] for kind, _ in read_body(data, read_header(data)).chunks if kind in LIMITS]
 
 
-def _decompressed(kind, content):
+def compressed(content):
+    """Bytes as one Zstandard frame that states its size."""
     import zstandard
 
-    name = CHUNK_NAMES[kind].upper()
+    return zstandard.ZstdCompressor(level=LEVEL, write_content_size=True).compress(content)
+
+
+def decompressed(frame, name, limit, *, exactly=False):
+    """The content of a Zstandard frame, of at most `limit` bytes, or of exactly so many. Raises `DamagedError`, in which it is called `name`."""
+    import zstandard
+
     try:
         # The package allocates whatever size a frame states, `max_output_size` or not: look first.
-        size = zstandard.get_frame_parameters(content).content_size
-        if size == zstandard.CONTENTSIZE_UNKNOWN or size > CHUNK_LIMITS[kind]:
-            raise DamagedError(f"The {name} metadata does not state a size of at most {CHUNK_LIMITS[kind]:,} bytes.")
+        size = zstandard.get_frame_parameters(frame).content_size
+        if size == zstandard.CONTENTSIZE_UNKNOWN or size > limit or exactly and size != limit:
+            raise DamagedError(f"The {name} does not state a size of {'' if exactly else 'at most '}{limit:,} bytes.")
         decompressor = zstandard.ZstdDecompressor().decompressobj()
-        data = decompressor.decompress(content)
+        data = decompressor.decompress(frame)
         if len(data) != size or decompressor.unused_data or not decompressor.eof:
-            raise DamagedError(f"The {name} metadata is not one whole Zstandard frame.")
+            raise DamagedError(f"The {name} is not one whole Zstandard frame.")
     except zstandard.ZstdError:
-        raise DamagedError(f"The {name} metadata is damaged.") from None
+        raise DamagedError(f"The {name} is damaged.") from None
     return data

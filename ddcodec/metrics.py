@@ -5,6 +5,8 @@ import math
 
 import numpy as np
 
+from .samples import deep, peak_of
+
 PEAK = 255
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 WINDOW_TAPS, WINDOW_SIGMA = 11, 1.5
@@ -21,13 +23,23 @@ SSIMULACRA2_SIDE_MIN = 8
 STRIP_ROWS = 256
 
 
-def psnr(a, b):
-    """Peak signal-to-noise ratio in dB over all samples of two uint8 arrays of one shape; `math.inf` if they are equal."""
-    squares = 0
+def psnr(a, b, where=None):
+    """Peak signal-to-noise ratio in dB over all samples of two arrays of one shape, uint8 or uint16; `math.inf` if they are equal.
+
+    where: bool (H, W), the pixels that count.
+    """
+    squares, count = 0, a.size
+    if a.dtype != b.dtype:
+        a, b = deep(a), deep(b)
+    if where is not None:
+        count = a[where].size
     for start in range(0, len(a), STRIP_ROWS):
-        difference = a[start : start + STRIP_ROWS].astype(np.int64) - b[start : start + STRIP_ROWS]
+        strip = slice(start, start + STRIP_ROWS)
+        difference = a[strip].astype(np.int64) - b[strip]
+        if where is not None:
+            difference = difference[where[strip]]
         squares += int(np.vdot(difference, difference))
-    return 10 * math.log10(PEAK**2 * a.size / squares) if squares else math.inf
+    return 10 * math.log10(peak_of(a) ** 2 * count / squares) if squares else math.inf
 
 
 def psnr_luma(a, b):
@@ -57,7 +69,7 @@ def ssimulacra2(a, b):
 
 
 def ms_ssim(a, b):
-    """Multi-scale structural similarity (Wang, Simoncelli, Bovik 2003) of two uint8 arrays of one shape, (H, W) or (H, W, C).
+    """Multi-scale structural similarity (Wang, Simoncelli, Bovik 2003) of two arrays of one shape, (H, W) or (H, W, C), uint8 or uint16.
 
     The mean over the channels, 1 for equal pictures. `None` if a side is shorter than `MS_SSIM_SIDE_MIN`: fewer scales would give
     a number that cannot be compared with others. Agrees with pytorch-msssim 1.0.0, also in the two places where the paper leaves
@@ -67,7 +79,7 @@ def ms_ssim(a, b):
         return None
     if a.ndim == 2:
         a, b = a[:, :, None], b[:, :, None]
-    channels = (_ms_ssim_of_channel(a[:, :, c].astype(float), b[:, :, c].astype(float)) for c in range(a.shape[2]))
+    channels = (_ms_ssim_of_channel(*(each[:, :, c] * (PEAK / peak_of(each)) for each in (a, b))) for c in range(a.shape[2]))
     return float(np.mean(list(channels)))
 
 

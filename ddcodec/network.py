@@ -40,7 +40,8 @@ def synthesis(ops, arch, numbers, code, windows, finest=0):
 
     Mixing is done before upsampling, as in the paper: both are linear, so that they commute, and at the coarse size it costs a quarter.
     `code(octave, window)` gives the planes (P, rows, columns) of a window in code units; `windows` is `Arch.windows(..., finest)`.
-    Returns samples (planes, rows, columns) of the window of octave `finest`; for `finest` > 0 of a picture that is that much smaller.
+    Returns samples (planes, rows, columns) of the window of octave `finest`; for `finest` > 0 of a picture that is that much smaller, where the code of finer octaves
+    is that of means over squares, of the same window.
     """
     hidden = None
     for octave in arch.coarse_to_fine[: arch.octaves - finest]:
@@ -56,14 +57,16 @@ def synthesis(ops, arch, numbers, code, windows, finest=0):
         hidden = ops.activate(total + numbers[f"bias.{octave}"][:, None, None], arch.linear, octave)
     for octave in reversed(range(finest)):
         mixed = ops.round(ops.mix(numbers[f"mix.{octave}"], hidden))
-        gain = numbers[f"taps.{octave}"].sum() ** 2
-        hidden = ops.activate(mixed * gain + numbers[f"bias.{octave}"][:, None, None], arch.linear, octave)
+        total = mixed * numbers[f"taps.{octave}"].sum() ** 2
+        if arch.code_planes(octave):
+            total = total + ops.mix(numbers[f"code.{octave}"], code(octave, windows[finest]) * ops.synthesis_step)
+        hidden = ops.activate(total + numbers[f"bias.{octave}"][:, None, None], arch.linear, octave)
     weight = numbers["output.weight"]
     output = ops.mix(weight[:, : arch.finest_channels], hidden) + numbers["output.bias"][:, None, None]
     if arch.top_channels:
         top = ops.activate(ops.mix(numbers["top.weight"], hidden) + numbers["top.bias"][:, None, None], 0)
         output = output + ops.mix(weight[:, arch.finest_channels :], top)
-    return ops.samples(output)
+    return ops.samples(output, arch.peak)
 
 
 def double(ops, planes, taps, window, finer_window, rows, finer_columns):

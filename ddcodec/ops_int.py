@@ -72,9 +72,19 @@ class IntegerOps:
                 np.maximum(part, least, out=part)
         return values
 
-    def samples(self, values):
-        """8-bit samples from outputs in units of 1 / SYNTHESIS_UNIT."""
-        return np.clip(np.floor(values * (255 / SYNTHESIS_UNIT) + 0.5), 0, 255).astype(np.uint8)
+    def samples(self, values, peak):
+        """Samples 0..peak from outputs in units of 1 / SYNTHESIS_UNIT."""
+        return np.clip(np.floor(values * (peak / SYNTHESIS_UNIT) + 0.5), 0, peak).astype(np.min_scalar_type(peak))
+
+
+def square_means(planes, side, unit=1):
+    """floor(unit mean + 1/2) over squares of side x side of integers (..., rows, columns), at the ends over what there is: int64 (..., ceil(rows / side), ceil(columns / side))."""
+    total, counts = np.asarray(planes, np.int64), np.int64(1)
+    for axis in (-2, -1):
+        starts = np.arange(0, total.shape[axis], side)
+        lengths = np.minimum(side, planes.shape[axis] - starts)
+        total, counts = np.add.reduceat(total, starts, axis), counts * (lengths[:, None] if axis == -2 else lengths)
+    return (2 * unit * total + counts) // (2 * counts)
 
 
 def numbers(arch, tensors):

@@ -1,4 +1,4 @@
-"""Pictures in and out: the only door to Pillow. What cannot be kept whole is refused in one sentence, never cut down silently."""
+"""Pictures in and out: the only door to Pillow and imagecodecs. What cannot be kept whole is refused in one sentence, or said; it is never cut down silently."""
 
 import io
 import os
@@ -6,18 +6,22 @@ import re
 import struct
 import warnings
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from .arch import SIDE_MAX
-from .errors import SourceError
+from .errors import SourceError, UsageError
+from .samples import as_bytes, bits_of, peak_of, shallow
 
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "PPM", "BMP", "GIF")
+PLUGINS = {"HEIF": ("pillow_heif", "register_heif_opener", "pillow-heif"), "JXL": ("pillow_jxl", None, "pillow-jxl-plugin")}
+"""Formats that Pillow reads with a plugin's help: its module, the function in it that registers it if importing does not, its name in the package index."""
+PLUGIN_ENDINGS = {".heic": "HEIF", ".heif": "HEIF", ".jxl": "JXL"}
 
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, NotImplementedError, RuntimeError,
               OverflowError, struct.error, zlib.error)  # fmt: skip
-"""What Pillow's plugins are known to raise on bytes that are damaged or of a variant they do not know."""
+"""What Pillow's plugins and imagecodecs are known to raise on bytes that are damaged or of a variant they do not know."""
 
 MODES = {
     "1": "L",
@@ -28,59 +32,81 @@ MODES = {
 """Pillow's modes that become samples without loss -> the mode whose bytes are the samples."""
 
 ALPHA_MODES = ("RGBA", "RGBa", "LA", "La", "PA")
-MODE_NAMES = {"CMYK": "CMYK", "LAB": "Lab", "YCbCr": "YCbCr", "HSV": "HSV", "F": "floating-point", "I": "32-bit integer"}
+MODE_NAMES = {"LAB": "Lab", "YCbCr": "YCbCr", "HSV": "HSV", "F": "floating-point", "I": "32-bit integer"}
 
-TIFF_BITS, TIFF_SAMPLES_PER_PIXEL, TIFF_SAMPLE_FORMAT = 258, 277, 339
+TIFF_BITS, TIFF_PHOTOMETRIC, TIFF_SAMPLES_PER_PIXEL, TIFF_PLANAR, TIFF_EXTRA, TIFF_SAMPLE_FORMAT = 258, 262, 277, 284, 338, 339
+TIFF_WHITE_IS_ZERO, TIFF_RGB = 0, 2
+TIFF_STRAIGHT_ALPHA = 2
 TIFF_SHORT, TIFF_LONG = 3, 4
+TIFF_WORDS, TIFF_DIRECTORIES = (269, 270, 271, 272, 305, 306, 315, 316, 33432), (34665, 34853)
+"""Tags about the document, the camera, the software, the time, the people; those that lead to EXIF and GPS."""
 ORIENTATION = 274
 XMP_ORIENTATION = re.compile(rb"""(tiff:Orientation(?:\s*=\s*["']|>))[2-8]""")
 """Both forms in which XMP states an orientation, attribute and element (XMP Part 2, 3.4)."""
 
 TURNS = {
-    2: "FLIP_LEFT_RIGHT",
-    3: "ROTATE_180",
-    4: "FLIP_TOP_BOTTOM",
-    5: "TRANSPOSE",
-    6: "ROTATE_270",
-    7: "TRANSVERSE",
-    8: "ROTATE_90",
+    2: lambda rows: rows[:, ::-1],
+    3: lambda rows: rows[::-1, ::-1],
+    4: lambda rows: rows[::-1],
+    5: lambda rows: rows.swapaxes(0, 1),
+    6: lambda rows: rows[::-1].swapaxes(0, 1),
+    7: lambda rows: rows[::-1, ::-1].swapaxes(0, 1),
+    8: lambda rows: rows[:, ::-1].swapaxes(0, 1),
 }
-"""EXIF orientation -> the transposition that sets the pixels upright (Pillow's angles are anticlockwise)."""
+"""EXIF orientation -> what sets (H, W, ...) upright."""
 
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PPM_GAP = rb"(?:\s|#[^\n\r]*[\n\r])+"
+PPM_HEAD = rb"P([2356])" + PPM_GAP + rb"(\d+)" + PPM_GAP + rb"(\d+)" + PPM_GAP + rb"(\d{1,9})"
 PNG_COMPRESSION = 3
 """zlib level: on photographs within 4 % of the size of level 6, in a third of its time."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A source picture.
+    """A picture as people have it.
 
-    samples:  uint8, (H, W) for grey or (H, W, 3) for RGB; upright.
-    metadata: what a `.ddc` file keeps of the rest, bytes under "icc", "exif" (from its TIFF header on, orientation set upright), "xmp".
-    left_out: what it does not keep, in words ("further pictures").
-    alpha:    uint8 (H, W), or None where all is opaque or nobody asked for it.
+    samples:  uint8 or uint16, (H, W) for grey or (H, W, 3) for RGB; upright.
+    metadata: bytes under "icc", "exif" (from its TIFF header on, orientation set upright), "xmp", and of a `.ddc` file "note".
+    alpha:    (H, W) of the same type, or None where all is opaque.
+    notes:    what a `.ddc` file does not keep of the source, in sentences to the user.
     """
 
     samples: np.ndarray
-    metadata: dict
-    left_out: tuple = ()
+    metadata: dict = field(default_factory=dict)
     alpha: np.ndarray | None = None
+    notes: tuple = ()
+
+    def whole(self):
+        """Samples and alpha in one array: (H, W) or (H, W, 2 to 4)."""
+        return self.samples if self.alpha is None else np.dstack([self.samples, self.alpha])
 
 
 def load_picture(source, *, name=None):
-    """Samples of a picture file: uint8, (H, W) for grey or (H, W, 3) for RGB, with the EXIF orientation applied.
+    """Samples of a picture file, uint8 (H, W) or (H, W, 3), with the EXIF orientation applied: for uses that know nothing else.
 
     source: a path, or the bytes of a file. name: what error messages call it.
-    Raises `SourceError` for what cannot be read or cannot be kept whole: see `read_picture`.
+    Raises `SourceError` for what cannot be read, for alpha and for 16 bits a sample.
     """
-    return read_picture(source, name=name).samples
+    picture = read_picture(source, name=name)
+    name = name or ("The picture" if isinstance(source, (bytes, bytearray, memoryview)) else os.fspath(source))
+    return plain_samples(picture, name)
 
 
-def read_picture(source, *, name=None, with_alpha=False):
-    """The `Picture` in a file (a path, or its bytes) of one of `FORMATS`; `name` is what error messages call it. with_alpha: alpha and transparency are read, too.
+def plain_samples(picture, name):
+    """The samples of a `Picture` where there can be nothing else: no alpha, 8 bits a sample. Raises `SourceError`."""
+    if picture.alpha is not None:
+        raise SourceError(f"{name} has an alpha channel or transparency, which is not supported here. Flatten it first.")
+    if bits_of(picture.samples) > 8:
+        raise SourceError(f"{name} has 16 bits a sample; only 8 are supported here. Convert it to 8 bits first.")
+    return picture.samples
 
-    1-bit pictures become grey, palettes RGB (grey if all their colours are). Raises `SourceError` for what is missing or
-    damaged, and for alpha or transparency (unless `with_alpha`), more than 8 bits a sample, CMYK, Lab, float, several frames, sides above 65535.
+
+def read_picture(source, *, name=None, frame=None):
+    """The `Picture` in a file (a path, or its bytes) of one of `FORMATS` and `PLUGINS`; `name` is what error messages call it.
+
+    1-bit pictures become grey, palettes RGB (grey if all their colours are), CMYK RGB; what has more than 8 bits a sample has 16 then. frame: of an animation or of
+    several pages, from 1 on; the first if it is None. Raises `SourceError` for what is missing, damaged or of another kind (Lab, float, sides above 65535), `UsageError` for a frame that there is not.
     """
     if isinstance(source, (bytes, bytearray, memoryview)):
         data, name = bytes(source), name or "The picture"
@@ -90,50 +116,43 @@ def read_picture(source, *, name=None, with_alpha=False):
         raise SourceError(f"{name} is empty.")
     if is_ddc(data):
         raise SourceError(f"{name} is a .ddc file already.")
-    _refuse_bits(_bits_of_sample(data), name)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        image = _open(data, name)
-        _refuse_frames(image, name)
-        _refuse_tiff_kind(image, name)
-        alpha = None
-        if with_alpha and _is_transparent(image):
-            image, alpha = _without_alpha(image, name)
-        samples = _samples(image, name)
-        return Picture(samples, _metadata(image, samples), _left_out(image, samples), alpha)
+        return _picture(_open(data, name), name, data, frame)
 
 
 def picture_from(image):
-    """The `Picture` of a Pillow image or of an array: uint8 (H, W), (H, W, 1) or (H, W, 3).
+    """The `Picture` of a Pillow image or of an array: uint8 or uint16, (H, W) or (H, W, 1 to 4), of which the second or fourth channel is alpha.
 
     A Pillow image that still knows an EXIF orientation is set upright, as a file would be. Raises `SourceError` for all else.
     """
+    if isinstance(image, Picture):
+        return image
     if isinstance(image, np.ndarray):
-        return Picture(_samples_of_array(image), {})
+        return _picture_of_array(image)
     from PIL import Image
 
     if not isinstance(image, Image.Image):
         raise SourceError(f"A picture must be a Pillow image or a NumPy array, not {type(image).__name__}.")
     # A Pillow image keeps the depth of its file only as long as it is not loaded, and only here.
-    if any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())):
-        _refuse_bits(16, "The picture")
+    if image.mode != "I;16" and any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())):
+        raise SourceError("Pillow would cut this 16-bit picture down to 8 bits; give its file, or an array of uint16.")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        _refuse_frames(image, "The picture")
-        _refuse_tiff_kind(image, "The picture")
-        samples = _samples(image, "The picture")
-        return Picture(samples, _metadata(image, samples), _left_out(image, samples))
+        return _picture(image, "The picture")
 
 
-def encode_image_bytes(samples, format, metadata=None, *, alpha=None):
-    """The bytes of a picture file. samples: uint8 (H, W) or (H, W, 3); format: "png", "ppm" (P5 for grey, P6 for RGB) or "npy".
+def pillow_image(picture):
+    """A Pillow image of a `Picture`: L, LA, RGB or RGBA, or I;16 for 16-bit grey; other 16-bit pictures are rounded to 8, since Pillow knows none."""
+    from PIL import Image
 
-    metadata, alpha: as in `Picture`; only a PNG can hold them.
-    """
-    samples = np.ascontiguousarray(samples if alpha is None or format != "png" else np.dstack([samples, alpha]))
-    if format == "png":
-        return _png(samples, metadata or {})
-    return {"ppm": _ppm, "npy": _npy}[format](samples)
+    whole = picture.whole()
+    return Image.fromarray(whole if whole.ndim == 2 else shallow(whole))
+
+
+def encode_image_bytes(picture, format):
+    """The bytes of a picture file. format: "png", "ppm" (P5 for grey, P6 for RGB) or "npy". Only a PNG holds metadata, and a PPM no alpha."""
+    return {"png": _png, "ppm": _ppm, "npy": _npy}[format](picture)
 
 
 def coded_again(samples, file):
@@ -151,10 +170,15 @@ def coded_again(samples, file):
 
 
 def is_picture_name(path):
-    """Whether a file's name ends as those of `FORMATS` do."""
+    """Whether a file's name ends as those of the formats that can be read do."""
+    from importlib.util import find_spec
+
     from PIL import Image
 
-    return Image.registered_extensions().get(os.path.splitext(path)[1].lower()) in FORMATS
+    ending = os.path.splitext(path)[1].lower()
+    if ending in PLUGIN_ENDINGS:
+        return find_spec(PLUGINS[PLUGIN_ENDINGS[ending]][0]) is not None
+    return Image.registered_extensions().get(ending) in FORMATS
 
 
 def is_ddc(data):
@@ -186,13 +210,16 @@ def read_file(path):
 def _open(data, name):
     from PIL import Image, UnidentifiedImageError
 
+    format = _plugin_format(data)
+    if format:
+        _register(format, name)
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image = Image.open(io.BytesIO(data), formats=[format] if format else FORMATS)
     except Image.DecompressionBombError:
         raise _too_many_pixels(name) from None
     except UnidentifiedImageError:
         raise SourceError(
-            f"{name} is not a picture that can be read: it is damaged, or no PNG, JPEG, WebP, AVIF, TIFF, PPM, BMP or GIF."
+            f"{name} is not a picture that can be read: it is damaged, or no PNG, JPEG, WebP, AVIF, TIFF, PPM, BMP, GIF, HEIC or JPEG XL."
         ) from None
     except UNREADABLE as error:
         raise _damaged(name, error) from None
@@ -200,21 +227,70 @@ def _open(data, name):
     return image
 
 
-def _samples(image, name):
-    """The upright samples of an opened image of an accepted mode."""
-    from PIL import Image
+def _plugin_format(data):
+    """The one of `PLUGINS` that bytes begin as, or None."""
+    if data.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ")):
+        return "JXL"
+    # AVIF has the same container, and brands of its own.
+    return "HEIF" if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1") and b"avif" not in data[8:64] else None
 
+
+def _register(format, name):
+    from importlib import import_module
+
+    module, function, package = PLUGINS[format]
+    try:
+        plugin = import_module(module)
+    except ImportError:
+        kind = {"HEIF": "HEIC", "JXL": "JPEG XL"}[format]
+        raise SourceError(f"{name} is a {kind} picture; to read such, install the package {package}.") from None
+    if function:
+        getattr(plugin, function)()
+
+
+def _picture(image, name, data=None, frame=None):
+    """The `Picture` of an opened image. data: the bytes of its file, where it has one."""
     _refuse_size(image.size, name)
-    _refuse_mode(image, name)
-    _load(image, name)
-    # Loading can reveal transparency, and Pillow's decoders may settle on another mode.
-    _refuse_mode(image, name)
-    turn = TURNS.get(_orientation(image))
-    plain = image.convert(MODES[image.mode])
-    samples = np.asarray(plain.transpose(Image.Transpose[turn]) if turn else plain)
-    if image.mode == "P" and (samples == samples[:, :, :1]).all():
-        samples = samples[:, :, 0]
-    return np.ascontiguousarray(samples)
+    notes, format = _go_to(image, frame, name), image.format
+    bits = _bits_of_tiff(image, name) if image.format == "TIFF" else _bits_of_sample(data) if data else 8
+    if bits > 8 and data:
+        whole = _upright(_deep_array(image, data, bits, frame, name), _orientation(image))
+    else:
+        _load(image, name)
+        # Pillow turns a TIFF when it loads it; a second hint in its XMP must not turn it again.
+        orientation = 1 if format == "TIFF" else _orientation(image)
+        if image.mode == "CMYK":
+            image, note = _without_cmyk(image)
+            notes.append(note)
+        opaque, alpha = _without_alpha(image) if _is_transparent(image) else (image, None)
+        _refuse_mode(opaque, name)
+        colours = np.asarray(opaque.convert(MODES[opaque.mode]) if opaque.mode in MODES else opaque)
+        if (image.mode in ("P", "PA") or format == "GIF") and colours.ndim == 3 and (colours == colours[:, :, :1]).all():
+            colours = colours[:, :, 0]
+        whole = _upright(colours if alpha is None else np.dstack([colours, alpha]), orientation)
+    if image.info.get("bit_depth", 8) > 8:
+        notes.append(f"of its {image.info['bit_depth']} bits a sample 8 are kept.")
+    picture = _picture_of_array(whole)
+    profile = image.info.get("icc_profile")
+    if profile and not _fits(profile, picture.samples):
+        notes.append("its colour profile is for another kind of picture and is left out.")
+    return replace(picture, metadata=_metadata(image, picture.samples), notes=tuple(f"{name}: {note}" for note in notes))
+
+
+def _go_to(image, frame, name):
+    """Turn an image to its frame; a list of what is to be said of that."""
+    if image.format == "MPO" and frame is None:
+        # A camera's JPEG with previews or a second eye's view behind it: the first picture is the photo.
+        return ["the further pictures in it are left out."]
+    try:
+        count = getattr(image, "n_frames", 1)
+        if frame is not None and not 1 <= frame <= count:
+            raise UsageError(f"{name} has {count} frame{'s' * (count > 1)}; there is no frame {frame}.")
+        if count > 1:
+            image.seek((frame or 1) - 1)
+    except UNREADABLE as error:
+        raise _damaged(name, error) from None
+    return [f"of its {count} frames the first is taken (--frame N for another)."] if count > 1 and frame is None else []
 
 
 def _load(image, name):
@@ -228,14 +304,73 @@ def _load(image, name):
         raise _damaged(name, error) from None
 
 
+def _upright(rows, orientation):
+    return TURNS[orientation](rows) if orientation in TURNS else rows
+
+
 def _orientation(image):
     """The EXIF orientation that is still to be applied, 1..8; 1 where the block is unreadable, as viewers have it."""
-    if image.format == "TIFF":
-        return 1  # Pillow turns a TIFF by its tag when it loads it; a second hint in its XMP must not turn it again.
     try:
-        return image.getexif().get(ORIENTATION, 1)
+        return image.tag_v2.get(ORIENTATION, 1) if image.format == "TIFF" else image.getexif().get(ORIENTATION, 1)
     except UNREADABLE:
         return 1
+
+
+def _deep_array(image, data, bits, frame, name):
+    """All samples of a file of more than 8 bits a sample, uint16 (H, W) or (H, W, 2 to 4), as they lie in it, of full range."""
+    imagecodecs = _imagecodecs(f"reading {name}")
+    try:
+        if image.format == "PNG":
+            return imagecodecs.png_decode(data)
+        if image.format == "PPM":
+            return _deep_ppm(data)
+        if image.format == "AVIF":
+            values = imagecodecs.avif_decode(data, index=(frame or 1) - 1)
+            return _scaled(values, 2**bits - 1)
+        if image.format == "TIFF":
+            values = imagecodecs.tiff_decode(data, index=(frame or 1) - 1)
+            return 65535 - values if image.tag_v2.get(TIFF_PHOTOMETRIC) == TIFF_WHITE_IS_ZERO else values
+    except UNREADABLE as error:
+        raise _damaged(name, error) from None
+    raise SourceError(f"{name} has {bits} bits a sample, which are read from PNG, TIFF, PPM and AVIF only.")
+
+
+def _deep_ppm(data):
+    """A PGM or PPM of two bytes a sample, or its numbers in words."""
+    head = re.match(PPM_HEAD, data[:4096])
+    width, height, most = (int(head[k]) for k in (2, 3, 4))
+    shape = (height, width) if head[1] in b"25" else (height, width, 3)
+    count = int(np.prod(shape))
+    if head[1] in b"56":
+        values = np.frombuffer(data, ">u2", count, head.end() + 1)
+    else:
+        values = np.array(re.sub(rb"#[^\n\r]*", b"", data[head.end() :]).split()[:count], int)
+    if values.max() > most:
+        raise ValueError(f"a sample is above {most}")
+    return _scaled(values.reshape(shape), most)
+
+
+def _scaled(values, most):
+    """Numbers 0..most as uint16 of full range."""
+    return values.astype(np.uint16) if most == 65535 else np.rint(values * (65535 / most)).astype(np.uint16)
+
+
+def _without_cmyk(image):
+    """A loaded CMYK image as RGB (in sRGB), through its profile if it has a usable one; and what is to be said of that."""
+    from PIL import ImageCms
+
+    profile, info = image.info.get("icc_profile"), {key: value for key, value in image.info.items() if key != "icc_profile"}
+    how = "without a profile, so that its colours are a guess"
+    converted = None
+    if profile:
+        try:
+            converted = ImageCms.profileToProfile(image, ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB"), outputMode="RGB")
+            how = "through its colour profile"
+        except (ImageCms.PyCMSError, OSError):
+            pass
+    converted = converted or image.convert("RGB")
+    converted.info = info
+    return converted, f"its CMYK is converted to RGB {how}."
 
 
 def _metadata(image, samples):
@@ -243,7 +378,7 @@ def _metadata(image, samples):
     profile = image.info.get("icc_profile")
     if profile and _fits(profile, samples):
         metadata["icc"] = profile
-    exif = image.info.get("exif")
+    exif = _exif_of_tiff(image) if image.format == "TIFF" else image.info.get("exif")
     if exif:
         metadata["exif"] = _set_upright(exif.removeprefix(b"Exif\0\0"))
     xmp = image.info.get("xmp")
@@ -253,13 +388,21 @@ def _metadata(image, samples):
     return metadata
 
 
-def _left_out(image, samples):
-    left_out = []
-    if image.info.get("icc_profile") and not _fits(image.info["icc_profile"], samples):
-        left_out.append("a colour profile of another kind of picture")
-    if image.format == "MPO":
-        left_out.append("further pictures")
-    return tuple(left_out)
+def _exif_of_tiff(image):
+    """What the tags of a TIFF say beside how its samples lie, as EXIF; empty if nothing."""
+    from PIL import Image
+
+    try:
+        source, exif = image.getexif(), Image.Exif()
+        for tag in TIFF_WORDS:
+            if tag in source:
+                exif[tag] = source[tag]
+        for tag in TIFF_DIRECTORIES:
+            if source.get_ifd(tag):
+                exif.get_ifd(tag).update(source.get_ifd(tag))
+        return exif.tobytes() if len(exif) else b""
+    except UNREADABLE:
+        return b""
 
 
 def _fits(profile, samples):
@@ -288,21 +431,33 @@ def _set_upright(exif):
 
 def _bits_of_sample(data):
     """Bits a sample that a PNG, AVIF or PPM states, else 8: Pillow hands out 8 for most of what has more."""
-    if data.startswith(b"\x89PNG\r\n\x1a\n") and len(data) > 24:
+    if data.startswith(PNG_SIGNATURE) and len(data) > 24:
         return data[24]
     if data[4:8] == b"ftyp":
         # The configuration of the first AV1 picture: marker and version, profile, then flags: high_bitdepth, twelve_bit.
         found = re.search(rb"av1C\x81.(.)", data, re.DOTALL)
         flags = found[1][0] if found else 0
         return (12 if flags & 0x20 else 10) if flags & 0x40 else 8
-    gap = rb"(?:\s|#[^\n\r]*[\n\r])+"
-    found = re.match(rb"P[2356]" + gap + rb"\d+" + gap + rb"\d+" + gap + rb"(\d{1,9})", data[:4096])
-    return int(found[1]).bit_length() if found else 8
+    found = re.match(PPM_HEAD, data[:4096])
+    return int(found[4]).bit_length() if found else 8
 
 
-def _refuse_bits(bits, name):
-    if bits > 8:
-        raise SourceError(f"{name} has {bits} bits a sample; only 8 are supported so far. Convert it to 8 bits first.")
+def _bits_of_tiff(image, name):
+    """Bits a sample of a TIFF: at most 8, or 16. Refuses what its tags state and readers drop: other depths, signed samples, more channels."""
+    tags = image.tag_v2
+    bits, count = max(tags.get(TIFF_BITS, (1,))), tags.get(TIFF_SAMPLES_PER_PIXEL, 1)
+    _refuse_mode(image, name, "CMYK", *ALPHA_MODES)
+    if not set(tags.get(TIFF_SAMPLE_FORMAT, (1,))) <= {1, 4}:
+        raise SourceError(f"{name} has signed samples; only unsigned ones are supported.")
+    if bits not in (1, 2, 4, 8, 16):
+        raise SourceError(f"{name} has {bits} bits a sample; a TIFF may have at most 8, or 16.")
+    if count > 4 or count in (2, 4) and image.mode not in ("CMYK", *ALPHA_MODES):
+        raise SourceError(f"{name} has {count} channels; only grey and RGB, with or without alpha, are supported.")
+    if bits == 16 and (
+        tags.get(TIFF_PHOTOMETRIC, 1) > TIFF_RGB or tags.get(TIFF_PLANAR, 1) != 1 or count in (2, 4) and tags.get(TIFF_EXTRA, (0,))[0] != TIFF_STRAIGHT_ALPHA
+    ):
+        raise SourceError(f"{name} is a 16-bit TIFF of a kind that is not supported: only grey and RGB with straight alpha are, their channels together.")
+    return bits
 
 
 def _refuse_size(size, name):
@@ -312,67 +467,36 @@ def _refuse_size(size, name):
         raise SourceError(f"{name} is {size[0]}x{size[1]}: it has no pixels.")
 
 
-def _refuse_frames(image, name):
-    if image.format == "MPO":
-        return  # A camera's JPEG with previews or a second eye's view behind it: the first picture is the photo.
-    try:
-        frames = getattr(image, "n_frames", 1)
-    except UNREADABLE as error:
-        raise _damaged(name, error) from None
-    if frames > 1:
-        raise SourceError(f"{name} holds {frames} pictures (an animation or pages); only single ones are supported so far.")
-
-
-def _refuse_tiff_kind(image, name):
-    """Refuse what the tags of a TIFF state and Pillow drops: more than 8 bits, signed samples, extra channels."""
-    if image.format != "TIFF":
-        return
-    tags = image.tag_v2
-    _refuse_bits(max(tags.get(TIFF_BITS, (1,))), name)
-    _refuse_mode(image, name)
-    if not set(tags.get(TIFF_SAMPLE_FORMAT, (1,))) <= {1, 4}:
-        raise SourceError(f"{name} has signed samples; only 8-bit unsigned ones are supported.")
-    if tags.get(TIFF_SAMPLES_PER_PIXEL, 1) not in (1, 3):
-        raise SourceError(f"{name} has {tags[TIFF_SAMPLES_PER_PIXEL]} channels; only grey and RGB are supported so far.")
-
-
 def _is_transparent(image):
     return image.mode in ALPHA_MODES or "transparency" in image.info or image.mode == "P" and image.palette.mode != "RGB"
 
 
-def _without_alpha(image, name):
-    """An opened image without its alpha, and that as upright samples, or None where all is opaque."""
-    from PIL import Image
-
-    _load(image, name)
+def _without_alpha(image):
+    """A loaded image without its alpha, and that, uint8 (H, W)."""
     grey = image.mode in ("LA", "La", "L", "1")
     whole = image.convert("LA" if grey else "RGBA")
-    opaque = whole.convert("L" if grey else "RGB")
-    opaque.info = {key: value for key, value in image.info.items() if key != "transparency"}
-    alpha, turn = whole.getchannel("A"), TURNS.get(_orientation(image))
-    samples = np.array(alpha.transpose(Image.Transpose[turn]) if turn else alpha)
-    return opaque, None if (samples == 255).all() else samples
+    return whole.convert("L" if grey else "RGB"), np.asarray(whole.getchannel("A"))
 
 
-def _refuse_mode(image, name):
-    if _is_transparent(image):
-        raise SourceError(f"{name} has an alpha channel or transparency, which is not supported so far. Flatten it first.")
-    if image.mode.startswith("I;"):
-        _refuse_bits(16, name)
-    if image.mode not in MODES:
+def _refuse_mode(image, name, *others):
+    if image.mode not in MODES and not image.mode.startswith("I;16") and image.mode not in others:
         kind = MODE_NAMES.get(image.mode, image.mode)
-        raise SourceError(f"{name} is a {kind} picture; only grey and RGB are supported so far. Convert it first.")
+        raise SourceError(f"{name} is a {kind} picture; only grey, RGB and CMYK are supported. Convert it first.")
 
 
-def _samples_of_array(array):
-    if array.dtype != np.uint8:
-        raise SourceError(f"The array holds {array.dtype}; only uint8 samples (8 bits) are supported so far.")
+def _picture_of_array(array):
+    if array.dtype.newbyteorder("=") not in (np.uint8, np.uint16):
+        raise SourceError(f"The array holds {array.dtype}; samples must be uint8 (8 bits) or uint16 (16 bits).")
     channels = array.shape[2] if array.ndim == 3 else 1
-    if array.ndim not in (2, 3) or channels not in (1, 3):
-        why = " Alpha is not supported so far." if array.ndim == 3 and channels in (2, 4) else ""
-        raise SourceError(f"The array has the shape {array.shape}; it must be (H, W), (H, W, 1) or (H, W, 3).{why}")
+    if array.ndim not in (2, 3) or not 1 <= channels <= 4:
+        raise SourceError(f"The array has the shape {array.shape}; it must be (H, W) or (H, W, 1 to 4), where the second or fourth channel is alpha.")
     _refuse_size(array.shape[1::-1], "The array")
-    return np.ascontiguousarray(array[:, :, 0] if array.ndim == 3 and channels == 1 else array)
+    array = array.astype(array.dtype.newbyteorder("="), copy=False).reshape(*array.shape[:2], channels)
+    colours = array[:, :, 0] if channels < 3 else array[:, :, :3]
+    alpha = array[:, :, -1] if channels in (2, 4) else None
+    if alpha is not None and (alpha == peak_of(alpha)).all():
+        alpha = None
+    return Picture(np.ascontiguousarray(colours), alpha=alpha if alpha is None else np.ascontiguousarray(alpha))
 
 
 def _damaged(name, error):
@@ -385,25 +509,52 @@ def _too_many_pixels(name):
     return SourceError(f"{name} has more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels, the most that are read from a file.")
 
 
-def _png(samples, metadata):
+def _imagecodecs(what):
+    """The package, which is not there where only what decoding 8 bits needs is installed."""
+    try:
+        import imagecodecs
+    except ImportError:
+        raise SourceError(f"For {what} the package imagecodecs is needed.") from None
+    return imagecodecs
+
+
+def _png(picture):
     from PIL import Image, PngImagePlugin
 
-    file = io.BytesIO()
+    whole, metadata, file = picture.whole(), picture.metadata, io.BytesIO()
     texts = PngImagePlugin.PngInfo()
     if "xmp" in metadata:
         texts.add_itxt("XML:com.adobe.xmp", metadata["xmp"].decode("utf-8", "replace"))
-    Image.fromarray(samples).save(
-        file, "PNG", compress_level=PNG_COMPRESSION, icc_profile=metadata.get("icc"), exif=_set_upright(metadata.get("exif", b"")), pnginfo=texts
-    )
-    return file.getvalue()
+    # Pillow knows no 16 bits with several channels: it writes all that is not pixels round one row of them, imagecodecs the pixels.
+    deep_colours = whole.ndim == 3 and bits_of(whole) > 8
+    image = Image.fromarray(shallow(whole[:1]) if deep_colours else whole)
+    image.save(file, "PNG", compress_level=PNG_COMPRESSION, icc_profile=metadata.get("icc"), exif=_set_upright(metadata.get("exif", b"")), pnginfo=texts)
+    if not deep_colours:
+        return file.getvalue()
+    imagecodecs = _imagecodecs("writing 16 bits a sample to a PNG")
+    pixels = _png_chunks(imagecodecs.png_encode(np.ascontiguousarray(whole), level=PNG_COMPRESSION))
+    rest = [(kind, chunk) for kind, chunk in _png_chunks(file.getvalue()) if kind not in (b"IHDR", b"IDAT", b"IEND")]
+    start = [chunk for kind, chunk in pixels if kind == b"IHDR"] + [chunk for _, chunk in rest]
+    return PNG_SIGNATURE + b"".join(start + [chunk for kind, chunk in pixels if kind in (b"IDAT", b"IEND")])
 
 
-def _ppm(samples):
+def _png_chunks(data):
+    """(kind, all its bytes) of each chunk of a PNG."""
+    chunks, at = [], len(PNG_SIGNATURE)
+    while at < len(data):
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        chunks.append((data[at + 4 : at + 8], data[at:end]))
+        at = end
+    return chunks
+
+
+def _ppm(picture):
+    samples = picture.samples
     kind = "P5" if samples.ndim == 2 else "P6"
-    return f"{kind}\n{samples.shape[1]} {samples.shape[0]}\n255\n".encode() + samples.tobytes()
+    return f"{kind}\n{samples.shape[1]} {samples.shape[0]}\n{peak_of(samples)}\n".encode() + as_bytes(samples)
 
 
-def _npy(samples):
+def _npy(picture):
     file = io.BytesIO()
-    np.save(file, samples, allow_pickle=False)
+    np.save(file, picture.whole(), allow_pickle=False)
     return file.getvalue()

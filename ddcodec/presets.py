@@ -51,14 +51,14 @@ def normalises(profile):
     return _rows()["profiles"][profile]["normalise"]
 
 
-def arch_of(profile, height, width, planes, lambda_, *, warm=True):
-    """The `Arch` of a profile for a picture. warm: with the base of the nearest lambda, if the profile has bases."""
+def arch_of(profile, height, width, planes, lambda_, *, warm=True, depth=0):
+    """The `Arch` of a profile for a picture. warm: with the base of the nearest lambda, if the profile has bases. depth: 0 for 8 bits a sample, 1 for 16."""
     row = _rows()["profiles"][profile]
     if "lambdas" in row:
-        return base_arch(width, height, planes, nearest_base(lambda_) if warm else 0)
+        return base_arch(width, height, planes, nearest_base(lambda_) if warm else 0, depth)
     shape = next(s for s in row["shapes"] if lambda_ <= s["lambda"])
     octaves = 1
     while octaves < row["most_octaves"] and max(height, width) > row["coarsest_side"] << octaves - 1:
         octaves += 1
     numbers = {name: value for name, value in shape.items() if name != "lambda"}
-    return Arch(width=width, height=height, planes=planes, octaves=octaves, **numbers)
+    return Arch(width=width, height=height, planes=planes, octaves=octaves, depth=depth, **numbers)

@@ -14,9 +14,8 @@ from .pyramid import walk_code
 from .wire import Reader, Writer, integer_bits
 
 MAGIC = 0xDD444443
-VERSION = 3
-CHUNK_NAMES = {1: "icc", 2: "exif", 3: "xmp", 4: "note"}
-CHUNK_LIMITS = {1: 4 * 2**20, 2: 2**20, 3: 2**20, 4: 2**20}
+VERSION = 4
+CHUNK_NAMES = {1: "icc", 2: "exif", 3: "xmp", 4: "note", 5: "alpha"}
 
 FIRST_EXPONENT, EXPONENT_TABLE = 6, tables.UNIT_SCALE
 FIRST_SCALE, SCALE_TABLE = 27, 37
@@ -165,7 +164,8 @@ def read_info(data):
         "width": arch.width,
         "height": arch.height,
         "planes": arch.planes,
-        "depth": 8,
+        "depth": arch.bits,
+        "alpha": any(CHUNK_NAMES.get(kind) == "alpha" for kind, _ in body.chunks),
         "profile": arch.profile,
         "bytes": len(data),
         "bpp": 8 * len(data) / pixels,
@@ -236,7 +236,6 @@ def _check_supported(fields):
     for name, supported, what in (
         ("required", (0,), "a feature"),
         ("planes", (1, 3), "a number of planes"),
-        ("depth", (0,), "a sample depth"),
         ("base", range(BASES + 1), "a base of the weights"),
         ("reserved", (0,), "a feature"),
     ):

@@ -22,5 +22,5 @@ class ExactOps(TorchOps):
         values = self.round(values)
         return torch.cat([values[:linear], values[linear:].clamp(min=0)])
 
-    def samples(self, values):
-        return torch.floor(values * (255 / SYNTHESIS_UNIT) + 0.5).clamp(0, 255)
+    def samples(self, values, peak):
+        return torch.floor(values * (peak / SYNTHESIS_UNIT) + 0.5).clamp(0, peak)

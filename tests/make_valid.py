@@ -33,8 +33,8 @@ def vectors():
             change(coded)
         rows[name] = (why, replace(sealed(coded), chunks=chunks))
 
-    def based(name, why, width, height, planes, base, spread=0.3, **arch):
-        coded = random_coded(random, replace(base_arch(width, height, planes, base), **arch), spread=spread, warm=True)
+    def based(name, why, width, height, planes, base, spread=0.3, depth=0, **arch):
+        coded = random_coded(random, replace(base_arch(width, height, planes, base, depth), **arch), spread=spread)
         if not spread:
             coded_names = {name for name, _ in coded.arch.coded_tensors()}
             coded = sealed(replace(coded, tensors={name: Weights(6 if name in coded_names else 0, np.zeros_like(values)) for name, (_, values) in coded.tensors.items()}))
@@ -108,7 +108,20 @@ def vectors():
     add("rubbish_profile", "a decoder that only wants the picture does not look inside a chunk", chunks=((1, b"no frame"),))
     add("chunks", "metadata and an unknown chunk", chunks=((1, zstd_frame), (3, zstd_frame), (250, b""), (250, b"again")))
     add("note", "a note of what was done to the picture", chunks=((4, zstd_frame),))
+    add("deep", "16 bits a sample", depth=1)
+    add("deep_grey", "the same, grey, odd sizes", depth=1, planes=1, width=17, height=9)
+    based("deep_base", "16 bits from a base", 20, 13, 3, 4, depth=1)
+    for prediction in range(4):
+        add(f"alpha_{prediction}", f"alpha by prediction {prediction}", chunks=(alpha_chunk(random, 24, 16, prediction),), width=24, height=16)
+    add("deep_alpha", "alpha of 16 bits, odd sizes", chunks=(alpha_chunk(random, 17, 9, 3, 2),), width=17, height=9, depth=1, planes=1)
     return rows
+
+
+def alpha_chunk(random, width, height, prediction, size=1):
+    """Chunk 5 with any differences, in a frame of one raw block (RFC 8878, 3.1.1), as no compressor would write it."""
+    count = width * height * size
+    block = (count << 3 | 1).to_bytes(3, "little")
+    return 5, bytes([prediction]) + bytes.fromhex("28b52ffd60") + (count - 256).to_bytes(2, "little") + block + random.bytes(count)
 
 
 def moved(data):

@@ -1,14 +1,13 @@
 """Random `CodedImage`s, made without any fitting: all architectures, with contexts that do predict something."""
 
 from dataclasses import replace
-from zlib import crc32
 
 import numpy as np
 
 from ddcodec.arch import BASES, Arch, base_arch
 from ddcodec.bases import Weights
 from ddcodec.coded import CodedImage
-from ddcodec.decoder import render
+from ddcodec.decoder import checksum, render
 
 DEFAULT = Arch(
     width=24, height=16, planes=3, octaves=4, coarsest_planes=1, finer_planes=1, finest_channels=6, channels=8,
@@ -25,17 +24,17 @@ def random_arch(random, most=28):
     finest, channels, context = pick(1, 10), pick(1, 10), pick(1, 8)
     octaves = pick(1, 7)
     if random.random() < 0.1:
-        return replace(base_arch(pick(1, most), pick(1, most), int(random.choice([1, 3])), pick(1, BASES)), octaves=octaves)
+        return replace(base_arch(pick(1, most), pick(1, most), int(random.choice([1, 3])), pick(1, BASES)), octaves=octaves, depth=pick(0, 1))
     return Arch(
         width=pick(1, most), height=pick(1, most), planes=int(random.choice([1, 3])), octaves=octaves,
         coarsest_planes=int(random.choice([1, 1, 1, 2, 5])), finer_planes=pick(0, 1), finest_channels=finest, channels=channels,
         linear=pick(0, min(finest, channels) if octaves > 1 else finest), top_channels=pick(0, 9), taps=pick(1, 4), neighbours=pick(1, 20),
-        context_channels=context, context_linear=pick(0, context),
+        context_channels=context, context_linear=pick(0, context), depth=pick(0, 1),
     )  # fmt: skip
 
 
-def random_coded(random, arch, *, spread=0.3, warm=False):
-    """Random weights and code; `spread` is the scale of the code's finest octave; warm: the weights lie near a base. The checksum of the samples is right."""
+def random_coded(random, arch, *, spread=0.3):
+    """Random weights and code; `spread` is the scale of the code's finest octave; where there is a base the weights lie near it. The checksum of the samples is right."""
     tensors = {}
     for name, shape in arch.tensors():
         exponent = int(random.integers(3, 10))
@@ -44,7 +43,7 @@ def random_coded(random, arch, *, spread=0.3, warm=False):
             real = np.array(TAPS[arch.taps]) - PLAIN[arch.taps]
         if name == "context.3.bias":
             real[:, 1] -= 2
-        if warm:
+        if arch.base:
             real = random.laplace(size=shape) / 30
         tensors[name] = Weights(exponent, np.round(real * 2.0**exponent).astype(np.int64))
         if arch.base and arch.is_fixed(name):
@@ -58,7 +57,7 @@ def random_coded(random, arch, *, spread=0.3, warm=False):
 
 def sealed(coded):
     """The same with the checksum of the samples that it renders to."""
-    return replace(coded, samples_crc=crc32(np.ascontiguousarray(render(coded))))
+    return replace(coded, samples_crc=checksum(render(coded)))
 
 
 def same(one, other):

@@ -75,7 +75,7 @@ def refused(code, *args, input=None):
 def stub_encoder(data, seen=None):
     """An `encode_picture` that takes no time: it has always made `data`."""
 
-    def encode_picture(samples, options, progress=None, metadata=None, say=None):
+    def encode_picture(samples, options, progress=None, metadata=None, alpha=None, say=None):
         if seen is not None:
             seen.append((samples, options))
         return encoder.Encoded(data, decoder.decode_picture(data), 1e-3, 4, 0.1, "cpu", 30.0)
@@ -202,7 +202,7 @@ def test_info(here, made):
     assert result.exit_code == 0 and result.stderr == ""
     lines = result.stdout.splitlines()
     assert lines[0] == f"in.ddc: 24x16, {len(made.data)} bytes ({8 * len(made.data) / 384:.3f} bpp)"
-    assert lines[1] == "format version 3, RGB, 8 bits a sample"
+    assert lines[1] == "format version 4, RGB, 8 bits a sample"
     table = {name: int(count) for name, count in re.findall(r"^(.+?) +(\d+) +\d+\.\d %$", result.stdout, re.MULTILINE)}
     parts = [count for name, count in table.items() if name not in ("all octaves", "file")]
     assert sum(parts) == table["file"] == len(made.data)
@@ -428,13 +428,13 @@ def test_compare_of_different_kinds(here):
 def test_sources(here):
     Path("empty.png").write_bytes(b"")
     Path("cut.png").write_bytes(Path("in.png").read_bytes()[:60])
-    Image.fromarray(gradient()).convert("RGBA").save("alpha.png")
+    Image.fromarray(gradient()).convert("LAB").save("lab.tif")
     os.mkdir("folder.png")
     assert refused(3, "encode", "none.png") == "none.png does not exist."
     assert refused(3, "encode", "folder.png") == "folder.png is a folder, not a file."
     assert refused(3, "encode", "empty.png") == "empty.png is empty."
     assert refused(3, "encode", "cut.png").startswith("cut.png is damaged or cut off")
-    assert refused(3, "encode", "alpha.png").startswith("alpha.png has an alpha channel or transparency")
+    assert refused(3, "encode", "lab.tif").startswith("lab.tif is a Lab picture")
     assert refused(3, "encode", "in.ddc", "-o", "out.ddc") == "in.ddc is a .ddc file already."
     assert refused(3, "encode", "-", input=b"") == "standard input is empty."
     assert refused(3, "decode", "none.ddc") == "none.ddc does not exist."
@@ -456,9 +456,9 @@ def test_damaged_files(here, made, command):
 
 
 def test_newer_version(here, made):
-    Path("newer.ddc").write_bytes(made.data[:4] + b"\4" + made.data[5:])
+    Path("newer.ddc").write_bytes(made.data[:4] + b"\5" + made.data[5:])
     for command in "decode", "info", "verify":
-        assert refused(5, command, "newer.ddc") == "newer.ddc: The file has format version 4; this decoder reads version 3."
+        assert refused(5, command, "newer.ddc") == "newer.ddc: The file has format version 5; this decoder reads version 4."
 
 
 def test_limits_name_their_options(here):

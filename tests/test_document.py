@@ -1,10 +1,12 @@
 """FORMAT.md and the code say the same."""
 
 import re
+from dataclasses import replace
 from hashlib import sha256
 from importlib.resources import files
 
-from ddcodec import arch, syntax, tables
+from ddcodec import arch, metadata, syntax, tables
+from ddcodec.alpha import alpha_of
 from ddcodec.arch import Arch
 from random_coded import DEFAULT
 from test_wire import document
@@ -67,7 +69,8 @@ def test_tensors_are_those_of_the_document():
 
 def test_chunk_ids_and_limits():
     kinds = {int(kind): (what, limit) for kind, what, limit in rows_of_table("id")}
-    assert {kind: int(limit.split()[0]) * 2**20 for kind, (_, limit) in kinds.items()} == syntax.CHUNK_LIMITS
+    assert {kind: int(limit.split()[0]) * 2**20 for kind, (_, limit) in kinds.items() if "MiB" in limit} == metadata.LIMITS
+    assert kinds.keys() == syntax.CHUNK_NAMES.keys()
     assert all(what.lower().startswith(syntax.CHUNK_NAMES[kind]) for kind, (what, _) in kinds.items())
 
 
@@ -82,6 +85,13 @@ def test_revisions_end_with_this_version():
     *_, (version, date, _) = rows_of_table("version")
     assert int(version) == syntax.VERSION
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", date)
+
+
+def test_alpha_of_the_example():
+    """The document decodes the frame by hand; here the package does."""
+    made = document()
+    plane = alpha_of(((5, made["content"]),), replace(DEFAULT, width=made["width"], height=made["height"]))
+    assert plane.ravel().tolist() == list(made["alpha"].values())
 
 
 def test_header_of_the_example():

@@ -7,8 +7,7 @@ import pytest
 import zstandard
 
 from ddcodec.errors import DamagedError, SourceError
-from ddcodec.metadata import chunks_of, metadata_of
-from ddcodec.syntax import CHUNK_LIMITS
+from ddcodec.metadata import LIMITS, chunks_of, metadata_of
 
 
 def test_round_trip():
@@ -24,7 +23,7 @@ def test_round_trip():
 
 def test_limits_of_the_encoder():
     with pytest.raises(SourceError, match="EXIF metadata has 1,048,577 bytes; at most 1,048,576 fit"):
-        chunks_of({"exif": bytes(CHUNK_LIMITS[2] + 1)})
+        chunks_of({"exif": bytes(LIMITS[2] + 1)})
 
 
 def bad_contents():

@@ -102,7 +102,9 @@ def test_bands_join_without_a_seam(step, finest):
     coded = random_coded(np.random.default_rng(2), replace(DEFAULT, width=21, height=37, octaves=5, taps=3))
     arch = coded.arch
     ops, numbers = ops_int.IntegerOps(), ops_int.numbers(arch, coded.tensors)
-    code = lambda octave, window: coded.code[octave][:, window.start : window.stop].astype(float)
+    sizes = {octave: arch.size(max(octave, finest)) for octave in coded.code}
+    planes = {octave: own[:, : sizes[octave][0], : sizes[octave][1]].astype(float) for octave, own in coded.code.items()}
+    code = lambda octave, window: planes[octave][:, window.start : window.stop]
     rows = arch.size(finest)[0]
     whole = synthesis(ops, arch, numbers, code, arch.windows(0, rows, finest), finest)
     for start in range(0, rows, step):

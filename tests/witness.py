@@ -34,7 +34,7 @@ def decode(data: bytes, octave: int = 0) -> Picture:
     integers = sum(rows * columns * planes for (rows, columns), planes in zip(header.sizes, header.P))
     demand(max(height * width, integers) <= PIXEL_LIMIT, f"{width} x {height} pixels are more than this decoder handles", TooLarge)
     _, words = read_body(header, data[31:])
-    tensors, code, _ = read_stream(header, words, octave)
+    tensors, code, _ = read_stream(header, words)
     samples = synthesise(header, tensors, code, octave)
     demand(octave or zlib.crc32(samples) == header.samples_crc, "the samples do not have their checksum")
     return Picture(width, height, header.planes, samples)
@@ -44,7 +44,7 @@ def section_table(data: bytes) -> tuple[list[int], list[int]]:
     """The section table of a file, and what chapter 3 says that it should be."""
     header = read_header(data)
     sections, words = read_body(header, data[31:])
-    ends = [min(end, len(words)) for end in read_stream(header, words, 0)[2][:-1]] + [len(words)]
+    ends = [min(end, len(words)) for end in read_stream(header, words)[2][:-1]] + [len(words)]
     return sections, [end - start for start, end in zip([0, *ends], ends)]
 
 
@@ -54,7 +54,7 @@ ROWS = [  # name, bits, least
     ("channels", 7, 1), ("linear", 5, 0), ("top_channels", 7, 0), ("taps", 2, 1), ("neighbours", 5, 0), ("context_channels", 5, 1),
     ("context_linear", 5, 0), ("base", 6, 0), ("chunks", 4, 0), ("reserved", 4, 0),
 ]
-SUPPORTED = {"required": (0,), "planes": (1, 3), "depth": (0,), "base": range(6), "reserved": (0,)}
+SUPPORTED = {"required": (0,), "planes": (1, 3), "base": range(6), "reserved": (0,)}
 
 
 BASE_ROWS = {
@@ -73,12 +73,13 @@ def read_header(data):
         left -= width
         setattr(header, name, (bits >> left) % 2**width + least)
     header.body_crc, header.samples_crc, header_crc = (int.from_bytes(data[i:i + 4], "big") for i in (19, 23, 27))
+    header.white = 65535 if header.depth else 255
     header.C = [header.finest_channels] + [header.channels] * (header.octaves - 1)
     header.P = [header.finer_planes] * (header.octaves - 1) + [header.coarsest_planes]
     header.coded = [octave for octave in reversed(range(header.octaves)) if header.P[octave]]
     header.sizes = [(-(-header.height >> octave), -(-header.width >> octave)) for octave in range(header.octaves)]
 
-    demand(header.version == 3, f"version {header.version} is unsupported", Unsupported)
+    demand(header.version == 4, f"version {header.version} is unsupported", Unsupported)
     demand(header_crc == zlib.crc32(data[:27]), "the header does not have its checksum")
     for name, values in SUPPORTED.items():
         demand(getattr(header, name) in values, f"{name} {getattr(header, name)} is unsupported", Unsupported)
@@ -119,7 +120,7 @@ def read_body(header, body):
         number, = take(file, 1)
         take(file, varint(file))
         demand(number not in {0} | seen, f"a chunk {number} is impossible here")
-        if number <= 4:
+        if number <= 5:
             seen.add(number)
     sections = [varint(file) for _ in range(1 + len(header.coded))]
     stream = file.read()
@@ -127,17 +128,16 @@ def read_body(header, body):
     return sections, [int.from_bytes(stream[i:i + 4], "little") for i in range(0, len(stream), 4)]
 
 
-def read_stream(header, words, last_octave):
-    """Chapter 3: the weights, the code down to one octave, and the words taken at the end of each section."""
+def read_stream(header, words):
+    """Chapter 3: the weights, the code, and the words taken at the end of each section."""
     decoder = RangeDecoder(words)
     tensors = read_tensors(header, decoder)
     check_bounds(header, tensors)
     ends = [decoder.taken]
     predict, code = context_model(header, tensors), {}
     for index, octave in enumerate(header.coded):
-        if octave >= last_octave:
-            code[octave] = read_octave(header, decoder, predict, code.get(octave + 1, []), index, octave)
-            ends.append(decoder.taken)
+        code[octave] = read_octave(header, decoder, predict, code.get(octave + 1, []), index, octave)
+        ends.append(decoder.taken)
     return tensors, code, ends
 
 
@@ -301,7 +301,7 @@ def check_bounds(header, tensors):
         s, weight, bias = affine_layer(tensors, "top", 12)
         bounds.append(A * norm(weight) + peak(bias) + 2**s)
     s, weight, bias = affine_layer(tensors, "output", 12)
-    bounds.append(255 * (A * norm(weight) + peak(bias)) + 2**(s + 12))
+    bounds.append(header.white * (A * norm(weight) + peak(bias)) + 2**(s + 12))
     demand(max(bounds) < 2**53, "the weights are too great for exact doubles")
 
 
@@ -389,8 +389,27 @@ def synthesise(header, tensors, code, smallest):
         s, weight, bias = affine_layer(tensors, "top", 12)
         pixels = [h + tuple(settle(dot(row, h) + one, s, False) for row, (one,) in zip(weight, bias)) for h in pixels]
     s, weight, bias = affine_layer(tensors, "output", 12)
-    samples = (divide(255 * (dot(row, pixel) + one), s + 12) for pixel in pixels for row, (one,) in zip(weight, bias))
-    return bytes(max(0, min(255, sample)) for sample in samples)
+    white = header.white
+    samples = (divide(white * (dot(row, pixel) + one), s + 12) for pixel in pixels for row, (one,) in zip(weight, bias))
+    return b"".join(max(0, min(white, sample)).to_bytes(1 + header.depth, "big") for sample in samples)
+
+
+def alpha_plane(header, prediction, differences):
+    """Chapter 8: the rows of alpha from a chunk's first byte and the content of its frame, which the standard library cannot decompress."""
+    demand(prediction <= 3, f"there is no prediction {prediction} of alpha")
+    count = header.width * header.height
+    demand(len(differences) == count * (1 + header.depth), "alpha has another size than the picture")
+    planes = [differences[i:i + count] for i in range(0, len(differences), count)]
+    rows = []
+    for y in range(header.height):
+        rows.append([])
+        for x in range(header.width):
+            d = int.from_bytes(bytes(plane[y * header.width + x] for plane in planes), "big")
+            left = rows[y][x - 1] if x and prediction in (1, 3) else 0
+            above = rows[y - 1][x] if y and prediction in (2, 3) else 0
+            corner = rows[y - 1][x - 1] if x and y and prediction == 3 else 0
+            rows[y].append((d + left + above - corner) % (header.white + 1))
+    return rows
 
 
 def octave_sums(header, tensors, code, smallest, octave, pixels):
@@ -399,9 +418,10 @@ def octave_sums(header, tensors, code, smallest, octave, pixels):
     rows, columns = header.sizes[max(octave, smallest)]
     z = [[value] * (rows * columns) for value, in bias]
     if octave in code:
-        q = list(zip(*map(chain.from_iterable, code[octave])))
+        side = 2**max(smallest - octave, 0)
+        q = list(zip(*(square_means(plane, side) for plane in code[octave])))
         for j, row in enumerate(matrix):
-            z[j] = [total + 256 * dot(row, values) for total, values in zip(z[j], q)]
+            z[j] = [total + dot(row, values) for total, values in zip(z[j], q)]
     for j, row in enumerate(mix.rows):
         m = [max(-A, min(A, divide(dot(row, pixel), mix.exponent))) for pixel in pixels]
         if octave >= smallest:
@@ -412,6 +432,16 @@ def octave_sums(header, tensors, code, smallest, octave, pixels):
             up = [sum(taps.rows[0])**2 * value for value in m]
         z[j] = [total + (value << s - 2 * taps.exponent) for total, value in zip(z[j], up)]
     return s, z
+
+
+def square_means(plane, side):
+    """Chapter 7, "Smaller pictures": 256 times the mean over each square, rounded; a flat list."""
+    means = []
+    for y in range(0, len(plane), side):
+        for x in range(0, len(plane[0]), side):
+            square = [value for row in plane[y:y + side] for value in row[x:x + side]]
+            means.append((512 * sum(square) + len(square)) // (2 * len(square)))
+    return means
 
 
 def main(arguments):

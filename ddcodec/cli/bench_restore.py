@@ -43,7 +43,7 @@ def bench_restore(talk, truths, output, inputs, ending, add_noise, mask, save, s
     """
     from ..benchmark.restoration import append_row, jobs_of, measure, read_rows
     from ..output import write_target
-    from ..pictures import encode_image_bytes
+    from ..pictures import Picture, encode_image_bytes
 
     wished = restore_options(sigma, options)
     wished.validate()
@@ -67,7 +67,7 @@ def bench_restore(talk, truths, output, inputs, ending, add_noise, mask, save, s
             append_row(path, row)
             kept[key] = row
             if save:
-                write_target(str(Path(save, f"{job.truth.stem}.png")), encode_image_bytes(samples, "png"), force=True)
+                write_target(str(Path(save, f"{job.truth.stem}.png")), encode_image_bytes(Picture(samples), "png"), force=True)
         rows.append(kept[key])
         talk.say(_line(rows[-1]))
     means = [sum(values) / len(rows) for values in zip(*((row.before, row.after, row.seconds) for row in rows))]

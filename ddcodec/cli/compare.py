@@ -24,9 +24,13 @@ Examples:
 def compare(talk, reference, distorted, max_pixels, max_memory):
     """Compare DIST with the original REF: PSNR and MS-SSIM. Either may be a picture or a .ddc file.
 
+    Where the original has transparency, colours count where they can be seen, and alpha has a PSNR of its own.
+
     MS-SSIM needs sides of at least 161 pixels, for its five scales; below, it is n/a (null in JSON). The PSNR of equal pictures is inf
     (null in JSON, with "identical": true).
     """
+    import numpy as np
+
     from ..decoder import Limits
     from ..metrics import MS_SSIM_SIDE_MIN, ms_ssim, psnr
 
@@ -36,8 +40,13 @@ def compare(talk, reference, distorted, max_pixels, max_memory):
     original, _ = _load(reference, limits)
     picture, count = _load(distorted, limits)
     _check_alike(original, picture, reference, distorted)
-    height, width = picture.shape[:2]
-    decibels, similarity = psnr(original, picture), ms_ssim(original, picture)
+    height, width = picture.samples.shape[:2]
+    seen = None if original.alpha is None else original.alpha > 0
+    decibels = psnr(original.samples, picture.samples, where=seen)
+    similarity = ms_ssim(*(each.samples if seen is None else np.where(seen[..., None] if each.samples.ndim == 3 else seen, each.samples, 0) for each in (original, picture)))
+    has_alpha = not original.alpha is picture.alpha is None
+    of_alpha = psnr(*(_alpha(each) for each in (original, picture))) if has_alpha else math.inf
+    identical = math.isinf(decibels) and math.isinf(of_alpha)
     if talk.json:
         coded = {"bytes": count, "bpp": 8 * count / (width * height)} if count else {}
         return talk.report(
@@ -45,15 +54,18 @@ def compare(talk, reference, distorted, max_pixels, max_memory):
             distorted=click.format_filename(distorted),
             width=width,
             height=height,
-            planes=_planes(picture),
+            planes=_planes(picture.samples),
             psnr=decibels if math.isfinite(decibels) else None,
-            identical=math.isinf(decibels),
+            psnr_alpha=of_alpha if math.isfinite(of_alpha) else None,
+            identical=identical,
             ms_ssim=similarity,
             **coded,
         )
     if count:
         click.echo(f"{name_of(distorted)}: {size_text(width, height, count)}")
-    click.echo(f"PSNR     {decibels:.2f} dB" if math.isfinite(decibels) else "PSNR     inf (the pictures are identical)")
+    click.echo(f"PSNR     {decibels:.2f} dB" if math.isfinite(decibels) else f"PSNR     inf{' (the pictures are identical)' * identical}")
+    if has_alpha:
+        click.echo(f"alpha    {of_alpha:.2f} dB" if math.isfinite(of_alpha) else "alpha    identical")
     if similarity is None:
         click.echo(f"MS-SSIM  n/a (a side is shorter than {MS_SSIM_SIDE_MIN} pixels)")
     else:
@@ -61,23 +73,32 @@ def compare(talk, reference, distorted, max_pixels, max_memory):
 
 
 def _load(path, limits):
-    """Samples of a picture or of a `.ddc` file, told apart by their first bytes, and the bytes of the latter (else 0)."""
-    from ..decoder import decode_picture
-    from ..pictures import is_ddc, load_picture
+    """The `Picture` of a picture file or of a `.ddc` file, told apart by their first bytes, and the bytes of the latter (else 0)."""
+    from ..decoder import decode_file
+    from ..pictures import is_ddc, read_picture
 
     data = read_input(path)
     if not is_ddc(data):
-        return load_picture(data, name=name_of(path)), 0
+        return read_picture(data, name=name_of(path)), 0
     with naming(path):
-        return decode_picture(data, limits=limits), len(data)
+        return decode_file(data, limits=limits, metadata=()), len(data)
 
 
 def _check_alike(original, picture, reference, distorted):
-    if original.shape != picture.shape:
+    if original.samples.shape != picture.samples.shape:
         raise UsageError(
-            f"The pictures cannot be compared: {name_of(reference)} is {_shape_text(original)}, "
-            f"{name_of(distorted)} is {_shape_text(picture)}."
+            f"The pictures cannot be compared: {name_of(reference)} is {_shape_text(original.samples)}, "
+            f"{name_of(distorted)} is {_shape_text(picture.samples)}."
         )
+
+
+def _alpha(picture):
+    """Alpha, also of what is opaque."""
+    import numpy as np
+
+    from ..samples import peak_of
+
+    return np.full_like(picture.samples, peak_of(picture.samples), shape=picture.samples.shape[:2]) if picture.alpha is None else picture.alpha
 
 
 def _shape_text(samples):

@@ -7,7 +7,7 @@ import click
 
 from ..errors import UsageError
 from .files import STANDARD, name_of, naming, prepare_output, read_input
-from .options import limited, reading, talking, writing
+from .options import keeping, limited, reading, talking, writing
 
 EXTENSIONS = {".png": "png", ".ppm": "ppm", ".pgm": "ppm", ".pnm": "ppm", ".npy": "npy"}
 SCALES = {"1": 1, "1/2": 2, "1/4": 4, "1/8": 8}
@@ -29,28 +29,31 @@ Examples:
     type=click.Choice(list(SCALES)),
     default="1",
     show_default=True,
-    help="A smaller picture, from the first part of the file alone.",
+    help="A smaller picture.",
 )
+@keeping
 @limited
 @talking
-def decode(talk, input_, output, force, format, scale, max_pixels, max_memory):
+def decode(talk, input_, output, force, format, scale, kinds, max_pixels, max_memory):
     """Decode INPUT, a .ddc file, to a PNG, PPM or NumPy file. INPUT - is standard input; a file of that name is ./-."""
-    from ..decoder import Limits, decode_picture
-    from ..metadata import kinds_of, read_metadata
+    from ..decoder import Limits, decode_file
+    from ..metadata import kinds_of
     from ..output import write_target
     from ..pictures import encode_image_bytes
+    from ..samples import bits_of
 
     start = monotonic()
     format = format or _format_of(output)
     output = prepare_output(talk, input_, output, f".{format}", force)
     data = read_input(input_)
     with naming(input_):
-        samples = decode_picture(data, scale=SCALES[scale], limits=Limits(max_pixels, max_memory))
-        metadata = read_metadata(data) if format == "png" else {}
-    if format != "png" and kinds_of(data):
-        talk.say(f"Note: {name_of(input_)} also holds {' and '.join(kinds_of(data))}, which a {format.upper()} file cannot keep; a PNG can.")
-    write_target(output, encode_image_bytes(samples, format, metadata), force=force)
+        picture = decode_file(data, scale=SCALES[scale], limits=Limits(max_pixels, max_memory), metadata=kinds if format == "png" else ())
+    lost = [kind for kind in kinds_of(data) if kind in kinds and format != "png"] + ["alpha"] * (picture.alpha is not None and format == "ppm")
+    if lost:
+        talk.say(f"Note: {name_of(input_)} also holds {' and '.join(lost)}, which a {format.upper()} file cannot keep; a PNG can.")
+    write_target(output, encode_image_bytes(picture, format), force=force)
     seconds = monotonic() - start
+    samples = picture.samples
     height, width = samples.shape[:2]
     talk.say(f"{click.format_filename(input_)} -> {click.format_filename(output)}: {width}x{height}, {seconds:.1f} s")
     talk.report(
@@ -60,6 +63,8 @@ def decode(talk, input_, output, force, format, scale, max_pixels, max_memory):
         width=width,
         height=height,
         planes=1 if samples.ndim == 2 else samples.shape[2],
+        depth=bits_of(samples),
+        alpha=picture.alpha is not None,
         scale=scale,
         seconds=seconds,
     )

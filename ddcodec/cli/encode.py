@@ -4,7 +4,7 @@ import click
 
 from ..errors import UsageError
 from .files import STANDARD, name_of, prepare_output, read_input
-from .options import ByteCount, Duration, reading, talking, writing
+from .options import ByteCount, Duration, keeping, reading, talking, writing
 from .restore import restore_options, restore_read
 from .talk import section_table, size_text
 
@@ -56,6 +56,11 @@ Examples:
     metavar="NAME",
     help="What the fit starts from: auto, or none to start from nothing.",
 )
+@keeping
+@click.option("--frame", type=int, metavar="N", help="Of an animation or of several pages, from 1 on.  [default: the first, with a warning]")
+@click.option("--ignore-alpha", is_flag=True, help="Leave transparency out: all becomes opaque.")
+@click.option("--alpha-quality", type=int, default=100, show_default=True, metavar="1..100", help="100 keeps alpha without loss; less, in fewer steps.")
+@click.option("--exact", is_flag=True, help="Keep the colours of what is fully transparent, too.")
 @click.option("--restore", "task", metavar="TASK", help="First denoise, inpaint or dejpeg, as the command restore does by default.")
 @click.option("--sigma", metavar="S|auto", default="auto", show_default=True, help="Of --restore: the noise's standard deviation in levels of 0..255.")
 @click.option("--mask", metavar="FILE", type=click.Path(), help="Of --restore inpaint: a black and white picture; white is kept.")
@@ -65,8 +70,10 @@ Examples:
     "--seed", type=int, default=0, show_default=True, metavar="N", help="The same seed gives the same file on one machine's CPU."
 )
 @talking
-def encode(talk, input_, output, force, task, sigma, mask, **fit):
-    """Encode INPUT, a picture of 8-bit grey or RGB (PNG, JPEG, WebP, AVIF, TIFF, PPM, BMP, GIF), to a .ddc file.
+def encode(talk, input_, output, force, kinds, frame, ignore_alpha, task, sigma, mask, **fit):
+    """Encode INPUT, a picture of 8 or 16 bits a sample, grey or colour, with or without alpha, to a .ddc file.
+
+    PNG, JPEG, WebP, AVIF, TIFF, PPM, BMP and GIF are read; HEIC and JPEG XL where pillow-heif and pillow-jxl-plugin are installed.
 
     The network is fitted to the picture, which takes from seconds to minutes. INPUT - is standard input; a file of that name
     is ./-.
@@ -82,16 +89,18 @@ def encode(talk, input_, output, force, task, sigma, mask, **fit):
     wished = _wished(task, sigma, mask, options)
     output = prepare_output(talk, input_, output, ".ddc", force)
     data = read_input(input_)
-    picture = read_picture(data, name=name_of(input_))
-    if picture.left_out:
-        talk.say(f"Note: {name_of(input_)} also holds {_list(picture.left_out)}, which a .ddc file does not keep.")
+    picture = read_picture(data, name=name_of(input_), frame=frame)
+    for note in picture.notes:
+        talk.warn(note)
     keep_freed_memory()
-    samples, metadata = picture.samples, picture.metadata
+    samples, alpha = picture.samples, None if ignore_alpha else picture.alpha
+    metadata = {kind: content for kind, content in picture.metadata.items() if kind in kinds}
     if wished:
         restored = restore_read(talk, picture, data, wished, mask, "black", None)
         samples, metadata = restored.samples, metadata | {"note": restored.note(task).encode()}
+        alpha = None if task == "inpaint" else alpha
     with talk.progress() as progress:
-        encoded = encode_picture(samples, options, progress, metadata=metadata, say=talk.say)
+        encoded = encode_picture(samples, options, progress, metadata=metadata, alpha=alpha, say=talk.say)
     write_target(output, encoded.data, force=force)
     _summarise(talk, input_, output, encoded)
 
@@ -108,6 +117,7 @@ def _wished(task, sigma, mask, options):
 
 
 def _summarise(talk, input_, output, encoded):
+    from ..samples import bits_of
     from ..syntax import read_info
 
     height, width = encoded.samples.shape[:2]
@@ -126,6 +136,7 @@ def _summarise(talk, input_, output, encoded):
         width=width,
         height=height,
         planes=1 if encoded.samples.ndim == 2 else encoded.samples.shape[2],
+        depth=bits_of(encoded.samples),
         bytes=count,
         bpp=8 * count / (width * height),
         psnr=encoded.psnr if encoded.psnr < float("inf") else None,
@@ -138,7 +149,3 @@ def _summarise(talk, input_, output, encoded):
 
 def _shown(path):
     return STANDARD if path == STANDARD else click.format_filename(path)
-
-
-def _list(words):
-    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))

@@ -30,7 +30,7 @@ def info(talk, input_):
         return talk.report(input=name, **facts, note=note)
     lines = [
         f"{name}: {size_text(facts['width'], facts['height'], facts['bytes'])}",
-        f"format version {facts['version']}, {kind_text(facts['planes'])}, {facts['depth']} bits a sample",
+        f"format version {facts['version']}, {kind_text(facts['planes'])}, {facts['depth']} bits a sample{', alpha' * facts['alpha']}",
         f"profile {facts['profile']}, {facts['weights']} weights, {facts['macs_per_pixel']:.0f} multiplications a pixel",
         "network: " + ", ".join(f"{key} {value}" for key, value in facts["arch"].items() if key not in facts),
         f"CRC-32 of the samples: {facts['samples_crc']}",

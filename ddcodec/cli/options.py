@@ -43,6 +43,26 @@ class ByteCount(click.ParamType):
         return count
 
 
+class MetadataKinds(click.ParamType):
+    """Which metadata is kept, as a tuple: all, none, or some of icc, exif, xmp."""
+
+    name = "kinds"
+    KINDS = ("icc", "exif", "xmp")
+
+    def convert(self, value, param, ctx):
+        if isinstance(value, tuple):
+            return value
+        kinds = {"all": self.KINDS, "none": ()}.get(value.strip(), tuple(part.strip() for part in value.split(",")))
+        if not set(kinds) <= set(self.KINDS):
+            self.fail(f"{value!r} is no metadata; write all, none, or some of {','.join(self.KINDS)}.", param, ctx)
+        return kinds
+
+
+def keeping(command):
+    """Give a command --metadata: a tuple of kinds as parameter `kinds`."""
+    return click.option("--metadata", "kinds", type=MetadataKinds(), default="all", show_default=True, metavar="KINDS", help="What to keep: all, none, or some of icc,exif,xmp.")(command)
+
+
 def talking(command):
     """Give a command -v, --quiet and --json, and hand it the `Talk` that they describe as first argument."""
 

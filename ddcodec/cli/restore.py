@@ -2,6 +2,7 @@
 
 import math
 import os
+from dataclasses import replace
 
 import click
 
@@ -81,20 +82,21 @@ def restore(talk, input_, output, force, preview, reference, quality, sigma, mas
     coding.validate()
     output = prepare_output(talk, input_, output, None, force)
     data = read_input(input_)
-    picture = read_picture(data, name=name_of(input_), with_alpha=True)
-    if picture.alpha is not None and format == "ddc":
-        raise UsageError("A .ddc file cannot keep transparency so far; write a PNG.")
+    picture = read_picture(data, name=name_of(input_))
+    for note in picture.notes:
+        talk.warn(note)
     keep_freed_memory()
     watcher = _preview(preview, reference, force)
     restored = restore_read(talk, picture, data, wished, mask, mask_missing, mask_color, watcher)
     if watcher:
         watcher.finish(restored.steps, restored.samples)
+    result = replace(picture, samples=restored.samples, alpha=_enlarged(picture.alpha, wished.scale) if wished.task != "inpaint" else None)
     if format == "ddc":
         with talk.progress() as progress:
-            encoded = encode_picture(restored.samples, coding, progress, metadata=picture.metadata | {"note": restored.note(wished.task).encode()}, say=talk.say)
+            encoded = encode_picture(result.samples, coding, progress, metadata=result.metadata | {"note": restored.note(wished.task).encode()}, alpha=result.alpha, say=talk.say)
         written = encoded.data
     else:
-        written = encode_image_bytes(restored.samples, format, picture.metadata, alpha=_enlarged(picture.alpha, wished.scale) if wished.task != "inpaint" else None)
+        written = encode_image_bytes(result, format)
     write_target(output, written, force=force)
     height, width = restored.samples.shape[:2]
     shown, by = click.format_filename(output), f"prior {restored.prior}, {restored.steps} steps, {restored.reason}" if restored.changed else "unchanged"
@@ -118,8 +120,10 @@ def restore_options(sigma, options):
 
 def restore_read(talk, picture, data, options, mask, mask_missing, mask_color, watcher=None):
     """A `Restored` of a `Picture` that was read from `data`, with a mask as the command line has it. watcher: a `Preview` or None."""
+    from ..pictures import plain_samples
     from ..restoration.restore import restore_picture
 
+    plain_samples(replace(picture, alpha=None), "The picture")
     known = _known(picture, options, mask, mask_missing, mask_color)
     with talk.progress(progress_text) as shown:
         followers = [follow for follow in (shown, watcher and watcher.follow) if follow]
@@ -145,7 +149,7 @@ def _preview(folder, reference, force):
 
 
 def _known(picture, options, mask, missing, color):
-    from ..pictures import read_picture
+    from ..pictures import load_picture
     from ..restoration.masks import checked, known_from
 
     if options.task != "inpaint":
@@ -155,7 +159,7 @@ def _known(picture, options, mask, missing, color):
     if mask and color:
         raise UsageError("Give either a mask or a mask colour, not both.")
     if mask:
-        return known_from(read_picture(read_input(mask), name=name_of(mask)).samples, picture.samples.shape, missing, samples=picture.samples, name=name_of(mask))
+        return known_from(load_picture(read_input(mask), name=name_of(mask)), picture.samples.shape, missing, samples=picture.samples, name=name_of(mask))
     if color:
         try:
             wanted = bytes.fromhex(color.removeprefix("#"))

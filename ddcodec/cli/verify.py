@@ -20,16 +20,14 @@ Example:
 @talking
 def verify(talk, input_, max_pixels, max_memory):
     """Check all checksums of FILE, a .ddc file, and decode it, its samples and its metadata included. Nothing is written."""
-    from ..decoder import Limits, decode_picture
-    from ..metadata import read_metadata
+    from ..decoder import Limits, decode_file
     from ..syntax import read_info
 
     start = monotonic()
     data = read_input(input_)
     with naming(input_):
-        samples = decode_picture(data, limits=Limits(max_pixels, max_memory))
+        samples = decode_file(data, limits=Limits(max_pixels, max_memory)).samples
         facts = read_info(data)
-        read_metadata(data)
     seconds = monotonic() - start
     height, width = samples.shape[:2]
     talk.say(f"{name_of(input_)}: intact, {size_text(width, height, len(data))}, {seconds:.1f} s")

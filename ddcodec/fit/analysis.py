@@ -11,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from ..arch import BASE_OCTAVES, BASES
+from ..samples import peak_of
 
 CHANNELS = (8, 16, 24, 24, 24, 24, 24)
 """Features of every level."""
@@ -19,9 +20,9 @@ BAND_PIXELS = 2**17
 
 
 def first_code(samples, base, octaves):
-    """y (octave -> float32 (1, rows, columns)) for a picture, uint8 (H, W, planes)."""
+    """y (octave -> float32 (1, rows, columns)) for a picture, uint8 or uint16 (H, W, planes)."""
     layers, heads = _network(base)
-    picture = np.broadcast_to(samples.transpose(2, 0, 1), (3, *samples.shape[:2])) / np.float32(255) - np.float32(0.5)
+    picture = np.broadcast_to(samples.transpose(2, 0, 1), (3, *samples.shape[:2])) / np.float32(peak_of(samples)) - np.float32(0.5)
     features, code = None, {}
     for level in range(octaves):
         if level:

@@ -12,6 +12,7 @@ import numpy as np
 from numba import types
 
 from ..arch import CODE_MAX
+from ..samples import deep, peak_of
 from .distortion import backward, finest, forward, merge_mixed
 from .layout import BARRIER, OCTAVES, SUMS, TAPS, THREADS, Y, Layout
 from .products import NONE
@@ -96,8 +97,8 @@ class CpuEngine:
         return {o: np.stack([self._rounded(o, plane) for plane in range(self.arch.code_planes(o))]) for o in self.arch.coded_octaves}
 
     def retarget(self, samples):
-        """Go on towards other samples, uint8 (H, W, planes)."""
-        self._layout.target()[:, :, : self.arch.width] = samples.transpose(2, 0, 1)
+        """Go on towards other samples, uint8 or uint16 (H, W, planes)."""
+        self._layout.target()[:, :, : self.arch.width] = deep(samples).transpose(2, 0, 1)
 
     def real_code(self):
         """octave -> float32 (planes, rows, columns), in code units, before it is rounded."""
@@ -166,9 +167,9 @@ def prepare(arch):
 
 
 def _variance(samples):
-    """Of uint8 samples as numbers in [0, 1]; by counting, which is exact however many there are."""
-    values = np.arange(256) / 255
-    shares = np.bincount(samples, minlength=256) / samples.size
+    """Of uint8 or uint16 samples as numbers in [0, 1]; by counting, which is exact however many there are."""
+    values = np.arange(peak_of(samples) + 1) / peak_of(samples)
+    shares = np.bincount(samples, minlength=len(values)) / samples.size
     return shares @ (values - shares @ values) ** 2
 
 

@@ -13,6 +13,7 @@ import torch
 
 from ..arch import CODE_MAX
 from ..network import parent_features
+from ..samples import peak_of
 from .objective import bits_of, distortion_of, soft_round
 from .recipe import ADAM_EPSILON, BETAS, CLIP_NORM, CODE_UNITS, Loss, initial_code, initial_weights
 from .torch_ops import BatchOps
@@ -35,7 +36,7 @@ class GraphEngine:
         arch = arches[0]
         self.arch, self.device, self.pixels = arch, device, arch.width * arch.height
         self._ops = BatchOps(device)
-        self._target = torch.stack([torch.tensor(p, device=device).permute(2, 0, 1).float() / 255 for p in pictures])
+        self._target = torch.stack([torch.tensor(p / peak_of(p), device=device, dtype=torch.float32).permute(2, 0, 1) for p in pictures])
         self._lambdas = torch.tensor(lambdas, device=device, dtype=torch.float32)
         starts = [np.random.default_rng(seed) for _ in pictures]
         weights = [initial_weights(*own) for own in zip(arches, pictures, starts)]

@@ -12,13 +12,13 @@ from .layout import (
     BIAS, BLOCK, BLOCKS, CHANNELS, CODE_BACK_RUN, CODE_LIST, CODE_PLANES, CODE_RUN, COLUMNS, FEATURE_LIST, FLOAT, FLOORS, FROM_EVEN_ROW, FROM_ODD_ROW,
     GAPPED, GAPPED_STRIDES, GRADIENT, HALO_MIXED, HALO_MIXED_OCTAVE, HIDDEN_LIST, HIDDEN_RUN, JOIN, JOIN_BACK, LONG, MARGIN, MIX, MIX_BACK, MIXED, MIXED_GRADIENT,
     MIXED_PITCH, MIXED_ROW, MIXED_RUN, NO_FLOORS, OCTAVES, ODD_ROW_PHASES, EVEN_ROW_PHASES, OUTPUT, OUTPUT_BACK, OUTPUT_BIAS, PAIR_FLOORS, PAIR_LIST,
-    PARITIES, PHASE, PLANES, Q, ROWS, ROWS_BACK_LIST, ROWS_LIST, RUN, RUNS, SHIFTS, SINGLE, STRIDES, SUMS, SUMS_JOIN, SUMS_MIX,
+    PARITIES, PHASE, PLANES, Q, ROWS, ROWS_BACK_LIST, ROWS_LIST, RUN, RUNS, SHIFTS, SHORT, SINGLE, STRIDES, SUMS, SUMS_JOIN, SUMS_MIX,
     SUMS_OUTPUT, SUMS_UP, TAPS, TARGET, TARGET_PITCH, TARGET_PLANE, THREADS, TOP, TOP_BACK, TOP_BIAS, TOPS, SUMS_TOP, UP, UP_ACROSS, UP_ALONG, UP_BACK_ROWS, UP_ROW, UP_ROWS, BACK_RUN, ZEROS,
 )  # fmt: skip
 from .products import NONE, ONE, TWO, added, affine, gated, outer
 from .rate import band, row_place
 from .simd import (
-    BYTES, LANES, add_onto, clear, compiled, even, first, full, high, load, load_bytes, low, maximum, minimum, odd, peek, poke, poke_long, store, total,
+    BYTES, LANES, add_onto, clear, compiled, even, first, full, high, load, load_shorts, low, maximum, minimum, odd, peek, poke, poke_long, store, total,
 )  # fmt: skip
 
 
@@ -222,11 +222,11 @@ def _loss(plan, here, own, pair, x, vectors):
             if 2 * pair + row >= rows:
                 clear(values, 2 * vectors * BYTES)
                 continue
-            target = plan[TARGET] + plane * plan[TARGET_PLANE] + (2 * pair + row) * plan[TARGET_PITCH] + 2 * x
+            target = plan[TARGET] + plane * plan[TARGET_PLANE] + (2 * pair + row) * plan[TARGET_PITCH] + 2 * x * SHORT
             for v in range(vectors):
-                a, b = load_bytes(target + 2 * v * LANES), load_bytes(target + (2 * v + 1) * LANES)
+                a, b = load_shorts(target + 2 * v * LANES * SHORT), load_shorts(target + (2 * v + 1) * LANES * SHORT)
                 for parity in range(2):
-                    wanted = (odd(a, b) if parity else even(a, b)) * float32(1 / 255)
+                    wanted = (odd(a, b) if parity else even(a, b)) * float32(1 / 65535)
                     at = values + (parity * vectors + v) * BYTES
                     inside = minimum(maximum(load(at), zero), one)
                     error = first(inside - wanted, (columns + 1 - parity) // 2 - x - v * LANES)

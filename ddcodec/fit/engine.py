@@ -13,7 +13,7 @@ An engine holds one or more fits of the same architecture, each from its own bas
         evaluate()                           the `Loss` with the code rounded
         state(code=True), restore(state)     copies of the weights and the rounded code, or of the weights alone
         take(weights, code)                  go on from weights and a code as the next three give them, or from a part of them; not on "cuda graph"
-        retarget(samples)                    go on towards other samples, uint8 (H, W, planes); not on "cuda graph"
+        retarget(samples)                    go on towards other samples, uint8 or uint16 (H, W, planes); not on "cuda graph"
         weights(), rounded_code()            name -> float32 array, octave -> int16 (planes, rows, columns)
         real_code()                          octave -> float32 (planes, rows, columns), before it is rounded
         distortion(weights), bits(weights)   of the rounded code with other weights (name -> array); not on "cuda graph"

@@ -17,6 +17,7 @@ from ..decoder import render
 from ..errors import ShortMemoryError
 from ..memory import available_memory
 from ..presets import base_lambdas, nearest_base
+from ..samples import peak_of
 from .engine import Kind, device_of, kind_for, make, memory_errors, memory_of, prepare, torch_for
 from .freeze import freeze, plainly_rounded, real_weights, trials_for
 from .loop import run
@@ -34,7 +35,7 @@ FILLED_EVERY = 20
 def fit_pictures(
     pictures, arches, lambdas, *, iterations, goals=None, time_limit=None, device="auto", threads=None, normalise=False, seed=0, progress=None, say=None
 ):  # fmt: skip
-    """Fit pictures (uint8 (H, W, planes)), each with its `Arch` and lambda; on a GPU all at once, or as many as its memory holds.
+    """Fit pictures (uint8 or uint16 (H, W, planes)), each with its `Arch` and lambda; on a GPU all at once, or as many as its memory holds.
 
     arches: alike but for their bases. goals: a `Goal` or None for each; where there is one, its lambda is only where the fit begins. time_limit: seconds for
     all. progress: called with `loop.Progress`. say: called with sentences to the user. Returns for every picture its `Fitted`. Raises `UsageError`, `ShortMemoryError`, `TargetError`.
@@ -62,7 +63,7 @@ def fit_pictures(
 
 
 def lambda_for(picture, target, *, device="auto", threads=None, say=None):
-    """The lambda at which a fit of a picture (uint8 (H, W, planes)) towards a target begins. Raises `UsageError`, `ShortMemoryError`."""
+    """The lambda at which a fit of a picture (uint8 or uint16 (H, W, planes)) towards a target begins. Raises `UsageError`, `ShortMemoryError`."""
     device_of(device)
     height, width, planes = picture.shape
     kind = kind_for(base_arch(width, height, planes), "cpu", threads=threads)
@@ -231,7 +232,7 @@ def _plain_start(fit, picture):
     loss = fit.evaluate()
     if fit.arch.base and fit.variance < loss.distortion + fit.lambda_ * loss.bits / fit.pixels:
         weights = fit.weights()
-        bias = weights["output.bias"] + picture.mean((0, 1)) / 255 - plain_output(fit.arch, weights)
+        bias = weights["output.bias"] + picture.mean((0, 1)) / peak_of(picture) - plain_output(fit.arch, weights)
         fit.take({"output.bias": bias.astype("float32")}, {octave: 0 * planes for octave, planes in fit.rounded_code().items()})
 
 

@@ -32,6 +32,7 @@ NEVER = np.float32(-3e38)
 """A floor that no channel without ReLU gets below."""
 LONG = 8
 FLOAT = 4
+SHORT = 2
 
 # The plan: one row.
 (
@@ -260,7 +261,7 @@ class Layout:
             self.halo_mixed += 2 * self.arch.taps * int(finer[MIXED_ROW]) // FLOAT
             row[BLOCKS] = take(-(-rows // 2) * int(row[RUNS] * row[BLOCK]) // FLOAT)
         width, height = self.arch.width, self.arch.height
-        plan[TARGET_PITCH] = 2 * whole(-(-width // 2))
+        plan[TARGET_PITCH] = 2 * whole(-(-width // 2)) * SHORT
         plan[TARGET_PLANE] = plan[TARGET_PITCH] * height
         plan[TARGET] = take(self.arch.planes * int(plan[TARGET_PLANE]) // FLOAT)
 
@@ -372,7 +373,7 @@ class Layout:
         return self.at(start, rows * pitch).reshape(rows, pitch)[:, : row[COLUMNS]]
 
     def target(self):
-        """The samples' place: uint8 (planes, rows, pitch)."""
+        """The samples' place: uint16 (planes, rows, pitch), of full range whatever the picture's depth."""
         pitch, height = int(self.plan[TARGET_PITCH]), self.arch.height
         count = self.arch.planes * height * pitch
-        return self.at(int(self.plan[TARGET]), count // FLOAT).view(np.uint8).reshape(self.arch.planes, height, pitch)
+        return self.at(int(self.plan[TARGET]), count // FLOAT).view(np.uint16).reshape(self.arch.planes, height, pitch // SHORT)

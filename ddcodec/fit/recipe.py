@@ -7,6 +7,7 @@ import numpy as np
 
 from ..arch import CODE_STEP, SYNTHESIS_UNIT
 from ..bases import FRACTION_BITS, base_values
+from ..samples import peak_of
 from .analysis import first_code
 
 CODE_UNITS = SYNTHESIS_UNIT // CODE_STEP
@@ -31,7 +32,7 @@ class Loss(NamedTuple):
 
 def initial_weights(arch, samples, random):
     """Weights to start from (name -> float32): the base, or where there is none, random ones of which linear channels pass from octave to octave and the
-    output starts at the mean of `samples`, uint8 (H, W, planes)."""
+    output starts at the mean of `samples`, uint8 or uint16 (H, W, planes)."""
     if arch.base:
         return {name: (values * 2.0**-FRACTION_BITS).astype(np.float32) for name, values in base_values(arch).items()}
 
@@ -60,7 +61,7 @@ def initial_weights(arch, samples, random):
         output /= 2
         # Other functions than linear ones come in as they are needed.
         output[:, arch.finest_channels :] /= 4
-    weights["output.bias"] = samples.mean((0, 1)) / 255
+    weights["output.bias"] = samples.mean((0, 1)) / peak_of(samples)
     return {name: values.astype(np.float32) for name, values in weights.items()}
 
 

@@ -17,7 +17,7 @@ LANES = 16 if binding.get_host_cpu_features().get("avx512f") else 8
 BYTES = 4 * LANES
 """Of one vector."""
 
-_FLOAT, _BYTE, _INT, _LONG = ir.FloatType(), ir.IntType(8), ir.IntType(32), ir.IntType(64)
+_FLOAT, _SHORT, _INT, _LONG = ir.FloatType(), ir.IntType(16), ir.IntType(32), ir.IntType(64)
 _FLOATS, _INTS = ir.VectorType(_FLOAT, LANES), ir.VectorType(_INT, LANES)
 _CONTRACT = ("contract",)
 """Lets the compiler fuse a product and a sum."""
@@ -307,12 +307,12 @@ def store(typingctx, address, value):
 
 
 @intrinsic
-def load_bytes(typingctx, address):
-    """As many bytes as there are lanes, as numbers 0..255."""
+def load_shorts(typingctx, address):
+    """As many unsigned numbers of 16 bits as there are lanes."""
 
     def code(context, builder, signature, arguments):
-        kind = ir.VectorType(_BYTE, LANES)
-        return builder.uitofp(builder.load(at(builder, arguments[0], 0, kind), align=1, typ=kind), _FLOATS)
+        kind = ir.VectorType(_SHORT, LANES)
+        return builder.uitofp(builder.load(at(builder, arguments[0], 0, kind), align=2, typ=kind), _FLOATS)
 
     return vec(types.int64), code
 

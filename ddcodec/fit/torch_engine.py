@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from ..arch import CODE_MAX, PARENT_FEATURES
+from ..samples import peak_of
 from .objective import bits_of, distortion_of, soft_round, synthesise
 from .recipe import ADAM_EPSILON, BETAS, CLIP_NORM, CODE_UNITS, Loss, initial_code, initial_weights
 from .torch_ops import NormalisingOps, TorchOps
@@ -12,7 +13,7 @@ from .torch_ops import NormalisingOps, TorchOps
 class TorchEngine:
     """The reference engine (see `fit.engine`); the only one that knows channel normalisation.
 
-    samples: uint8 (H, W, planes). `numbers` (name -> tensor, real values) and `code` (octave -> y) are the state; `step` moves it.
+    samples: uint8 or uint16 (H, W, planes). `numbers` (name -> tensor, real values) and `code` (octave -> y) are the state; `step` moves it.
     """
 
     name = "torch"
@@ -88,8 +89,8 @@ class TorchEngine:
         return {o: planes.cpu().numpy().astype(np.int16) for o, planes in self._rounded().items()}
 
     def retarget(self, samples):
-        """Go on towards other samples, uint8 (H, W, planes)."""
-        self.target = torch.tensor(samples, device=self.device).permute(2, 0, 1).to(self.ops.dtype).contiguous() / 255
+        """Go on towards other samples, uint8 or uint16 (H, W, planes)."""
+        self.target = torch.tensor(samples / peak_of(samples), device=self.device, dtype=self.ops.dtype).permute(2, 0, 1).contiguous()
 
     def real_code(self):
         """octave -> float32 (planes, rows, columns), in code units, before it is rounded."""

@@ -8,7 +8,7 @@ import numpy as np
 from ..errors import DdcError, OutputError
 from ..metrics import psnr
 from ..output import write_target
-from ..pictures import encode_image_bytes
+from ..pictures import Picture, encode_image_bytes
 
 SNAPSHOTS = 24
 FRAME_SIDE = 512
@@ -57,7 +57,7 @@ class Preview:
         if self._reference is not None and plain.shape == self._reference.shape:
             self._scores.append((step, psnr(self._reference, plain)))
         self._frames.append(plain[:: (stride := -(-max(plain.shape[:2]) // FRAME_SIDE)), ::stride])
-        self._write(f"step-{step:06d}.png", encode_image_bytes(plain, "png"))
+        self._write(f"step-{step:06d}.png", encode_image_bytes(Picture(plain), "png"))
 
     def _animation(self):
         from PIL import Image
