@@ -29,6 +29,7 @@ ALLOWED = {
     "metrics": {"numpy"},
     "pictures": {"numpy", ".errors", ".arch"},
     "output": {".errors"},
+    "pillow": {"PIL", ".encode", ".decoder", ".errors", ".metadata", ".pictures", ".syntax"},
     "encoder": {
         "numpy", ".arch", ".decoder", ".errors", ".metadata", ".metrics", ".presets", ".syntax",
     },
