@@ -1,7 +1,7 @@
-"""ddcodec: an image codec whose file is a small neural network. `encode`, `encode_many`, `decode`, `read_info` and `restore` are the whole interface."""
+"""ddcodec: an image codec whose file is a small neural network. `encode`, `encode_many`, `decode`, `read_info`, `restore` and `register_pillow` are the whole interface."""
 
 __version__ = "0.1.0"
-__all__ = ["decode", "encode", "encode_many", "read_info", "restore"]
+__all__ = ["decode", "encode", "encode_many", "read_info", "register_pillow", "restore"]
 
 
 def encode(
@@ -87,6 +87,11 @@ def read_info(data):
     from .syntax import read_info as read
 
     return read(bytes(data))
+
+
+def register_pillow():
+    """Let Pillow's `Image.open` and `Image.save` take `.ddc` files, as `import ddcodec.pillow` does; see there."""
+    from . import pillow as _
 
 
 def restore(image, task="denoise", *, mask=None, progress=None, **options):

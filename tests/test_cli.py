@@ -279,7 +279,8 @@ def test_examples_of_the_help_run(here, stubbed, monkeypatch):
     Path("curves/a.csv").write_text("image,bpp,psnr_db\nphoto,0.5,30\n")
     for name in "photo.png", "photo.jpg", "a.png", "b.png", "photos/photo.png":
         Image.fromarray(gradient()).save(name)
-    Path("photo.ddc").write_bytes(Path("in.ddc").read_bytes())
+    for name in "photo.ddc", "a.ddc", "b.ddc":
+        Path(name).write_bytes(Path("in.ddc").read_bytes())
     help_texts = [ddcodec(*command.split(), "--help").stdout for command in ("", *cli.commands)]
     examples = [example for text in help_texts for example in re.findall(r"^ +ddcodec (.*)$", text, re.M)]
     assert len(examples) > 10
@@ -370,6 +371,45 @@ def test_json_of_errors(here):
         assert f"Error: {answer['error']['message']}\n" in result.stderr
 
 
+def lines_of(*args, input=None):
+    """The exit code of a command with --json, and the objects that it says."""
+    result = ddcodec(*args, "--json", input=input)
+    return result.exit_code, [json.loads(line) for line in result.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("command", ["info", "verify", "compare in.png"])
+def test_several_files_one_object_each_and_a_failure_stops_nothing(here, made, command):
+    field = "distorted" if command.startswith("compare") else "input"
+    Path("cut.ddc").write_bytes(made.data[:50])
+    code, told = lines_of(*command.split(), "in.ddc", "cut.ddc", "none.ddc", "in.ddc")
+    assert code == 1
+    assert [(answer["ok"], answer[field]) for answer in told] == [(True, "in.ddc"), (False, "cut.ddc"), (False, "none.ddc"), (True, "in.ddc")]
+    assert [answer["error"]["code"] for answer in told if not answer["ok"]] == [4, 3]
+    assert told[3]["bytes"] == len(made.data)
+    assert lines_of(*command.split(), "in.ddc", "in.ddc")[0] == 0
+    said = ddcodec(*command.split(), "cut.ddc", "in.ddc")
+    assert said.exit_code == 1 and "Error: cut.ddc: " in said.stderr and "in.ddc: " in said.stdout + said.stderr
+
+
+def test_several_files_in_words(here, made):
+    told = ddcodec("info", "in.ddc", "in.ddc").stdout
+    assert told == 2 * (ddcodec("info", "in.ddc").stdout + "\n")
+    assert [line[:16] for line in ddcodec("verify", "in.ddc", "in.ddc").stderr.splitlines()] == 2 * ["in.ddc: intact, "]
+    told = ddcodec("compare", "in.png", "in.png", "in.ddc").stdout.splitlines()
+    assert told[0] == "in.png: 24x16" and told[3].startswith("in.ddc: 24x16, ") and len(told) == 6
+
+
+def test_errors_name_their_input_in_json(here, made):
+    """Each command once; a target that cannot be written, a picture that is none."""
+    for words, field in [
+        ("encode in.png", "input"), ("decode none.ddc -o out.png", "input"), ("info in.png", "input"), ("verify in.png", "input"), ("compare in.png none.png", "distorted"),
+        ("compare none.png in.png", "reference"), ("restore --task denoise none.png -o out.png", "input"), ("bench-restore in.png --task dejpeg -o rows.tsv", "input"),
+    ]:  # fmt: skip
+        name = next(word for word in words.split() if word.startswith("none") or word == "in.png" and "none" not in words)
+        code, (answer,) = lines_of(*words.split())
+        assert code == answer["error"]["code"] > 1 and answer[field] == name, words
+
+
 # Exit 2: usage
 
 
@@ -409,7 +449,7 @@ def test_usage_of_the_others(here):
     assert "smallest scale is 1/2, not 1/8" in refused(2, "decode", "two.ddc", "-o", "eighth.png", "--scale", "1/8")
     assert "Missing argument 'INPUT'" in refused(2, "encode")
     assert "No such command 'transmogrify'" in refused(2, "transmogrify")
-    assert refused(2, "compare", "-", "-") == "Only one of the two pictures can come from standard input."
+    assert refused(2, "compare", "-", "-") == "Only one of the pictures can come from standard input."
 
 
 def test_compare_of_different_kinds(here):

@@ -31,6 +31,7 @@ ALLOWED = {
     "metrics": {"numpy", ".samples"},
     "pictures": {"numpy", ".errors", ".arch", ".samples"},
     "output": {".errors"},
+    "pillow": {"PIL", ".encode", ".decoder", ".errors", ".metadata", ".pictures", ".syntax"},
     "encoder": {
         "numpy", ".alpha", ".arch", ".decoder", ".errors", ".metadata", ".metrics", ".presets", ".syntax",
     },

@@ -146,7 +146,9 @@ def test_bench_restore_goes_on_where_it_was(folder):
     arguments = ["bench-restore", folder / "truth", "--task", "denoise", "--add-noise", 25, "-e", 1, "-o", folder / "rows.tsv"]
     first = run(*arguments, "--json", "--save", folder / "out")
     assert first.exit_code == 0, first.stderr
-    facts = json.loads(first.stdout)
+    *pictures, facts = map(json.loads, first.stdout.splitlines())
+    assert [(told["picture"], Path(told["input"]).name) for told in pictures] == [("a", "a.png"), ("b", "b.png")]
+    assert facts["before"] == pytest.approx(sum(told["before"] for told in pictures) / 2)
     assert facts["pictures"] == 2 and facts["before"] == pytest.approx(20.7, abs=0.6) and facts["after"] > facts["before"] + 4
     rows = (folder / "rows.tsv").read_text()
     assert len(rows.splitlines()) == 3 and samples_of(folder / "out" / "b.png").shape == (80, 80, 3)

@@ -10,9 +10,10 @@ from .. import __version__
 from .bench import bench
 from .bench_restore import bench_restore
 from .compare import compare
+from .completion import completion
 from .decode import decode
 from .encode import encode
-from .guard import Guarded
+from .guard import EXIT_CODES, Guarded
 from .info import info
 from .restore import restore
 from .verify import verify
@@ -35,15 +36,16 @@ Examples:
   ddcodec restore --task denoise night.png -o clean.png
 
 \b
-Exit codes: 0 fine, 1 internal error, 2 usage, 3 source picture missing or unsupported,
-4 damaged .ddc, 5 newer version or over a limit, 6 cannot write, 7 target out of reach, 8 out of memory, 130 interrupted.""",
+Exit codes:
+"""
+    + "\n".join(f"  {code:<4} {meaning}" for code, meaning in EXIT_CODES.items()),
 )
 @click.version_option(__version__, "-V", "--version", message="ddcodec %(version)s")
 def cli():
     """A learned image codec: each .ddc file is a small neural network, fitted to one picture."""
 
 
-for command in (encode, decode, info, verify, compare, restore, bench, bench_restore):
+for command in (encode, decode, info, verify, compare, restore, bench, bench_restore, completion):
     cli.add_command(command)
 
 

@@ -9,6 +9,7 @@ import click
 
 from ..errors import DdcError, SourceError, UsageError
 from .files import STANDARD
+from .help import Command
 from .options import talking
 from .talk import duration_text
 
@@ -16,6 +17,7 @@ BAR = 20
 
 
 @click.command(
+    cls=Command,
     short_help="Compare codecs: rate, distortion and time.",
     epilog="""\b
 Codecs: jpeg, jpeg:444, webp, avif, avif:s0, jxl, jpeg2000, heic, vvc, none (raw samples), and ddc, ddc:e1

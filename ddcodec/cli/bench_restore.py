@@ -1,16 +1,19 @@
 """`ddcodec bench-restore`: how near restorations come to the truth."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from ..errors import UsageError
-from .options import Duration, talking
+from .help import Command, Expert
+from .options import fitting, talking
 from .restore import progress_text, restore_options
 
 
 @click.command(
     "bench-restore",
+    cls=Command,
     short_help="Measure restorations against the truth.",
     epilog="""\b
 Examples:
@@ -23,23 +26,19 @@ Examples:
 @click.option("--task", required=True, metavar="NAME", help="denoise, inpaint, superres or dejpeg.")
 @click.option("-o", "--output", required=True, metavar="FILE", type=click.Path(dir_okay=False), help="The table: one line a picture, written as it comes. What it has is not measured again.")
 @click.option("--inputs", metavar="FOLDER", type=click.Path(exists=True), help="What is to be restored: files of the same names as the truths.")
-@click.option("--ending", nargs=2, default=("", ""), metavar="IN TRUTH", help="How names of inputs and of truths end, where they differ.")
+@click.option("--ending", cls=Expert, nargs=2, default=("", ""), metavar="IN TRUTH", help="How names of inputs and of truths end, where they differ.")
 @click.option("--add-noise", type=click.FloatRange(min=0, min_open=True), metavar="SIGMA", help="Instead of inputs: the truths with white noise, clipped to 8 bits.")
 @click.option("--mask", metavar="PATH", type=click.Path(exists=True), help="inpaint: a mask for all, turned where a picture is upright, or a folder of them; black is missing.")
-@click.option("--save", metavar="FOLDER", type=click.Path(file_okay=False), help="Keep the restored pictures as PNG.")
+@click.option("--save", cls=Expert, metavar="FOLDER", type=click.Path(file_okay=False), help="Keep the restored pictures as PNG.")
 @click.option("--scale", type=int, metavar="2|4|8", help="superres: the inputs are the truths, so many times smaller.")
 @click.option("--sigma", metavar="S|auto", default="auto", show_default=True, help="As in restore.")
 @click.option("--prior", default="auto", show_default=True, metavar="NAME", help="As in restore.")
-@click.option("-e", "--effort", type=int, default=5, show_default=True, metavar="1..9", help="As in restore.")
-@click.option("--iterations", type=int, metavar="N", help="As in restore.")
-@click.option("--time-limit", type=Duration(), help="As in restore; of each picture.")
-@click.option("--device", default="auto", show_default=True, metavar="NAME", help="As in restore.")
-@click.option("--threads", type=int, metavar="N", help="As in restore.")
+@fitting(effort="Higher is slower and better.")
 @talking
 def bench_restore(talk, truths, output, inputs, ending, add_noise, mask, save, sigma, **options):
     """Restore pictures whose TRUTHS (files, or folders of them) are known, and measure by how much that has helped.
 
-    The truth makes the input where none is given, and the score; the method never sees it.
+    The truth makes the input where none is given, and the score; the method never sees it. A time limit is for each picture.
     """
     from ..benchmark.restoration import append_row, jobs_of, measure, read_rows
     from ..output import write_target
@@ -60,6 +59,7 @@ def bench_restore(talk, truths, output, inputs, ending, add_noise, mask, save, s
     if save:
         Path(save).mkdir(parents=True, exist_ok=True)
     for job in jobs:
+        talk.about = {"input": click.format_filename(job.truth)}
         key = wished.task, setting, noise, job.truth.stem
         if key not in kept:
             with talk.progress(lambda told: f"{job.truth.stem}: {progress_text(told)}") as progress:
@@ -70,6 +70,8 @@ def bench_restore(talk, truths, output, inputs, ending, add_noise, mask, save, s
                 write_target(str(Path(save, f"{job.truth.stem}.png")), encode_image_bytes(Picture(samples), "png"), force=True)
         rows.append(kept[key])
         talk.say(_line(rows[-1]))
+        talk.report(**asdict(rows[-1]))
+    talk.about = {}
     means = [sum(values) / len(rows) for values in zip(*((row.before, row.after, row.seconds) for row in rows))]
     lost = sum(row.after < row.before - 0.05 for row in rows)
     talk.say(f"mean of {len(rows)}: {means[0]:.2f} -> {means[1]:.2f} dB, {means[2]:.1f} s; {lost} worse than their input by more than 0.05 dB")

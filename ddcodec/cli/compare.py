@@ -5,41 +5,50 @@ import math
 import click
 
 from ..errors import UsageError
-from .files import STANDARD, name_of, naming, read_input
+from .files import STANDARD, each_file, name_of, naming, read_input
+from .help import Command
 from .options import limited, reading, talking
 from .talk import kind_text, size_text
 
 
 @click.command(
-    short_help="Measure the difference between two pictures.",
+    cls=Command,
+    short_help="Measure how far pictures are from their original.",
     epilog="""\b
 Examples:
   ddcodec compare photo.png photo.ddc
-  ddcodec compare photo.png photo.jpg --json"""
+  ddcodec compare photo.png photo.jpg photo.ddc --json"""
 )
 @reading("REF", "reference")
-@reading("DIST", "distorted")
+@reading("DIST...", "distorted", nargs=-1, required=True)
 @limited
 @talking
 def compare(talk, reference, distorted, max_pixels, max_memory):
-    """Compare DIST with the original REF: PSNR and MS-SSIM. Either may be a picture or a .ddc file.
+    """Compare each DIST with the original REF: PSNR and MS-SSIM. All may be pictures or .ddc files.
 
     Where the original has transparency, colours count where they can be seen, and alpha has a PSNR of its own.
 
     MS-SSIM needs sides of at least 161 pixels, for its five scales; below, it is n/a (null in JSON). The PSNR of equal pictures is inf
-    (null in JSON, with "identical": true).
+    (null in JSON, with "identical": true). A DIST that fails does not stop the rest; the exit code then is 1, or that of the failure if
+    there is only one.
     """
+    from ..decoder import Limits
+
+    if (reference, *distorted).count(STANDARD) > 1:
+        raise UsageError("Only one of the pictures can come from standard input.")
+    limits = Limits(max_pixels, max_memory)
+    talk.about = {"reference": click.format_filename(reference)}
+    original, _ = _load(reference, limits)
+    each_file(talk, distorted, lambda path: _compare(talk, original, reference, path, limits, named=len(distorted) > 1), field="distorted")
+
+
+def _compare(talk, original, reference, path, limits, named):
     import numpy as np
 
-    from ..decoder import Limits
     from ..metrics import MS_SSIM_SIDE_MIN, ms_ssim, psnr
 
-    if reference == distorted == STANDARD:
-        raise UsageError("Only one of the two pictures can come from standard input.")
-    limits = Limits(max_pixels, max_memory)
-    original, _ = _load(reference, limits)
-    picture, count = _load(distorted, limits)
-    _check_alike(original, picture, reference, distorted)
+    picture, count = _load(path, limits)
+    _check_alike(original, picture, reference, path)
     height, width = picture.samples.shape[:2]
     seen = None if original.alpha is None else original.alpha > 0
     decibels = psnr(original.samples, picture.samples, where=seen)
@@ -50,19 +59,17 @@ def compare(talk, reference, distorted, max_pixels, max_memory):
     if talk.json:
         coded = {"bytes": count, "bpp": 8 * count / (width * height)} if count else {}
         return talk.report(
-            reference=click.format_filename(reference),
-            distorted=click.format_filename(distorted),
             width=width,
             height=height,
             planes=_planes(picture.samples),
-            psnr=decibels if math.isfinite(decibels) else None,
-            psnr_alpha=of_alpha if math.isfinite(of_alpha) else None,
+            psnr=decibels,
+            psnr_alpha=of_alpha,
             identical=identical,
             ms_ssim=similarity,
             **coded,
         )
-    if count:
-        click.echo(f"{name_of(distorted)}: {size_text(width, height, count)}")
+    if count or named:
+        click.echo(f"{name_of(path)}: {size_text(width, height, count) if count else f'{width}x{height}'}")
     click.echo(f"PSNR     {decibels:.2f} dB" if math.isfinite(decibels) else f"PSNR     inf{' (the pictures are identical)' * identical}")
     if has_alpha:
         click.echo(f"alpha    {of_alpha:.2f} dB" if math.isfinite(of_alpha) else "alpha    identical")

@@ -7,6 +7,7 @@ import click
 
 from ..errors import UsageError
 from .files import STANDARD, name_of, naming, prepare_output, read_input
+from .help import Command
 from .options import keeping, limited, reading, talking, writing
 
 EXTENSIONS = {".png": "png", ".ppm": "ppm", ".pgm": "ppm", ".pnm": "ppm", ".npy": "npy"}
@@ -14,6 +15,7 @@ SCALES = {"1": 1, "1/2": 2, "1/4": 4, "1/8": 8}
 
 
 @click.command(
+    cls=Command,
     short_help="Make a picture of a .ddc file.",
     epilog="""\b
 Examples:

@@ -4,12 +4,14 @@ import click
 
 from ..errors import UsageError
 from .files import STANDARD, name_of, prepare_output, read_input
-from .options import ByteCount, Duration, keeping, reading, talking, writing
+from .help import Command, Expert
+from .options import ByteCount, fitting, keeping, reading, talking, writing
 from .restore import restore_options, restore_read
 from .talk import section_table, size_text
 
 
 @click.command(
+    cls=Command,
     short_help="Make a .ddc file of a picture.",
     epilog="""\b
 Examples:
@@ -32,6 +34,7 @@ Examples:
 @click.option(
     "--lambda",
     "lambda_",
+    cls=Expert,
     type=float,
     metavar="X",
     help="Instead of a quality: the squared error (samples in 0..1) that one bpp is worth.",
@@ -39,11 +42,10 @@ Examples:
 @click.option("--target-size", type=ByteCount(1), metavar="BYTES", help="Instead: the file has at most so many bytes and hardly less: 30000, 30k (30 KiB), 1.5M.")
 @click.option("--target-bpp", type=float, metavar="X", help="Instead: the same in bits per pixel.")
 @click.option("--target-psnr", type=float, metavar="DB", help="Instead: the decoded picture has this PSNR and hardly more.")
-@click.option("-e", "--effort", type=int, default=5, show_default=True, metavar="1..9", help="Higher is slower and smaller.")
-@click.option("--iterations", type=int, metavar="N", help="Instead of an effort: the number of steps.")
-@click.option("--time-limit", type=Duration(), help="Stop early with the best so far: 90, 90s, 2m, 1h.")
+@fitting(effort="Higher is slower and smaller.", seed="The same seed gives the same file on one machine's CPU.")
 @click.option(
     "--profile",
+    cls=Expert,
     default="default",
     show_default=True,
     metavar="NAME",
@@ -51,24 +53,20 @@ Examples:
 )
 @click.option(
     "--base",
+    cls=Expert,
     default="auto",
     show_default=True,
     metavar="NAME",
     help="What the fit starts from: auto, or none to start from nothing.",
 )
 @keeping
-@click.option("--frame", type=int, metavar="N", help="Of an animation or of several pages, from 1 on.  [default: the first, with a warning]")
-@click.option("--ignore-alpha", is_flag=True, help="Leave transparency out: all becomes opaque.")
-@click.option("--alpha-quality", type=int, default=100, show_default=True, metavar="1..100", help="100 keeps alpha without loss; less, in fewer steps.")
-@click.option("--exact", is_flag=True, help="Keep the colours of what is fully transparent, too.")
+@click.option("--frame", cls=Expert, type=int, metavar="N", help="Of an animation or of several pages, from 1 on.  [default: the first, with a warning]")
+@click.option("--ignore-alpha", cls=Expert, is_flag=True, help="Leave transparency out: all becomes opaque.")
+@click.option("--alpha-quality", cls=Expert, type=int, default=100, show_default=True, metavar="1..100", help="100 keeps alpha without loss; less, in fewer steps.")
+@click.option("--exact", cls=Expert, is_flag=True, help="Keep the colours of what is fully transparent, too.")
 @click.option("--restore", "task", metavar="TASK", help="First denoise, inpaint or dejpeg, as the command restore does by default.")
-@click.option("--sigma", metavar="S|auto", default="auto", show_default=True, help="Of --restore: the noise's standard deviation in levels of 0..255.")
-@click.option("--mask", metavar="FILE", type=click.Path(), help="Of --restore inpaint: a black and white picture; white is kept.")
-@click.option("--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda or cuda:N.")
-@click.option("--threads", type=int, metavar="N", help="Of the CPU.  [default: as many as are useful]")
-@click.option(
-    "--seed", type=int, default=0, show_default=True, metavar="N", help="The same seed gives the same file on one machine's CPU."
-)
+@click.option("--sigma", cls=Expert, metavar="S|auto", default="auto", show_default=True, help="Of --restore: the noise's standard deviation in levels of 0..255.")
+@click.option("--mask", cls=Expert, metavar="FILE", type=click.Path(), help="Of --restore inpaint: a black and white picture; white is kept.")
 @talking
 def encode(talk, input_, output, force, kinds, frame, ignore_alpha, task, sigma, mask, **fit):
     """Encode INPUT, a picture of 8 or 16 bits a sample, grey or colour, with or without alpha, to a .ddc file.

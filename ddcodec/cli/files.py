@@ -13,6 +13,7 @@ from ..errors import DdcError, SourceError, UsageError
 from ..output import check_target
 
 STANDARD = "-"
+SOME_FAILED = 1
 
 
 def name_of(path):
@@ -44,6 +45,22 @@ def prepare_output(talk, input_, output, extension, force):
         raise UsageError(f"{name_of(output)} is the input itself; name another output with -o.")
     check_target(output, force=force)
     return output
+
+
+def each_file(talk, paths, work, *, field="input"):
+    """Call `work` with each of some paths. One that fails is told and does not stop the rest; the command ends with its exit code if it is the only one, else with `SOME_FAILED`.
+
+    field: what a path is called in JSON.
+    """
+    codes = []
+    for path in paths:
+        talk.about = {**talk.about, field: click.format_filename(path)}
+        try:
+            work(path)
+        except DdcError as error:
+            codes.append(talk.fail(error.exit_code, str(error)))
+    if codes:
+        click.get_current_context().exit(codes[0] if len(paths) == 1 else SOME_FAILED)
 
 
 @contextmanager

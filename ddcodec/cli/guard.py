@@ -9,6 +9,18 @@ from ..errors import DdcError
 from ..output import silence_standard_output
 from .talk import Talk
 
+EXIT_CODES = {
+    0: "fine",
+    1: "internal error, or some of several inputs failed",
+    2: "usage",
+    3: "source picture missing or unsupported",
+    4: "damaged .ddc",
+    5: "newer version or over a limit",
+    6: "cannot write",
+    7: "target out of reach",
+    8: "out of memory",
+    130: "interrupted",
+}
 INTERNAL, CANNOT_WRITE, NO_MEMORY, INTERRUPTED = 1, 6, 8, 130
 
 

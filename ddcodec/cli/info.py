@@ -1,35 +1,43 @@
-"""`ddcodec info`: what a .ddc file says of itself, without decoding it."""
+"""`ddcodec info`: what .ddc files say of themselves, without decoding them."""
 
 import click
 
-from .files import STANDARD, naming, read_input
+from .files import each_file, naming, read_input
+from .help import Command
 from .options import reading, talking
 from .talk import kind_text, section_table, size_text
 
 
 @click.command(
-    short_help="Show what is in a .ddc file, without decoding.",
+    cls=Command,
+    short_help="Show what is in .ddc files, without decoding.",
     epilog="""\b
 Examples:
   ddcodec info photo.ddc
-  ddcodec info photo.ddc --json"""
+  ddcodec info a.ddc b.ddc --json"""
 )
-@reading("FILE")
+@reading("FILE...", "paths", nargs=-1, required=True)
 @talking
-def info(talk, input_):
-    """Show size, network and sections of FILE, a .ddc file, and where its bytes went. Nothing is decoded."""
+def info(talk, paths):
+    """Show size, network and sections of each FILE, a .ddc file, and where its bytes went. Nothing is decoded.
+
+    A file that fails does not stop the rest; the exit code then is 1, or that of the failure if there is only one file.
+    """
+    each_file(talk, paths, lambda path: _show(talk, path, several=len(paths) > 1))
+
+
+def _show(talk, path, several):
     from ..metadata import kinds_of, read_metadata
     from ..syntax import read_info
 
-    data = read_input(input_)
-    with naming(input_):
+    data = read_input(path)
+    with naming(path):
         facts = read_info(data)
         note = read_metadata(data)["note"].decode(errors="replace") if "note" in kinds_of(data) else None
-    name = STANDARD if input_ == STANDARD else click.format_filename(input_)
     if talk.json:
-        return talk.report(input=name, **facts, note=note)
+        return talk.report(**facts, note=note)
     lines = [
-        f"{name}: {size_text(facts['width'], facts['height'], facts['bytes'])}",
+        f"{click.format_filename(path)}: {size_text(facts['width'], facts['height'], facts['bytes'])}",
         f"format version {facts['version']}, {kind_text(facts['planes'])}, {facts['depth']} bits a sample{', alpha' * facts['alpha']}",
         f"profile {facts['profile']}, {facts['weights']} weights, {facts['macs_per_pixel']:.0f} multiplications a pixel",
         "network: " + ", ".join(f"{key} {value}" for key, value in facts["arch"].items() if key not in facts),
@@ -37,5 +45,6 @@ def info(talk, input_):
         *([note] if note else []),
         "",
         *section_table(facts["sections"], facts["bytes"]),
+        *([""] if several else []),
     ]
     click.echo("\n".join(lines))

@@ -5,6 +5,8 @@ from functools import wraps
 
 import click
 
+from .help import Expert
+
 
 class Duration(click.ParamType):
     """A time in seconds: 90, 90s, 1.5m, 1h."""
@@ -68,20 +70,43 @@ def talking(command):
 
     @click.option("-v", "--verbose", is_flag=True, help="Say more, also about internal errors.")
     @click.option("--quiet", is_flag=True, help="Say nothing but errors.")
-    @click.option("--json", is_flag=True, help="Print the result, or the error, as one line of JSON.")
+    @click.option("--json", is_flag=True, help="Print each result or error as one line of JSON.")
     @click.pass_obj
     @wraps(command)
     def run(talk, *, verbose, quiet, json, **options):
         talk.verbose, talk.quiet, talk.json = verbose, quiet, json
+        if "input_" in options:
+            talk.about = {"input": click.format_filename(options["input_"])}
         return command(talk, **options)
 
     return run
+
+
+def fitting(effort, seed=None):
+    """Give a command what steers a fit: parameters `effort`, `time_limit`, `iterations`, `device` and `threads`, and where its help is given `seed`. effort, seed: the help of these two."""
+    options = [
+        click.option("-e", "--effort", type=int, default=5, show_default=True, metavar="1..9", help=effort),
+        click.option("--time-limit", type=Duration(), help="Stop early with the best so far: 90, 90s, 2m, 1h."),
+        click.option("--iterations", cls=Expert, type=int, metavar="N", help="Instead of an effort: the number of steps of a fit."),
+        click.option("--device", cls=Expert, default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda or cuda:N."),
+        click.option("--threads", cls=Expert, type=int, metavar="N", help="Of the CPU.  [default: as many as are useful]"),
+    ]
+    if seed:
+        options.append(click.option("--seed", cls=Expert, type=int, default=0, show_default=True, metavar="N", help=seed))
+
+    def decorate(command):
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
 
 
 def limited(command):
     """Give a command --max-pixels and --max-memory: parameters `max_pixels` and `max_memory`."""
     command = click.option(
         "--max-memory",
+        cls=Expert,
         type=ByteCount(),
         default="4G",
         show_default=True,
@@ -89,6 +114,7 @@ def limited(command):
     )(command)
     return click.option(
         "--max-pixels",
+        cls=Expert,
         type=click.IntRange(min=0),
         default=100_000_000,
         show_default=True,
@@ -107,6 +133,6 @@ def writing(what):
     return decorate
 
 
-def reading(metavar, name="input_"):
-    """Give a command a file to read, "-" for standard input, as parameter `name`."""
-    return click.argument(name, metavar=metavar, type=click.Path(allow_dash=True))
+def reading(metavar, name="input_", **several):
+    """Give a command a file to read, "-" for standard input, as parameter `name`. several: click's `nargs` and `required` for more than one."""
+    return click.argument(name, metavar=metavar, type=click.Path(allow_dash=True), **several)

@@ -8,7 +8,8 @@ import click
 
 from ..errors import UsageError
 from .files import STANDARD, name_of, prepare_output, read_input
-from .options import Duration, reading, talking, writing
+from .help import Command, Expert
+from .options import fitting, reading, talking, writing
 from .talk import duration_text, size_text
 
 FORMATS = {".png": "png", ".ppm": "ppm", ".pgm": "ppm", ".npy": "npy", ".ddc": "ddc"}
@@ -21,10 +22,10 @@ def restoring(command):
             click.option("--scale", type=int, metavar="2|4|8", help="superres: how many times as large the picture shall be."),
             click.option("--sigma", metavar="S|auto", default="auto", show_default=True, help="denoise, dejpeg: the noise's standard deviation in levels of 0..255; 0 is none."),
             click.option("--mask", metavar="FILE", type=click.Path(), help="inpaint: a black and white picture; white is kept.  [default: transparent pixels are missing]"),
-            click.option("--mask-missing", type=click.Choice(["black", "white"]), default="black", show_default=True, help="inpaint: which colour of the mask is missing."),
-            click.option("--mask-color", metavar="RRGGBB", help="inpaint: instead, all pixels of this colour are missing."),
-            click.option("--dilate", type=int, default=0, show_default=True, metavar="N", help="inpaint: let what is missing grow by N pixels."),
-            click.option("--feather", type=int, default=0, show_default=True, metavar="N", help="inpaint: fade over N pixels into what is known; 0 leaves it bit for bit."),
+            click.option("--mask-missing", cls=Expert, type=click.Choice(["black", "white"]), default="black", show_default=True, help="inpaint: which colour of the mask is missing."),
+            click.option("--mask-color", cls=Expert, metavar="RRGGBB", help="inpaint: instead, all pixels of this colour are missing."),
+            click.option("--dilate", cls=Expert, type=int, default=0, show_default=True, metavar="N", help="inpaint: let what is missing grow by N pixels."),
+            click.option("--feather", cls=Expert, type=int, default=0, show_default=True, metavar="N", help="inpaint: fade over N pixels into what is known; 0 leaves it bit for bit."),
             click.option("--prior", default="auto", show_default=True, metavar="NAME", help="What restores: auto, codec, dip, deep-decoder, or a named setting; see below."),
         )
     ):
@@ -33,6 +34,7 @@ def restoring(command):
 
 
 @click.command(
+    cls=Command,
     short_help="Denoise, inpaint, enlarge, or mend a JPEG.",
     epilog="""\b
 Priors: codec fits the codec itself; dip is the Deep Image Prior as published, dip-narrow the same with narrow
@@ -51,16 +53,11 @@ Examples:
 @click.option("--task", required=True, metavar="NAME", help="denoise, inpaint, superres or dejpeg.")
 @writing("Where to write: a .png, .ppm, .npy or .ddc file; - is standard output, as PNG.")
 @restoring
-@click.option("-e", "--effort", type=int, default=5, show_default=True, metavar="1..9", help="Higher is slower and better.")
-@click.option("--iterations", type=int, metavar="N", help="Instead of an effort's: the number of steps of each fit.")
-@click.option("--time-limit", type=Duration(), help="Stop early with the best so far: 90, 90s, 2m, 1h.")
-@click.option("--variation", type=float, default=0.0, metavar="X", help="Weight of the total variation in a network's loss.")
-@click.option("--preview", metavar="FOLDER", type=click.Path(file_okay=False), help="Snapshots, an animation and a chart of the course go there.")
-@click.option("--reference", metavar="FILE", type=click.Path(), help="With --preview: the truth, for the chart alone.")
+@fitting(effort="Higher is slower and better.", seed="Another seed, another start.")
+@click.option("--variation", cls=Expert, type=float, default=0.0, metavar="X", help="Weight of the total variation in a network's loss.")
+@click.option("--preview", cls=Expert, metavar="FOLDER", type=click.Path(file_okay=False), help="Snapshots, an animation and a chart of the course go there.")
+@click.option("--reference", cls=Expert, metavar="FILE", type=click.Path(), help="With --preview: the truth, for the chart alone.")
 @click.option("-q", "--quality", type=float, metavar="1..100", help="Of a .ddc file: as in encode.")
-@click.option("--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda or cuda:N.")
-@click.option("--threads", type=int, metavar="N", help="Of the CPU.  [default: as many as are useful]")
-@click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Another seed, another start.")
 @talking
 def restore(talk, input_, output, force, preview, reference, quality, sigma, mask, mask_missing, mask_color, **options):
     """Restore INPUT, a picture of 8-bit grey or RGB, with or without transparency, and write what it should have been.

@@ -4,7 +4,7 @@ import json
 import math
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 
 import click
@@ -15,11 +15,12 @@ SECONDS_BETWEEN_UPDATES = 0.1
 
 @dataclass
 class Talk:
-    """How much a command says, and where. Errors are said even if `quiet`."""
+    """How much a command says, and where. Errors are said even if `quiet`. about: what stands in every JSON object, such as the input at hand."""
 
     quiet: bool = False
     verbose: bool = False
     json: bool = False
+    about: dict = field(default_factory=dict)
 
     def say(self, sentence):
         if not self.quiet:
@@ -36,11 +37,13 @@ class Talk:
     def report(self, **fields):
         """One JSON object on one line, if JSON is wanted."""
         if self.json:
-            click.echo(json.dumps({"schema": SCHEMA, "ok": True, **fields}))
+            # JSON knows no infinity, which the PSNR of equal pictures is.
+            known = {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in fields.items()}
+            click.echo(json.dumps({"schema": SCHEMA, "ok": True, **self.about, **known}))
 
     def report_failure(self, code, sentence, **fields):
         if self.json:
-            failure = {"schema": SCHEMA, "ok": False, "error": {"code": code, "message": sentence}, **fields}
+            failure = {"schema": SCHEMA, "ok": False, "error": {"code": code, "message": sentence}, **self.about, **fields}
             try:
                 click.echo(json.dumps(failure))
             except OSError:

@@ -1,42 +1,47 @@
-"""`ddcodec verify`: is a .ddc file whole, and does this machine decode it to the samples that it promises?"""
+"""`ddcodec verify`: are .ddc files whole, and does this machine decode them to the samples that they promise?"""
 
 from time import monotonic
 
 import click
 
-from .files import name_of, naming, read_input
+from .files import each_file, name_of, naming, read_input
+from .help import Command
 from .options import limited, reading, talking
 from .talk import size_text
 
 
 @click.command(
-    short_help="Check a .ddc file.",
+    cls=Command,
+    short_help="Check .ddc files.",
     epilog="""\b
-Example:
-  ddcodec verify photo.ddc"""
+Examples:
+  ddcodec verify photo.ddc
+  ddcodec verify a.ddc b.ddc --quiet"""
 )
-@reading("FILE")
+@reading("FILE...", "paths", nargs=-1, required=True)
 @limited
 @talking
-def verify(talk, input_, max_pixels, max_memory):
-    """Check all checksums of FILE, a .ddc file, and decode it, its samples and its metadata included. Nothing is written."""
-    from ..decoder import Limits, decode_file
+def verify(talk, paths, max_pixels, max_memory):
+    """Check all checksums of each FILE, a .ddc file, and decode it, its samples and its metadata included. Nothing is written.
+
+    A file that fails does not stop the rest; the exit code then is 1, or that of the failure if there is only one file.
+    """
+    from ..decoder import Limits
+
+    limits = Limits(max_pixels, max_memory)
+    each_file(talk, paths, lambda path: _verify(talk, path, limits))
+
+
+def _verify(talk, path, limits):
+    from ..decoder import decode_file
     from ..syntax import read_info
 
     start = monotonic()
-    data = read_input(input_)
-    with naming(input_):
-        samples = decode_file(data, limits=Limits(max_pixels, max_memory)).samples
+    data = read_input(path)
+    with naming(path):
+        samples = decode_file(data, limits=limits).samples
         facts = read_info(data)
     seconds = monotonic() - start
     height, width = samples.shape[:2]
-    talk.say(f"{name_of(input_)}: intact, {size_text(width, height, len(data))}, {seconds:.1f} s")
-    talk.report(
-        input=click.format_filename(input_),
-        width=width,
-        height=height,
-        planes=facts["planes"],
-        bytes=len(data),
-        samples_crc=facts["samples_crc"],
-        seconds=seconds,
-    )
+    talk.say(f"{name_of(path)}: intact, {size_text(width, height, len(data))}, {seconds:.1f} s")
+    talk.report(width=width, height=height, planes=facts["planes"], bytes=len(data), samples_crc=facts["samples_crc"], seconds=seconds)

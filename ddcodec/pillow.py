@@ -1,0 +1,135 @@
+"""Pillow's plugin: once this module is imported, `Image.open` reads `.ddc` files and `Image.save` writes them.
+
+What a decode may cost is in `LIMITS`, which may be replaced as Pillow's own `Image.MAX_IMAGE_PIXELS` may; both hold. `save` takes the options of `ddcodec.encode` but `progress`, and `exif` (bytes or an
+`Image.Exif`), `icc_profile` and `xmp`, by default those in the image's info; None leaves one out. Orientation is applied to the pixels. Errors of options are `ValueError`, all others `OSError`.
+"""
+
+from contextlib import contextmanager
+
+from PIL import Image, ImageFile
+
+from . import encode
+from .decoder import Limits, decode_file
+from .errors import DamagedError, DdcError, UsageError
+from .metadata import metadata_of, read_metadata
+from .pictures import is_ddc, pillow_image
+from .syntax import CHUNK_NAMES, HEADER_BYTES, read_body, read_header
+
+LIMITS = Limits()
+
+INFO_NAMES = {"icc": "icc_profile", "exif": "exif", "xmp": "xmp", "note": "note"}
+"""Our names of metadata -> those of an image's info."""
+
+EXIF_SIGNATURE = b"Exif\0\0"
+"""Stands before the TIFF header in Pillow's info, and must where a JPEG is saved of it."""
+
+
+class DdcImageFile(ImageFile.ImageFile):
+    """An opened file: size, mode and info are known at once, pixels are decoded when they are needed."""
+
+    format = "DDC"
+    format_description = "ddcodec"
+
+    def _open(self):
+        head = self.fp.read(HEADER_BYTES)
+        with _errors_of_pillow():
+            try:
+                header = read_header(head)
+            except DamagedError as error:
+                raise SyntaxError(str(error)) from error  # Image.open makes an UnidentifiedImageError of it.
+        kinds = self._read_info(head + self.fp.read()) if header.chunks else ()
+        self._size, self._mode = (header.arch.width, header.arch.height), _mode_of(header.arch, "alpha" in kinds)
+        self._scale_max = 1 << header.arch.octaves - 1
+        self.tile = [ImageFile._Tile("ddc", (0, 0, *self.size), 0, (1,))]
+
+    def _read_info(self, data):
+        """Fill `info` from the chunks; returns their names."""
+        try:
+            chunks = read_body(data, read_header(data)).chunks
+            metadata = metadata_of(chunks)
+        except DamagedError:
+            return ()  # The size is known all the same; whoever loads the pixels is told.
+        if "exif" in metadata:
+            metadata["exif"] = EXIF_SIGNATURE + metadata["exif"]
+        self.info |= {INFO_NAMES[kind]: content for kind, content in metadata.items()}
+        return [CHUNK_NAMES.get(kind) for kind, _ in chunks]
+
+    def draft(self, mode, size):
+        """Decode 1/2, 1/4 or 1/8 of the picture where that is still at least `size` (width, height), which is quicker; the mode stays.
+
+        Returns (mode, box of the whole picture within the new size), or None where there is nothing left to choose.
+        """
+        if not self.tile or self.tile[0].args != (1,) or not size:
+            return None
+        width, height = self.size
+        scale = next((s for s in (8, 4, 2) if s <= self._scale_max and s * size[0] <= width and s * size[1] <= height), 1)
+        self._size = (-(-width // scale), -(-height // scale))
+        self.tile = [ImageFile._Tile("ddc", (0, 0, *self.size), 0, (scale,))]
+        return self.mode, (0, 0, width / scale, height / scale)
+
+    def load_seek(self, position):
+        # Pillow's incremental parser takes this as a sign to wait for the whole file.
+        self.fp.seek(position)
+
+    def verify(self):
+        """Check all checksums but that of the pixels. Raises `OSError`."""
+        self.fp.seek(0)
+        with _errors_of_pillow():
+            read_metadata(self.fp.read())
+        super().verify()
+
+
+class DdcDecoder(ImageFile.PyDecoder):
+    """From the bytes of a file to the pixels of a `DdcImageFile`; its argument is the scale."""
+
+    _pulls_fd = True
+
+    def decode(self, buffer):
+        with _errors_of_pillow():
+            image = _decoded(self.fd.read(), *self.args)
+        self.set_as_raw(image.tobytes(), image.mode)
+        return -1, 0
+
+
+def _mode_of(arch, alpha):
+    """The mode that `_decoded` will have."""
+    if arch.planes == 1:
+        return "LA" if alpha else "I;16" if arch.depth else "L"
+    return "RGBA" if alpha else "RGB"
+
+
+def _decoded(data, scale):
+    return pillow_image(decode_file(data, scale=scale, limits=LIMITS))
+
+
+def _save(image, file, filename):
+    from dataclasses import fields
+
+    from .encoder import EncodeOptions
+
+    wished = image.encoderinfo
+    options = {field.name: wished[field.name] for field in fields(EncodeOptions) if field.name in wished}
+    plain = image.copy()
+    for name in ("icc_profile", "exif", "xmp"):
+        content = wished.get(name, image.info.get(name))
+        plain.info[name] = content.tobytes() if isinstance(content, Image.Exif) else content or b""
+    with _errors_of_pillow():
+        data = encode(plain, **options)
+    file.write(data)
+
+
+@contextmanager
+def _errors_of_pillow():
+    try:
+        yield
+    except UsageError as error:
+        raise ValueError(str(error)) from error
+    except DdcError as error:
+        raise OSError(str(error)) from error
+
+
+Image.register_decoder("ddc", DdcDecoder)
+Image.register_open(DdcImageFile.format, DdcImageFile, is_ddc)
+Image.register_save(DdcImageFile.format, _save)
+Image.register_extension(DdcImageFile.format, ".ddc")
+Image.register_mime(DdcImageFile.format, "image/x-ddc")
