@@ -25,6 +25,7 @@ ALLOWED = {
     "pyramid": {"numpy", ".arch", ".coded", ".network", ".ops_int", ".tables"},
     "syntax": {"numpy", ".arch", ".bases", ".coded", ".errors", ".ops_int", ".pyramid", ".tables", ".wire"},
     "decoder": {"numpy", ".arch", ".errors", ".memory", ".network", ".ops_int", ".syntax"},
+    "partial": {"numpy", ".decoder", ".errors", ".syntax"},
     "presets": {".arch"},
     "metrics": {"numpy"},
     "pictures": {"numpy", ".errors", ".arch"},

@@ -5,7 +5,7 @@ from time import monotonic
 
 import click
 
-from ..errors import UsageError
+from ..errors import DamagedError, UsageError
 from .files import STANDARD, name_of, naming, prepare_output, read_input
 from .options import limited, reading, talking, writing
 
@@ -19,6 +19,7 @@ SCALES = {"1": 1, "1/2": 2, "1/4": 4, "1/8": 8}
 Examples:
   ddcodec decode photo.ddc
   ddcodec decode photo.ddc -o thumbnail.png --scale 1/8
+  ddcodec decode photo.ddc --preview --force
   ddcodec decode photo.ddc -o - --format ppm > photo.ppm"""
 )
 @reading("INPUT")
@@ -31,23 +32,31 @@ Examples:
     show_default=True,
     help="A smaller picture, from the first part of the file alone.",
 )
+@click.option("--preview", is_flag=True, help="Of a file that is cut off, show the octaves that are there.")
 @limited
 @talking
-def decode(talk, input_, output, force, format, scale, max_pixels, max_memory):
+def decode(talk, input_, output, force, format, scale, preview, max_pixels, max_memory):
     """Decode INPUT, a .ddc file, to a PNG, PPM or NumPy file. INPUT - is standard input; a file of that name is ./-."""
     from ..decoder import Limits, decode_picture
-    from ..metadata import kinds_of, read_metadata
+    from ..metadata import kinds_of, metadata_of, read_metadata
     from ..output import write_target
+    from ..partial import beginning_of
     from ..pictures import encode_image_bytes
 
     start = monotonic()
     format = format or _format_of(output)
     output = prepare_output(talk, input_, output, f".{format}", force)
     data = read_input(input_)
+    limits = Limits(max_pixels, max_memory)
     with naming(input_):
-        samples = decode_picture(data, scale=SCALES[scale], limits=Limits(max_pixels, max_memory))
-        metadata = read_metadata(data) if format == "png" else {}
-    if format != "png" and kinds_of(data):
+        beginning = beginning_of(data)
+        if beginning:
+            samples, cut = _decode_beginning(talk, input_, beginning, preview, scale, limits)
+            metadata = metadata_of(beginning.body.chunks) if format == "png" else {}
+        else:
+            samples, cut = decode_picture(data, scale=SCALES[scale], limits=limits), {}
+            metadata = read_metadata(data) if format == "png" else {}
+    if format != "png" and not beginning and kinds_of(data):
         talk.say(f"Note: {name_of(input_)} also holds {' and '.join(kinds_of(data))}, which a {format.upper()} file cannot keep; a PNG can.")
     write_target(output, encode_image_bytes(samples, format, metadata), force=force)
     seconds = monotonic() - start
@@ -62,7 +71,25 @@ def decode(talk, input_, output, force, format, scale, max_pixels, max_memory):
         planes=1 if samples.ndim == 2 else samples.shape[2],
         scale=scale,
         seconds=seconds,
+        complete=not beginning,
+        **cut,
     )
+
+
+def _decode_beginning(talk, input_, beginning, preview, scale, limits):
+    """Samples of a file that is cut off, and what JSON says of them beside."""
+    from ..partial import decode_beginning
+
+    there = f"cut off: {beginning.bytes:,} of {beginning.body.file_bytes:,} bytes are there"
+    if not beginning.octaves:
+        raise DamagedError(f"The file is {there}, too few for any picture.")
+    if not preview:
+        raise DamagedError(f"The file is {there}; --preview shows what they make.")
+    samples, octaves = decode_beginning(beginning, scale=SCALES[scale], limits=limits)
+    made_of = f"octaves {octaves[0]} to {octaves[-1]}" if len(octaves) > 1 else f"octave {octaves[0]}"
+    coded = beginning.header.arch.coded_octaves
+    talk.say(f"Note: {name_of(input_)} is {there}; the picture is made of {made_of} of {coded[0]} to {coded[-1]}.")
+    return samples, {"octaves": octaves}
 
 
 def _format_of(output):
