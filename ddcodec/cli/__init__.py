@@ -16,6 +16,7 @@ from .guard import Guarded
 from .info import info
 from .restore import restore
 from .verify import verify
+from .view import view
 
 TERMINATED = 128 + 15
 
@@ -43,7 +44,7 @@ def cli():
     """A learned image codec: each .ddc file is a small neural network, fitted to one picture."""
 
 
-for command in (encode, decode, info, verify, compare, restore, bench, bench_restore):
+for command in (encode, decode, info, verify, compare, view, restore, bench, bench_restore):
     cli.add_command(command)
 
 

@@ -33,9 +33,9 @@ def compare(talk, reference, distorted, max_pixels, max_memory):
     if reference == distorted == STANDARD:
         raise UsageError("Only one of the two pictures can come from standard input.")
     limits = Limits(max_pixels, max_memory)
-    original, _ = _load(reference, limits)
-    picture, count = _load(distorted, limits)
-    _check_alike(original, picture, reference, distorted)
+    original, _ = load(reference, limits)
+    picture, count = load(distorted, limits)
+    check_alike(original, picture, reference, distorted)
     height, width = picture.shape[:2]
     decibels, similarity = psnr(original, picture), ms_ssim(original, picture)
     if talk.json:
@@ -60,7 +60,7 @@ def compare(talk, reference, distorted, max_pixels, max_memory):
         click.echo(f"MS-SSIM  {similarity:.5f}")
 
 
-def _load(path, limits):
+def load(path, limits):
     """Samples of a picture or of a `.ddc` file, told apart by their first bytes, and the bytes of the latter (else 0)."""
     from ..decoder import decode_picture
     from ..pictures import is_ddc, load_picture
@@ -72,7 +72,8 @@ def _load(path, limits):
         return decode_picture(data, limits=limits), len(data)
 
 
-def _check_alike(original, picture, reference, distorted):
+def check_alike(original, picture, reference, distorted):
+    """Refuse two arrays of samples that differ in size or kind; `reference` and `distorted` are their paths."""
     if original.shape != picture.shape:
         raise UsageError(
             f"The pictures cannot be compared: {name_of(reference)} is {_shape_text(original)}, "
