@@ -1,6 +1,7 @@
 """Files that are cut off: what the octaves that are there make, held against the witness, and what is refused."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,17 @@ def test_smaller_pictures_need_less():
         decode_beginning(beginning, scale=16)
     with pytest.raises(LimitError, match="--max-pixels"):
         decode_beginning(beginning, limits=Limits(max_pixels=100))
+
+
+def test_info_says_how_much_a_smaller_picture_needs(cut):
+    whole, make = cut
+    make(None)
+    said = CliRunner().invoke(cli, ["info", "cut.ddc"]).stdout
+    needed = {int(part): int(count) for part, count in re.findall(r"1/(\d) the first (\d+) bytes", said)}
+    assert set(needed) == {2, 4, 8}
+    for scale, count in needed.items():
+        octave = scale.bit_length() - 1
+        assert octave in whole.octaves(count) and octave not in whole.octaves(count - 1)
 
 
 def test_ruined_beginnings_raise_nothing_else():

@@ -1,5 +1,7 @@
 """`ddcodec info`: what a .ddc file says of itself, without decoding it."""
 
+from itertools import accumulate
+
 import click
 
 from .files import STANDARD, naming, read_input
@@ -34,8 +36,16 @@ def info(talk, input_):
         f"profile {facts['profile']}, {facts['weights']} weights, {facts['macs_per_pixel']:.0f} multiplications a pixel",
         "network: " + ", ".join(f"{key} {value}" for key, value in facts["arch"].items() if key not in facts),
         f"CRC-32 of the samples: {facts['samples_crc']}",
+        *_smaller(facts["sections"]),
         *([note] if note else []),
         "",
         *section_table(facts["sections"], facts["bytes"]),
     ]
     click.echo("\n".join(lines))
+
+
+def _smaller(sections):
+    """How much of the file is needed for a smaller picture, where that is not all: a line or none."""
+    ends = dict(zip((section["name"] for section in sections), accumulate(section["bytes"] for section in sections)))
+    parts = [f"1/{1 << octave} the first {ends[name]} bytes" for octave in (1, 2, 3) if (name := f"octave {octave}") in ends]
+    return ["smaller pictures need less: " + ", ".join(parts)] if parts else []

@@ -47,8 +47,9 @@ def view(talk, input_, original, output, force, no_open, max_pixels, max_memory)
         for path in filter(None, (input_, original)):
             prepare_output(talk, path, output, None, force)
     limits = Limits(max_pixels, max_memory)
+    data = read_input(input_)
     with naming(input_):
-        shown = read_view(read_input(input_), os.path.basename(name_of(input_)), limits=limits)
+        shown = read_view(data, os.path.basename(name_of(input_)), limits=limits)
     if original is not None:
         samples, _ = load(original, limits)
         check_alike(samples, shown.samples, original, input_)

@@ -20,17 +20,19 @@ TIMES, MINUS = "\N{MULTIPLICATION SIGN}", "\N{MINUS SIGN}"
 def html_of(view):
     """The whole page as text; the same text for the same view."""
     bits = maps.bit_maps(view.coded, view.finest)
+    top = maps.top_of(bits)
+    apart = difference(view.shown, view.original.shown) if view.original else None
     parts = {
         "title": escape(view.name),
         "lead": _lead(view),
         "notes": _notes(view),
         "controls": _controls(view),
-        "layers": _layers(view, bits),
-        "gain": _gain(view),
+        "layers": _layers(view, apart, bits, top),
+        "gain": "" if apart is None else _gain(apart),
         "bar": _bar(view),
         "table": _table(view),
-        "legend": _legend(maps.top_of(bits)),
-        "octaves": "".join(_octave(view, octave, bits[octave], maps.top_of(bits)) for octave in bits),
+        "legend": _legend(top),
+        "octaves": "".join(_octave(view, octave, bits[octave], top) for octave in bits),
         "facts": _facts(view),
         "version": __version__,
     }
@@ -104,25 +106,22 @@ def _choice(name, title, labels, chosen):
     return f"<fieldset class='choice' id='{name}'><legend>{title}</legend><div>{buttons}</div></fieldset>"
 
 
-def _layers(view, bits):
+def _layers(view, apart, bits, top):
     """The pictures that lie over each other; the original as if it had the profile of the file, so that equal samples look alike."""
     height, width = view.shown.shape[:2]
     profile = {name: content for name, content in view.metadata.items() if name == "icc"}
     layers = [("decoded", "The decoded picture", view.shown, profile)]
     if view.original:
         layers.append(("original", "The original", view.original.shown, profile))
-        layers.append(("difference", "The difference, amplified", difference(view.shown, view.original.shown), {}))
-    layers.append(("bits", "Bits per pixel of all octaves", maps.heat(maps.spread(bits, view.finest, height, width), maps.top_of(bits)), {}))
+        layers.append(("difference", "The difference, amplified", apart, {}))
+    layers.append(("bits", "Bits per pixel of all octaves", maps.heat(maps.spread(bits, view.finest, height, width), top), {}))
     return "".join(_picture(samples, alt, name, metadata) for name, alt, samples, metadata in layers)
 
 
-def _gain(view):
-    """How much the difference is amplified: at first so that one sample in a hundred is brighter than the middle."""
-    if not view.original:
-        return ""
-    apart = difference(view.shown, view.original.shown)
-    peak = np.iinfo(apart.dtype).max
-    chosen = max((gain for gain in GAINS if 2 * gain * np.percentile(apart, 99) <= peak), default=1)
+def _gain(apart):
+    """How much the difference is amplified: at first as far as only one sample in a hundred is brighter than the middle."""
+    middle, bright = np.iinfo(apart.dtype).max / 2, np.percentile(apart, 99)
+    chosen = max((gain for gain in GAINS if gain * bright <= middle), default=1)
     return _choice("gain", "Amplified", {str(gain): f"{gain}{TIMES}" for gain in GAINS}, str(chosen))
 
 
