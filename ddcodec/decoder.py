@@ -52,10 +52,15 @@ def decode_file(data, *, scale=1, limits=Limits(), threads=None, metadata=KINDS)
     Raises `DamagedError`, `UnsupportedError`, `LimitError`, and `UsageError` for a scale that the file does not have.
     """
     header, body, finest = _opened(data, scale, limits)
-    alpha = alpha_of(body.chunks, header.arch)
+    return with_chunks(_samples(header, body, finest, threads), header.arch, body.chunks, finest, metadata)
+
+
+def with_chunks(samples, arch, chunks, finest, metadata):
+    """The `Picture` of samples of the size of octave `finest`, with its alpha and the wanted kinds of metadata. Raises `DamagedError`."""
+    alpha = alpha_of(chunks, arch)
     if alpha is not None and finest:
         alpha = ops_int.square_means(alpha, 1 << finest).astype(alpha.dtype)
-    return Picture(_samples(header, body, finest, threads), metadata_of(body.chunks, metadata), alpha)
+    return Picture(samples, metadata_of(chunks, metadata), alpha)
 
 
 def decode_picture(data, *, scale=1, limits=Limits(), threads=None):
@@ -67,7 +72,7 @@ def _opened(data, scale, limits):
     data = bytes(data)
     header = read_header(data)
     limits.check(header.arch)
-    finest = _octave_of(scale, header.arch)
+    finest = octave_of(scale, header.arch)
     return header, read_body(data, header), finest
 
 
@@ -106,7 +111,7 @@ def render(coded, finest=0, threads=None):
     return samples if arch.planes > 1 else samples[:, :, 0]
 
 
-def _octave_of(scale, arch):
+def octave_of(scale, arch):
     octave = int(scale).bit_length() - 1
     if scale < 1 or scale != 1 << octave:
         raise UsageError(f"The scale must be 1, 1/2, 1/4 or 1/8, not 1/{scale}.")

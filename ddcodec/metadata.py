@@ -1,7 +1,7 @@
 """Metadata chunks (FORMAT.md, chapter 2): ICC profile, EXIF, XMP and a note as Zstandard frames, with bounds that hold."""
 
 from .errors import DamagedError, SourceError
-from .syntax import CHUNK_NAMES, read_body, read_header
+from .syntax import CHUNK_NAMES, read_beginning, read_body, read_header
 
 LEVEL = 19
 LIMITS = {1: 4 * 2**20, 2: 2**20, 3: 2**20, 4: 2**20}
@@ -36,8 +36,8 @@ def read_metadata(data):
 
 
 def kinds_of(data):
-    """The names of the metadata in the bytes of a file ("icc", "exif", "xmp"), without looking inside."""
-    return [CHUNK_NAMES[kind] for kind, _ in read_body(data, read_header(data)).chunks if kind in LIMITS]
+    """The names of the metadata in the bytes of a file, or of its beginning ("icc", "exif", "xmp", "note"), without looking inside."""
+    return [CHUNK_NAMES[kind] for kind, _ in read_beginning(data, read_header(data)).chunks if kind in LIMITS]
 
 
 def compressed(content):

@@ -2,6 +2,7 @@
 
 import io
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -40,6 +41,29 @@ def psnr(a, b, where=None):
             difference = difference[where[strip]]
         squares += int(np.vdot(difference, difference))
     return 10 * math.log10(peak_of(a) ** 2 * count / squares) if squares else math.inf
+
+
+class Comparison(NamedTuple):
+    """How far a picture is from its original: `psnr` and `ms_ssim` (or None) of the colours where they can be seen, `psnr_alpha` of alpha, None if both are opaque."""
+
+    psnr: float
+    ms_ssim: float | None
+    psnr_alpha: float | None
+
+    @property
+    def identical(self):
+        """Whether nobody can see a difference."""
+        return math.isinf(self.psnr) and self.psnr_alpha in (None, math.inf)
+
+
+def compared(original, picture):
+    """The `Comparison` of two `pictures.Picture`s of one shape."""
+    seen, alphas = None if original.alpha is None else original.alpha > 0, None
+    a, b = original.samples, picture.samples
+    if not original.alpha is picture.alpha is None:
+        alphas = psnr(*(np.full_like(each.samples, peak_of(each.samples), shape=a.shape[:2]) if each.alpha is None else each.alpha for each in (original, picture)))
+    hidden = [each if seen is None else np.where(seen.reshape(seen.shape + (1,) * (each.ndim - 2)), each, 0) for each in (a, b)]
+    return Comparison(psnr(a, b, where=seen), ms_ssim(*hidden), alphas)
 
 
 def psnr_luma(a, b):

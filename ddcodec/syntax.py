@@ -71,6 +71,12 @@ class Body(NamedTuple):
     words: np.ndarray
     table_bytes: int
 
+    @property
+    def file_bytes(self):
+        """Of the whole file, as the section table has it."""
+        chunks = sum(len(_chunk(kind, content)) for kind, content in self.chunks)
+        return HEADER_BYTES + chunks + self.table_bytes + 4 * sum(self.sections)
+
 
 def pack(coded):
     """The bytes of a `CodedImage`."""
@@ -133,16 +139,25 @@ def read_body(data, header):
     body = memoryview(data)[HEADER_BYTES:]
     if crc32(body) != header.body_crc:
         raise DamagedError(f"The file is damaged or cut off: the checksum of the {len(body)} bytes after its header does not match.")
-    cursor = _Cursor(body)
+    result = read_beginning(data, header)
+    if len(data) != result.file_bytes:
+        announced = 4 * sum(result.sections)
+        raise DamagedError(f"The section table announces {announced} bytes, but {announced + len(data) - result.file_bytes} follow.")
+    return result
+
+
+def read_beginning(data, header):
+    """Take apart a body whose end may be missing: neither its checksum nor its length is looked at, and `words` are those that are there.
+
+    Raises `DamagedError` if it ends before its section table does.
+    """
+    cursor = _Cursor(memoryview(data)[HEADER_BYTES:])
     chunks = tuple((cursor.byte(), cursor.bytes(cursor.varint())) for _ in range(header.chunks))
     _check_chunks([kind for kind, _ in chunks])
     start = cursor.at
     sections = tuple(cursor.varint() for _ in range(1 + len(header.arch.coded_octaves)))
-    table_bytes = cursor.at - start
-    rest = len(body) - cursor.at
-    if rest != 4 * sum(sections):
-        raise DamagedError(f"The section table announces {4 * sum(sections)} bytes, but {rest} follow.")
-    return Body(chunks, sections, np.frombuffer(body[cursor.at :], "<u4").astype(np.uint32), table_bytes)
+    words = np.frombuffer(data, "<u4", (len(data) - HEADER_BYTES - cursor.at) // 4, HEADER_BYTES + cursor.at).astype(np.uint32)
+    return Body(chunks, sections, words, cursor.at - start)
 
 
 def read_info(data):

@@ -1,4 +1,4 @@
-"""The stream of entropy-coded integers: `Writer`, `Reader` and `Meter` are the three hands of one walk; the only door to constriction.
+"""The stream of entropy-coded integers: `Writer`, `Reader`, `Meter` and `Ledger` are the four hands of one walk; the only door to constriction.
 
 Each has `integers(rows, whole, values)`, which codes a group of integers with the tables `rows` around the whole numbers
 `whole` and returns them, and `end_section()`. The `Reader` ignores `values`.
@@ -92,6 +92,21 @@ class Meter:
     @property
     def bits(self):
         return sum(self.sections)
+
+
+class Ledger:
+    """Keeps the bits of each integer that a `Writer` would write; `sections` lists an array of them, in coding order, for each section."""
+
+    def __init__(self):
+        self._groups, self.sections = [], []
+
+    def integers(self, rows, whole, values):
+        self._groups.append(integer_bits(rows, values - whole))
+        return values
+
+    def end_section(self):
+        self.sections.append(np.concatenate(self._groups))
+        self._groups = []
 
 
 def integer_bits(rows, differences):

@@ -266,6 +266,8 @@ def test_examples_of_the_help_run(here, stubbed, monkeypatch):
     monkeypatch.setattr(benchmark, "run_jobs", jpeg_in_process)
     monkeypatch.setattr(restore, "restore_picture", restored_at_once)
     monkeypatch.setattr(bench_restoration, "restore_picture", restored_at_once)
+    monkeypatch.setattr("webbrowser.open", lambda url: True)
+    monkeypatch.setattr("tempfile.tempdir", str(here))
     for folder in "clean", "noisy", "pairs", "masks":
         Path(folder).mkdir()
     mask = Image.fromarray((np.indices(gradient().shape[:2]).sum(0) > 5).astype(np.uint8) * 255)

@@ -17,6 +17,7 @@ from .guard import EXIT_CODES, Guarded
 from .info import info
 from .restore import restore
 from .verify import verify
+from .view import view
 
 TERMINATED = 128 + 15
 
@@ -45,7 +46,7 @@ def cli():
     """A learned image codec: each .ddc file is a small neural network, fitted to one picture."""
 
 
-for command in (encode, decode, info, verify, compare, restore, bench, bench_restore, completion):
+for command in (encode, decode, info, verify, compare, view, restore, bench, bench_restore, completion):
     cli.add_command(command)
 
 

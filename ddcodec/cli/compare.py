@@ -38,48 +38,41 @@ def compare(talk, reference, distorted, max_pixels, max_memory):
         raise UsageError("Only one of the pictures can come from standard input.")
     limits = Limits(max_pixels, max_memory)
     talk.about = {"reference": click.format_filename(reference)}
-    original, _ = _load(reference, limits)
+    original, _ = load(reference, limits)
     each_file(talk, distorted, lambda path: _compare(talk, original, reference, path, limits, named=len(distorted) > 1), field="distorted")
 
 
 def _compare(talk, original, reference, path, limits, named):
-    import numpy as np
+    from ..metrics import MS_SSIM_SIDE_MIN, compared
 
-    from ..metrics import MS_SSIM_SIDE_MIN, ms_ssim, psnr
-
-    picture, count = _load(path, limits)
-    _check_alike(original, picture, reference, path)
+    picture, count = load(path, limits)
+    check_alike(original, picture, reference, path)
     height, width = picture.samples.shape[:2]
-    seen = None if original.alpha is None else original.alpha > 0
-    decibels = psnr(original.samples, picture.samples, where=seen)
-    similarity = ms_ssim(*(each.samples if seen is None else np.where(seen[..., None] if each.samples.ndim == 3 else seen, each.samples, 0) for each in (original, picture)))
-    has_alpha = not original.alpha is picture.alpha is None
-    of_alpha = psnr(*(_alpha(each) for each in (original, picture))) if has_alpha else math.inf
-    identical = math.isinf(decibels) and math.isinf(of_alpha)
+    found = compared(original, picture)
     if talk.json:
         coded = {"bytes": count, "bpp": 8 * count / (width * height)} if count else {}
         return talk.report(
             width=width,
             height=height,
             planes=_planes(picture.samples),
-            psnr=decibels,
-            psnr_alpha=of_alpha,
-            identical=identical,
-            ms_ssim=similarity,
+            psnr=found.psnr,
+            psnr_alpha=found.psnr_alpha,
+            identical=found.identical,
+            ms_ssim=found.ms_ssim,
             **coded,
         )
     if count or named:
         click.echo(f"{name_of(path)}: {size_text(width, height, count) if count else f'{width}x{height}'}")
-    click.echo(f"PSNR     {decibels:.2f} dB" if math.isfinite(decibels) else f"PSNR     inf{' (the pictures are identical)' * identical}")
-    if has_alpha:
-        click.echo(f"alpha    {of_alpha:.2f} dB" if math.isfinite(of_alpha) else "alpha    identical")
-    if similarity is None:
+    click.echo(f"PSNR     {found.psnr:.2f} dB" if math.isfinite(found.psnr) else f"PSNR     inf{' (the pictures are identical)' * found.identical}")
+    if found.psnr_alpha is not None:
+        click.echo(f"alpha    {found.psnr_alpha:.2f} dB" if math.isfinite(found.psnr_alpha) else "alpha    identical")
+    if found.ms_ssim is None:
         click.echo(f"MS-SSIM  n/a (a side is shorter than {MS_SSIM_SIDE_MIN} pixels)")
     else:
-        click.echo(f"MS-SSIM  {similarity:.5f}")
+        click.echo(f"MS-SSIM  {found.ms_ssim:.5f}")
 
 
-def _load(path, limits):
+def load(path, limits):
     """The `Picture` of a picture file or of a `.ddc` file, told apart by their first bytes, and the bytes of the latter (else 0)."""
     from ..decoder import decode_file
     from ..pictures import is_ddc, read_picture
@@ -91,21 +84,13 @@ def _load(path, limits):
         return decode_file(data, limits=limits, metadata=()), len(data)
 
 
-def _check_alike(original, picture, reference, distorted):
+def check_alike(original, picture, reference, distorted):
+    """Refuse two `Picture`s that differ in size or kind; `reference` and `distorted` are their paths."""
     if original.samples.shape != picture.samples.shape:
         raise UsageError(
             f"The pictures cannot be compared: {name_of(reference)} is {_shape_text(original.samples)}, "
             f"{name_of(distorted)} is {_shape_text(picture.samples)}."
         )
-
-
-def _alpha(picture):
-    """Alpha, also of what is opaque."""
-    import numpy as np
-
-    from ..samples import peak_of
-
-    return np.full_like(picture.samples, peak_of(picture.samples), shape=picture.samples.shape[:2]) if picture.alpha is None else picture.alpha
 
 
 def _shape_text(samples):

@@ -5,7 +5,7 @@ from time import monotonic
 
 import click
 
-from ..errors import UsageError
+from ..errors import DamagedError, UsageError
 from .files import STANDARD, name_of, naming, prepare_output, read_input
 from .help import Command
 from .options import keeping, limited, reading, talking, writing
@@ -21,6 +21,7 @@ SCALES = {"1": 1, "1/2": 2, "1/4": 4, "1/8": 8}
 Examples:
   ddcodec decode photo.ddc
   ddcodec decode photo.ddc -o thumbnail.png --scale 1/8
+  ddcodec decode photo.ddc --preview --force
   ddcodec decode photo.ddc -o - --format ppm > photo.ppm"""
 )
 @reading("INPUT")
@@ -33,14 +34,16 @@ Examples:
     show_default=True,
     help="A smaller picture.",
 )
+@click.option("--preview", is_flag=True, help="Of a file that is cut off, show the octaves that are there.")
 @keeping
 @limited
 @talking
-def decode(talk, input_, output, force, format, scale, kinds, max_pixels, max_memory):
+def decode(talk, input_, output, force, format, scale, preview, kinds, max_pixels, max_memory):
     """Decode INPUT, a .ddc file, to a PNG, PPM or NumPy file. INPUT - is standard input; a file of that name is ./-."""
     from ..decoder import Limits, decode_file
     from ..metadata import kinds_of
     from ..output import write_target
+    from ..partial import beginning_of
     from ..pictures import encode_image_bytes
     from ..samples import bits_of
 
@@ -48,8 +51,14 @@ def decode(talk, input_, output, force, format, scale, kinds, max_pixels, max_me
     format = format or _format_of(output)
     output = prepare_output(talk, input_, output, f".{format}", force)
     data = read_input(input_)
+    limits = Limits(max_pixels, max_memory)
     with naming(input_):
-        picture = decode_file(data, scale=SCALES[scale], limits=Limits(max_pixels, max_memory), metadata=kinds if format == "png" else ())
+        beginning = beginning_of(data)
+        wanted = kinds if format == "png" else ()
+        if beginning:
+            picture, cut = _decode_beginning(talk, input_, beginning, preview, scale, limits, wanted)
+        else:
+            picture, cut = decode_file(data, scale=SCALES[scale], limits=limits, metadata=wanted), {}
     lost = [kind for kind in kinds_of(data) if kind in kinds and format != "png"] + ["alpha"] * (picture.alpha is not None and format == "ppm")
     if lost:
         talk.say(f"Note: {name_of(input_)} also holds {' and '.join(lost)}, which a {format.upper()} file cannot keep; a PNG can.")
@@ -69,7 +78,25 @@ def decode(talk, input_, output, force, format, scale, kinds, max_pixels, max_me
         alpha=picture.alpha is not None,
         scale=scale,
         seconds=seconds,
+        complete=not beginning,
+        **cut,
     )
+
+
+def _decode_beginning(talk, input_, beginning, preview, scale, limits, kinds):
+    """The `Picture` of a file that is cut off, and what JSON says of them beside."""
+    from ..partial import decode_beginning
+
+    there = f"cut off: {beginning.bytes:,} of {beginning.body.file_bytes:,} bytes are there"
+    if not beginning.octaves:
+        raise DamagedError(f"The file is {there}, too few for any picture.")
+    if not preview:
+        raise DamagedError(f"The file is {there}; --preview shows what they make.")
+    picture, octaves = decode_beginning(beginning, scale=SCALES[scale], limits=limits, metadata=kinds)
+    made_of = f"octaves {octaves[0]} to {octaves[-1]}" if len(octaves) > 1 else f"octave {octaves[0]}"
+    coded = beginning.header.arch.coded_octaves
+    talk.say(f"Note: {name_of(input_)} is {there}; the picture is made of {made_of} of {coded[0]} to {coded[-1]}.")
+    return picture, {"octaves": octaves}
 
 
 def _format_of(output):

@@ -1,0 +1,115 @@
+"""`ddcodec view`: a .ddc file in, a page to look at it out, opened in the browser."""
+
+import os
+import sys
+
+import click
+
+from ..errors import OutputError, UsageError
+from .compare import check_alike, load
+from .files import STANDARD, name_of, naming, prepare_output, read_input
+from .help import Command
+from .options import limited, reading, talking, writing
+from .talk import size_text
+
+NAME_MAX = 60
+"""Characters of the picture's name in that of a temporary file."""
+
+
+@click.command(
+    cls=Command,
+    short_help="Look at a .ddc file in the browser.",
+    epilog="""\b
+Examples:
+  ddcodec view photo.ddc
+  ddcodec view photo.ddc photo.png
+  ddcodec view photo.ddc photo.png -o photo.html --no-open --force""",
+)
+@reading("FILE")
+@click.argument("original", required=False, type=click.Path(allow_dash=True))
+@writing("Where to write the page; - is standard output.  [default: a temporary file]")
+@click.option("--no-open", is_flag=True, help="Only write the page.")
+@limited
+@talking
+def view(talk, input_, original, output, force, no_open, max_pixels, max_memory):
+    """Make a page of FILE, a .ddc file, and open it in the browser: the picture, where its bytes and bits went, and its code.
+
+    With ORIGINAL, a picture or another .ddc file, the page holds both against each other. Everything is in the page itself: it can be kept and sent.
+    Without a display, and for a page on standard output, nothing is opened.
+    """
+    from ..decoder import Limits
+    from ..output import write_target
+    from ..viewer.page import html_of
+    from ..viewer.view import against, read_view
+
+    if input_ == original == STANDARD:
+        raise UsageError("Only one of the two pictures can come from standard input.")
+    if output is not None:
+        for path in filter(None, (input_, original)):
+            prepare_output(talk, path, output, None, force)
+    limits = Limits(max_pixels, max_memory)
+    data = read_input(input_)
+    with naming(input_):
+        shown = read_view(data, os.path.basename(name_of(input_)), limits=limits)
+    if original is not None:
+        picture, _ = load(original, limits)
+        check_alike(picture, shown.picture, original, input_)
+        shown = against(shown, picture, os.path.basename(name_of(original)))
+    page = html_of(shown).encode()
+    if output is None:
+        output = _write_temporary(input_, page)
+    else:
+        write_target(output, page, force=force)
+    opened = _open(talk, output) if output != STANDARD and not no_open else False
+    _summarise(talk, shown, opened, input_, original, output)
+
+
+def _write_temporary(input_, page):
+    """The path of a new file in the system's folder for such, which nobody else may read."""
+    import tempfile
+
+    from ..output import write_target
+
+    stem = "picture" if input_ == STANDARD else os.path.splitext(os.path.basename(input_))[0][:NAME_MAX]
+    try:
+        descriptor, path = tempfile.mkstemp(".html", f"{stem}-")
+    except OSError as error:
+        raise OutputError(f"A temporary file cannot be made: {error.strerror or error}; name a file with -o.") from None
+    os.close(descriptor)
+    try:
+        write_target(path, page, force=True)
+    except BaseException:
+        os.unlink(path)
+        raise
+    return path
+
+
+def _open(talk, path):
+    """Whether a browser was told to show a page. Where there is no display, Python would start one of those that take the terminal."""
+    import webbrowser
+    from pathlib import Path
+
+    seen = os.name == "nt" or sys.platform == "darwin" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
+    opened = seen and webbrowser.open(Path(path).absolute().as_uri())
+    if not opened:
+        talk.say("Note: there is no display, or no browser that can be started; the page is only written.")
+    return opened
+
+
+def _summarise(talk, shown, opened, input_, original, output):
+    info, found = shown.info, shown.original and shown.original.found
+    measured = {} if found is None else {"original": click.format_filename(original), **found._asdict(), "identical": found.identical}
+    decibels = f", PSNR {found.psnr:.2f} dB" if found else ""
+    talk.say(f"{click.format_filename(input_)} -> {click.format_filename(output)}: {size_text(info['width'], info['height'], info['bytes'])}{decibels}")
+    talk.report(
+        output=click.format_filename(output),
+        opened=opened,
+        width=info["width"],
+        height=info["height"],
+        planes=info["planes"],
+        scale=f"1/{1 << shown.finest}" if shown.finest else "1",
+        bytes=info["bytes"],
+        bpp=info["bpp"],
+        sections=info["sections"],
+        **measured,
+    )

@@ -1,0 +1,67 @@
+"""What a page shows of a `.ddc` file, read and measured."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..coded import CodedImage
+from ..decoder import Limits, decode_file
+from ..metrics import Comparison, compared
+from ..ops_int import square_means
+from ..pictures import Picture
+from ..syntax import read_body, read_header, read_info, unpack_body
+
+PIXELS_SHOWN = 16_000_000
+"""A page with more could hardly be opened."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A file to be shown.
+
+    info: as of `read_info`. picture: the whole. finest: the octave whose size is shown, 0 for the whole picture. shown: the picture of that size. coded: with the code of
+    the octaves `finest` and coarser.
+    """
+
+    name: str
+    info: dict
+    picture: Picture
+    finest: int
+    shown: Picture
+    coded: CodedImage
+    original: "Original | None" = None
+
+
+@dataclass(frozen=True)
+class Original:
+    """What a file is held against. shown: of the size that is shown. found: of the whole pictures."""
+
+    name: str
+    shown: Picture
+    found: Comparison
+
+
+def read_view(data, name, *, limits=Limits()):
+    """The `View` of the bytes of a `.ddc` file. Raises as `decode_file` does."""
+    picture = decode_file(data, limits=limits)
+    header = read_header(data)
+    body = read_body(data, header)
+    finest = finest_shown(header.arch)
+    shown = decode_file(data, scale=1 << finest, limits=limits) if finest else picture
+    return View(name, read_info(data), picture, finest, shown, unpack_body(header, body, finest))
+
+
+def against(view, original, name):
+    """A `View` held against an original, a `Picture` of the shape of the view's."""
+    shown = replace(original, samples=reduced(original.samples, view.finest), alpha=None if original.alpha is None else reduced(original.alpha, view.finest))
+    return replace(view, original=Original(name, shown, compared(original, view.picture)))
+
+
+def finest_shown(arch):
+    """The finest octave of at most `PIXELS_SHOWN`, or the coarsest."""
+    return next((octave for octave in range(arch.octaves) if np.prod(arch.size(octave)) <= PIXELS_SHOWN), arch.octaves - 1)
+
+
+def reduced(samples, octave):
+    """Samples (H, W) or (H, W, C) at the size of an octave: means over squares, rounded."""
+    return np.moveaxis(square_means(np.atleast_3d(samples).transpose(2, 0, 1), 1 << octave), 0, -1).reshape(*(-(-side >> octave) for side in samples.shape[:2]), *samples.shape[2:]).astype(samples.dtype)
