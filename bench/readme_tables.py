@@ -1,4 +1,4 @@
-"""The tables of README.md that come from files, and its plots: efforts from presets.toml, results and engines from bench/results.
+"""The tables of README.md and the manual that come from files, and the plots: efforts from presets.toml, results and engines from bench/results, sections from a sample.
 
     python bench/readme_tables.py          writes them; a test holds that nothing has changed since
 """
@@ -6,6 +6,7 @@
 import csv
 import re
 from hashlib import sha256
+from math import log
 from pathlib import Path
 from statistics import fmean, median
 
@@ -17,9 +18,12 @@ from ddcodec.benchmark.restoration import read_rows
 from ddcodec.benchmark.study import descriptions
 from ddcodec.benchmark.summary import groups
 from ddcodec.benchmark.table import latest, read_table
+from ddcodec.syntax import read_info
 from record import RESULTS, results_of
 
 ROOT = Path(__file__).parents[1]
+DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "quality-and-effort.md", ROOT / "docs" / "how-it-works.md")
+SAMPLE = ROOT / "samples" / "chelsea.ddc"
 PUBLISHED = ROOT / "bench" / "published-kodak.csv"
 ANCHOR = "jpeg"
 EFFORT = "ddc:e"
@@ -105,6 +109,78 @@ def restoration():
     return lines
 
 
+def costs():
+    """What each effort takes and gives: steps, time, and BD-rates against JPEG, over the pictures of the default effort and, where they are few, over each."""
+    group = _group_of_efforts()
+    standings = {standing.codec: standing for standing in group.standings}
+    named = group.pictures if len(group.pictures) <= MOST_NAMED else ()
+    lines = [f"| {' | '.join(['effort', 'steps', 'time', _name(group.pictures), *named])} |", "| --- |" + " --- |" * (3 + len(named))]
+    for effort in presets.EFFORTS:
+        own = standings.get(f"{EFFORT}{effort}")
+        seconds = [row.encode_s for row in group.rows if row.codec == f"{EFFORT}{effort}"]
+        cells = [str(effort), f"{presets.iterations_of(effort):,}", seconds_text(median(seconds)) if seconds else "", _rate(own)]
+        lines.append(f"| {' | '.join(cells + [_percent(own and own.per_picture[picture].rate) for picture in named])} |")
+    return lines
+
+
+def points():
+    """Mean rate and PSNR at each lambda, effort by effort, beside JPEG at the quality nearest to that which stands for the lambda."""
+    rows = _group_of_efforts().rows
+    efforts = [effort for effort in presets.EFFORTS if any(row.codec == f"{EFFORT}{effort}" for row in rows)]
+    lines = [f"| `--lambda` | about `-q` | {' | '.join(f'effort {effort}' for effort in efforts)} | JPEG |", "| --- | --- |" + " --- |" * (len(efforts) + 1)]
+    for lambda_ in sorted({row.setting for row in rows if row.codec.startswith(EFFORT)}, reverse=True):
+        quality = min(range(1, 101), key=lambda q: abs(log(presets.lambda_of_quality(q) / lambda_)))
+        nearest = min({row.setting for row in rows if row.codec == ANCHOR}, key=lambda q: abs(q - quality))
+        cells = [_point(rows, f"{EFFORT}{effort}", lambda_) for effort in efforts] + [f"quality {nearest:.0f}: {_point(rows, ANCHOR, nearest)}"]
+        lines.append(f"| {lambda_:g} | {quality} | {' | '.join(cells)} |")
+    return lines
+
+
+def _point(rows, codec, setting):
+    own = [row for row in rows if (row.codec, row.setting) == (codec, setting)]
+    return f"{fmean(row.bpp for row in own):.3f} bpp, {fmean(row.psnr for row in own):.2f} dB"
+
+
+def measures():
+    """BD-rates against JPEG by four measures of quality, over the pictures of the default effort."""
+    group = _group_of_efforts()
+    titles = descriptions(group.rows)
+    lines = ["| codec | PSNR | PSNR of luma | MS-SSIM | SSIMULACRA2 |", "| --- |" + " --- |" * 4]
+    for standing in group.standings:
+        if standing.measured and standing.codec != ANCHOR:
+            rates = (standing.rate, standing.rate_psnr_y, standing.rate_ms_ssim, standing.rate_ssimulacra2)
+            lines.append(f"| {titles[standing.codec].title} | {' | '.join(map(_percent, rates))} |")
+    return lines
+
+
+def low():
+    """What stands in low-rate.tsv: AVIF's smallest files, and those of ddcodec that are no larger."""
+    with (RESULTS / "low-rate.tsv").open(newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+
+    def mean(column):
+        return fmean(float(row[column]) for row in rows)
+
+    gains = [float(row["ddc_psnr"]) - float(row["psnr"]) for row in rows]
+    return [
+        "| pictures | AVIF | ddcodec, effort 5 | gain: least, mean, most | encode |",
+        "| --- |" + " --- |" * 4,
+        f"| {len(rows)} | {mean('bytes'):,.0f} bytes, {mean('psnr'):.2f} dB | {mean('ddc_bytes'):,.0f} bytes, {mean('ddc_psnr'):.2f} dB | {min(gains):.2f}, {fmean(gains):.2f}, {max(gains):.2f} dB | {seconds_text(mean('ddc_s'))} |",
+    ]
+
+
+def sections():
+    """Where the bytes of a sample are."""
+    info = read_info(SAMPLE.read_bytes())
+    rows = [(section["name"], section["bytes"]) for section in info["sections"]] + [("file", info["bytes"])]
+    return ["| section | bytes | share |", "| --- | --- | --- |"] + [f"| {name} | {count:,} | {100 * count / info['bytes']:.1f} % |" for name, count in rows]
+
+
+def _group_of_efforts():
+    """All codecs that were measured on the pictures of the default effort, over these."""
+    return next(group for group in groups(kodak(), ANCHOR) if any(standing.codec == f"{EFFORT}{presets.DEFAULT_EFFORT}" for standing in group.standings))
+
+
 def kodak():
     """The latest rows over Kodak, without those of the harness itself. Of ddcodec's efforts only those of the newest version: rows of several would be nobody's."""
     rows = [row for row in latest(read_table(results_of("kodak"))) if row.codec != "none"]
@@ -114,8 +190,11 @@ def kodak():
 
 def _rate(standing):
     """The mean of the pictures' BD-rates; of a published mean, that of its curve."""
-    figure = standing and standing.overall
-    return "" if figure is None else f"{figure:+.1f} %"
+    return _percent(standing and standing.overall)
+
+
+def _percent(rate):
+    return "" if rate is None else f"{rate:+.1f} %"
 
 
 def _name(pictures):
@@ -134,14 +213,19 @@ def source_digest():
     return sha256(results_of("kodak").read_bytes() + PUBLISHED.read_bytes()).hexdigest()
 
 
+TABLES = (results, efforts, engines, restoration, costs, points, measures, low, sections)
+"""Each stands where a document names it."""
+
+
 def with_tables(text):
-    """The README with its tables as the files say."""
-    for name, lines in (("results", results()), ("efforts", efforts()), ("engines", engines()), ("restoration", restoration())):
-        text = re.sub(f"(<!-- {name} -->\n).*?(<!-- /{name} -->)", lambda m: m[1] + "\n".join(lines) + "\n" + m[2], text, flags=re.S)
+    """A document with its tables as the files say."""
+    for table in TABLES:
+        name = table.__name__
+        text = re.sub(f"(<!-- {name} -->\n).*?(<!-- /{name} -->)", lambda m: m[1] + "\n".join(table()) + "\n" + m[2], text, flags=re.S)
     return text
 
 
 if __name__ == "__main__":
-    readme = ROOT / "README.md"
-    readme.write_text(with_tables(readme.read_text("utf-8")), "utf-8")
+    for document in DOCUMENTS:
+        document.write_text(with_tables(document.read_text("utf-8")), "utf-8")
     draw()

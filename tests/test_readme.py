@@ -1,4 +1,4 @@
-"""README.md and the help texts say what is so."""
+"""README.md, the tables of the manual and the help texts say what is so."""
 
 import re
 from pathlib import Path
@@ -13,8 +13,12 @@ ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text("utf-8")
 
 
-def test_tables_come_from_the_files():
-    assert readme_tables.with_tables(TEXT) == TEXT
+@pytest.mark.parametrize("document", readme_tables.DOCUMENTS, ids=lambda path: path.name)
+def test_tables_come_from_the_files(document):
+    text = document.read_text("utf-8")
+    assert readme_tables.with_tables(text) == text
+    marked = re.findall(r"<!-- (\w+) -->\n\|.*?<!-- /\1 -->", text, re.S)
+    assert marked and set(marked) <= {table.__name__ for table in readme_tables.TABLES}
 
 
 def test_plots_were_drawn_from_the_files():
