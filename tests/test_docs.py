@@ -1,0 +1,125 @@
+"""The manual: its Python runs, its links lead somewhere, its command lines and options exist, and its figures show what is there."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import make_figures
+import pytest
+from conftest import painted
+from PIL import Image
+
+from ddcodec import encoder, errors
+from ddcodec.cli import cli
+from ddcodec.cli.talk import Talk
+from ddcodec.restoration import restore
+from ddcodec.restoration.settings import Effort
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.glob("*.md"))
+WRITTEN = [*PAGES, ROOT / "README.md", ROOT / "bench" / "README.md", *sorted((DOCS / "commands").glob("*.md"))]
+LARGEST_FIGURE = 150_000
+by_name = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+
+
+def commands_of(text):
+    """[command, words ...] of each line of indented code that calls ddcodec, without what the shell does with it."""
+    lines = [line.strip().split("#")[0] for line in text.splitlines() if re.match(r"    ddcodec [a-z-]+ ", line)]
+    return [shlex.split(re.split(r"[<>|&]", line)[0])[1:] for line in lines]
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    """A folder with a picture, in which every fit is of two steps or few."""
+    Image.fromarray(painted(24, 36)).save(tmp_path / "photo.png", exif=Image.Exif())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(encoder, "iterations_of", lambda effort: 2)
+    monkeypatch.setattr(restore, "effort_of", lambda effort: Effort(share=1e-3, runs=1, views=1, steps=2))
+    return tmp_path
+
+
+def test_python_runs(desk, capsys):
+    """All blocks of a page, one after the other, as a reader would type them."""
+    blocks = re.findall(r"^```python\n(.*?)^```", (DOCS / "python.md").read_text("utf-8"), re.M | re.S)
+    assert len(blocks) >= 10
+    names = {"__name__": "manual"}
+    for block in blocks:
+        exec(compile(block, "docs/python.md", "exec"), names)
+    said = capsys.readouterr().out
+    promised = re.search(r"# (UsageError .*)", "".join(blocks))[1]
+    assert promised in said.splitlines()
+    assert Image.open("photo.ddc").size == Image.open("again.png").size == (36, 24)
+    assert names["large"].shape == (48, 72, 3)
+
+
+def test_python_page_has_all_errors_and_options():
+    text = (DOCS / "python.md").read_text("utf-8")
+    documented = {name: int(code) for name, code in re.findall(r"^\| `(\w+Error)` \| (\d+) \|", text, re.M)}
+    assert documented == {name: error.exit_code for name, error in vars(errors).items() if isinstance(error, type) and error.__mro__[1:2] == (errors.DdcError,)}
+    options = set(re.findall(r"^\| `(\w+)` \|", text[text.index("The other options of `encode`") : text.index("## Several at once")], re.M))
+    rates = {"quality", "lambda_", "target_size", "target_bpp", "target_psnr"}
+    assert options == set(encoder.EncodeOptions.__dataclass_fields__) - rates | {"progress"}
+    assert all(name in text for name in rates)
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
+        if re.match(r"[a-z]+://", target):
+            continue
+        name, _, anchor = target.partition("#")
+        aim = (page.parent / name).resolve() if name else page
+        assert aim.exists(), target
+        assert not anchor or anchor in anchors_of(aim), target
+
+
+def anchors_of(page):
+    """Those that GitHub makes of headings."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@by_name
+def test_options_exist(page):
+    options = {name for command in cli.commands.values() for option in command.params if isinstance(option, click.Option) for name in option.opts}
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", page.read_text("utf-8")))
+    assert named <= options, named - options
+
+
+@by_name
+def test_command_lines_parse(page):
+    """Their options exist in that very command, and its values are lawful."""
+    for command, *words in commands_of(page.read_text("utf-8")):
+        cli.commands[command].make_context(command, words, obj=Talk())
+
+
+def test_command_lines_are_found():
+    text = "    ddcodec encode a.png -q 5   # why\n    ddcodec decode a.ddc -o - > a.png\nddcodec is a codec.\n    ddcodec info a.ddc\n"
+    assert commands_of(text) == [["encode", "a.png", "-q", "5"], ["decode", "a.ddc", "-o", "-"], ["info", "a.ddc"]]
+
+
+def test_every_page_is_in_the_index():
+    index = (DOCS / "README.md").read_text("utf-8")
+    assert all(f"({page.name})" in index for page in PAGES if page.name != "README.md")
+
+
+def test_figures_show_the_file_that_is_there():
+    assert make_figures.DRAWN_FROM.read_text().strip() == make_figures.source_digest(), "Run: python docs/make_figures.py"
+    assert (make_figures.FOLDER / "neighbours.svg").read_text("utf-8") == make_figures.neighbours()
+    shown = set(re.findall(r"\]\(figures/([\w.]+)\)", (DOCS / "how-it-works.md").read_text("utf-8")))
+    there = {path.name for path in make_figures.FOLDER.iterdir()} - {make_figures.DRAWN_FROM.name}
+    assert shown == there
+    assert all((make_figures.FOLDER / name).stat().st_size < LARGEST_FIGURE for name in there)
+
+
+def test_figures_show_the_code():
+    """The panel of an octave has its size, and the last of the cut pictures is the whole one."""
+    data = make_figures.FILE.read_bytes()
+    header = make_figures.read_header(data)
+    coded = make_figures.unpack_body(header, make_figures.read_body(data, header))
+    *sheets, (_, picture) = make_figures.planes(coded)
+    assert [pixels.shape for _, pixels in sheets] == [header.arch.size(octave) for octave in header.arch.coded_octaves]
+    *_, (title, whole) = make_figures.cut_pictures(data, picture)
+    assert title == f"all: {len(data):,} bytes, inf dB" and (whole == picture).all()
