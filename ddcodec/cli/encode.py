@@ -1,16 +1,20 @@
-"""`ddcodec encode`: a picture in, a .ddc file out."""
+"""`ddcodec encode`: pictures in, .ddc files out."""
+
+from dataclasses import dataclass, replace
 
 import click
 
 from ..errors import UsageError
-from .files import STANDARD, name_of, prepare_output, read_input
-from .options import ByteCount, Duration, reading, talking, writing
+from .batch import Made, carry_out
+from .options import ByteCount, Duration, batching, talking
 from .restore import restore_options, restore_read
 from .talk import section_table, size_text
 
+AT_ONCE_ON_A_GPU = 16
+
 
 @click.command(
-    short_help="Make a .ddc file of a picture.",
+    short_help="Make .ddc files of pictures.",
     epilog="""\b
 Examples:
   ddcodec encode photo.jpg
@@ -18,10 +22,15 @@ Examples:
   ddcodec encode photo.png --target-size 30k
   ddcodec encode photo.png --time-limit 90s --force
   ddcodec encode night.png --restore denoise -q 60
-  ddcodec encode - -o - < photo.png > photo.ddc"""
+  ddcodec encode - -o - < photo.png > photo.ddc
+
+\b
+Many pictures:
+  ddcodec encode photo.png a.png b.png --force
+  ddcodec encode photos/ -r -o coded/ -j 4 --skip-existing
+  ddcodec encode photos/ -r -o coded/ --shard 1/4 --skip-existing"""
 )
-@reading("INPUT")
-@writing("Where to write; - is standard output.  [default: INPUT with .ddc, or - for -]")
+@batching("INPUT with .ddc, or - for -", cluster=True)
 @click.option(
     "-q",
     "--quality",
@@ -65,35 +74,96 @@ Examples:
     "--seed", type=int, default=0, show_default=True, metavar="N", help="The same seed gives the same file on one machine's CPU."
 )
 @talking
-def encode(talk, input_, output, force, task, sigma, mask, **fit):
-    """Encode INPUT, a picture of 8-bit grey or RGB (PNG, JPEG, WebP, AVIF, TIFF, PPM, BMP, GIF), to a .ddc file.
+def encode(talk, batch, task, sigma, mask, **fit):
+    """Encode each INPUT, a picture of 8-bit grey or RGB (PNG, JPEG, WebP, AVIF, TIFF, PPM, BMP, GIF), to a .ddc file.
 
-    The network is fitted to the picture, which takes from seconds to minutes. INPUT - is standard input; a file of that name
-    is ./-.
+    A network is fitted to the picture, which takes from seconds to minutes. INPUT - is standard input; a file of that name
+    is ./-. Of several pictures, or a folder of them with -r, one that fails does not stop the others, and the exit code is 1.
     """
-    from ..encoder import EncodeOptions, encode_picture
-    from ..memory import keep_freed_memory
-    from ..output import write_target
-    from ..pictures import read_picture
+    from ..encoder import EncodeOptions
 
     # The options are named as the fields, in one place above and in one place there.
     options = EncodeOptions(**fit)
     options.validate()
     wished = _wished(task, sigma, mask, options)
-    output = prepare_output(talk, input_, output, ".ddc", force)
-    data = read_input(input_)
-    picture = read_picture(data, name=name_of(input_))
-    if picture.left_out:
-        talk.say(f"Note: {name_of(input_)} also holds {_list(picture.left_out)}, which a .ddc file does not keep.")
-    keep_freed_memory()
-    samples, metadata = picture.samples, picture.metadata
-    if wished:
-        restored = restore_read(talk, picture, data, wished, mask, "black", None)
-        samples, metadata = restored.samples, metadata | {"note": restored.note(task).encode()}
-    with talk.progress() as progress:
-        encoded = encode_picture(samples, options, progress, metadata=metadata, say=talk.say)
-    write_target(output, encoded.data, force=force)
-    _summarise(talk, input_, output, encoded)
+    if mask is not None and batch.scheduler is not None:
+        raise UsageError("The workers of a cluster cannot read the mask; leave out --scheduler.")
+    carry_out(talk, Encoding(options, wished, mask), batch)
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What is done to a picture; see `batch.carry_out`. options: `EncodeOptions`; wished: `RestoreOptions` of what is done before, or None; mask: a path or None, for that."""
+
+    options: object
+    wished: object
+    mask: str | None
+
+    done, extension, sizes = "encoded", ".ddc", True
+
+    def wants(self, path):
+        from ..pictures import is_picture_name
+
+        return is_picture_name(path)
+
+    def at_once(self):
+        from ..fit.engine import device_of
+
+        return 1 if device_of(self.options.device) == "cpu" else AT_ONCE_ON_A_GPU
+
+    def with_threads(self, count):
+        set_ = {"threads": self.options.threads or count}
+        return replace(self, options=replace(self.options, **set_), wished=self.wished and replace(self.wished, **set_))
+
+    def prepare(self, talk, name, data):
+        """The `encoder.Source` that a file holds, restored if that is wished."""
+        from ..encoder import Source
+        from ..memory import keep_freed_memory
+        from ..pictures import read_picture
+
+        picture = read_picture(data, name=name)
+        if picture.left_out:
+            talk.say(f"Note: {name} also holds {_list(picture.left_out)}, which a .ddc file does not keep.")
+        keep_freed_memory()
+        samples, metadata = picture.samples, picture.metadata
+        if self.wished:
+            restored = restore_read(talk, picture, data, self.wished, self.mask, "black", None)
+            samples, metadata = restored.samples, metadata | {"note": restored.note(self.wished.task).encode()}
+        return Source(samples, metadata=metadata)
+
+    def kind(self, source):
+        return source.samples.shape
+
+    def finish(self, talk, sources):
+        from ..encoder import encode_picture, encode_pictures
+
+        with talk.progress() as progress:
+            if len(sources) > 1:
+                return [_made(encoded) for encoded in encode_pictures(sources, self.options, progress, say=talk.say)]
+            return [_made(encode_picture(sources[0].samples, self.options, progress, metadata=sources[0].metadata, say=talk.say))]
+
+    def line(self, made):
+        """ "768x512, 12345 bytes (0.251 bpp), PSNR 31.24 dB, 42.1 s (cpu)" """
+        facts = made.facts
+        psnr = "inf" if facts["psnr"] is None else f"{facts['psnr']:.2f}"
+        return f"{size_text(facts['width'], facts['height'], facts['bytes'])}, PSNR {psnr} dB, {facts['seconds']:.1f} s ({facts['device']})"
+
+    def details(self, made):
+        from ..syntax import read_info
+
+        yield f"lambda {made.facts['lambda']:.3g}, {made.facts['steps']} steps"
+        yield from section_table(read_info(made.data)["sections"], len(made.data))
+
+
+def _made(encoded):
+    height, width = encoded.samples.shape[:2]
+    count = len(encoded.data)
+    facts = {
+        "width": width, "height": height, "planes": 1 if encoded.samples.ndim == 2 else encoded.samples.shape[2], "bytes": count, "bpp": 8 * count / (width * height),
+        "psnr": encoded.psnr if encoded.psnr < float("inf") else None, "steps": encoded.steps, "seconds": encoded.seconds,
+        "device": encoded.device.removesuffix(":0"), "lambda": encoded.lambda_,
+    }  # fmt: skip
+    return Made(encoded.data, facts)
 
 
 def _wished(task, sigma, mask, options):
@@ -105,39 +175,6 @@ def _wished(task, sigma, mask, options):
     wished = restore_options(sigma, {"task": task, "effort": options.effort, "device": options.device, "threads": options.threads, "seed": options.seed, "time_limit": options.time_limit})
     wished.validate()
     return wished
-
-
-def _summarise(talk, input_, output, encoded):
-    from ..syntax import read_info
-
-    height, width = encoded.samples.shape[:2]
-    count = len(encoded.data)
-    device = encoded.device.removesuffix(":0")
-    talk.say(
-        f"{_shown(input_)} -> {_shown(output)}: {size_text(width, height, count)}, "
-        f"PSNR {encoded.psnr:.2f} dB, {encoded.seconds:.1f} s ({device})"
-    )
-    talk.detail(f"lambda {encoded.lambda_:.3g}, {encoded.steps} steps")
-    for line in section_table(read_info(encoded.data)["sections"], count):
-        talk.detail(line)
-    talk.report(
-        input=_shown(input_),
-        output=_shown(output),
-        width=width,
-        height=height,
-        planes=1 if encoded.samples.ndim == 2 else encoded.samples.shape[2],
-        bytes=count,
-        bpp=8 * count / (width * height),
-        psnr=encoded.psnr if encoded.psnr < float("inf") else None,
-        steps=encoded.steps,
-        seconds=encoded.seconds,
-        device=device,
-        **{"lambda": encoded.lambda_},
-    )
-
-
-def _shown(path):
-    return STANDARD if path == STANDARD else click.format_filename(path)
 
 
 def _list(words):

@@ -21,6 +21,20 @@ class Duration(click.ParamType):
         return float(match[1]) * self.UNITS[match[2]]
 
 
+class Shard(click.ParamType):
+    """A part of a whole: 2/4, the second of four."""
+
+    name = "shard"
+
+    def convert(self, value, param, ctx):
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(r"(\d+)/(\d+)", value.strip())
+        if not match or not 1 <= int(match[1]) <= int(match[2]):
+            self.fail(f"{value!r} is no part of a whole; write K/N with K from 1 to N, such as 1/4.", param, ctx)
+        return int(match[1]), int(match[2])
+
+
 class ByteCount(click.ParamType):
     """A number of bytes, at least `least`: 4000000, 500M, 4G; the letters are powers of 1024."""
 
@@ -83,6 +97,37 @@ def writing(what):
     def decorate(command):
         command = click.option("-f", "--force", is_flag=True, help="Replace an existing output.")(command)
         return click.option("-o", "--output", type=click.Path(allow_dash=True), metavar="FILE", help=what)(command)
+
+    return decorate
+
+
+def batching(what, *, cluster=False):
+    """Give a command its inputs and the options of many of them, gathered in one parameter: `batch`, a `batch.Batch`. cluster: whether --scheduler is among them."""
+    options = [
+        click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=click.Path(allow_dash=True)),
+        writing(f"Where to write; - is standard output. Of several inputs or a folder: a folder.  [default: {what}]"),
+        click.option("--skip-existing", is_flag=True, help="Leave an existing output as it is and count that as success."),
+        click.option("--keep-timestamps", is_flag=True, help="Give each output the time of its input."),
+        click.option("-r", "--recursive", is_flag=True, help="Of a folder take all that is in it, folders in it included."),
+        click.option("-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="Files at once.  [default: 1; on a GPU 16]" if cluster else "Files at once.  [default: 1]"),
+        click.option("--shard", type=Shard(), default="1/1", metavar="K/N", help="Take the K-th of N parts only, so that N machines can share the work."),
+    ]
+    if cluster:
+        options.append(
+            click.option("--scheduler", metavar="URL", help="Let a Dask cluster do it: tcp://HOST:PORT, or dask://local for one of -j processes here.")
+        )
+
+    def decorate(command):
+        @wraps(command)
+        def run(*args, **given):
+            from .batch import Batch
+
+            gathered = Batch(**{name: given.pop(name) for name in vars(Batch()) if name in given})
+            return command(*args, batch=gathered, **given)
+
+        for option in reversed(options):
+            run = option(run)
+        return run
 
     return decorate
 
