@@ -103,14 +103,14 @@ def _replace(path, data, force):
 
 
 def _linked(temporary, target):
-    """Give a finished file its name, which, unlike a rename, never replaces what has just come there (`FileExistsError`); False where a file has one name only."""
+    """Give a finished file its name, which, unlike a rename, never replaces what has just come there (`FileExistsError`); False where files cannot have two names."""
     try:
         os.link(temporary, target)
+        return True
     except FileExistsError:
         raise
-    except (OSError, NotImplementedError, AttributeError):
+    except (OSError, AttributeError):
         return False
-    return True
 
 
 def _temporary_in(folder):

@@ -1,0 +1,165 @@
+"""A batch on a Dask cluster: with workers that come and go, and without a cluster."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from test_batch import ENVIRONMENT, QUICK, bad_pictures, ddcodec, errors_of, files_of, made_of, pictures, started, wait_until
+
+from ddcodec import cluster, decoder
+from ddcodec.errors import DdcError
+
+needs_dask = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
+
+
+def refused(*words):
+    result = ddcodec("encode", *words, *QUICK)
+    assert result.exit_code == 2 and not list(Path().rglob("*.ddc")), result.stderr
+    return result.stderr.splitlines()[-1].removeprefix("Error: ")
+
+
+def process(*words):
+    return subprocess.Popen([sys.executable, "-m", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENVIRONMENT)
+
+
+@contextmanager
+def scheduler(folder, workers):
+    """The address of a scheduler, and the processes of its workers."""
+    pytest.importorskip("distributed")
+    file = folder / "scheduler.json"
+    processes = [process("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file))]
+    try:
+        wait_until(file.exists)
+        address = re.search(r'"address": "(tcp://[^"]+)"', file.read_text())[1]
+        processes += [
+            process("distributed.cli.dask_worker", address, "--no-nanny", "--nthreads", "2", "--no-dashboard", "--local-directory", str(folder)) for _ in range(workers)
+        ]  # fmt: skip
+        yield address, processes[1:]
+    finally:
+        for each in processes:
+            each.kill()
+            each.wait()
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_without_dask(here, monkeypatch):
+    pictures("in", 1)
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    sentence = refused("in", "-r", "--scheduler", "dask://local")
+    assert sentence == "A cluster needs the package distributed, which is not installed: pip install 'ddcodec[cluster]' brings it."
+
+
+def test_what_is_no_scheduler(here, monkeypatch):
+    pictures("in", 1)
+    assert refused("in", "-r", "--scheduler", "somewhere") == "There is no scheduler somewhere; write tcp://HOST:PORT, or dask://local for one on this machine alone."
+    assert refused("in", "-r", "-j", "2", "--scheduler", "tcp://127.0.0.1:9").startswith("-j is for this machine")
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(cluster, "SECONDS_TO_CONNECT", 1)
+    assert refused("in", "-r", "--scheduler", "tcp://127.0.0.1:9").startswith("The scheduler tcp://127.0.0.1:9 cannot be reached: ")
+
+
+@needs_dask
+def test_a_worker_is_lost_and_the_scheduler_at_last(here):
+    pictures("in", 24)
+    bad = bad_pictures("in")
+    with scheduler(here, 2) as (address, workers):
+        run = started("encode", "in", "-r", "-o", "out", "--iterations", "10", "--device", "cpu", "--scheduler", address)
+        wait_until(lambda: len(files_of("out")) > 2)
+        before = len(files_of("out"))
+        workers[0].kill()
+        said = run.communicate(timeout=120)[1]
+        assert before < 24 and run.returncode == 1 and errors_of(said) == bad, said
+        assert files_of("out") == [f"{letter}/p{number:03}.ddc" for letter in "abc" for number in range("abc".index(letter), 24, 3)]
+        made = made_of(said)
+        assert len(made) == 24 and set(made.values()) == {1}
+        assert said.splitlines()[-1].startswith("24 encoded, 5 failed, 0 skipped, ")
+        assert {decoder.decode_picture(Path("out", name).read_bytes()).shape for name in files_of("out")} == {(16, 16, 3)}
+
+        run = started("encode", "in/a", "-r", "-o", "more", "--iterations", "100000", "--device", "cpu", "--scheduler", address)
+        wait_until(lambda: Path("more").exists())
+        workers[1].send_signal(signal.SIGSTOP)
+        run.send_signal(signal.SIGINT)
+        said = run.communicate(timeout=60)[1]
+        assert run.returncode in (130, -signal.SIGINT) and files_of("more") == []
+        assert said.splitlines()[-1].startswith("Error: Interrupted; what is encoded stays (0), ")
+
+
+# What the client does about workers, without any
+
+
+class Client:
+    """A client of workers that do at once what they are told; `fail` names those whose tasks come to grief."""
+
+    def __init__(self, answers, fail=()):
+        self.answers, self.fail, self.sent = answers, list(fail), []
+
+    def nthreads(self):
+        return dict.fromkeys(self.answers, 1)
+
+    def run(self, introduce, at_once, workers, on_error):
+        return {worker: self.answers[worker] for worker in workers}
+
+    def submit(self, serve, work, jobs, workers, **_):
+        self.sent.append((workers[0], list(jobs)))
+        failed = workers[0] in self.fail or any(job in self.fail for job in jobs)
+        error = ConnectionError("gone") if failed else None
+        return SimpleNamespace(
+            status="error" if failed else "finished", exception=lambda: error, result=lambda: work(jobs, 1), add_done_callback=None, cancel=lambda force: None
+        )  # fmt: skip
+
+
+def run_on(client, jobs, said=None):
+    submit = client.submit
+
+    def submit_and_end(*args, **kwargs):
+        future = submit(*args, **kwargs)
+        future = type("Ended", (), {"__hash__": object.__hash__, **vars(future)})
+        future.add_done_callback = lambda put: put(future)
+        return future
+
+    client.submit = submit_and_end
+    return list(cluster.run_jobs_on(client, lambda jobs, threads: [job.upper() for job in jobs], jobs, None, (said if said is not None else []).append))
+
+
+def test_a_gpu_worker_gets_many_a_cpu_worker_one():
+    from ddcodec import __version__
+
+    client = Client({"gpu": (__version__, 3), "cpu": (__version__, 1)})
+    results = run_on(client, "abcdefgh")
+    assert sorted(made for _, some in results for made in some) == list("ABCDEFGH")
+    assert {len(jobs) for worker, jobs in client.sent if worker == "cpu"} == {1} and max(len(jobs) for worker, jobs in client.sent if worker == "gpu") == 3
+
+
+def test_jobs_that_come_to_grief_are_sent_again_one_by_one_and_given_up_in_the_end():
+    from ddcodec import __version__
+
+    client = Client({"gpu": (__version__, 4)}, fail="c")
+    results = run_on(client, "abcd")
+    assert [made for some, made in results if not isinstance(made, cluster.Lost)] == [["A"], ["B"], ["D"]]
+    assert [(some, made.reason) for some, made in results if isinstance(made, cluster.Lost)] == [
+        (["c"], "the cluster failed 3 times, at last by ConnectionError: gone")
+    ]
+    assert [jobs for _, jobs in client.sent] == [list("abcd"), ["a"], ["b"], ["c"], ["d"], ["c"]]
+
+
+def test_workers_that_cannot_be_used():
+    said = []
+    client = Client({"old": ("0.0.1", 1), "bare": ModuleNotFoundError("No module named 'ddcodec'")})
+    with pytest.raises(DdcError, match="No worker of the cluster can be used: it has ddcodec 0.0.1, not "):
+        run_on(client, "a", said)
+    assert len(said) == 2 and "the worker bare is not used: it has no ddcodec" in said[1] and client.sent == []
+
+
+def test_no_jobs_need_no_worker():
+    assert run_on(Client({}), "") == []
