@@ -16,15 +16,16 @@ LOCAL = "dask://local"
 SECONDS_TO_CONNECT = 5
 SECONDS_BETWEEN_LOOKS = 1
 """How often it is asked which workers there are."""
-TRIES = 3
-"""Of a job whose task came to grief; the scheduler's own, after the end of a worker, not counted."""
+SECONDS_FOR_A_RESULT = 60
+TRIES = 4
+"""Of a job whose worker was lost, or whose task came to grief otherwise."""
 
 _alone = Lock()
 
 
 @dataclass(frozen=True)
 class Lost:
-    """There is no result, and no sense in another try; `reason` in words."""
+    """There is no result, and no sense in another try; reason: in words."""
 
     reason: str
 
@@ -63,56 +64,68 @@ def connected(address, *, processes, threads):
 def run_jobs_on(client, work, jobs, at_once, say):
     """Yield (some jobs, work(some jobs, threads of the worker)) in the order in which they end, or (jobs, `Lost`); each worker process has one task at a time.
 
-    `at_once()` is asked of each worker: how many jobs one task has there. `work`, `at_once`, jobs and results can be pickled, and ddcodec is there on the workers. A lost worker's
-    jobs go to another; workers may come and go. `say` is called with sentences to the user. Raises `DdcError` if no worker can do such work, or the scheduler has gone.
+    `at_once()` is asked of each worker: how many jobs one task has there. `work`, `at_once`, jobs and results can be pickled, and ddcodec is there on the workers. A lost
+    worker's jobs go to another; workers may come and go. `say` is called with sentences to the user. Raises `DdcError` if no worker can do such work, or the scheduler has gone.
     """
     queue, crew, ended, running = _Queue(jobs), _Crew(client, at_once, say), SimpleQueue(), {}
     try:
         while not queue.is_empty() or running:
-            for worker in crew.idle({worker for *_, worker in running.values()}, len(running)):
-                if queue.is_empty():
-                    break
-                some, tries = queue.take(crew.most(worker))
-                # Only a wish: else a lost worker's task would wait for its return.
-                future = client.submit(_serve, work, some, pure=False, workers=[worker], allow_other_workers=True)
-                running[future] = some, tries, worker
-                future.add_done_callback(ended.put)
+            most = crew.look(idle=not running)
+            for future in [future for future, task in running.items() if task.worker not in most]:
+                future.cancel()
+                yield from queue.give_back(running.pop(future), "its worker was lost")
+            for worker in most.keys() - {task.worker for task in running.values()}:
+                if not queue.is_empty():
+                    task = queue.take(worker, most[worker])
+                    # By this worker alone: for a lost one's return Dask would wait, so that it is decided here what becomes of its jobs.
+                    future = client.submit(_serve, work, task.jobs, pure=False, workers=[worker])
+                    running[future] = task
+                    future.add_done_callback(ended.put)
             try:
                 future = ended.get(timeout=SECONDS_BETWEEN_LOOKS)
             except Empty:
                 continue
-            some, tries, _ = running.pop(future)
-            if future.status == "finished":
-                yield some, future.result()
-            elif reason := _hopeless(some, tries, future):
-                yield some, Lost(reason)
-            else:
-                queue.give_back(some, tries)
+            if future in running:
+                result, trouble = _result_of(future)
+                task = running.pop(future)
+                yield from [(task.jobs, result)] if trouble is None else queue.give_back(task, trouble)
     finally:
         for future in running:
-            future.cancel(force=True)
+            future.cancel()
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Jobs that a worker has, and how many tries they have had before."""
+
+    jobs: list
+    worker: str
+    tries: int = 0
 
 
 class _Queue:
     """What is still to be sent. Jobs whose task came to grief are sent again one by one, for one of them may be to blame."""
 
     def __init__(self, jobs):
-        self._jobs, self._again, self._next = iter(jobs), deque(), []
+        self._jobs, self._next, self._again = iter(jobs), [], deque()
 
     def is_empty(self):
         self._next = self._next or list(islice(self._jobs, 1))
         return not self._again and not self._next
 
-    def take(self, most):
-        """Up to `most` jobs, and which try of theirs this is."""
+    def take(self, worker, most):
         if self._again:
             job, tries = self._again.popleft()
-            return [job], tries
+            return _Task([job], worker, tries)
         taken, self._next = self._next, []
-        return taken + list(islice(self._jobs, most - len(taken))), 1
+        return _Task(taken + list(islice(self._jobs, most - len(taken))), worker)
 
-    def give_back(self, jobs, tries):
-        self._again.extend((job, tries + 1) for job in jobs)
+    def give_back(self, task, trouble):
+        """Take a task's jobs back, to be sent again; yields them where there is no sense in that any more."""
+        if task.tries + 1 == TRIES:
+            yield task.jobs, Lost(f"{TRIES} tries on the cluster failed, the last because {trouble}")
+        else:
+            self._again.extend((job, task.tries + 1) for job in task.jobs)
 
 
 class _Crew:
@@ -122,30 +135,24 @@ class _Crew:
         self._client, self._at_once, self._say = client, at_once, say
         self._most, self._useless, self._has_waited = {}, {}, False
 
-    def most(self, worker):
-        return self._most[worker]
-
-    def idle(self, busy, tasks):
-        """Addresses of workers for which there is a new task; tasks: how many there are, also those of workers that have gone."""
+    def look(self, *, idle):
+        """The workers that can be used now, each with how many jobs it gets at once. idle: whether there is no task."""
         try:
             present = self._client.nthreads()
             self._meet([worker for worker in present if worker not in self._most and worker not in self._useless])
-        except (OSError, RuntimeError, TypeError, ValueError) as error:
-            if isinstance(error, UsageError):
-                raise
+        except (OSError, RuntimeError) as error:
             raise DdcError("The cluster's scheduler does not answer any more. What is written is kept, and --skip-existing goes on from there.") from error
-        usable = [worker for worker in present if worker in self._most]
-        if present and not usable and not tasks:
-            raise DdcError(f"No worker of the cluster can be used: {next(iter(self._useless.values()))}")
+        usable = {worker: self._most[worker] for worker in present if worker in self._most}
+        useless = [self._useless[worker] for worker in present if worker in self._useless]
+        if idle and useless and not usable:
+            raise DdcError(f"No worker of the cluster can be used: {useless[0]}")
         if not present and not self._has_waited:
             self._has_waited = True
             self._say("Note: the cluster has no worker; waiting for one.")
-        return [worker for worker in usable if worker not in busy][: max(0, len(usable) - tasks)]
+        return usable
 
     def _meet(self, workers):
-        if not workers:
-            return
-        answers = self._client.run(_introduce, self._at_once, workers=workers, on_error="return")
+        answers = self._client.run(_introduce, self._at_once, workers=workers, on_error="return") if workers else {}
         for worker, answer in answers.items():
             if isinstance(answer, tuple) and answer[0] == __version__:
                 self._most[worker] = answer[1]
@@ -154,14 +161,17 @@ class _Crew:
                 self._say(f"Warning: the worker {worker} is not used: {self._useless[worker]}")
 
 
-def _hopeless(jobs, tries, future):
-    """Why there is no sense in sending jobs again whose task came to grief, or None."""
-    error = future.exception() if future.status == "error" else None
-    if len(jobs) == 1 and type(error).__name__ == "KilledWorker":
-        return "it took every worker down that tried"
-    if tries == TRIES:
-        return f"the cluster failed {TRIES} times, at last by {type(error).__name__}: {error}" if error else "the cluster gave it up"
-    return None
+def _result_of(future):
+    """The result of a task that has ended, or why there is none, in words."""
+    error = None
+    if future.status == "finished":
+        try:
+            return future.result(timeout=SECONDS_FOR_A_RESULT), None
+        except OSError as lost:
+            error = lost
+    elif future.status == "error":
+        error = future.exception()
+    return None, "it was cancelled" if error is None else f"of {type(error).__name__}: {error}"
 
 
 def _complaint(answer):
@@ -179,7 +189,7 @@ def _serve(work, jobs):
     from distributed import get_worker
 
     threads = get_worker().state.nthreads
-    # The scheduler may send a lost worker's task to one that has a task; a GPU, and a worker's threads, are for one at a time.
+    # A worker that seemed lost may still be at it; a GPU, and a worker's threads, are for one at a time.
     with _alone:
         return work(jobs, threads)
 

@@ -1,13 +1,12 @@
 """A batch on a Dask cluster: with workers that come and go, and without a cluster."""
 
+import json
 import os
-import re
 import signal
 import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from test_batch import ENVIRONMENT, QUICK, bad_pictures, ddcodec, errors_of, files_of, made_of, pictures, started, wait_until
@@ -30,17 +29,17 @@ def process(*words):
 
 @contextmanager
 def scheduler(folder, workers):
-    """The address of a scheduler, and the processes of its workers."""
+    """The address of a scheduler, its process and those of its workers."""
     pytest.importorskip("distributed")
     file = folder / "scheduler.json"
     processes = [process("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file))]
     try:
-        wait_until(file.exists)
-        address = re.search(r'"address": "(tcp://[^"]+)"', file.read_text())[1]
+        wait_until(lambda: file.exists() and file.read_text().endswith("}"))
+        address = json.loads(file.read_text())["address"]
         processes += [
             process("distributed.cli.dask_worker", address, "--no-nanny", "--nthreads", "2", "--no-dashboard", "--local-directory", str(folder)) for _ in range(workers)
         ]  # fmt: skip
-        yield address, processes[1:]
+        yield address, processes
     finally:
         for each in processes:
             each.kill()
@@ -70,14 +69,14 @@ def test_what_is_no_scheduler(here, monkeypatch):
 
 
 @needs_dask
-def test_a_worker_is_lost_and_the_scheduler_at_last(here):
+def test_a_worker_is_lost(here):
     pictures("in", 24)
     bad = bad_pictures("in")
-    with scheduler(here, 2) as (address, workers):
+    with scheduler(here, 2) as (address, processes):
         run = started("encode", "in", "-r", "-o", "out", "--iterations", "10", "--device", "cpu", "--scheduler", address)
         wait_until(lambda: len(files_of("out")) > 2)
         before = len(files_of("out"))
-        workers[0].kill()
+        processes[1].kill()
         said = run.communicate(timeout=120)[1]
         assert before < 24 and run.returncode == 1 and errors_of(said) == bad, said
         assert files_of("out") == [f"{letter}/p{number:03}.ddc" for letter in "abc" for number in range("abc".index(letter), 24, 3)]
@@ -86,13 +85,23 @@ def test_a_worker_is_lost_and_the_scheduler_at_last(here):
         assert said.splitlines()[-1].startswith("24 encoded, 5 failed, 0 skipped, ")
         assert {decoder.decode_picture(Path("out", name).read_bytes()).shape for name in files_of("out")} == {(16, 16, 3)}
 
-        run = started("encode", "in/a", "-r", "-o", "more", "--iterations", "100000", "--device", "cpu", "--scheduler", address)
-        wait_until(lambda: Path("more").exists())
-        workers[1].send_signal(signal.SIGSTOP)
-        run.send_signal(signal.SIGINT)
-        said = run.communicate(timeout=60)[1]
-        assert run.returncode in (130, -signal.SIGINT) and files_of("more") == []
-        assert said.splitlines()[-1].startswith("Error: Interrupted; what is encoded stays (0), ")
+
+@needs_dask
+def test_no_worker_is_left_and_the_scheduler_goes(here):
+    pictures("in", 3)
+    words = ["encode", "in", "-r", "-o", "out", "--iterations", "1000000", "--device", "cpu", "--scheduler"]
+    with scheduler(here, 1) as (address, processes):
+        runs = [started(*words, address) for _ in range(2)]
+        wait_until(lambda: Path("out").exists())
+        processes[1].kill()
+        assert runs[0].stderr.readline() == runs[1].stderr.readline() == "Note: the cluster has no worker; waiting for one.\n"
+        runs[0].send_signal(signal.SIGINT)
+        said = runs[0].communicate(timeout=60)[1]
+        assert runs[0].returncode in (130, -signal.SIGINT) and said.startswith("Error: Interrupted; what is encoded stays (0), ")
+        processes[0].kill()
+        said = runs[1].communicate(timeout=60)[1]
+        assert runs[1].returncode == 1 and said.startswith("Error: The cluster's scheduler does not answer any more. ") and said.count("\n") == 1
+    assert files_of("out") == []
 
 
 # What the client does about workers, without any
@@ -113,22 +122,26 @@ class Client:
     def submit(self, serve, work, jobs, workers, **_):
         self.sent.append((workers[0], list(jobs)))
         failed = workers[0] in self.fail or any(job in self.fail for job in jobs)
-        error = ConnectionError("gone") if failed else None
-        return SimpleNamespace(
-            status="error" if failed else "finished", exception=lambda: error, result=lambda: work(jobs, 1), add_done_callback=None, cancel=lambda force: None
-        )  # fmt: skip
+        return Ended(work, jobs, RuntimeError("gone") if failed else None)
+
+
+class Ended:
+    """The future of a task that is done, or has come to grief."""
+
+    def __init__(self, work, jobs, error):
+        self.status, self._work, self._jobs, self._error = "error" if error else "finished", work, jobs, error
+
+    def result(self, timeout):
+        return self._work(self._jobs, 1)
+
+    def exception(self):
+        return self._error
+
+    def add_done_callback(self, put):
+        put(self)
 
 
 def run_on(client, jobs, said=None):
-    submit = client.submit
-
-    def submit_and_end(*args, **kwargs):
-        future = submit(*args, **kwargs)
-        future = type("Ended", (), {"__hash__": object.__hash__, **vars(future)})
-        future.add_done_callback = lambda put: put(future)
-        return future
-
-    client.submit = submit_and_end
     return list(cluster.run_jobs_on(client, lambda jobs, threads: [job.upper() for job in jobs], jobs, None, (said if said is not None else []).append))
 
 
@@ -148,9 +161,9 @@ def test_jobs_that_come_to_grief_are_sent_again_one_by_one_and_given_up_in_the_e
     results = run_on(client, "abcd")
     assert [made for some, made in results if not isinstance(made, cluster.Lost)] == [["A"], ["B"], ["D"]]
     assert [(some, made.reason) for some, made in results if isinstance(made, cluster.Lost)] == [
-        (["c"], "the cluster failed 3 times, at last by ConnectionError: gone")
+        (["c"], "4 tries on the cluster failed, the last because of RuntimeError: gone")
     ]
-    assert [jobs for _, jobs in client.sent] == [list("abcd"), ["a"], ["b"], ["c"], ["d"], ["c"]]
+    assert [jobs for _, jobs in client.sent] == [list("abcd"), ["a"], ["b"], ["c"], ["d"], ["c"], ["c"]]
 
 
 def test_workers_that_cannot_be_used():
@@ -159,6 +172,27 @@ def test_workers_that_cannot_be_used():
     with pytest.raises(DdcError, match="No worker of the cluster can be used: it has ddcodec 0.0.1, not "):
         run_on(client, "a", said)
     assert len(said) == 2 and "the worker bare is not used: it has no ddcodec" in said[1] and client.sent == []
+
+
+def test_a_lost_workers_job_goes_to_another():
+    from ddcodec import __version__
+
+    client = Client({"mortal": (__version__, 1)})
+    submit = client.submit
+
+    class Unending:
+        """Of a task that never ends, for its worker does."""
+
+        def add_done_callback(self, put):
+            client.answers = {"heir": (__version__, 1)}
+            client.submit = submit
+
+        def cancel(self):
+            client.cancelled = True
+
+    client.submit = lambda *args, **kwargs: Unending()
+    assert list(cluster.run_jobs_on(client, lambda jobs, threads: jobs[0].upper(), "a", None, print)) == [(["a"], "A")]
+    assert client.cancelled and client.sent == [("heir", ["a"])]
 
 
 def test_no_jobs_need_no_worker():

@@ -208,7 +208,7 @@ def _results_of_cluster(talk, work, batch, course):
         for bundle, answer in run_jobs_on(client, partial(attempted, work), course.loaded(), work.at_once, talk.say):
             if isinstance(answer, Lost):
                 for loaded in bundle:
-                    yield loaded, Failed(SOME_FAILED, f"There is no result: {answer.reason}.")
+                    yield loaded, Failed(SOME_FAILED, f"{answer.reason}.")
             else:
                 yield from course.heard(bundle, answer)
 
