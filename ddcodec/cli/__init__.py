@@ -35,7 +35,7 @@ Examples:
   ddcodec restore --task denoise night.png -o clean.png
 
 \b
-Exit codes: 0 fine, 1 internal error, 2 usage, 3 source picture missing or unsupported,
+Exit codes: 0 fine, 1 some of many files failed, or internal error, 2 usage, 3 source picture missing or unsupported,
 4 damaged .ddc, 5 newer version or over a limit, 6 cannot write, 7 target out of reach, 8 out of memory, 130 interrupted.""",
 )
 @click.version_option(__version__, "-V", "--version", message="ddcodec %(version)s")

@@ -9,7 +9,7 @@ import click
 from ..errors import UsageError
 from .batch import Made, carry_out
 from .files import STANDARD, naming
-from .options import batching, limited, talking
+from .options import batching, limited, reading, talking, writing
 
 EXTENSIONS = {".png": "png", ".ppm": "ppm", ".pgm": "ppm", ".pnm": "ppm", ".npy": "npy"}
 SCALES = {"1": 1, "1/2": 2, "1/4": 4, "1/8": 8}
@@ -24,7 +24,8 @@ Examples:
   ddcodec decode photo.ddc -o - --format ppm > photo.ppm
   ddcodec decode coded/ -r -o decoded/ -j 4"""
 )
-@batching("INPUT with .png, or - for -")
+@reading("INPUT...", "inputs", many=True)
+@writing("Where to write; - is standard output; of several inputs or a folder: a folder.  [default: INPUT with .png, or - for -]")
 @click.option("--format", type=click.Choice(["png", "ppm", "npy"]), help="[default: as the name of the output says, else png]")
 @click.option(
     "--scale",
@@ -34,6 +35,7 @@ Examples:
     help="A smaller picture, from the first part of the file alone.",
 )
 @limited
+@batching()
 @talking
 def decode(talk, batch, format, scale, max_pixels, max_memory):
     """Decode each INPUT, a .ddc file, to a PNG, PPM or NumPy file. INPUT - is standard input; a file of that name is ./-.

@@ -6,7 +6,7 @@ import click
 
 from ..errors import UsageError
 from .batch import Made, carry_out
-from .options import ByteCount, Duration, batching, talking
+from .options import ByteCount, Duration, batching, reading, talking, writing
 from .restore import restore_options, restore_read
 from .talk import section_table, size_text
 
@@ -30,7 +30,8 @@ Many pictures:
   ddcodec encode photos/ -r -o coded/ -j 4 --skip-existing
   ddcodec encode photos/ -r -o coded/ --shard 1/4 --skip-existing"""
 )
-@batching("INPUT with .ddc, or - for -", cluster=True)
+@reading("INPUT...", "inputs", many=True)
+@writing("Where to write; - is standard output; of several inputs or a folder: a folder.  [default: INPUT with .ddc, or - for -]")
 @click.option(
     "-q",
     "--quality",
@@ -50,7 +51,7 @@ Many pictures:
 @click.option("--target-psnr", type=float, metavar="DB", help="Instead: the decoded picture has this PSNR and hardly more.")
 @click.option("-e", "--effort", type=int, default=5, show_default=True, metavar="1..9", help="Higher is slower and smaller.")
 @click.option("--iterations", type=int, metavar="N", help="Instead of an effort: the number of steps.")
-@click.option("--time-limit", type=Duration(), help="Stop early with the best so far: 90, 90s, 2m, 1h.")
+@click.option("--time-limit", type=Duration(), help="Stop early with the best so far, each picture for itself: 90, 90s, 2m, 1h.")
 @click.option(
     "--profile",
     default="default",
@@ -73,6 +74,7 @@ Many pictures:
 @click.option(
     "--seed", type=int, default=0, show_default=True, metavar="N", help="The same seed gives the same file on one machine's CPU."
 )
+@batching(cluster=True)
 @talking
 def encode(talk, batch, task, sigma, mask, **fit):
     """Encode each INPUT, a picture of 8-bit grey or RGB (PNG, JPEG, WebP, AVIF, TIFF, PPM, BMP, GIF), to a .ddc file.

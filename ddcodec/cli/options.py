@@ -1,6 +1,7 @@
 """Options that several commands share, and the types of their values."""
 
 import re
+from dataclasses import fields
 from functools import wraps
 
 import click
@@ -101,15 +102,13 @@ def writing(what):
     return decorate
 
 
-def batching(what, *, cluster=False):
-    """Give a command its inputs and the options of many of them, gathered in one parameter: `batch`, a `batch.Batch`. cluster: whether --scheduler is among them."""
+def batching(*, cluster=False):
+    """Give a command the options of many inputs, and it gets these, the inputs, --output and --force as one parameter: `batch`, a `batch.Batch`. cluster: --scheduler, too."""
     options = [
-        click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=click.Path(allow_dash=True)),
-        writing(f"Where to write; - is standard output. Of several inputs or a folder: a folder.  [default: {what}]"),
+        click.option("-r", "--recursive", is_flag=True, help="Of a folder take all that is in it, folders in it included."),
         click.option("--skip-existing", is_flag=True, help="Leave an existing output as it is and count that as success."),
         click.option("--keep-timestamps", is_flag=True, help="Give each output the time of its input."),
-        click.option("-r", "--recursive", is_flag=True, help="Of a folder take all that is in it, folders in it included."),
-        click.option("-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="Files at once.  [default: 1; on a GPU 16]" if cluster else "Files at once.  [default: 1]"),
+        click.option("-j", "--jobs", type=click.IntRange(min=1), metavar="N", help=f"Files at once, which share the threads.  [default: 1{', on a GPU 16' if cluster else ''}]"),
         click.option("--shard", type=Shard(), default="1/1", metavar="K/N", help="Take the K-th of N parts only, so that N machines can share the work."),
     ]
     if cluster:
@@ -122,7 +121,7 @@ def batching(what, *, cluster=False):
         def run(*args, **given):
             from .batch import Batch
 
-            gathered = Batch(**{name: given.pop(name) for name in vars(Batch()) if name in given})
+            gathered = Batch(**{field.name: given.pop(field.name) for field in fields(Batch) if field.name in given})
             return command(*args, batch=gathered, **given)
 
         for option in reversed(options):
@@ -132,6 +131,6 @@ def batching(what, *, cluster=False):
     return decorate
 
 
-def reading(metavar, name="input_"):
-    """Give a command a file to read, "-" for standard input, as parameter `name`."""
-    return click.argument(name, metavar=metavar, type=click.Path(allow_dash=True))
+def reading(metavar, name="input_", *, many=False):
+    """Give a command a file to read, "-" for standard input, as parameter `name`; many: or several, and folders, as a tuple."""
+    return click.argument(name, metavar=metavar, type=click.Path(allow_dash=True), **({"nargs": -1, "required": True} if many else {}))
