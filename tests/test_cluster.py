@@ -7,6 +7,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
 
 import pytest
 from test_batch import ENVIRONMENT, QUICK, bad_pictures, ddcodec, errors_of, files_of, made_of, pictures, started, wait_until
@@ -87,20 +88,18 @@ def test_a_worker_is_lost(here):
 
 
 @needs_dask
-def test_no_worker_is_left_and_the_scheduler_goes(here):
-    pictures("in", 3)
-    words = ["encode", "in", "-r", "-o", "out", "--iterations", "1000000", "--device", "cpu", "--scheduler"]
-    with scheduler(here, 1) as (address, processes):
-        runs = [started(*words, address) for _ in range(2)]
-        wait_until(lambda: Path("out").exists())
-        processes[1].kill()
-        assert runs[0].stderr.readline() == runs[1].stderr.readline() == "Note: the cluster has no worker; waiting for one.\n"
-        runs[0].send_signal(signal.SIGINT)
-        said = runs[0].communicate(timeout=60)[1]
-        assert runs[0].returncode in (130, -signal.SIGINT) and said.startswith("Error: Interrupted; what is encoded stays (0), ")
-        processes[0].kill()
-        said = runs[1].communicate(timeout=60)[1]
-        assert runs[1].returncode == 1 and said.startswith("Error: The cluster's scheduler does not answer any more. ") and said.count("\n") == 1
+def test_an_interrupt_and_the_end_of_the_scheduler(here, monkeypatch):
+    pictures("in", 1)
+    monkeypatch.setattr(cluster, "SECONDS_TO_CONNECT", 1)
+    with scheduler(here, 0) as (address, processes):
+        for befalls, code, last in [
+            (lambda: os.kill(os.getpid(), signal.SIGINT), 130, "Error: Interrupted; what is encoded stays (0), "),
+            (processes[0].kill, 1, "Error: The cluster's scheduler does not answer any more. "),
+        ]:
+            monkeypatch.setattr(cluster._Crew, "_meet", lambda self, workers: Timer(0.5, befalls).start())
+            result = ddcodec("encode", "in", "-r", "-o", "out", "--scheduler", address, *QUICK)
+            waiting, said = result.stderr.splitlines()
+            assert result.exit_code == code and waiting == "Note: the cluster has no worker; waiting for one." and said.startswith(last)
     assert files_of("out") == []
 
 
