@@ -87,11 +87,11 @@ def stubbed(monkeypatch):
     """Fits take no time: every file is the same. The value lists the samples that were asked for."""
     seen = []
 
-    def encode_picture(samples, options, progress=None, metadata=None, say=None):
-        seen.append(samples)
-        return encoder.Encoded(READY, decoder.decode_picture(READY), 1e-3, 4, 0.1, "cpu", 30.0)
+    def encode_pictures(sources, options, progress=None, say=None):
+        seen.extend(source.samples for source in sources)
+        return [encoder.Encoded(READY, decoder.decode_picture(READY), 1e-3, 4, 0.1, "cpu", 30.0) for _ in sources]
 
-    monkeypatch.setattr(encoder, "encode_picture", encode_picture)
+    monkeypatch.setattr(encoder, "encode_pictures", encode_pictures)
     return seen
 
 
@@ -192,10 +192,10 @@ def test_existing_outputs(here, stubbed):
 def test_who_comes_second_to_an_output_skips_it(here, monkeypatch):
     def slow_encoder(*_, **__):
         Path("out/p000.ddc").write_bytes(b"another run was faster")
-        return encoder.Encoded(READY, decoder.decode_picture(READY), 1e-3, 4, 0.1, "cpu", 30.0)
+        return [encoder.Encoded(READY, decoder.decode_picture(READY), 1e-3, 4, 0.1, "cpu", 30.0)]
 
     pictures("in", 1)
-    monkeypatch.setattr(encoder, "encode_picture", slow_encoder)
+    monkeypatch.setattr(encoder, "encode_pictures", slow_encoder)
     assert ddcodec("encode", "in/a", "-r", "-o", "out", "--skip-existing").exit_code == 0
     assert Path("out/p000.ddc").read_bytes() == b"another run was faster" and files_of("out") == ["p000.ddc"]
 

@@ -73,21 +73,21 @@ def refused(code, *args, input=None):
 
 
 def stub_encoder(data, seen=None):
-    """An `encode_picture` that takes no time: it has always made `data`."""
+    """An `encode_pictures` that takes no time: it has always made `data`."""
 
-    def encode_picture(samples, options, progress=None, metadata=None, alpha=None, say=None):
+    def encode_pictures(sources, options, progress=None, say=None):
         if seen is not None:
-            seen.append((samples, options))
-        return encoder.Encoded(data, decoder.decode_picture(data), 1e-3, 4, 0.1, "cpu", 30.0)
+            seen.extend((source.samples, options) for source in sources)
+        return [encoder.Encoded(data, decoder.decode_picture(data), 1e-3, 4, 0.1, "cpu", 30.0) for _ in sources]
 
-    return encode_picture
+    return encode_pictures
 
 
 @pytest.fixture
 def stubbed(monkeypatch, made):
     """Fits take no time; the value lists what the encoder was asked for, as (samples, options)."""
     seen = []
-    monkeypatch.setattr(encoder, "encode_picture", stub_encoder(made.data, seen))
+    monkeypatch.setattr(encoder, "encode_pictures", stub_encoder(made.data, seen))
     return seen
 
 
@@ -516,7 +516,7 @@ def test_limits_name_their_options(here):
 
 
 def test_existing_output_is_refused_before_the_fit(here, monkeypatch):
-    monkeypatch.setattr(encoder, "encode_picture", lambda *_, **__: pytest.fail("The fit was started."))
+    monkeypatch.setattr(encoder, "encode_pictures", lambda *_, **__: pytest.fail("The fit was started."))
     assert refused(6, "encode", "in.png") == "in.ddc exists already; --force (-f) replaces it."
     assert refused(6, "decode", "in.ddc") == "in.png exists already; --force (-f) replaces it."
     assert refused(6, "encode", "in.png", "-o", "none/out.ddc").startswith("none/out.ddc cannot be written: there is no folder ")
@@ -527,9 +527,9 @@ def test_existing_output_is_refused_before_the_fit(here, monkeypatch):
 def test_existing_output_is_refused_at_the_rename(here, made, monkeypatch):
     def slow_encoder(*_, **__):
         Path("out.ddc").write_bytes(b"another process was faster")
-        return stub_encoder(made.data)(None, None)
+        return stub_encoder(made.data)([None], None)
 
-    monkeypatch.setattr(encoder, "encode_picture", slow_encoder)
+    monkeypatch.setattr(encoder, "encode_pictures", slow_encoder)
     assert refused(6, "encode", "in.png", "-o", "out.ddc") == "out.ddc exists already; --force (-f) replaces it."
     assert Path("out.ddc").read_bytes() == b"another process was faster"
 
@@ -559,14 +559,14 @@ def test_failures_of_the_fit(here, monkeypatch, error, code, sentence):
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr(encoder, "encode_picture", fail)
+    monkeypatch.setattr(encoder, "encode_pictures", fail)
     monkeypatch.setattr("ddcodec.cli.guard.silence_standard_output", lambda: None)
     assert refused(code, "encode", "in.png", "-o", "out.ddc") == sentence
     assert sorted(os.listdir()) == ["in.ddc", "in.png"]
 
 
 def test_verbose_shows_the_traceback(here, monkeypatch):
-    monkeypatch.setattr(encoder, "encode_picture", lambda *_, **__: 1 // 0)
+    monkeypatch.setattr(encoder, "encode_pictures", lambda *_, **__: 1 // 0)
     result = ddcodec("encode", "in.png", "-f", "-v")
     assert result.exit_code == 1 and "Traceback" in result.stderr
     assert result.stderr.splitlines()[-1].startswith("Error: Internal error: ZeroDivisionError")
