@@ -32,7 +32,7 @@ class UnsupportedError(DdcError):
 
 
 class LimitError(DdcError):
-    """The file is lawful but larger than the limits of this call; the sentence names the limit."""
+    """The file or picture is lawful but larger than the limits of this call; the sentence names the limit."""
 
     exit_code = 5
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from .arch import SIDE_MAX
-from .errors import SourceError, UsageError
+from .errors import LimitError, SourceError, UsageError
 from .samples import as_bytes, bits_of, peak_of, shallow
 
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "PPM", "BMP", "GIF")
@@ -102,11 +102,11 @@ def plain_samples(picture, name):
     return picture.samples
 
 
-def read_picture(source, *, name=None, frame=None):
+def read_picture(source, *, name=None, frame=None, max_pixels=0):
     """The `Picture` in a file (a path, or its bytes) of one of `FORMATS` and `PLUGINS`; `name` is what error messages call it.
 
     1-bit pictures become grey, palettes RGB (grey if all their colours are), CMYK RGB; what has more than 8 bits a sample has 16 then. frame: of an animation or of
-    several pages, from 1 on; the first if it is None. Raises `SourceError` for what is missing, damaged or of another kind (Lab, float, sides above 65535), `UsageError` for a frame that there is not.
+    several pages, from 1 on; the first if it is None. max_pixels: refuse larger ones before they are decoded; 0 for what Pillow takes. Raises `SourceError` for what is missing, damaged or of another kind (Lab, float, sides above 65535), `UsageError` for a frame that there is not, `LimitError`.
     """
     if isinstance(source, (bytes, bytearray, memoryview)):
         data, name = bytes(source), name or "The picture"
@@ -118,7 +118,10 @@ def read_picture(source, *, name=None, frame=None):
         raise SourceError(f"{name} is a .ddc file already.")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return _picture(_open(data, name), name, data, frame)
+        image = _open(data, name)
+        if max_pixels and image.width * image.height > max_pixels:
+            raise LimitError(f"{name} has {image.width}x{image.height} = {image.width * image.height:,} pixels, above the limit of {max_pixels:,} (--max-pixels).")
+        return _picture(image, name, data, frame)
 
 
 def picture_from(image):

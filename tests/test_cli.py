@@ -510,6 +510,8 @@ def test_limits_name_their_options(here):
     assert "(--max-pixels)" in refused(5, "verify", "in.ddc", "--max-pixels", "383")
     assert "(--max-pixels)" in refused(5, "compare", "in.png", "in.ddc", "--max-pixels", "383")
     assert ddcodec("decode", "in.ddc", *out, "--max-pixels", "0", "--max-memory", "0").exit_code == 0
+    assert "(--max-pixels)" in refused(5, "encode", "in.png", "-o", "o.ddc", "--max-pixels", "383")
+    assert "(--max-memory)" in refused(5, "encode", "in.png", "-o", "o.ddc", "--max-memory", "10k")
 
 
 # Exit 6: the output

@@ -74,12 +74,14 @@ Many pictures:
 @click.option("--ignore-alpha", cls=Expert, is_flag=True, help="Leave transparency out: all becomes opaque.")
 @click.option("--alpha-quality", cls=Expert, type=int, default=100, show_default=True, metavar="1..100", help="100 keeps alpha without loss; less, in fewer steps.")
 @click.option("--exact", cls=Expert, is_flag=True, help="Keep the colours of what is fully transparent, too.")
+@click.option("--max-pixels", cls=Expert, type=click.IntRange(min=0), default=0, metavar="N", help="Refuse larger pictures.  [default: what Pillow takes, 178,956,970]")
+@click.option("--max-memory", cls=Expert, type=ByteCount(), default=0, help="Refuse pictures whose fit needs more memory.  [default: what is free]")
 @click.option("--restore", "task", metavar="TASK", help="First denoise, inpaint or dejpeg, as the command restore does by default.")
 @click.option("--sigma", cls=Expert, metavar="S|auto", default="auto", show_default=True, help="Of --restore: the noise's standard deviation in levels of 0..255.")
 @click.option("--mask", cls=Expert, metavar="FILE", type=click.Path(), help="Of --restore inpaint: a black and white picture; white is kept.")
 @batching(cluster=True)
 @talking
-def encode(talk, batch, kinds, frame, ignore_alpha, task, sigma, mask, **fit):
+def encode(talk, batch, kinds, frame, ignore_alpha, max_pixels, task, sigma, mask, **fit):
     """Encode each INPUT, a picture of 8 or 16 bits a sample, grey or colour, with or without alpha, to a .ddc file.
 
     PNG, JPEG, WebP, AVIF, TIFF, PPM, BMP and GIF are read; HEIC and JPEG XL where pillow-heif and pillow-jxl-plugin are installed.
@@ -95,13 +97,13 @@ def encode(talk, batch, kinds, frame, ignore_alpha, task, sigma, mask, **fit):
     wished = _wished(task, sigma, mask, options)
     if mask is not None and batch.scheduler is not None:
         raise UsageError("The workers of a cluster cannot read the mask; leave out --scheduler.")
-    carry_out(talk, Encoding(options, wished, mask, kinds, frame, ignore_alpha), batch)
+    carry_out(talk, Encoding(options, wished, mask, kinds, frame, ignore_alpha, max_pixels), batch)
 
 
 @dataclass(frozen=True)
 class Encoding:
     """What is done to a picture; see `batch.carry_out`. options: `EncodeOptions`; wished: `RestoreOptions` of what is done before, or None; mask: a path or None, for that.
-    kinds: of metadata that are kept; frame: or None for the first; ignore_alpha: whether all becomes opaque."""
+    kinds: of metadata that are kept; frame: or None for the first; ignore_alpha: whether all becomes opaque; max_pixels: of a picture, or 0."""
 
     options: object
     wished: object
@@ -109,6 +111,7 @@ class Encoding:
     kinds: tuple
     frame: int | None
     ignore_alpha: bool
+    max_pixels: int
 
     done, extension, sizes = "encoded", ".ddc", True
 
@@ -132,7 +135,7 @@ class Encoding:
         from ..memory import keep_freed_memory
         from ..pictures import read_picture
 
-        picture = read_picture(data, name=name, frame=self.frame)
+        picture = read_picture(data, name=name, frame=self.frame, max_pixels=self.max_pixels)
         for note in picture.notes:
             talk.warn(note)
         keep_freed_memory()
