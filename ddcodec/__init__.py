@@ -21,6 +21,7 @@ def encode(
     base="auto",
     device="auto",
     threads=None,
+    max_memory=0,
     seed=0,
     progress=None,
 ):
@@ -29,15 +30,15 @@ def encode(
     image: a Pillow image, whose ICC profile, EXIF and XMP are kept, or an array (H, W) or (H, W, 1 to 4) of uint8 or uint16, of which the second or fourth channel is alpha. quality: 1..100, default 75: about the PSNR of a JPEG of that quality;
     or lambda_: the MSE of samples in [0, 1] that one bpp is worth; or target_size: bytes of the file, never more and at most 3 % less; target_bpp: the same in bits per pixel;
     target_psnr: dB of the decoded picture, never less and at most 0.1 more. effort: 1..9, higher is slower; iterations sets its steps by hand.
-    time_limit: seconds. alpha_quality: 1..100, 100 is without loss; exact: keep the colours of what is fully transparent, too. base: auto, or none for a fit that starts from nothing. device: auto, cpu, cuda or cuda:N; threads: of the CPU, by default as many as are useful. progress: called after every step with an object that has step, total, bpp, psnr and seconds_left.
-    Raises `ddcodec.errors.DdcError`: `UsageError`, `SourceError`, `ShortMemoryError`, `TargetError`.
+    time_limit: seconds. alpha_quality: 1..100, 100 is without loss; exact: keep the colours of what is fully transparent, too. base: auto, or none for a fit that starts from nothing. device: auto, cpu, cuda or cuda:N; threads: of the CPU, by default as many as are useful. max_memory: bytes that a fit on the CPU may take, by default what is free. progress: called after every step with an object that has step, total, bpp, psnr and seconds_left.
+    Raises `ddcodec.errors.DdcError`: `UsageError`, `SourceError`, `ShortMemoryError`, `LimitError`, `TargetError`.
     """
     from .encoder import EncodeOptions, encode_picture
     from .pictures import picture_from
 
     options = EncodeOptions(
         quality=quality, lambda_=lambda_, target_size=target_size, target_bpp=target_bpp, target_psnr=target_psnr, effort=effort, iterations=iterations,
-        time_limit=time_limit, alpha_quality=alpha_quality, exact=exact, profile=profile, base=base, device=device, threads=threads, seed=seed,
+        time_limit=time_limit, alpha_quality=alpha_quality, exact=exact, profile=profile, base=base, device=device, threads=threads, max_memory=max_memory, seed=seed,
     )  # fmt: skip
     picture = picture_from(image)
     return encode_picture(picture.samples, options, progress, metadata=picture.metadata, alpha=picture.alpha).data

@@ -40,7 +40,7 @@ class EncodeOptions:
 
     One of quality: 1..100; lambda_: MSE (samples in [0, 1]) that one bpp is worth; target_size: bytes of the file, never more and at most 3 % less;
     target_bpp: the same in bits per pixel; target_psnr: dB of the decoded picture, never less and at most 0.1 more. effort: 1..9, or iterations. time_limit:
-    seconds. alpha_quality: 1..100, below 100 alpha loses steps; exact: keep the colours of what is fully transparent, too. profile: "default" or "classic". base: "auto", or "none" for a fit that starts from nothing. device: "auto", "cpu", "cuda", "cuda:1". threads: of the CPU; None for as many as are useful.
+    seconds. alpha_quality: 1..100, below 100 alpha loses steps; exact: keep the colours of what is fully transparent, too. profile: "default" or "classic". base: "auto", or "none" for a fit that starts from nothing. device: "auto", "cpu", "cuda", "cuda:1". threads: of the CPU; None for as many as are useful. max_memory: bytes that a fit may take; 0 for what is free.
     """
 
     quality: float | None = None
@@ -58,6 +58,7 @@ class EncodeOptions:
     device: str = "auto"
     threads: int | None = None
     seed: int = 0
+    max_memory: int = 0
 
     def validate(self):
         """Raise `UsageError` for values out of range or options that exclude each other."""
@@ -147,7 +148,7 @@ def encode_pictures(sources, options=EncodeOptions(), progress=None, *, say=None
 
     On a GPU all of one size and architecture are fitted at once, on a CPU one after the other. `progress` is called after every step with a
     `fit.loop.Progress`, `say` with sentences to the user: that something is slower than usual, and why. A time limit is for all together.
-    Raises `UsageError`, `SourceError`, `ShortMemoryError`, `TargetError`, `EncoderError`.
+    Raises `UsageError`, `SourceError`, `ShortMemoryError`, `LimitError`, `TargetError`, `EncoderError`.
     """
     from .fit.fit import fit_pictures, lambda_for
 
@@ -163,7 +164,7 @@ def encode_pictures(sources, options=EncodeOptions(), progress=None, *, say=None
         lambda_, goal = options.chosen_lambda() if source.lambda_ is None else source.lambda_, None
         if source.lambda_ is None and options.has_target():
             goal = _goal(options, source, chunks)
-            lambda_ = lambda_for(picture, goal.target, device=options.device, threads=options.threads, say=say)
+            lambda_ = lambda_for(picture, goal.target, device=options.device, threads=options.threads, max_memory=options.max_memory, say=say)
         arch = arch_of(options.profile, *picture.shape, lambda_, warm=options.base == "auto", depth=picture.dtype.itemsize - 1)
         groups.setdefault(replace(arch, base=0), []).append((index, picture, arch, lambda_, chunks, goal))
     results, left = [None] * len(sources), len(sources)
@@ -173,7 +174,7 @@ def encode_pictures(sources, options=EncodeOptions(), progress=None, *, say=None
         fitted = fit_pictures(
             pictures, arches, lambdas, iterations=options.iterations or iterations_of(options.effort), goals=goals,
             time_limit=None if options.time_limit is None else max(0.0, options.time_limit - (began - start)) * share,
-            device=options.device, threads=options.threads, normalise=normalises(options.profile), seed=options.seed, progress=progress, say=say,
+            device=options.device, threads=options.threads, max_memory=options.max_memory, normalise=normalises(options.profile), seed=options.seed, progress=progress, say=say,
         )  # fmt: skip
         left -= len(members)
         for index, own_chunks, (coded, lambda_, steps, device) in zip(indices, chunks, fitted):

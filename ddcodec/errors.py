@@ -32,7 +32,7 @@ class UnsupportedError(DdcError):
 
 
 class LimitError(DdcError):
-    """The file is lawful but larger than the limits of this call; the sentence names the limit."""
+    """The file or picture is lawful but larger than the limits of this call; the sentence names the limit."""
 
     exit_code = 5
 
@@ -41,6 +41,10 @@ class OutputError(DdcError):
     """The output exists already, or cannot be written."""
 
     exit_code = 6
+
+
+class ExistsError(OutputError):
+    """The output exists already."""
 
 
 class TargetError(DdcError):
@@ -57,3 +61,16 @@ class ShortMemoryError(DdcError):
 
 class EncoderError(DdcError):
     """The encoder's own check failed: its file does not decode to the integers it should. No file is written."""
+
+
+INTERNAL, NO_MEMORY = 1, 8
+
+
+def explain(error):
+    """The exit code and the sentence of whatever an encode or a decode raised."""
+    if isinstance(error, DdcError):
+        return error.exit_code, str(error)
+    if isinstance(error, MemoryError):
+        return NO_MEMORY, "There is not enough memory for this picture."
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return INTERNAL, f"Internal error: {what} (please report; -v shows the traceback)"

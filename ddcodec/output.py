@@ -4,7 +4,7 @@ import os
 import stat
 import sys
 
-from .errors import OutputError
+from .errors import ExistsError, OutputError
 
 STANDARD_OUTPUT = "-"
 TEMPORARY = ".ddcodec-*.part"
@@ -14,8 +14,8 @@ TEMPORARY = ".ddcodec-*.part"
 def check_target(path, *, force=False):
     """Refuse a target that could not be written, before the long work starts.
 
-    path: where the result shall go; "-" (a string) is standard output. Raises `OutputError` if the file exists and not `force`,
-    if it is a folder, or if its folder does not exist or cannot be written to.
+    path: where the result shall go; "-" (a string) is standard output. Raises `ExistsError` if the file exists and not `force`,
+    `OutputError` if it is a folder, or if its folder does not exist or cannot be written to.
     """
     if path == STANDARD_OUTPUT:
         return _check_standard_output(force)
@@ -29,11 +29,20 @@ def check_target(path, *, force=False):
         raise OutputError(f"{os.fspath(path)} is a folder; name a file.")
 
 
-def write_target(path, data, *, force=False):
-    """Write all of `data` (bytes) to `path`, or to standard output if it is "-" (a string). Raises `OutputError`.
+def make_folder_of(path):
+    """Make the folder that a file is to go to, and those above it, where they are not there. Raises `OutputError`."""
+    folder = os.path.dirname(path)
+    try:
+        os.makedirs(folder or ".", exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"The folder {folder} cannot be made: {error.strerror or error}.") from None
 
-    A file is written beside its final name, synced and renamed, so that nobody ever sees half of it; whatever interrupts this
-    leaves no trace. Its permissions are those of a plain create, or those of the file it replaces. Devices and pipes are
+
+def write_target(path, data, *, force=False):
+    """Write all of `data` (bytes) to `path`, or to standard output if it is "-" (a string). Raises `OutputError`, `ExistsError` if it exists and not `force`.
+
+    A file is written beside its final name, synced and given that name, so that nobody ever sees half of it; whatever interrupts this
+    leaves no trace, and of two who write it without `force` one is refused. Its permissions are those of a plain create, or those of the file it replaces. Devices and pipes are
     written to directly.
     """
     if path == STANDARD_OUTPUT:
@@ -81,10 +90,27 @@ def _replace(path, data, force):
         _refuse_existing(path, status, force)
         if status is not None:
             os.chmod(temporary, stat.S_IMODE(status.st_mode))
-        os.replace(temporary, target)
+        if not force and _linked(temporary, target):
+            _remove(temporary)
+        else:
+            os.replace(temporary, target)
+    except FileExistsError as error:
+        _remove(temporary)
+        raise _exists(path) from error
     except BaseException:
         _remove(temporary)
         raise
+
+
+def _linked(temporary, target):
+    """Give a finished file its name, which, unlike a rename, never replaces what has just come there (`FileExistsError`); False where files cannot have two names."""
+    try:
+        os.link(temporary, target)
+        return True
+    except FileExistsError:
+        raise
+    except (OSError, AttributeError):
+        return False
 
 
 def _temporary_in(folder):
@@ -114,7 +140,11 @@ def _status(path):
 
 def _refuse_existing(path, status, force):
     if status is not None and not force:
-        raise OutputError(f"{os.fspath(path)} exists already; --force (-f) replaces it.")
+        raise _exists(path)
+
+
+def _exists(path):
+    return ExistsError(f"{os.fspath(path)} exists already; --force (-f) replaces it.")
 
 
 def _check_folder(path):

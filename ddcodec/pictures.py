@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from .arch import SIDE_MAX
-from .errors import SourceError, UsageError
+from .errors import LimitError, SourceError, UsageError
 from .samples import as_bytes, bits_of, peak_of, shallow
 
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "PPM", "BMP", "GIF")
@@ -102,11 +102,11 @@ def plain_samples(picture, name):
     return picture.samples
 
 
-def read_picture(source, *, name=None, frame=None):
+def read_picture(source, *, name=None, frame=None, max_pixels=0):
     """The `Picture` in a file (a path, or its bytes) of one of `FORMATS` and `PLUGINS`; `name` is what error messages call it.
 
     1-bit pictures become grey, palettes RGB (grey if all their colours are), CMYK RGB; what has more than 8 bits a sample has 16 then. frame: of an animation or of
-    several pages, from 1 on; the first if it is None. Raises `SourceError` for what is missing, damaged or of another kind (Lab, float, sides above 65535), `UsageError` for a frame that there is not.
+    several pages, from 1 on; the first if it is None. max_pixels: refuse larger ones before they are decoded; 0 for what Pillow takes. Raises `SourceError` for what is missing, damaged or of another kind (Lab, float, sides above 65535), `UsageError` for a frame that there is not, `LimitError`.
     """
     if isinstance(source, (bytes, bytearray, memoryview)):
         data, name = bytes(source), name or "The picture"
@@ -118,7 +118,10 @@ def read_picture(source, *, name=None, frame=None):
         raise SourceError(f"{name} is a .ddc file already.")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return _picture(_open(data, name), name, data, frame)
+        image = _open(data, name)
+        if max_pixels and image.width * image.height > max_pixels:
+            raise LimitError(f"{name} has {image.width}x{image.height} = {image.width * image.height:,} pixels, above the limit of {max_pixels:,} (--max-pixels).")
+        return _picture(image, name, data, frame)
 
 
 def picture_from(image):
@@ -259,10 +262,12 @@ def _picture(image, name, data=None, frame=None):
         _load(image, name)
         # Pillow turns a TIFF when it loads it; a second hint in its XMP must not turn it again.
         orientation = 1 if format == "TIFF" else _orientation(image)
+        opaque, alpha = image, None
         if image.mode == "CMYK":
-            image, note = _without_cmyk(image)
+            opaque, note = _without_cmyk(image)
             notes.append(note)
-        opaque, alpha = _without_alpha(image) if _is_transparent(image) else (image, None)
+        elif _is_transparent(image):
+            opaque, alpha = _without_alpha(image)
         _refuse_mode(opaque, name)
         colours = np.asarray(opaque.convert(MODES[opaque.mode]) if opaque.mode in MODES else opaque)
         if (image.mode in ("P", "PA") or format == "GIF") and colours.ndim == 3 and (colours == colours[:, :, :1]).all():
@@ -272,7 +277,7 @@ def _picture(image, name, data=None, frame=None):
         notes.append(f"of its {image.info['bit_depth']} bits a sample 8 are kept.")
     picture = _picture_of_array(whole)
     profile = image.info.get("icc_profile")
-    if profile and not _fits(profile, picture.samples):
+    if profile and image.mode != "CMYK" and not _fits(image, picture.samples):
         notes.append("its colour profile is for another kind of picture and is left out.")
     return replace(picture, metadata=_metadata(image, picture.samples), notes=tuple(f"{name}: {note}" for note in notes))
 
@@ -359,25 +364,20 @@ def _without_cmyk(image):
     """A loaded CMYK image as RGB (in sRGB), through its profile if it has a usable one; and what is to be said of that."""
     from PIL import ImageCms
 
-    profile, info = image.info.get("icc_profile"), {key: value for key, value in image.info.items() if key != "icc_profile"}
-    how = "without a profile, so that its colours are a guess"
-    converted = None
+    profile = image.info.get("icc_profile")
     if profile:
         try:
             converted = ImageCms.profileToProfile(image, ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB"), outputMode="RGB")
-            how = "through its colour profile"
+            return converted, "its CMYK is converted to RGB through its colour profile."
         except (ImageCms.PyCMSError, OSError):
             pass
-    converted = converted or image.convert("RGB")
-    converted.info = info
-    return converted, f"its CMYK is converted to RGB {how}."
+    return image.convert("RGB"), "its CMYK is converted to RGB without a profile, so that its colours are a guess."
 
 
 def _metadata(image, samples):
     metadata = {}
-    profile = image.info.get("icc_profile")
-    if profile and _fits(profile, samples):
-        metadata["icc"] = profile
+    if _fits(image, samples):
+        metadata["icc"] = image.info["icc_profile"]
     exif = _exif_of_tiff(image) if image.format == "TIFF" else image.info.get("exif")
     if exif:
         metadata["exif"] = _set_upright(exif.removeprefix(b"Exif\0\0"))
@@ -405,9 +405,9 @@ def _exif_of_tiff(image):
         return b""
 
 
-def _fits(profile, samples):
-    """Whether an ICC profile is for as many planes as there are (its colour space stands at byte 16; ICC.1:2022, 7.2)."""
-    return profile[16:20] == (b"GRAY" if samples.ndim == 2 else b"RGB ")
+def _fits(image, samples):
+    """Whether an image has an ICC profile that is for the samples made of it (its colour space stands at byte 16; ICC.1:2022, 7.2)."""
+    return image.mode != "CMYK" and (image.info.get("icc_profile") or b"")[16:20] == (b"GRAY" if samples.ndim == 2 else b"RGB ")
 
 
 def _set_upright(exif):

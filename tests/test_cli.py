@@ -73,21 +73,21 @@ def refused(code, *args, input=None):
 
 
 def stub_encoder(data, seen=None):
-    """An `encode_picture` that takes no time: it has always made `data`."""
+    """An `encode_pictures` that takes no time: it has always made `data`."""
 
-    def encode_picture(samples, options, progress=None, metadata=None, alpha=None, say=None):
+    def encode_pictures(sources, options, progress=None, say=None):
         if seen is not None:
-            seen.append((samples, options))
-        return encoder.Encoded(data, decoder.decode_picture(data), 1e-3, 4, 0.1, "cpu", 30.0)
+            seen.extend((source.samples, options) for source in sources)
+        return [encoder.Encoded(data, decoder.decode_picture(data), 1e-3, 4, 0.1, "cpu", 30.0) for _ in sources]
 
-    return encode_picture
+    return encode_pictures
 
 
 @pytest.fixture
 def stubbed(monkeypatch, made):
     """Fits take no time; the value lists what the encoder was asked for, as (samples, options)."""
     seen = []
-    monkeypatch.setattr(encoder, "encode_picture", stub_encoder(made.data, seen))
+    monkeypatch.setattr(encoder, "encode_pictures", stub_encoder(made.data, seen))
     return seen
 
 
@@ -288,7 +288,7 @@ def test_examples_of_the_help_run(here, stubbed, monkeypatch):
     assert len(examples) > 10
     for example in examples:
         words = shlex.split(re.sub(r"[<>] *\S+", "", example))
-        if words[0] in ("encode", "decode", "restore") and "--force" not in words:
+        if words[0] in ("encode", "decode", "restore") and not {"--force", "--skip-existing"} & set(words):
             words.append("--force")
         if words[0] == "decode":
             words += ["--scale", "1/2"] if "1/8" in words else []  # The stub's picture has too few octaves for 1/8.
@@ -449,7 +449,7 @@ def test_usage_of_the_others(here):
     assert "-1 is not in the range x>=0" in refused(2, "decode", "in.ddc", "--max-pixels", "-1")
     Path("two.ddc").write_bytes((Path(__file__).parent / "vectors" / "valid" / "2x2.ddc").read_bytes())
     assert "smallest scale is 1/2, not 1/8" in refused(2, "decode", "two.ddc", "-o", "eighth.png", "--scale", "1/8")
-    assert "Missing argument 'INPUT'" in refused(2, "encode")
+    assert "Missing argument 'INPUT...'" in refused(2, "encode")
     assert "No such command 'transmogrify'" in refused(2, "transmogrify")
     assert refused(2, "compare", "-", "-") == "Only one of the pictures can come from standard input."
 
@@ -473,7 +473,7 @@ def test_sources(here):
     Image.fromarray(gradient()).convert("LAB").save("lab.tif")
     os.mkdir("folder.png")
     assert refused(3, "encode", "none.png") == "none.png does not exist."
-    assert refused(3, "encode", "folder.png") == "folder.png is a folder, not a file."
+    assert refused(2, "encode", "folder.png") == "folder.png is a folder; with -r (--recursive) all that is in it is taken."
     assert refused(3, "encode", "empty.png") == "empty.png is empty."
     assert refused(3, "encode", "cut.png").startswith("cut.png is damaged or cut off")
     assert refused(3, "encode", "lab.tif").startswith("lab.tif is a Lab picture")
@@ -510,13 +510,15 @@ def test_limits_name_their_options(here):
     assert "(--max-pixels)" in refused(5, "verify", "in.ddc", "--max-pixels", "383")
     assert "(--max-pixels)" in refused(5, "compare", "in.png", "in.ddc", "--max-pixels", "383")
     assert ddcodec("decode", "in.ddc", *out, "--max-pixels", "0", "--max-memory", "0").exit_code == 0
+    assert "(--max-pixels)" in refused(5, "encode", "in.png", "-o", "o.ddc", "--max-pixels", "383")
+    assert "(--max-memory)" in refused(5, "encode", "in.png", "-o", "o.ddc", "--max-memory", "10k")
 
 
 # Exit 6: the output
 
 
 def test_existing_output_is_refused_before_the_fit(here, monkeypatch):
-    monkeypatch.setattr(encoder, "encode_picture", lambda *_, **__: pytest.fail("The fit was started."))
+    monkeypatch.setattr(encoder, "encode_pictures", lambda *_, **__: pytest.fail("The fit was started."))
     assert refused(6, "encode", "in.png") == "in.ddc exists already; --force (-f) replaces it."
     assert refused(6, "decode", "in.ddc") == "in.png exists already; --force (-f) replaces it."
     assert refused(6, "encode", "in.png", "-o", "none/out.ddc").startswith("none/out.ddc cannot be written: there is no folder ")
@@ -527,9 +529,9 @@ def test_existing_output_is_refused_before_the_fit(here, monkeypatch):
 def test_existing_output_is_refused_at_the_rename(here, made, monkeypatch):
     def slow_encoder(*_, **__):
         Path("out.ddc").write_bytes(b"another process was faster")
-        return stub_encoder(made.data)(None, None)
+        return stub_encoder(made.data)([None], None)
 
-    monkeypatch.setattr(encoder, "encode_picture", slow_encoder)
+    monkeypatch.setattr(encoder, "encode_pictures", slow_encoder)
     assert refused(6, "encode", "in.png", "-o", "out.ddc") == "out.ddc exists already; --force (-f) replaces it."
     assert Path("out.ddc").read_bytes() == b"another process was faster"
 
@@ -559,14 +561,14 @@ def test_failures_of_the_fit(here, monkeypatch, error, code, sentence):
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr(encoder, "encode_picture", fail)
+    monkeypatch.setattr(encoder, "encode_pictures", fail)
     monkeypatch.setattr("ddcodec.cli.guard.silence_standard_output", lambda: None)
     assert refused(code, "encode", "in.png", "-o", "out.ddc") == sentence
     assert sorted(os.listdir()) == ["in.ddc", "in.png"]
 
 
 def test_verbose_shows_the_traceback(here, monkeypatch):
-    monkeypatch.setattr(encoder, "encode_picture", lambda *_, **__: 1 // 0)
+    monkeypatch.setattr(encoder, "encode_pictures", lambda *_, **__: 1 // 0)
     result = ddcodec("encode", "in.png", "-f", "-v")
     assert result.exit_code == 1 and "Traceback" in result.stderr
     assert result.stderr.splitlines()[-1].startswith("Error: Internal error: ZeroDivisionError")

@@ -9,7 +9,7 @@ import textwrap
 import pytest
 
 from ddcodec import output
-from ddcodec.errors import OutputError
+from ddcodec.errors import ExistsError, OutputError
 from ddcodec.output import check_target, write_target
 
 ROOT = os.geteuid() == 0 if hasattr(os, "geteuid") else False
@@ -31,6 +31,24 @@ def test_existing_is_refused_before_and_at_the_rename(tmp_path):
             attempt()
     assert path.read_bytes() == b"someone else was faster"
     assert os.listdir(tmp_path) == ["a.ddc"]
+
+
+def test_what_comes_between_the_last_look_and_the_name_stays(tmp_path, monkeypatch):
+    path = tmp_path / "a.ddc"
+    monkeypatch.setattr(output, "_refuse_existing", lambda *_: path.write_bytes(b"another was faster"))
+    with pytest.raises(ExistsError, match="exists already"):
+        write_target(path, b"mine")
+    assert path.read_bytes() == b"another was faster"
+    assert os.listdir(tmp_path) == ["a.ddc"]
+
+
+def test_without_hard_links(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError("no links on this file system")
+
+    monkeypatch.setattr(output.os, "link", refuse)
+    write_target(tmp_path / "a.ddc", b"content")
+    assert (tmp_path / "a.ddc").read_bytes() == b"content" and os.listdir(tmp_path) == ["a.ddc"]
 
 
 def test_force_replaces(tmp_path):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image, ImageCms
+from skimage.color import lab2rgb
 
 from ddcodec.errors import SourceError, UsageError
 from ddcodec.pictures import ORIENTATION, Picture, encode_image_bytes, load_picture, picture_from, pillow_image, read_picture
@@ -247,12 +248,36 @@ def test_cmyk(smooth):
         assert abs(picture.samples.astype(int) - rgb).mean() < 6
 
 
-def test_cmyk_with_a_profile(rgb):
-    """A profile of another colour space cannot be applied; one of a printer is not shipped with Pillow, so that LittleCMS is watched instead."""
-    cmyk = Image.fromarray(rgb).convert("CMYK")
+def printer_profile():
+    """A CMYK profile from the specification (ICC.1:2001-04, 6.5.7): full cyan alone is a green, L* 60, a* -30, b* 20; whatever has black is black; all else is white."""
+    inks = [(c, m, y, k) for c in (0, 1) for m in (0, 1) for y in (0, 1) for k in (0, 1)]
+    colours = [(0, 128, 128) if k else (153, 98, 148) if (c, m, y) == (1, 0, 0) else (255, 128, 128) for c, m, y, k in inks]
+    straight = bytes(range(256))
+    matrix = struct.pack(">9i", *(65536 * (k % 4 == 0) for k in range(9)))
+    table = b"mft1\0\0\0\0\4\3\2\0" + matrix + 4 * straight + bytes(value for colour in colours for value in colour) + 3 * straight
+    table += bytes(-len(table) % 4)
+    tags = [(b"A2B0", table), (b"desc", b"desc\0\0\0\0" + struct.pack(">I", 2) + b"p\0" + bytes(80)), (b"wtpt", b"XYZ \0\0\0\0" + struct.pack(">3i", 63190, 65536, 54061)), (b"cprt", b"text\0\0\0\0none\0\0\0\0")]
+    place, index, body = 128 + 4 + 12 * len(tags), struct.pack(">I", len(tags)), b""
+    for name, content in tags:
+        index += name + struct.pack(">II", place + len(body), len(content))
+        body += content
+    head = struct.pack(">I4xI", place + len(body), 0x02100000) + b"prtrCMYKLab " + bytes(12) + b"acsp" + bytes(28) + struct.pack(">3i", 63190, 65536, 54061)
+    return head.ljust(128, b"\0") + index + body
+
+
+def test_cmyk_with_a_profile():
+    cyan = Image.new("CMYK", (9, 7), (255, 0, 0, 0))
+    exif = Image.Exif()
+    exif[271] = "a printer"
+    picture = read_picture(saved(cyan, "TIFF", icc_profile=printer_profile(), exif=exif), name="photo")
+    assert picture.notes == ("photo: its CMYK is converted to RGB through its colour profile.",)
+    assert abs(picture.samples[3, 4] - 255 * lab2rgb(np.array([[[60.0, -30, 20]]]))).max() < 12
+    assert picture.metadata.keys() == {"exif"} and b"a printer" in picture.metadata["exif"]
+    plain = read_picture(saved(cyan, "TIFF"), name="photo")
+    assert "without a profile" in plain.notes[0] and plain.samples[3, 4].tolist() == [0, 255, 255]
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    picture = read_picture(saved(cmyk, "TIFF", icc_profile=srgb), name="photo")
-    assert "without a profile" in picture.notes[0] and "icc" not in picture.metadata
+    odd = read_picture(saved(cyan, "TIFF", icc_profile=srgb), name="photo")
+    assert "without a profile" in odd.notes[0] and odd.metadata == {} and len(odd.notes) == 1
 
 
 def test_other_colours_are_refused(rgb):

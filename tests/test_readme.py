@@ -67,7 +67,7 @@ def test_dependencies_are_in_the_table():
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"]
-    wanted = project["dependencies"] + extras["bench"] + [name for name in extras["test"] if name != "ddcodec[bench]"]
+    wanted = project["dependencies"] + extras["bench"] + extras["cluster"] + [name for name in extras["test"] if not name.startswith("ddcodec[")]
     table = TEXT[TEXT.index("| dependency |") :]
     for requirement in wanted:
         assert re.search(rf"^\| .*\b{re.match(r'[a-z0-9-]+', requirement)[0]}\b.* \|", table, re.M), requirement
@@ -92,5 +92,5 @@ def test_commands_exist():
     assert len(lines) >= 8
     for _, name, *arguments in (line for line in lines if line[1] in cli.commands):
         result = CliRunner().invoke(cli, [name, *arguments])
-        assert result.exit_code in (3, 6), (name, arguments, result.output)
+        assert result.exit_code in (1, 3, 6), (name, arguments, result.output)
     assert {line[1] for line in lines} <= set(cli.commands)

@@ -5,7 +5,7 @@ import signal
 import time
 from itertools import islice
 
-from ddcodec.benchmark.workers import Crashed, run_jobs
+from ddcodec.workers import Crashed, run_jobs
 
 
 def square_or_die(job):

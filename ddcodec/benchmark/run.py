@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..batch import files_in
 from ..errors import OutputError, SourceError, UsageError
 from ..output import TEMPORARY, write_target
 from ..pictures import is_picture_name
+from ..workers import Crashed, run_jobs
 from .measure import Failure, Job, measure, source_of
 from .peers import PeerError
 from .table import append_row, latest, read_table, text_of
-from .workers import Crashed, run_jobs
 
 TABLE, FILES = "rows.tsv", "files"
 LONGEST_NAME = 200
@@ -31,7 +32,7 @@ class Progress:
 
 
 def find_pictures(paths):
-    """The picture files that `paths` (files and folders) name, and the files of the folders that do not look like pictures.
+    """The picture files that `paths` (files and folders) name, and the visible files of the folders that do not look like pictures.
 
     A folder stands for its pictures, in the order of their names; its own folders are not entered. Raises `SourceError` for a folder without
     pictures or a path that is not there.
@@ -41,20 +42,13 @@ def find_pictures(paths):
         if not os.path.isdir(path):
             found.append(path)
             continue
-        try:
-            entries = sorted((entry for entry in os.scandir(path) if not entry.is_dir()), key=lambda entry: entry.name)
-        except OSError as error:
-            raise SourceError(f"{path} cannot be read: {error.strerror or error}.") from None
-        pictures = [entry.path for entry in entries if _is_picture(entry)]
+        files = files_in(path)
+        pictures = [file for file in files if is_picture_name(file)]
         if not pictures:
             raise SourceError(f"The folder {path} holds no picture.")
         found += pictures
-        skipped += [entry.path for entry in entries if not _is_picture(entry)]
+        skipped += [file for file in files if not is_picture_name(file)]
     return list({os.path.realpath(path): path for path in found}.values()), skipped
-
-
-def _is_picture(entry):
-    return entry.is_file() and not entry.name.startswith(".") and is_picture_name(entry.name)
 
 
 def read_sources(paths):

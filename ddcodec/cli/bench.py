@@ -1,6 +1,5 @@
 """`ddcodec bench`: rate against distortion of this and other codecs, from files that are written, decoded and measured."""
 
-import math
 import os
 import shlex
 import sys
@@ -11,9 +10,7 @@ from ..errors import DdcError, SourceError, UsageError
 from .files import STANDARD
 from .help import Command
 from .options import talking
-from .talk import duration_text
-
-BAR = 20
+from .talk import bar_text
 
 
 @click.command(
@@ -106,9 +103,7 @@ def _peers(codecs, anchor, threads):
 
 def _bar(progress):
     """ "[#####...............] 312/2088, 23 min 4 s left, avif of kodim07" """
-    filled = BAR * progress.step // progress.total
-    left = f", {duration_text(progress.seconds_left)} left" if math.isfinite(progress.seconds_left) else ""
-    return f"[{'#' * filled:.<{BAR}}] {progress.step}/{progress.total}{left}, {progress.codec} of {progress.picture}"
+    return f"{bar_text(progress)}, {progress.codec} of {progress.picture}"
 
 
 def _report(talk, run, anchor, published, missing, failed):

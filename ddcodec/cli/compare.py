@@ -20,7 +20,7 @@ Examples:
   ddcodec compare photo.png photo.jpg photo.ddc --json"""
 )
 @reading("REF", "reference")
-@reading("DIST...", "distorted", nargs=-1, required=True)
+@reading("DIST...", "distorted", many=True)
 @limited
 @talking
 def compare(talk, reference, distorted, max_pixels, max_memory):

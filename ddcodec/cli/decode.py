@@ -1,14 +1,16 @@
-"""`ddcodec decode`: a .ddc file in, a picture out."""
+"""`ddcodec decode`: .ddc files in, pictures out."""
 
 import os
+from dataclasses import dataclass, replace
 from time import monotonic
 
 import click
 
 from ..errors import DamagedError, UsageError
-from .files import STANDARD, name_of, naming, prepare_output, read_input
+from .batch import Made, carry_out
+from .files import STANDARD, naming
 from .help import Command
-from .options import keeping, limited, reading, talking, writing
+from .options import batching, keeping, limited, reading, talking, writing
 
 EXTENSIONS = {".png": "png", ".ppm": "ppm", ".pgm": "ppm", ".pnm": "ppm", ".npy": "npy"}
 SCALES = {"1": 1, "1/2": 2, "1/4": 4, "1/8": 8}
@@ -16,16 +18,17 @@ SCALES = {"1": 1, "1/2": 2, "1/4": 4, "1/8": 8}
 
 @click.command(
     cls=Command,
-    short_help="Make a picture of a .ddc file.",
+    short_help="Make pictures of .ddc files.",
     epilog="""\b
 Examples:
   ddcodec decode photo.ddc
   ddcodec decode photo.ddc -o thumbnail.png --scale 1/8
   ddcodec decode photo.ddc --preview --force
-  ddcodec decode photo.ddc -o - --format ppm > photo.ppm"""
+  ddcodec decode photo.ddc -o - --format ppm > photo.ppm
+  ddcodec decode coded/ -r -o decoded/ -j 4"""
 )
-@reading("INPUT")
-@writing("Where to write; - is standard output.  [default: INPUT with .png, or - for -]")
+@reading("INPUT...", "inputs", many=True)
+@writing("Where to write; - is standard output; of several inputs or a folder: a folder.  [default: INPUT with .png, or - for -]")
 @click.option("--format", type=click.Choice(["png", "ppm", "npy"]), help="[default: as the name of the output says, else png]")
 @click.option(
     "--scale",
@@ -37,66 +40,100 @@ Examples:
 @click.option("--preview", is_flag=True, help="Of a file that is cut off, show the octaves that are there.")
 @keeping
 @limited
+@batching()
 @talking
-def decode(talk, input_, output, force, format, scale, preview, kinds, max_pixels, max_memory):
-    """Decode INPUT, a .ddc file, to a PNG, PPM or NumPy file. INPUT - is standard input; a file of that name is ./-."""
-    from ..decoder import Limits, decode_file
-    from ..metadata import kinds_of
-    from ..output import write_target
-    from ..partial import beginning_of
-    from ..pictures import encode_image_bytes
-    from ..samples import bits_of
+def decode(talk, batch, format, scale, preview, kinds, max_pixels, max_memory):
+    """Decode each INPUT, a .ddc file, to a PNG, PPM or NumPy file. INPUT - is standard input; a file of that name is ./-.
 
-    start = monotonic()
-    format = format or _format_of(output)
-    output = prepare_output(talk, input_, output, f".{format}", force)
-    data = read_input(input_)
-    limits = Limits(max_pixels, max_memory)
-    with naming(input_):
-        beginning = beginning_of(data)
-        wanted = kinds if format == "png" else ()
-        if beginning:
-            picture, cut = _decode_beginning(talk, input_, beginning, preview, scale, limits, wanted)
-        else:
-            picture, cut = decode_file(data, scale=SCALES[scale], limits=limits, metadata=wanted), {}
-    lost = [kind for kind in kinds_of(data) if kind in kinds and format != "png"] + ["alpha"] * (picture.alpha is not None and format == "ppm")
-    if lost:
-        talk.say(f"Note: {name_of(input_)} also holds {' and '.join(lost)}, which a {format.upper()} file cannot keep; a PNG can.")
-    write_target(output, encode_image_bytes(picture, format), force=force)
-    seconds = monotonic() - start
-    samples = picture.samples
-    height, width = samples.shape[:2]
-    talk.say(f"{click.format_filename(input_)} -> {click.format_filename(output)}: {width}x{height}, {seconds:.1f} s")
-    talk.report(
-        input=click.format_filename(input_),
-        output=click.format_filename(output),
-        format=format,
-        width=width,
-        height=height,
-        planes=1 if samples.ndim == 2 else samples.shape[2],
-        depth=bits_of(samples),
-        alpha=picture.alpha is not None,
-        scale=scale,
-        seconds=seconds,
-        complete=not beginning,
-        **cut,
-    )
+    Of several files, or a folder of them with -r, one that fails does not stop the others, and the exit code is 1.
+    """
+    from ..decoder import Limits
+
+    format = format or ("png" if batch.is_into_folder() else _format_of(batch.output))
+    carry_out(talk, Decoding(format, scale, Limits(max_pixels, max_memory), kinds, preview), batch)
 
 
-def _decode_beginning(talk, input_, beginning, preview, scale, limits, kinds):
-    """The `Picture` of a file that is cut off, and what JSON says of them beside."""
-    from ..partial import decode_beginning
+@dataclass(frozen=True)
+class Decoding:
+    """What is done to a .ddc file; see `batch.carry_out`. scale: one of `SCALES`; limits: `decoder.Limits`; kinds: of metadata that are kept; preview: whether a file
+    that is cut off shows what is there; threads: or None for as many as are useful."""
 
-    there = f"cut off: {beginning.bytes:,} of {beginning.body.file_bytes:,} bytes are there"
-    if not beginning.octaves:
-        raise DamagedError(f"The file is {there}, too few for any picture.")
-    if not preview:
-        raise DamagedError(f"The file is {there}; --preview shows what they make.")
-    picture, octaves = decode_beginning(beginning, scale=SCALES[scale], limits=limits, metadata=kinds)
-    made_of = f"octaves {octaves[0]} to {octaves[-1]}" if len(octaves) > 1 else f"octave {octaves[0]}"
-    coded = beginning.header.arch.coded_octaves
-    talk.say(f"Note: {name_of(input_)} is {there}; the picture is made of {made_of} of {coded[0]} to {coded[-1]}.")
-    return picture, {"octaves": octaves}
+    format: str
+    scale: str
+    limits: object
+    kinds: tuple
+    preview: bool
+    threads: int | None = None
+
+    done, sizes = "decoded", False
+
+    @property
+    def extension(self):
+        return f".{self.format}"
+
+    def wants(self, path):
+        return path.lower().endswith(".ddc")
+
+    def at_once(self):
+        return 1
+
+    def with_threads(self, count):
+        return replace(self, threads=self.threads or count)
+
+    def prepare(self, talk, name, data):
+        """The `Made` of a file."""
+        from ..decoder import decode_file
+        from ..metadata import kinds_of
+        from ..partial import beginning_of
+        from ..pictures import encode_image_bytes
+        from ..samples import bits_of
+
+        start = monotonic()
+        wanted = self.kinds if self.format == "png" else ()
+        with naming(name):
+            beginning = beginning_of(data)
+            if beginning:
+                picture, cut = self._of_beginning(talk, name, beginning, wanted)
+            else:
+                picture, cut = decode_file(data, scale=SCALES[self.scale], limits=self.limits, threads=self.threads, metadata=wanted), {}
+        lost = [kind for kind in kinds_of(data) if kind in self.kinds and self.format != "png"] + ["alpha"] * (picture.alpha is not None and self.format == "ppm")
+        if lost:
+            talk.say(f"Note: {name} also holds {' and '.join(lost)}, which a {self.format.upper()} file cannot keep; a PNG can.")
+        samples = picture.samples
+        height, width = samples.shape[:2]
+        facts = {
+            "format": self.format, "width": width, "height": height, "planes": 1 if samples.ndim == 2 else samples.shape[2], "depth": bits_of(samples),
+            "alpha": picture.alpha is not None, "scale": self.scale, "complete": not beginning, **cut,
+        }  # fmt: skip
+        return Made(encode_image_bytes(picture, self.format), {**facts, "seconds": monotonic() - start})
+
+    def _of_beginning(self, talk, name, beginning, wanted):
+        """The `Picture` of a file that is cut off, and what JSON says of it beside."""
+        from ..partial import decode_beginning
+
+        there = f"cut off: {beginning.bytes:,} of {beginning.body.file_bytes:,} bytes are there"
+        if not beginning.octaves:
+            raise DamagedError(f"The file is {there}, too few for any picture.")
+        if not self.preview:
+            raise DamagedError(f"The file is {there}; --preview shows what they make.")
+        picture, octaves = decode_beginning(beginning, scale=SCALES[self.scale], limits=self.limits, threads=self.threads, metadata=wanted)
+        made_of = f"octaves {octaves[0]} to {octaves[-1]}" if len(octaves) > 1 else f"octave {octaves[0]}"
+        coded = beginning.header.arch.coded_octaves
+        talk.say(f"Note: {name} is {there}; the picture is made of {made_of} of {coded[0]} to {coded[-1]}.")
+        return picture, {"octaves": octaves}
+
+    def kind(self, made):
+        return made.facts["width"], made.facts["height"]
+
+    def finish(self, talk, made):
+        return made
+
+    def line(self, made):
+        """ "768x512, 0.5 s" """
+        return f"{made.facts['width']}x{made.facts['height']}, {made.facts['seconds']:.1f} s"
+
+    def details(self, made):
+        return ()
 
 
 def _format_of(output):

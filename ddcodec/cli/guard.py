@@ -5,13 +5,13 @@ import traceback
 
 import click
 
-from ..errors import DdcError
+from ..errors import DdcError, explain
 from ..output import silence_standard_output
 from .talk import Talk
 
 EXIT_CODES = {
     0: "fine",
-    1: "internal error, or some of several inputs failed",
+    1: "some of several inputs failed, or internal error",
     2: "usage",
     3: "source picture missing or unsupported",
     4: "damaged .ddc",
@@ -21,7 +21,7 @@ EXIT_CODES = {
     8: "out of memory",
     130: "interrupted",
 }
-INTERNAL, CANNOT_WRITE, NO_MEMORY, INTERRUPTED = 1, 6, 8, 130
+CANNOT_WRITE, INTERRUPTED = 6, 130
 
 
 class Guarded(click.Group):
@@ -48,15 +48,10 @@ class Guarded(click.Group):
             code = ctx.obj.fail(CANNOT_WRITE, "Standard output was closed before everything was written.")
         except (KeyboardInterrupt, click.Abort) as error:
             code = ctx.obj.fail(INTERRUPTED, str(error) or "Interrupted; nothing was written.")
-        except DdcError as error:
-            code = ctx.obj.fail(error.exit_code, str(error))
-        except MemoryError:
-            code = ctx.obj.fail(NO_MEMORY, "There is not enough memory for this picture.")
         except Exception as error:
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 ctx.exit(ctx.obj.fail(CANNOT_WRITE, "Standard output cannot be written: no space is left."))
-            if ctx.obj.verbose:
+            if ctx.obj.verbose and not isinstance(error, (DdcError, MemoryError)):
                 traceback.print_exception(error)
-            what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            code = ctx.obj.fail(INTERNAL, f"Internal error: {what} (please report; -v shows the traceback)")
+            code = ctx.obj.fail(*explain(error))
         ctx.exit(code)

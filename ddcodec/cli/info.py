@@ -16,7 +16,7 @@ Examples:
   ddcodec info photo.ddc
   ddcodec info a.ddc b.ddc --json"""
 )
-@reading("FILE...", "paths", nargs=-1, required=True)
+@reading("FILE...", "paths", many=True)
 @talking
 def info(talk, paths):
     """Show size, network and sections of each FILE, a .ddc file, and where its bytes went. Nothing is decoded.

@@ -1,6 +1,7 @@
 """Options that several commands share, and the types of their values."""
 
 import re
+from dataclasses import fields
 from functools import wraps
 
 import click
@@ -21,6 +22,20 @@ class Duration(click.ParamType):
         if not match:
             self.fail(f"{value!r} is no time; write 90, 90s, 2m or 1h.", param, ctx)
         return float(match[1]) * self.UNITS[match[2]]
+
+
+class Shard(click.ParamType):
+    """A part of a whole: 2/4, the second of four."""
+
+    name = "shard"
+
+    def convert(self, value, param, ctx):
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(r"(\d+)/(\d+)", value.strip())
+        if not match or not 1 <= int(match[1]) <= int(match[2]):
+            self.fail(f"{value!r} is no part of a whole; write K/N with K from 1 to N, such as 1/4.", param, ctx)
+        return int(match[1]), int(match[2])
 
 
 class ByteCount(click.ParamType):
@@ -86,7 +101,7 @@ def fitting(effort, seed=None):
     """Give a command what steers a fit: parameters `effort`, `time_limit`, `iterations`, `device` and `threads`, and where its help is given `seed`. effort, seed: the help of these two."""
     options = [
         click.option("-e", "--effort", type=int, default=5, show_default=True, metavar="1..9", help=effort),
-        click.option("--time-limit", type=Duration(), help="Stop early with the best so far: 90, 90s, 2m, 1h."),
+        click.option("--time-limit", type=Duration(), help="Stop early with the best so far, each picture for itself: 90, 90s, 2m, 1h."),
         click.option("--iterations", cls=Expert, type=int, metavar="N", help="Instead of an effort: the number of steps of a fit."),
         click.option("--device", cls=Expert, default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda or cuda:N."),
         click.option("--threads", cls=Expert, type=int, metavar="N", help="Of the CPU.  [default: as many as are useful]"),
@@ -133,6 +148,35 @@ def writing(what):
     return decorate
 
 
-def reading(metavar, name="input_", **several):
-    """Give a command a file to read, "-" for standard input, as parameter `name`. several: click's `nargs` and `required` for more than one."""
-    return click.argument(name, metavar=metavar, type=click.Path(allow_dash=True), **several)
+def batching(*, cluster=False):
+    """Give a command the options of many inputs, and it gets these, the inputs, --output and --force as one parameter: `batch`, a `batch.Batch`. cluster: --scheduler, too."""
+    options = [
+        click.option("-r", "--recursive", is_flag=True, help="Of a folder take all that is in it, folders in it included."),
+        click.option("--skip-existing", is_flag=True, help="Leave an existing output as it is and count that as success."),
+        click.option("--keep-timestamps", cls=Expert, is_flag=True, help="Give each output the time of its input."),
+        click.option("-j", "--jobs", type=click.IntRange(min=1), metavar="N", help=f"Files at once, which share the threads.  [default: 1{', on a GPU 16' if cluster else ''}]"),
+        click.option("--shard", cls=Expert, type=Shard(), default="1/1", metavar="K/N", help="Take the K-th of N parts only, so that N machines can share the work."),
+    ]
+    if cluster:
+        options.append(
+            click.option("--scheduler", cls=Expert, metavar="URL", help="Let a Dask cluster do it: tcp://HOST:PORT, or dask://local for one of -j processes here.")
+        )
+
+    def decorate(command):
+        @wraps(command)
+        def run(*args, **given):
+            from .batch import Batch
+
+            gathered = Batch(**{field.name: given.pop(field.name) for field in fields(Batch) if field.name in given})
+            return command(*args, batch=gathered, **given)
+
+        for option in reversed(options):
+            run = option(run)
+        return run
+
+    return decorate
+
+
+def reading(metavar, name="input_", *, many=False):
+    """Give a command a file to read, "-" for standard input, as parameter `name`; many: or several, as a tuple."""
+    return click.argument(name, metavar=metavar, type=click.Path(allow_dash=True), **({"nargs": -1, "required": True} if many else {}))

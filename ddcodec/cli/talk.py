@@ -4,12 +4,14 @@ import json
 import math
 import shutil
 import sys
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from time import monotonic
 
 import click
 
 SCHEMA = 1
+BAR = 20
 SECONDS_BETWEEN_UPDATES = 0.1
 
 
@@ -21,14 +23,15 @@ class Talk:
     verbose: bool = False
     json: bool = False
     about: dict = field(default_factory=dict)
+    _line: "ProgressLine | None" = None
 
     def say(self, sentence):
         if not self.quiet:
-            click.echo(sentence, err=True)
+            self._echo(sentence)
 
     def warn(self, sentence):
         """Say what went wrong with a part while the whole goes on; like an error, even if `quiet`."""
-        click.echo(f"Warning: {sentence}", err=True)
+        self._echo(f"Warning: {sentence}")
 
     def detail(self, sentence):
         if self.verbose:
@@ -52,7 +55,7 @@ class Talk:
 
     def fail(self, code, sentence, **fields):
         """Say why a command fails, and in JSON what there is all the same; returns its exit code."""
-        click.echo(f"Error: {sentence}", err=True)
+        self._echo(f"Error: {sentence}")
         return self.report_failure(code, sentence, **fields)
 
     def progress(self, text_of=None):
@@ -60,7 +63,30 @@ class Talk:
 
         That is a record with step, total and seconds_left; without `text_of` it is that of a fit.
         """
-        return ProgressLine(text_of or fit_text, not self.quiet and sys.stderr is not None and sys.stderr.isatty())
+        self._line = ProgressLine(text_of or fit_text, not self.quiet and sys.stderr is not None and sys.stderr.isatty())
+        return self._line
+
+    def _echo(self, sentence):
+        if self._line:
+            self._line.wipe()
+        click.echo(sentence, err=True)
+
+
+class Relayed(Talk):
+    """The talk of one file among many: sentences go to a function, and so does progress."""
+
+    def __init__(self, say, follow=None):
+        super().__init__()
+        self._say, self._follow = say, follow
+
+    def say(self, sentence):
+        self._say(sentence)
+
+    def warn(self, sentence):
+        self._say(f"Warning: {sentence}")
+
+    def progress(self, text_of=None):
+        return nullcontext(self._follow)
 
 
 class ProgressLine:
@@ -76,6 +102,9 @@ class ProgressLine:
         return self._update if self._shown else None
 
     def __exit__(self, *_):
+        self.wipe()
+
+    def wipe(self):
         self._write("")
 
     def _update(self, progress):
@@ -100,6 +129,21 @@ def fit_text(progress):
     elif math.isfinite(progress.seconds_left):
         parts.append(f"{duration_text(progress.seconds_left)} left")
     return ", ".join(parts)
+
+
+def bar_text(progress):
+    """ "[#####...............] 5/20, 1 min 24 s left" """
+    filled = BAR * progress.step // progress.total
+    left = f", {duration_text(progress.seconds_left)} left" if math.isfinite(progress.seconds_left) else ""
+    return f"[{'#' * filled:.<{BAR}}] {progress.step}/{progress.total}{left}"
+
+
+def bytes_text(count):
+    """A number of bytes: "812 bytes", "12.3 kB", "1.2 MB"."""
+    for power, unit in (3, "GB"), (2, "MB"), (1, "kB"):
+        if count >= 1000**power:
+            return f"{count / 1000**power:.1f} {unit}"
+    return f"{count} bytes"
 
 
 def duration_text(seconds):

@@ -18,7 +18,7 @@ Examples:
   ddcodec verify photo.ddc
   ddcodec verify a.ddc b.ddc --quiet"""
 )
-@reading("FILE...", "paths", nargs=-1, required=True)
+@reading("FILE...", "paths", many=True)
 @limited
 @talking
 def verify(talk, paths, max_pixels, max_memory):

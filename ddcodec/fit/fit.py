@@ -14,7 +14,7 @@ import numpy as np
 from ..arch import base_arch
 from ..coded import CodedImage
 from ..decoder import render
-from ..errors import ShortMemoryError
+from ..errors import LimitError, ShortMemoryError
 from ..memory import available_memory
 from ..presets import base_lambdas, nearest_base
 from ..samples import peak_of
@@ -33,12 +33,12 @@ FILLED_EVERY = 20
 
 
 def fit_pictures(
-    pictures, arches, lambdas, *, iterations, goals=None, time_limit=None, device="auto", threads=None, normalise=False, seed=0, progress=None, say=None
+    pictures, arches, lambdas, *, iterations, goals=None, time_limit=None, device="auto", threads=None, max_memory=0, normalise=False, seed=0, progress=None, say=None
 ):  # fmt: skip
     """Fit pictures (uint8 or uint16 (H, W, planes)), each with its `Arch` and lambda; on a GPU all at once, or as many as its memory holds.
 
     arches: alike but for their bases. goals: a `Goal` or None for each; where there is one, its lambda is only where the fit begins. time_limit: seconds for
-    all. progress: called with `loop.Progress`. say: called with sentences to the user. Returns for every picture its `Fitted`. Raises `UsageError`, `ShortMemoryError`, `TargetError`.
+    all. max_memory: bytes that a fit on the CPU may take; 0 for what is free. progress: called with `loop.Progress`. say: called with sentences to the user. Returns for every picture its `Fitted`. Raises `UsageError`, `ShortMemoryError`, `LimitError`, `TargetError`.
     """
     say, goals = say or (lambda sentence: None), goals or [None] * len(pictures)
     device, clock = device_of(device), _Clock(time_limit)
@@ -52,7 +52,7 @@ def fit_pictures(
         failed = False
         try:
             with _threads_kept(kind):
-                job = _Job(kind, iterations, share, normalise, threads, progress, say)
+                job = _Job(kind, iterations, share, normalise, threads, max_memory, progress, say)
                 results += job.fit(*(list(each[group]) for each in (pictures, arches, lambdas, goals)), seed)
         except memory_errors():
             failed = True
@@ -62,12 +62,12 @@ def fit_pictures(
     return results
 
 
-def lambda_for(picture, target, *, device="auto", threads=None, say=None):
-    """The lambda at which a fit of a picture (uint8 or uint16 (H, W, planes)) towards a target begins. Raises `UsageError`, `ShortMemoryError`."""
+def lambda_for(picture, target, *, device="auto", threads=None, max_memory=0, say=None):
+    """The lambda at which a fit of a picture (uint8 or uint16 (H, W, planes)) towards a target begins. Raises `UsageError`, `ShortMemoryError`, `LimitError`."""
     device_of(device)
     height, width, planes = picture.shape
     kind = kind_for(base_arch(width, height, planes), "cpu", threads=threads)
-    _check_memory(kind, base_arch(width, height, planes))
+    _check_memory(kind, base_arch(width, height, planes), max_memory)
     _compile(kind, base_arch(width, height, planes), say or (lambda sentence: None))
 
     def step_of(index, lambda_):
@@ -156,12 +156,13 @@ class _Job:
     clock: _Clock
     normalise: bool
     threads: int | None
+    max_memory: int
     progress: Callable | None
     say: Callable
 
     def fit(self, pictures, arches, lambdas, goals, seed):
         """[`Fitted`] of as many pictures as the engine takes at once."""
-        _check_memory(self.kind, arches[0])
+        _check_memory(self.kind, arches[0], self.max_memory)
         _compile(self.kind, arches[0], self.say)
         engine = self._engine(self.kind, pictures, arches, lambdas, seed)
         if self.clock.left() == 0.0:
@@ -253,12 +254,15 @@ def _smaller(kind, arch, together, say):
     return "cpu", 1
 
 
-def _check_memory(kind, arch):
-    free = available_memory() if kind.device == "cpu" else None
-    if free is None:
+def _check_memory(kind, arch, most=0):
+    if kind.device != "cpu":
         return
-    needed = memory_of(kind, arch)
-    if needed > free:
+    free, needed = available_memory(), memory_of(kind, arch)
+    if most and needed > most:
+        raise LimitError(
+            f"Fitting {arch.width}x{arch.height} pixels needs about {needed / 2**20:,.0f} MiB of memory, above the limit of {most / 2**20:,.0f} MiB (--max-memory)."
+        )
+    if free is not None and needed > free:
         raise ShortMemoryError(
             f"Fitting {arch.width}x{arch.height} pixels needs about {needed / 2**30:.1f} GiB of memory; {free / 2**30:.1f} GiB are free."
         )

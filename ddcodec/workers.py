@@ -1,9 +1,9 @@
-"""Jobs in processes of their own, so that a codec that crashes takes nothing with it, and an interrupt stops the longest encode."""
+"""Jobs in processes of their own, so that one that crashes takes nothing with it, and an interrupt stops the longest encode."""
 
 import signal
-from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from multiprocessing import get_context
 from multiprocessing.connection import wait
 from time import monotonic
@@ -19,17 +19,19 @@ class Crashed:
 def run_jobs(work, jobs, processes):
     """Yield (job, work(job), seconds) in the order in which they end, with up to `processes` at a time; a dead worker's result is `Crashed`.
 
-    `work` is a function of a module, job and result can be pickled. Leaving the generator stops all processes at once.
+    `work` is a function of a module, job and result can be pickled; `jobs` are taken one by one, when a process has time for one. Leaving the
+    generator stops all processes at once.
     """
     context = get_context("spawn")
-    waiting, idle, busy = deque(jobs), [], {}
+    waiting, idle, busy = iter(jobs), [], {}
     try:
-        while waiting or busy:
-            while waiting and len(busy) < processes:
+        while True:
+            for job in islice(waiting, processes - len(busy)):
                 worker, pipe = idle.pop() if idle else _start(context, work)
-                job = waiting.popleft()
                 busy[pipe] = worker, job, monotonic()
                 pipe.send(job)
+            if not busy:
+                return
             for pipe in wait(list(busy)):
                 worker, job, start = busy.pop(pipe)
                 try:
