@@ -1,5 +1,6 @@
 """The manual: its Python runs, its links lead somewhere, its command lines and options exist, and its figures show what is there."""
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import click
 import make_figures
 import pytest
+from click.testing import CliRunner
 from conftest import painted
 from PIL import Image
 
@@ -62,6 +64,16 @@ def test_python_page_has_all_errors_and_options():
     rates = {"quality", "lambda_", "target_size", "target_bpp", "target_psnr"}
     assert options == set(encoder.EncodeOptions.__dataclass_fields__) - rates | {"progress"}
     assert all(name in text for name in rates)
+
+
+def test_batch_page_has_all_fields_of_the_json(desk):
+    rows = re.findall(r"^\| (`.*`) \| (.+?) \| ", (DOCS / "batch.md").read_text("utf-8"), re.M)
+    fields = {where: set(re.findall(r"`(\w+)`", names)) for names, where in rows if where in ("`encode`", "`decode`")}
+    common = {"schema", "ok", "input", "output"}
+    for line in "encode photo.png --json --device cpu", "decode photo.ddc -o again.png --json":
+        command, *words = line.split()
+        result = CliRunner().invoke(cli, [command, *words])
+        assert json.loads(result.stdout).keys() == fields[f"`{command}`"] | common
 
 
 @pytest.mark.parametrize("page", WRITTEN, ids=lambda path: str(path.relative_to(ROOT)))
