@@ -182,10 +182,13 @@ def _group_of_efforts():
 
 
 def kodak():
-    """The latest rows over Kodak, without those of the harness itself. Of ddcodec's efforts only those of the newest version: rows of several would be nobody's."""
+    """The latest rows over Kodak, without those of the harness itself. Of ddcodec's efforts those of the version that the default effort was measured with last, and later ones."""
     rows = [row for row in latest(read_table(results_of("kodak"))) if row.codec != "none"]
-    newest = [row.versions for row in read_table(results_of("kodak")) if row.codec.startswith(EFFORT)][-1]
-    return [row for row in rows if not row.codec.startswith(EFFORT) or row.versions == newest]
+    own = [row for row in read_table(results_of("kodak")) if row.codec.startswith(EFFORT)]
+    current = next(row.versions for row in reversed(own) if row.codec == f"{EFFORT}{presets.DEFAULT_EFFORT}")
+    since = own[[row.versions for row in own].index(current) :]
+    newest = {row.codec: row.versions for row in since}
+    return [row for row in rows if not row.codec.startswith(EFFORT) or row.versions == newest.get(row.codec)]
 
 
 def _rate(standing):

@@ -288,12 +288,16 @@ def _fitted_by(profile):
     return f"{package} {metadata.version(package)}"
 
 
+NOT_CODING = ("batch.py", "benchmark", "cli", "cluster.py", "partial.py", "pictures.py", "pillow.py", "restoration", "viewer", "workers.py")
+"""What makes or reads no files of the codec."""
+
+
 @cache
 def _own_version():
     """The version, and a digest of the code that makes and reads files: rows of an encoder that somebody works on must not mix."""
     digest = sha256()
     for path in sorted(PACKAGE.rglob("*")):
-        if path.suffix in (".py", ".toml", ".bin") and path.relative_to(PACKAGE).parts[0] not in ("benchmark", "cli", "restoration"):
+        if path.suffix in (".py", ".toml", ".bin") and path.relative_to(PACKAGE).parts[0] not in NOT_CODING:
             digest.update(path.read_bytes())
     return f"ddcodec {__version__} ({digest.hexdigest()[:7]})"
 
