@@ -1,6 +1,7 @@
 """Encoding: fit, freeze, pack, then read the bytes with the real decoder and compare every integer."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from time import monotonic
 
@@ -13,7 +14,7 @@ from .errors import DamagedError, EncoderError, SourceError, UsageError
 from .metadata import chunks_of
 from .metrics import psnr
 from .presets import BASE_CHOICES, DEFAULT_EFFORT, DEFAULT_QUALITY, EFFORTS, PROFILES, arch_of, iterations_of, lambda_of_quality, normalises
-from .syntax import HEADER_BYTES, pack, unpack
+from .syntax import HEADER_BYTES, pack, pack_body, sealed, unpack
 
 GREATEST_TARGET = 10**12
 
@@ -198,10 +199,14 @@ def _goal(options, source, chunks):
 
 def _packed(coded, shape, threads):
     """The bytes of a fitted picture and its samples, after the real decoder has read them; an `EncoderError` if it finds other integers."""
-    samples = render(coded, threads=threads).reshape(shape)
-    coded = replace(coded, samples_crc=checksum(samples))
     try:
-        data = pack(coded)
+        # NumPy renders beside the range coder, which is Python's for the most part.
+        with ThreadPoolExecutor(1) as pool:
+            rendering = pool.submit(render, coded, threads=threads)
+            body = pack_body(coded)
+            samples = rendering.result().reshape(shape)
+        coded = replace(coded, samples_crc=checksum(samples))
+        data = sealed(coded, body)
         read = unpack(data)
     except DamagedError as error:
         raise EncoderError(f"The encoder made a file that cannot be decoded ({error}); please report this picture.") from error

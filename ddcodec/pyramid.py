@@ -1,5 +1,7 @@
 """The causal walk over the code (FORMAT.md, chapter 6): coarse to fine, wavefront by wavefront, for reading and writing alike."""
 
+from itertools import islice
+
 import numpy as np
 
 from .arch import CODE_MAX, CODE_STEP, CONTEXT_UNIT, NEIGHBOURS, PARENT_FEATURES, WAVEFRONT_SLOPE
@@ -11,6 +13,8 @@ from .tables import SCALES, STEPS_PER_OCTAVE, UNIT_SCALE, row
 _MARGIN = 4
 """Zero columns between rows: as far as a context reaches to the right (and more than to the left)."""
 _ABOVE = 3
+_AT_ONCE = 32
+"""Wavefronts of a known plane whose contexts are computed together."""
 
 
 def walk_code(arch, numbers, wire, code=None, finest=0):
@@ -27,42 +31,56 @@ def walk_code(arch, numbers, wire, code=None, finest=0):
         parent = arch.parent(octave)
         features = parent_features(ops, arch, octave, None if parent is None else result[parent][0].astype(np.float32))
         result[octave] = np.zeros((arch.code_planes(octave), *arch.size(octave)), np.int32)
-        for plane, target in zip(result[octave] if code is None else code[octave], result[octave]):
-            _walk_plane(ops, arch, numbers, octave, wire, plane, target, features)
+        for index, target in enumerate(result[octave]):
+            _walk_plane(ops, arch, numbers, octave, wire, None if code is None else code[octave][index], target, features)
         wire.end_section()
     return result
 
 
 def _walk_plane(ops, arch, numbers, octave, wire, plane, target, features):
-    """One plane, passed from `plane` to `target` (both (rows, columns)). Context and features lie in one padded field, so that a wavefront's inputs are one strided gather.
+    """One plane (rows, columns), passed from `plane`, or None where nobody knows it yet, to `target`. Context and features lie in one padded field, so that inputs are one strided gather.
 
-    The field starts as zeros on both sides: what the wire has not passed yet cannot leak into a context.
+    Of a known plane the contexts of many wavefronts are computed at once, which is quicker; of another one those of each as soon as the integers before it are there.
     """
-    rows, columns = plane.shape
+    rows, columns = target.shape
     pitch = columns + _MARGIN
     field = np.zeros((1 + PARENT_FEATURES, rows + _ABOVE, pitch), np.float32)
     field[1:, _ABOVE:, _MARGIN:] = features
+    if plane is not None:
+        field[0, _ABOVE:, _MARGIN:] = plane * float(CODE_STEP)
     flat, size = field.reshape(-1), (rows + _ABOVE) * pitch
     y = np.arange(rows)
     here = _ABOVE * pitch + _MARGIN + y * (pitch - WAVEFRONT_SLOPE)
     reach = [dy * pitch + dx for dx, dy in NEIGHBOURS[: arch.neighbours]]
     reach += [size * (1 + feature) for feature in range(PARENT_FEATURES)]
     around = here + np.array(reach)[:, None]
-    source, target = plane.reshape(-1), target.reshape(-1)
+    target = target.reshape(-1)
     there = y * (columns - WAVEFRONT_SLOPE)
 
-    for step in range(columns + WAVEFRONT_SLOPE * (rows - 1)):
-        top = max(0, (step - columns) // WAVEFRONT_SLOPE + 1)
-        bottom = min(rows, step // WAVEFRONT_SLOPE + 1)
-        if top >= bottom:
-            continue
-        front = flat[step:]
-        outputs = context(ops, arch, numbers, front.take(around[:, top:bottom]), octave)
-        table, whole = _quantised(outputs)
-        at = there[top:bottom] + step
-        values = wire.integers(table, whole, source[at].astype(np.int64))
-        target[at] = values
-        front[here[top:bottom]] = values * float(CODE_STEP)
+    def wavefronts():
+        for step in range(columns + WAVEFRONT_SLOPE * (rows - 1)):
+            top = max(0, (step - columns) // WAVEFRONT_SLOPE + 1)
+            bottom = min(rows, step // WAVEFRONT_SLOPE + 1)
+            if top < bottom:
+                yield step, top, bottom
+
+    if plane is None:
+        for step, top, bottom in wavefronts():
+            front = flat[step:]
+            table, whole = _quantised(context(ops, arch, numbers, front.take(around[:, top:bottom]), octave))
+            values = wire.integers(table, whole)
+            target[there[top:bottom] + step] = values
+            front[here[top:bottom]] = values * float(CODE_STEP)
+    else:
+        source, fronts = plane.reshape(-1), wavefronts()
+        while group := list(islice(fronts, _AT_ONCE)):
+            inputs = np.concatenate([around[:, top:bottom] + step for step, top, bottom in group], 1)
+            table, whole = _quantised(context(ops, arch, numbers, flat.take(inputs), octave))
+            start = 0
+            for step, top, bottom in group:
+                at, now = there[top:bottom] + step, slice(start, start + bottom - top)
+                target[at] = wire.integers(table[now], whole[now], source[at].astype(np.int64))
+                start += bottom - top
     check_code(target)
 
 

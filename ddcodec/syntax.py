@@ -80,6 +80,16 @@ class Body(NamedTuple):
 
 def pack(coded):
     """The bytes of a `CodedImage`."""
+    return sealed(coded, pack_body(coded))
+
+
+def sealed(coded, body):
+    """The bytes of a `CodedImage` from those that lie behind the header; only for this is the checksum of its samples needed."""
+    return _pack_header(coded, body) + body
+
+
+def pack_body(coded):
+    """The bytes of a `CodedImage` that lie behind the header."""
     coded.check()
     _check_chunks([kind for kind, _ in coded.chunks])
     writer = Writer()
@@ -88,8 +98,7 @@ def pack(coded):
     walk_code(coded.arch, ops_int.numbers(coded.arch, coded.tensors), writer, coded.code)
     words, sections = writer.finish()
     body = b"".join(_chunk(kind, content) for kind, content in coded.chunks)
-    body += b"".join(map(_varint, sections)) + words.astype("<u4").tobytes()
-    return _pack_header(coded, body) + body
+    return body + b"".join(map(_varint, sections)) + words.astype("<u4").tobytes()
 
 
 def unpack(data, finest=0):
