@@ -2,18 +2,22 @@
 
 import numpy as np
 
-from .errors import DamagedError
+from .errors import DamagedError, SourceError
 from .metadata import compressed, decompressed
 from .samples import as_bytes, peak_of
 
 CHUNK = 5
-NAME = "alpha"
+CHUNK_MAX = 2**28 - 1
+"""Bytes whose number fits into the format's varint."""
 
 
 def alpha_chunk(alpha):
-    """The chunk (id, content) of an alpha plane, uint8 or uint16 (H, W): that of four predictions whose differences need the fewest bytes."""
+    """The chunk (id, content) of an alpha plane, uint8 or uint16 (H, W): that of four predictions whose differences need the fewest bytes. Raises `SourceError`."""
     contents = (bytes([kind]) + compressed(_bytes_apart(_differences(alpha, kind))) for kind in range(4))
-    return CHUNK, min(contents, key=len)
+    content = min(contents, key=len)
+    if len(content) > CHUNK_MAX:
+        raise SourceError(f"The alpha plane needs {len(content):,} bytes; at most {CHUNK_MAX:,} fit.")
+    return CHUNK, content
 
 
 def alpha_of(chunks, arch):

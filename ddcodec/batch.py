@@ -43,10 +43,17 @@ def files_in(folder, *, recursive=False):
         entries = sorted((entry for entry in os.scandir(folder) if not entry.name.startswith(".")), key=lambda entry: entry.name)
     except OSError as error:
         raise SourceError(f"{folder} cannot be read: {error.strerror or error}.") from None
-    files = [entry.path for entry in entries if entry.is_file()]
+    files = [entry.path for entry in entries if _is_file(entry)]
     # Through a link one could come back to where one was.
     below = [entry.path for entry in entries if recursive and entry.is_dir(follow_symlinks=False)]
     return files + [file for inner in below for file in files_in(inner, recursive=True)]
+
+
+def _is_file(entry):
+    try:
+        return entry.is_file()
+    except OSError:
+        return False  # A link that leads to itself.
 
 
 def in_bundles(items, most):

@@ -167,7 +167,7 @@ def _result_of(future):
     if future.status == "finished":
         try:
             return future.result(timeout=SECONDS_FOR_A_RESULT), None
-        except OSError as lost:
+        except Exception as lost:
             error = lost
     elif future.status == "error":
         error = future.exception()

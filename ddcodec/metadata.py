@@ -52,14 +52,10 @@ def decompressed(frame, name, limit, *, exactly=False):
     import zstandard
 
     try:
-        # The package allocates whatever size a frame states, `max_output_size` or not: look first.
+        # The package allocates whatever size a frame states, `max_output_size` or not: look first. Only all at once it also keeps to that size.
         size = zstandard.get_frame_parameters(frame).content_size
         if size == zstandard.CONTENTSIZE_UNKNOWN or size > limit or exactly and size != limit:
             raise DamagedError(f"The {name} does not state a size of {'' if exactly else 'at most '}{limit:,} bytes.")
-        decompressor = zstandard.ZstdDecompressor().decompressobj()
-        data = decompressor.decompress(frame)
-        if len(data) != size or decompressor.unused_data or not decompressor.eof:
-            raise DamagedError(f"The {name} is not one whole Zstandard frame.")
+        return zstandard.ZstdDecompressor().decompress(frame, allow_extra_data=False)
     except zstandard.ZstdError:
-        raise DamagedError(f"The {name} is damaged.") from None
-    return data
+        raise DamagedError(f"The {name} is not one whole Zstandard frame.") from None

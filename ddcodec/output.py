@@ -42,7 +42,7 @@ def write_target(path, data, *, force=False):
     """Write all of `data` (bytes) to `path`, or to standard output if it is "-" (a string). Raises `OutputError`, `ExistsError` if it exists and not `force`.
 
     A file is written beside its final name, synced and given that name, so that nobody ever sees half of it; whatever interrupts this
-    leaves no trace, and of two who write it without `force` one is refused. Its permissions are those of a plain create, or those of the file it replaces. Devices and pipes are
+    leaves no trace, and of two who write it without `force` one is refused (where files can have hard links). Its permissions are those of a plain create, or those of the file it replaces. Devices and pipes are
     written to directly.
     """
     if path == STANDARD_OUTPUT:

@@ -31,6 +31,7 @@ MODES = {
 }
 """Pillow's modes that become samples without loss -> the mode whose bytes are the samples."""
 
+DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N")
 ALPHA_MODES = ("RGBA", "RGBa", "LA", "La", "PA")
 MODE_NAMES = {"LAB": "Lab", "YCbCr": "YCbCr", "HSV": "HSV", "F": "floating-point", "I": "32-bit integer"}
 
@@ -55,6 +56,7 @@ TURNS = {
 }
 """EXIF orientation -> what sets (H, W, ...) upright."""
 
+HEAD_BYTES = 2**16
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PPM_GAP = rb"(?:\s|#[^\n\r]*[\n\r])+"
 PPM_HEAD = rb"P([2356])" + PPM_GAP + rb"(\d+)" + PPM_GAP + rb"(\d+)" + PPM_GAP + rb"(\d{1,9})"
@@ -118,10 +120,7 @@ def read_picture(source, *, name=None, frame=None, max_pixels=0):
         raise SourceError(f"{name} is a .ddc file already.")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        image = _open(data, name)
-        if max_pixels and image.width * image.height > max_pixels:
-            raise LimitError(f"{name} has {image.width}x{image.height} = {image.width * image.height:,} pixels, above the limit of {max_pixels:,} (--max-pixels).")
-        return _picture(image, name, data, frame)
+        return _picture(_open(data, name), name, data, frame, max_pixels)
 
 
 def picture_from(image):
@@ -137,8 +136,7 @@ def picture_from(image):
 
     if not isinstance(image, Image.Image):
         raise SourceError(f"A picture must be a Pillow image or a NumPy array, not {type(image).__name__}.")
-    # A Pillow image keeps the depth of its file only as long as it is not loaded, and only here.
-    if image.mode != "I;16" and any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())):
+    if image.mode != "I;16" and _bits_before_loading(image) > 8:
         raise SourceError("Pillow would cut this 16-bit picture down to 8 bits; give its file, or an array of uint16.")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -221,6 +219,8 @@ def _open(data, name):
     except Image.DecompressionBombError:
         raise _too_many_pixels(name) from None
     except UnidentifiedImageError:
+        if data.startswith((b"II*\0", b"MM\0*")):
+            raise SourceError(f"{name} is damaged, or a TIFF of a kind that cannot be read.") from None
         raise SourceError(
             f"{name} is not a picture that can be read: it is damaged, or no PNG, JPEG, WebP, AVIF, TIFF, PPM, BMP, GIF, HEIC or JPEG XL."
         ) from None
@@ -251,10 +251,12 @@ def _register(format, name):
         getattr(plugin, function)()
 
 
-def _picture(image, name, data=None, frame=None):
-    """The `Picture` of an opened image. data: the bytes of its file, where it has one."""
-    _refuse_size(image.size, name)
-    notes, format = _go_to(image, frame, name), image.format
+def _picture(image, name, data=None, frame=None, max_pixels=0):
+    """The `Picture` of an opened image. data: the bytes of its file; without them the image is at its frame already."""
+    _refuse_size(image.size, name, max_pixels)
+    notes, format = _go_to(image, frame, name) if data else [], image.format
+    # Pages can be of other sizes than the first.
+    _refuse_size(image.size, name, max_pixels)
     bits = _bits_of_tiff(image, name) if image.format == "TIFF" else _bits_of_sample(data) if data else 8
     if bits > 8 and data:
         whole = _upright(_deep_array(image, data, bits, frame, name), _orientation(image))
@@ -266,10 +268,13 @@ def _picture(image, name, data=None, frame=None):
         if image.mode == "CMYK":
             opaque, note = _without_cmyk(image)
             notes.append(note)
-        elif _is_transparent(image):
+        elif _is_transparent(image) and image.mode not in DEEP_MODES:
+            if format == "PNG" and image.mode == "L" and data and data[24] in (2, 4):
+                # Pillow widens such samples to 8 bits, but not the key.
+                image.info["transparency"] *= 255 // (2 ** data[24] - 1)
             opaque, alpha = _without_alpha(image)
         _refuse_mode(opaque, name)
-        colours = np.asarray(opaque.convert(MODES[opaque.mode]) if opaque.mode in MODES else opaque)
+        colours = np.asarray(opaque.convert(MODES[opaque.mode])) if opaque.mode in MODES else _with_key(np.asarray(opaque), image)
         if (image.mode in ("P", "PA") or format == "GIF") and colours.ndim == 3 and (colours == colours[:, :, :1]).all():
             colours = colours[:, :, 0]
         whole = _upright(colours if alpha is None else np.dstack([colours, alpha]), orientation)
@@ -298,6 +303,20 @@ def _go_to(image, frame, name):
     return [f"of its {count} frames the first is taken (--frame N for another)."] if count > 1 and frame is None else []
 
 
+def _bits_before_loading(image):
+    """Bits a sample of the file of an image that Pillow has opened and not loaded, as far as its first bytes tell, else 8: afterwards nobody knows."""
+    if not getattr(image, "tile", ()) or getattr(image, "fp", None) is None:
+        return 8
+    if any(";16" in str(tile[3]) for tile in image.tile):
+        return 16
+    place = image.fp.tell()
+    image.fp.seek(0)
+    try:
+        return _bits_of_sample(image.fp.read(HEAD_BYTES))
+    finally:
+        image.fp.seek(place)
+
+
 def _load(image, name):
     from PIL import Image
 
@@ -324,20 +343,27 @@ def _orientation(image):
 def _deep_array(image, data, bits, frame, name):
     """All samples of a file of more than 8 bits a sample, uint16 (H, W) or (H, W, 2 to 4), as they lie in it, of full range."""
     imagecodecs = _imagecodecs(f"reading {name}")
+    if image.format in ("PNG", "AVIF") and getattr(image, "n_frames", 1) > 1:
+        raise SourceError(f"{name} is an animation of {bits} bits a sample; of such only single pictures can be read.")
     try:
         if image.format == "PNG":
-            return imagecodecs.png_decode(data)
+            return _with_key(imagecodecs.png_decode(data), image)
         if image.format == "PPM":
             return _deep_ppm(data)
         if image.format == "AVIF":
-            values = imagecodecs.avif_decode(data, index=(frame or 1) - 1)
-            return _scaled(values, 2**bits - 1)
+            return _scaled(imagecodecs.avif_decode(data), 2**bits - 1)
         if image.format == "TIFF":
             values = imagecodecs.tiff_decode(data, index=(frame or 1) - 1)
             return 65535 - values if image.tag_v2.get(TIFF_PHOTOMETRIC) == TIFF_WHITE_IS_ZERO else values
     except UNREADABLE as error:
         raise _damaged(name, error) from None
     raise SourceError(f"{name} has {bits} bits a sample, which are read from PNG, TIFF, PPM and AVIF only.")
+
+
+def _with_key(values, image):
+    """Grey samples of 16 bits, with alpha if an image names one value as transparent."""
+    key = image.info.get("transparency") if values.ndim == 2 else None
+    return values if key is None else np.dstack([values, np.where(values == key, 0, 65535).astype(np.uint16)])
 
 
 def _deep_ppm(data):
@@ -350,8 +376,8 @@ def _deep_ppm(data):
         values = np.frombuffer(data, ">u2", count, head.end() + 1)
     else:
         values = np.array(re.sub(rb"#[^\n\r]*", b"", data[head.end() :]).split()[:count], int)
-    if values.max() > most:
-        raise ValueError(f"a sample is above {most}")
+    if values.min() < 0 or values.max() > most:
+        raise ValueError(f"a sample is not in 0..{most}")
     return _scaled(values.reshape(shape), most)
 
 
@@ -378,9 +404,9 @@ def _metadata(image, samples):
     metadata = {}
     if _fits(image, samples):
         metadata["icc"] = image.info["icc_profile"]
-    exif = _exif_of_tiff(image) if image.format == "TIFF" else image.info.get("exif")
+    exif = (_exif_of_tiff(image) if image.format == "TIFF" else image.info.get("exif") or b"").removeprefix(b"Exif\0\0")
     if exif:
-        metadata["exif"] = _set_upright(exif.removeprefix(b"Exif\0\0"))
+        metadata["exif"] = _set_upright(exif)
     xmp = image.info.get("xmp")
     if xmp:
         xmp = xmp.encode() if isinstance(xmp, str) else xmp
@@ -460,11 +486,17 @@ def _bits_of_tiff(image, name):
     return bits
 
 
-def _refuse_size(size, name):
+def _refuse_size(size, name, max_pixels=0):
+    from PIL import Image
+
+    if max_pixels and size[0] * size[1] > max_pixels:
+        raise LimitError(f"{name} has {size[0]}x{size[1]} = {size[0] * size[1]:,} pixels, above the limit of {max_pixels:,} (--max-pixels).")
     if max(size) > SIDE_MAX:
         raise SourceError(f"{name} is {size[0]}x{size[1]}: no side of a .ddc picture can be longer than {SIDE_MAX} pixels.")
     if min(size) < 1:
         raise SourceError(f"{name} is {size[0]}x{size[1]}: it has no pixels.")
+    if Image.MAX_IMAGE_PIXELS is not None and size[0] * size[1] > 2 * Image.MAX_IMAGE_PIXELS:
+        raise _too_many_pixels(name)
 
 
 def _is_transparent(image):
@@ -479,7 +511,7 @@ def _without_alpha(image):
 
 
 def _refuse_mode(image, name, *others):
-    if image.mode not in MODES and not image.mode.startswith("I;16") and image.mode not in others:
+    if image.mode not in MODES and image.mode not in DEEP_MODES and image.mode not in others:
         kind = MODE_NAMES.get(image.mode, image.mode)
         raise SourceError(f"{name} is a {kind} picture; only grey, RGB and CMYK are supported. Convert it first.")
 

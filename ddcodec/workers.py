@@ -1,7 +1,7 @@
 """Jobs in processes of their own, so that one that crashes takes nothing with it, and an interrupt stops the longest encode."""
 
 import signal
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import get_context
@@ -27,16 +27,15 @@ def run_jobs(work, jobs, processes):
     try:
         while True:
             for job in islice(waiting, processes - len(busy)):
-                worker, pipe = idle.pop() if idle else _start(context, work)
+                worker, pipe = _handed(context, work, job, idle)
                 busy[pipe] = worker, job, monotonic()
-                pipe.send(job)
             if not busy:
                 return
             for pipe in wait(list(busy)):
                 worker, job, start = busy.pop(pipe)
                 try:
                     result = pipe.recv()
-                except EOFError:
+                except (EOFError, OSError):
                     worker.join()
                     result = Crashed(worker.exitcode)
                 else:
@@ -47,6 +46,23 @@ def run_jobs(work, jobs, processes):
             worker.terminate()
             worker.join()
             pipe.close()
+
+
+def _handed(context, work, job, idle):
+    """A worker that has got the job, and the pipe to it: an idle one that is still alive, or a new one."""
+    while idle:
+        worker, pipe = idle.pop()
+        try:
+            pipe.send(job)
+            return worker, pipe
+        except OSError:
+            worker.join()
+            pipe.close()
+    worker, pipe = _start(context, work)
+    # Should it die at once, `recv` will tell.
+    with suppress(OSError):
+        pipe.send(job)
+    return worker, pipe
 
 
 def _start(context, work):

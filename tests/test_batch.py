@@ -98,6 +98,13 @@ def stubbed(monkeypatch):
 # Which files, and where to
 
 
+@pytest.mark.skipif(not hasattr(os, "symlink") or os.name == "nt", reason="links need rights there")
+def test_a_link_to_itself_is_no_file(here, stubbed):
+    pictures("in", 1)
+    os.symlink("loop", "in/a/loop")
+    assert ddcodec("encode", "in/a", "-r", "-o", "out").exit_code == 0 and files_of("out") == ["p000.ddc"]
+
+
 def test_a_folder_keeps_its_structure_and_its_secrets(here):
     for name in "x/b.png", "x/a.JPG", "x/sub/deep/c.tif", "x/.hidden.png", "x/.git/d.png", "x/notes.txt", "x/sub.png/e.gif", "f.bmp":
         Path(name).parent.mkdir(parents=True, exist_ok=True)

@@ -144,6 +144,7 @@ REFUSED = {
     "float.pfm": (b"Pf 1 1 -1.0\n" + bytes(4), 3, "floating-point"),
     "bomb.png": (png(60000, 60000, 8, 2, b""), 3, "178,956,970 pixels"),
     "long.png": (png(65536, 1, 8, 0, b"\0" + bytes(65536)), 3, "no side of a .ddc picture"),
+    "deep_clip.avif": (imagecodecs.avif_encode(np.stack([RGB, RGB]).astype(np.uint16) * 4, level=90, bitspersample=10), 3, "animation of 10 bits"),
     "file.jxl": (b"\xff\x0a" + bytes(40), 3, "JPEG XL"),
     "again.png": (b"\xddDDC" + bytes(40), 3, "is a .ddc file already"),
 }

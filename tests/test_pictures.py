@@ -11,7 +11,7 @@ import tifffile
 from PIL import Image, ImageCms
 from skimage.color import lab2rgb
 
-from ddcodec.errors import SourceError, UsageError
+from ddcodec.errors import LimitError, SourceError, UsageError
 from ddcodec.pictures import ORIENTATION, Picture, encode_image_bytes, load_picture, picture_from, pillow_image, read_picture
 
 HEIGHT, WIDTH = 20, 28
@@ -211,7 +211,8 @@ def test_more_than_8_bits():
         picture = read_picture(data)
         assert picture.samples.dtype == np.uint16 and np.array_equal(picture.samples, expected) and picture.alpha is None
         assert "16 bits a sample; only 8 are supported here" in refusal(data)
-    assert "a sample is above 1023" in refusal(b"P5 2 1 1023\n" + bytes([0, 0, 4, 0]))
+    assert "a sample is not in 0..1023" in refusal(b"P5 2 1 1023\n" + bytes([0, 0, 4, 0]))
+    assert "a sample is not in 0..1023" in refusal(b"P2 2 1 1023\n-3 7")
     assert "damaged or cut off" in refusal(png(3, 2, 16, 2, rows[:20])) and "damaged or cut off" in refusal(b"P6 3 2 65535\n" + bytes(30))
 
 
@@ -222,6 +223,73 @@ def test_alpha_of_16_bits():
         picture = read_picture(data)
         assert np.array_equal(picture.samples, wide[:, :, :3]) and np.array_equal(picture.alpha, wide[:, :, 3])
     assert "straight alpha" in refusal(tiff(wide, photometric="rgb", extrasamples=["assocalpha"]))
+
+
+@pytest.mark.parametrize("bits, colour, rows, key", [(2, 0, b"\0\x1b", 2), (4, 0, b"\0\x0f\x3f", 15), (1, 0, b"\0\x50", 1), (8, 0, b"\0\1\7\7\2", 7), (16, 0, b"\0\0\1\0\7\1\0\0\7", 7)])
+def test_one_grey_that_is_transparent(bits, colour, rows, key):
+    """The key is in units of the file's depth (PNG, 11.3.2.1); libpng through imagecodecs says what it means, but for 16 bits, which it forgets."""
+    import imagecodecs
+
+    data = png(4, 1, bits, colour, rows, (b"tRNS", struct.pack(">H", key)))
+    picture = read_picture(data)
+    if bits == 16:
+        assert picture.samples.tolist() == [[1, 7, 256, 7]] and picture.alpha.tolist() == [[65535, 0, 65535, 0]]
+        whole = picture_from(Image.open(io.BytesIO(data))).whole()
+        assert np.array_equal(whole, picture.whole())
+    else:
+        assert np.array_equal(picture.whole(), imagecodecs.png_decode(data))
+
+
+def test_deep_animations_are_refused():
+    """Pillow shows them at 8 bits, and imagecodecs reads the first frame or worse."""
+    import imagecodecs
+
+    deep = np.arange(60, dtype=np.uint16).reshape(4, 5, 3) * 16
+    clip = imagecodecs.avif_encode(np.stack([deep, deep]), level=100, bitspersample=10)
+    assert "animation of 10 bits a sample" in refusal(clip)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in deep)
+    frame = struct.pack(">IIIIIHHBB", 0, 5, 4, 0, 0, 1, 10, 0, 0)
+    second = struct.pack(">IIIIIHHBB", 1, 5, 4, 0, 0, 1, 10, 0, 0)
+    data = png(5, 4, 16, 2, rows, (b"acTL", struct.pack(">II", 2, 0)), (b"fcTL", frame))
+    end = data.index(b"IEND") - 4
+    content = struct.pack(">I", 2) + zlib.compress(rows)
+    more = b"".join(struct.pack(">I", len(c)) + k + c + struct.pack(">I", zlib.crc32(k + c)) for k, c in ((b"fcTL", second), (b"fdAT", content)))
+    assert "animation of 16 bits a sample" in refusal(data[:end] + more + data[end:])
+
+
+def test_limits_hold_for_every_page():
+    """A page may be of another size than the first."""
+    small, large = np.zeros((3, 4), np.uint16), np.zeros((40, 50), np.uint16)
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as writer:
+        writer.write(small)
+        writer.write(large)
+    assert read_picture(file.getvalue(), frame=2).samples.shape == (40, 50)
+    assert read_picture(file.getvalue(), frame=1, max_pixels=100).samples.shape == (3, 4)
+    with pytest.raises(LimitError, match=r"50x40 = 2,000 pixels, above the limit of 100 \(--max-pixels\)"):
+        read_picture(file.getvalue(), frame=2, max_pixels=100)
+
+
+def test_depth_is_not_lost_through_pillow(smooth):
+    import imagecodecs
+
+    deep = smooth.astype(np.uint16) * 4
+    for data in b"P6 3 2 65535\n" + bytes(36), imagecodecs.avif_encode(deep, level=90, bitspersample=10), png(1, 1, 16, 2, bytes(7)):
+        with pytest.raises(SourceError, match="cut this 16-bit picture down"):
+            picture_from(Image.open(io.BytesIO(data)))
+    image = Image.open(io.BytesIO(saved(smooth, "PPM")))
+    assert np.array_equal(picture_from(image).samples, smooth)
+
+
+def test_a_frame_that_was_chosen_stays(rgb):
+    image = Image.open(io.BytesIO(saved(rgb, "PNG", save_all=True, append_images=[Image.fromarray(255 - rgb)])))
+    image.seek(1)
+    assert np.array_equal(picture_from(image).samples, 255 - rgb)
+
+
+def test_tiffs_that_nobody_knows(rgb):
+    deep = np.dstack([rgb[..., 0], rgb[..., 1]]).astype(np.uint16)
+    assert "TIFF of a kind that cannot be read" in refusal(tiff(deep, photometric="minisblack", extrasamples=["unassalpha"]))
 
 
 def test_upright_at_16_bits():

@@ -33,6 +33,41 @@ def test_a_crash_costs_one_job():
     assert outcome == {1: 1, "exit": Crashed(7), 2: 4, "kill": Crashed(-signal.SIGKILL), 3: 9}
 
 
+def name_or_die_later(job):
+    """Its process dies after the answer, while it is idle, if the job says so."""
+    if job[0] == "die":
+        import threading
+
+        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGKILL)).start()
+    return job[0]
+
+
+def test_a_worker_that_died_while_idle_costs_nothing():
+    """Also with jobs that are larger than what a pipe holds."""
+
+    def jobs():
+        yield "die", b""
+        time.sleep(1)
+        yield "large", bytes(5_000_000)
+        yield "small", b""
+
+    results = []
+    for job, result, _ in run_jobs(name_or_die_later, jobs(), 1):
+        results.append(result)
+        time.sleep(0.5)
+    assert results == ["die", "large", "small"]
+
+
+def die_at_once(job):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_dies_with_a_job_half_sent():
+    """Its end of the pipe is reset, not closed in order."""
+    outcome = [result for _, result, _ in run_jobs(die_at_once, [bytes(5_000_000), b"", bytes(100)], 1)]
+    assert outcome == [Crashed(-signal.SIGKILL)] * 3
+
+
 def test_no_jobs():
     assert list(run_jobs(square_or_die, [], 3)) == []
 

@@ -1,5 +1,6 @@
 """The command line: one file a command. Nothing heavy is imported before a command runs, so that `--help` answers at once."""
 
+import logging
 import signal
 import sys
 import warnings
@@ -54,6 +55,8 @@ def main():
     """Run the command line of this process and exit with its code."""
     # Turned into an exception, so that temporary files are removed on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    # Pillow logs what is wrong with a file beside raising it.
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
     cli(prog_name="ddcodec")

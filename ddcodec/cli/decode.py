@@ -8,7 +8,7 @@ import click
 
 from ..errors import DamagedError, UsageError
 from .batch import Made, carry_out
-from .files import STANDARD, naming
+from .files import STANDARD, naming, say_lost
 from .help import Command
 from .options import batching, keeping, limited, reading, talking, writing
 
@@ -96,9 +96,7 @@ class Decoding:
                 picture, cut = self._of_beginning(talk, name, beginning, wanted)
             else:
                 picture, cut = decode_file(data, scale=SCALES[self.scale], limits=self.limits, threads=self.threads, metadata=wanted), {}
-        lost = [kind for kind in kinds_of(data) if kind in self.kinds and self.format != "png"] + ["alpha"] * (picture.alpha is not None and self.format == "ppm")
-        if lost:
-            talk.say(f"Note: {name} also holds {' and '.join(lost)}, which a {self.format.upper()} file cannot keep; a PNG can.")
+        say_lost(talk, name, self.format, [kind for kind in kinds_of(data) if kind in self.kinds], picture.alpha is not None)
         samples = picture.samples
         height, width = samples.shape[:2]
         facts = {

@@ -63,6 +63,13 @@ def each_file(talk, paths, work, *, field="input"):
         click.get_current_context().exit(codes[0] if len(paths) == 1 else SOME_FAILED)
 
 
+def say_lost(talk, name, format, kinds, alpha):
+    """Say which metadata, and whether alpha, a picture file of a format will not hold. kinds: names of the metadata; alpha: whether there is one."""
+    lost = [kind for kind in kinds if format != "png"] + ["alpha"] * (alpha and format == "ppm")
+    if lost:
+        talk.say(f"Note: {name} also holds {' and '.join(lost)}, which a {format.upper()} file cannot keep; a PNG can.")
+
+
 @contextmanager
 def naming(path):
     """Put the name of the file before the sentence of an error that does not know it."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 import click
 
 from ..errors import UsageError
-from .files import STANDARD, name_of, prepare_output, read_input
+from .files import STANDARD, name_of, prepare_output, read_input, say_lost
 from .help import Command, Expert
 from .options import fitting, reading, talking, writing
 from .talk import duration_text, size_text
@@ -93,6 +93,7 @@ def restore(talk, input_, output, force, preview, reference, quality, sigma, mas
             encoded = encode_picture(result.samples, coding, progress, metadata=result.metadata | {"note": restored.note(wished.task).encode()}, alpha=result.alpha, say=talk.say)
         written = encoded.data
     else:
+        say_lost(talk, name_of(input_), format, result.metadata, result.alpha is not None)
         written = encode_image_bytes(result, format)
     write_target(output, written, force=force)
     height, width = restored.samples.shape[:2]

@@ -260,7 +260,7 @@ def _check_memory(kind, arch, most=0):
     free, needed = available_memory(), memory_of(kind, arch)
     if most and needed > most:
         raise LimitError(
-            f"Fitting {arch.width}x{arch.height} pixels needs about {needed / 2**20:,.0f} MiB of memory, above the limit of {most / 2**20:,.0f} MiB (--max-memory)."
+            f"Fitting {arch.width}x{arch.height} pixels needs about {needed / 2**20:,.1f} MiB of memory, above the limit of {most / 2**20:,.1f} MiB (--max-memory)."
         )
     if free is not None and needed > free:
         raise ShortMemoryError(

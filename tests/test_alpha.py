@@ -1,0 +1,156 @@
+"""The alpha chunk: held against the witness and Pillow, damaged, bombed, in smaller pictures; what its options do."""
+
+import struct
+import tracemalloc
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zstandard
+from PIL import Image
+
+import invalid
+import witness
+from ddcodec.alpha import alpha_chunk, alpha_of, coarser, filled
+from ddcodec.decoder import decode_file
+from ddcodec.errors import DamagedError, SourceError
+from ddcodec.syntax import pack, read_body, read_header
+from random_coded import DEFAULT, random_coded
+
+VALID = Path(__file__).parent / "vectors" / "valid"
+NAMES = ["alpha_0", "alpha_1", "alpha_2", "alpha_3", "deep_alpha"]
+
+
+def by_witness(data):
+    """Alpha of a file as chapter 8 reads: the frame by the package of its format, all else by the witness."""
+    header = witness.read_header(data)
+    content = dict(read_body(data, read_header(data)).chunks)[5]
+    return witness.alpha_plane(header, content[0], zstandard.ZstdDecompressor().decompress(content[1:]))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_vectors(name):
+    data = (VALID / f"{name}.ddc").read_bytes()
+    expected = np.array(by_witness(data))
+    assert len(np.unique(expected)) > 50 and np.array_equal(decode_file(data).alpha, expected)
+    small = decode_file(data, scale=2).alpha
+    squares = [[expected[y : y + 2, x : x + 2] for x in range(0, expected.shape[1], 2)] for y in range(0, expected.shape[0], 2)]
+    assert small.tolist() == [[int(np.floor(square.mean() + 0.5)) for square in row] for row in squares]
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_whatever_is_written_the_witness_reads(kind):
+    random = np.random.default_rng(3)
+    y, x = np.mgrid[:33, :47]
+    shapes = [x // 9 * 20, 3 * y, 2 * x + 3 * y, np.where(x > 20, 255, 0), random.integers(0, 256, x.shape), 0 * x]
+    for shape in shapes:
+        alpha = (shape * (np.iinfo(kind).max // 255)).astype(kind)
+        coded = random_coded(random, replace(DEFAULT, width=47, height=33, depth=int(kind == np.uint16)))
+        data = pack(replace(coded, chunks=(alpha_chunk(alpha),)))
+        assert by_witness(data) == alpha.tolist() and np.array_equal(decode_file(data).alpha, alpha)
+
+
+def test_plain_masks_take_few_bytes():
+    """Less than Pillow's PNG of the same."""
+    import io
+
+    y, x = np.mgrid[:256, :256]
+    alpha = np.clip(8 * (90 - np.hypot(x - 128, y - 128)), 0, 255).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(alpha).save(file, "PNG", optimize=True)
+    assert len(alpha_chunk(alpha)[1]) < len(file.getvalue())
+
+
+def bombed(stated, blocks):
+    """A frame that states a size and unpacks to so many blocks of 128 KiB (RFC 8878, 3.1.1), each of four bytes."""
+    block = lambda last: ((128 * 1024 << 3) | 2 | last).to_bytes(3, "little") + b"\0"
+    return b"\x28\xb5\x2f\xfd\xa0" + struct.pack("<I", stated) + b"".join(block(k == blocks - 1) for k in range(blocks))
+
+
+def contents():
+    """Damaged contents of chunk 5 for a picture of 24x16."""
+    frame = zstandard.ZstdCompressor().compress(bytes(384))
+    return {
+        "empty": b"",
+        "no frame": b"\3",
+        "prediction 4": b"\4" + frame,
+        "prediction 255": b"\xff" + frame,
+        "too small": b"\0" + zstandard.ZstdCompressor().compress(bytes(383)),
+        "too large": b"\0" + zstandard.ZstdCompressor().compress(bytes(385)),
+        "of 16 bits": b"\0" + zstandard.ZstdCompressor().compress(bytes(768)),
+        "cut off": b"\0" + frame[:-1],
+        "something behind": b"\0" + frame + b"\0",
+        "two frames": b"\0" + frame + frame,
+        "no size": b"\0" + zstandard.ZstdCompressor(write_content_size=False).compress(bytes(384)),
+        "bomb": b"\0" + bombed(384, 5000),
+    }
+
+
+@pytest.mark.parametrize("name", contents())
+def test_damaged(name):
+    data = pack(replace(random_coded(np.random.default_rng(1), DEFAULT), chunks=((5, contents()[name]),)))
+    with pytest.raises(DamagedError, match="alpha plane"):
+        decode_file(data)
+
+
+def test_ruined_alpha_raises_nothing_else():
+    random = np.random.default_rng(2)
+    data = (VALID / "alpha_3.ddc").read_bytes()
+    for _ in range(150):
+        ruined = bytearray(data)
+        ruined[random.integers(31, 80)] = random.integers(256)
+        try:
+            decode_file(invalid.mended(bytes(ruined)))
+        except DamagedError:
+            pass
+
+
+@pytest.mark.parametrize("kind, stated", [(1, 4 * 2**20), (2, 2**20), (5, 2048 * 2048)])
+def test_a_bomb_that_states_a_lawful_size_is_not_unpacked(kind, stated):
+    """zstd looks at the size that a frame states at its end only, unless it is told to unpack into a buffer of just that size."""
+    content = bombed(stated, 4000)
+    arch = replace(DEFAULT, width=2048, height=2048)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DamagedError):
+            if kind == 5:
+                alpha_of(((5, b"\0" + content),), arch)
+            else:
+                from ddcodec.metadata import metadata_of
+
+                metadata_of(((kind, content),))
+        assert tracemalloc.get_traced_memory()[1] < 10 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_fewer_steps():
+    alpha = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    counts = [len(np.unique(coarser(alpha, quality))) for quality in (1, 10, 30, 60, 99)]
+    assert counts[0] == 2 and counts == sorted(counts) and len(set(counts)) == 5
+    for quality in (1, 30, 99):
+        changed = coarser(alpha, quality)
+        assert changed.flat[0] == 0 and changed.flat[255] == 255 and (np.diff(changed.ravel().astype(int)) >= 0).all()
+
+
+def test_hidden_colours():
+    """What is seen stays; what is hidden is no farther from it than its neighbours are from each other, and nothing where nothing is seen."""
+    random = np.random.default_rng(5)
+    samples = random.integers(100, 140, (40, 50, 3), np.uint8)
+    alpha = np.where(random.random((40, 50)) < 0.2, 200, 0).astype(np.uint8)
+    samples[alpha == 0] = random.integers(0, 256, ((alpha == 0).sum(), 3))
+    result = filled(samples, alpha)
+    assert np.array_equal(result[alpha > 0], samples[alpha > 0])
+    assert result.min() >= 100 and result.max() < 140
+    assert not filled(samples, 0 * alpha).any() and np.array_equal(filled(samples, 0 * alpha + 1), samples)
+    grey = filled(samples[..., 0].astype(np.uint16) * 250, alpha)
+    assert grey.shape == (40, 50) and grey.dtype == np.uint16 and grey.min() >= 25000
+
+
+def test_more_than_fits_is_refused(monkeypatch):
+    import ddcodec.alpha
+
+    monkeypatch.setattr(ddcodec.alpha, "CHUNK_MAX", 100)
+    with pytest.raises(SourceError, match="alpha plane needs"):
+        alpha_chunk(np.random.default_rng(0).integers(0, 256, (40, 40), np.uint8))
