@@ -80,14 +80,23 @@ def decode(data, *, scale=1, max_pixels=100_000_000, max_memory=4 * 2**30):
     """
     from .decoder import Limits, decode_file
 
-    return decode_file(data, scale=scale, limits=Limits(max_pixels, max_memory), metadata=()).whole()
+    return decode_file(_checked(data), scale=scale, limits=Limits(max_pixels, max_memory), metadata=()).whole()
 
 
 def read_info(data):
     """What the bytes of a `.ddc` file say of themselves, without decoding: a dict (size, architecture, bytes of each section)."""
     from .syntax import read_info as read
 
-    return read(bytes(data))
+    return read(_checked(data))
+
+
+def _checked(data):
+    """Bytes, from whatever holds some."""
+    from .errors import UsageError
+
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise UsageError(f"A file must be given as its bytes, not as {type(data).__name__}.")
+    return bytes(data)
 
 
 def register_pillow():

@@ -189,12 +189,13 @@ def _goal(options, source, chunks):
     """What a fit of a picture with a target is to reach."""
     from .fit.fit import Goal
 
-    target = options.target(*source.samples.shape[:2])
+    target = replace(options.target(*source.samples.shape[:2]), overhead=HEADER_BYTES + sum(len(content) + 4 for _, content in chunks) + 16)
+    target.check()
 
     def measure(coded):
         return len(pack(replace(coded, chunks=chunks))) if target.bytes is not None else source.psnr(render(coded, threads=options.threads))
 
-    return Goal(target, measure, HEADER_BYTES + sum(len(content) + 4 for _, content in chunks) + 16)
+    return Goal(target, measure)
 
 
 def _packed(coded, shape, threads):

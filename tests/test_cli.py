@@ -467,6 +467,12 @@ def test_compare_of_different_kinds(here):
 # Exit 3: the source picture
 
 
+def test_a_name_of_another_format_is_refused(here):
+    assert refused(2, "encode", "in.png", "-o", "x.jpg") == "x.jpg has the name of another kind of picture; let it end in .ddc."
+    assert refused(2, "encode", "in.png", "-o", "") == "The output after -o has no name."
+    assert not Path("x.jpg").exists()
+
+
 def test_sources(here):
     Path("empty.png").write_bytes(b"")
     Path("cut.png").write_bytes(Path("in.png").read_bytes()[:60])

@@ -51,6 +51,14 @@ def test_metadata_counts(picture):
     assert 0.97 * 2300 <= len(ddcodec.encode(image, target_size=2300, iterations=150)) <= 2300
 
 
+def test_metadata_may_be_most_of_a_file(picture):
+    """What cannot be moved must not make what can be moved seem sluggish."""
+    metadata = {"icc": np.random.default_rng(0).bytes(2500)}
+    assert 0.97 * 3600 <= len(encode_picture(picture, EncodeOptions(target_size=3600, iterations=60), metadata=metadata).data) <= 3600
+    with pytest.raises(TargetError, match="2,400 bytes: header, metadata and alpha alone take about 2,5"):
+        encode_picture(picture, EncodeOptions(target_size=2400, iterations=10**6), metadata=metadata)
+
+
 @pytest.mark.parametrize("target, said", [({"target_size": 60}, "cannot be made to fit into 60 bytes"), ({"target_psnr": 90.0}, "PSNR of 90 dB cannot be reached")])
 def test_what_cannot_be_is_refused(picture, target, said):
     with pytest.raises(TargetError, match=said):

@@ -86,6 +86,8 @@ def carry_out(talk, work, batch):
     """
     if batch.skip_existing and batch.force:
         raise UsageError("Give either --force or --skip-existing, not both.")
+    if batch.output == "":
+        raise UsageError("The output after -o has no name.")
     if not batch.is_many():
         return _carry_out_one(talk, work, batch)
     jobs = _jobs(work, batch)

@@ -52,7 +52,7 @@ Many pictures:
 @click.option("--target-size", type=ByteCount(1), metavar="BYTES", help="Instead: the file has at most so many bytes and hardly less: 30000, 30k (30 KiB), 1.5M.")
 @click.option("--target-bpp", type=float, metavar="X", help="Instead: the same in bits per pixel.")
 @click.option("--target-psnr", type=float, metavar="DB", help="Instead: the decoded picture has this PSNR and hardly more.")
-@fitting(effort="Higher is slower and smaller.", seed="The same seed gives the same file on one machine's CPU.")
+@fitting(effort="Higher is slower and smaller.", seed="The same seed gives the same file on one machine's CPU, with as many threads.")
 @click.option(
     "--profile",
     cls=Expert,
@@ -90,11 +90,14 @@ def encode(talk, batch, kinds, frame, ignore_alpha, max_pixels, task, sigma, mas
     is ./-. Of several pictures, or a folder of them with -r, one that fails does not stop the others, and the exit code is 1.
     """
     from ..encoder import EncodeOptions
+    from ..pictures import is_picture_name
 
     # The options are named as the fields, in one place above and in one place there.
     options = EncodeOptions(**fit)
     options.validate()
     wished = _wished(task, sigma, mask, options)
+    if batch.output is not None and batch.output not in batch.inputs and not batch.is_into_folder() and is_picture_name(batch.output):
+        raise UsageError(f"{click.format_filename(batch.output)} has the name of another kind of picture; let it end in .ddc.")
     if mask is not None and batch.scheduler is not None:
         raise UsageError("The workers of a cluster cannot read the mask; leave out --scheduler.")
     carry_out(talk, Encoding(options, wished, mask, kinds, frame, ignore_alpha, max_pixels), batch)

@@ -179,4 +179,4 @@ def batching(*, cluster=False):
 
 def reading(metavar, name="input_", *, many=False):
     """Give a command a file to read, "-" for standard input, as parameter `name`; many: or several, as a tuple."""
-    return click.argument(name, metavar=metavar, type=click.Path(allow_dash=True), **({"nargs": -1, "required": True} if many else {}))
+    return click.argument(name, metavar=metavar, type=click.Path(allow_dash=True, readable=False), **({"nargs": -1, "required": True} if many else {}))

@@ -22,7 +22,7 @@ from .engine import Kind, device_of, kind_for, make, memory_errors, memory_of, p
 from .freeze import freeze, plainly_rounded, real_weights, trials_for
 from .loop import run
 from .recipe import plain_output
-from .target import Steering, Target, correct, first_lambda, first_step
+from .target import LEAST_MOST, Steering, Target, correct, first_lambda, first_step
 
 FIT_SHARE, FREEZE_SHARE = 0.75, 0.6
 """Of the time that is left; what is then left is for packing and checking."""
@@ -116,11 +116,10 @@ def fit_samples(picture, lambda_, *, iterations, known=None, seconds=None, threa
 
 @dataclass(frozen=True)
 class Goal:
-    """target: what a file is to be. measure: a function from a `CodedImage` to what the target is about. overhead: bytes beside code and weights."""
+    """target: what a file is to be. measure: a function from a `CodedImage` to what the target is about."""
 
     target: Target
     measure: Callable
-    overhead: int
 
 
 class Fitted(NamedTuple):
@@ -189,7 +188,7 @@ class _Job:
 
     def _run(self, engine, goals, share, **options):
         """What `loop.run` gives, and for each fit with a goal its code before it was rounded."""
-        steerings = [goal and Steering(fit, goal.target, goal.overhead, self.iterations) for fit, goal in zip(engine.fits, goals)]
+        steerings = [goal and Steering(fit, goal.target, self.iterations) for fit, goal in zip(engine.fits, goals)]
         done = run(engine, self.iterations, seconds=self.clock.left(share), progress=self.progress, steerings=[s for s in steerings if s], **options)
         return *done, [steering and steering.code for steering in steerings]
 
@@ -221,7 +220,7 @@ class _Job:
         coded, lambda_ = as_coded(), fit.lambda_
         if goal:
             fit.take(real_weights(arch, tensors), {})
-            coded, lambda_, more, measured = correct(fit, real_code, as_coded, goal.target, goal.measure, lambda: self.clock.left() == 0.0)
+            coded, lambda_, more, measured = correct(fit, real_code, as_coded, goal.target, goal.measure, max(steps, LEAST_MOST), lambda: self.clock.left() == 0.0)
             steps += more
             if not goal.target.met(measured):
                 self.say(f"Note: {goal.target.distance(measured)}")

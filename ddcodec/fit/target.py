@@ -13,6 +13,8 @@ from .recipe import Loss
 from .schedule import point_after
 
 LAMBDAS = (1e-7, 1.0)
+LEAST_FILLED, FILLED = 0.97, 0.985
+"""Of the size that a file may have: what it should have at least, and what is aimed at."""
 SIZE_SLOPE, PSNR_SLOPE = 0.6, 0.7
 """About how the logarithms of the rate fall, and of the distortion rise, with that of lambda."""
 FIT_GAINS, FIT_LEAVES = 5.0, 0.75
@@ -30,20 +32,28 @@ ROUNDS, MORE_STEPS = 20, 30
 """Attempts after the fit, and the steps of one that needs little."""
 EAGER, MOST_EAGER = 12.0, 1.5
 """So few steps answer a lambda in small part, so it is moved by so much more than what would do in the long run; and at most. Half as much once that was too much."""
+LEAST_MOST = 500
+"""Steps after a fit that there may be at least, else as many as it had."""
 NEAR, MOST_TIMES = 0.03, 8.0
 """A target that is so far away in the logarithm of lambda gets twice as many steps, and at most so many times as many."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """bytes: of the file, never above and within 3 % below; or psnr: of the decoded picture in dB, never below and within 0.1 dB above."""
+    """bytes: of the file, never above and within 3 % below; or psnr: of the decoded picture in dB, never below and within 0.1 dB above. overhead: bytes of the file that no lambda changes."""
 
     bytes: int | None = None
     psnr: float | None = None
+    overhead: int = 0
+
+    def check(self):
+        """Raise `TargetError` where what no lambda changes is too much already."""
+        if self.bytes is not None and self.overhead >= FILLED * self.bytes:
+            raise TargetError(f"The file cannot be made to fit into {self.bytes:,} bytes: header, metadata and alpha alone take about {self.overhead:,}.")
 
     def met(self, measured):
         if self.bytes is not None:
-            return 0.97 * self.bytes <= measured <= self.bytes
+            return LEAST_FILLED * self.bytes <= measured <= self.bytes
         return self.psnr <= measured <= self.psnr + 0.1
 
     def kept(self, measured):
@@ -53,7 +63,7 @@ class Target:
     def step(self, measured):
         """By how much the logarithm of lambda should grow."""
         if self.bytes is not None:
-            return log(measured / (0.985 * self.bytes)) / SIZE_SLOPE
+            return log(max(1, measured - self.overhead) / (FILLED * self.bytes - self.overhead)) / SIZE_SLOPE
         return (measured - self.psnr - 0.05) * log(10) / 10 / PSNR_SLOPE
 
     def of(self, size, psnr):
@@ -67,8 +77,8 @@ class Target:
 
     def refusal(self, measured):
         if self.bytes is not None:
-            return TargetError(f"The picture cannot be made to fit into {self.bytes:,} bytes; about {measured:,.0f} is the least found.")
-        return TargetError(f"A PSNR of {self.psnr:g} dB cannot be reached; about {measured:.2f} dB is the most found.")
+            return TargetError(f"The picture cannot be made to fit into {self.bytes:,} bytes; the nearest that was found has about {measured:,.0f}.")
+        return TargetError(f"A PSNR of {self.psnr:g} dB cannot be reached; the nearest that was found is about {measured:.2f} dB.")
 
 
 def first_step(target, fit):
@@ -95,8 +105,8 @@ def first_lambda(lambdas, steps):
 class Steering:
     """Moves the lambda of one fit while the loop runs. code: the real-valued code that was there before the loop fixed it to integers."""
 
-    def __init__(self, fit, target, overhead, steps):
-        self._fit, self._target, self._overhead, self.code = fit, target, overhead, {}
+    def __init__(self, fit, target, steps):
+        self._fit, self._target, self.code = fit, target, {}
         looks = min(LOOKS, int(steps * (LAST_LOOK - FIRST_LOOK)) // LEAST_BETWEEN)
         self._looks = np.linspace(FIRST_LOOK, LAST_LOOK, looks).tolist()
 
@@ -106,7 +116,7 @@ class Steering:
             return
         while self._looks and share >= self._looks[0]:
             self._looks.pop(0)
-        measured = _estimated(self._target, self._fit, _ended(self._fit.evaluate(), share)) + (self._overhead if self._target.bytes is not None else 0)
+        measured = _estimated(self._target, self._fit, _ended(self._fit.evaluate(), share))
         step = self._target.step(measured)
         before = self._fit.lambda_
         self._fit.lambda_ = _inside(before * exp(min(1.0, max(-1.0, GAIN * step))))
@@ -125,7 +135,7 @@ def _ended(loss, share):
 
 
 def _estimated(target, fit, loss):
-    size = (loss.bits + weight_bits(fit)) / 8
+    size = (loss.bits + weight_bits(fit)) / 8 + target.overhead
     return target.of(size, -10 * log10(max(loss.distortion, 1e-12)))
 
 
@@ -142,11 +152,11 @@ class Corrected(NamedTuple):
     measured: float
 
 
-def correct(fit, code, as_coded, target, measure, is_over):
+def correct(fit, code, as_coded, target, measure, most, is_over):
     """After the freeze: some more steps of the code, from what it was before it was rounded, at lambdas that bring it to the target. Returns `Corrected`.
 
     code: the real-valued code (octave -> (planes, rows, columns)) that `Steering` kept. as_coded() gives the fit, whose weights are integers, as a `CodedImage`; measure(coded) what the
-    target is about, of the real file. is_over() says whether the time is. Raises `TargetError` if no attempt keeps the promise.
+    target is about, of the real file. most: steps after which a promise that is kept need not be kept any nearer. is_over() says whether the time is. Raises `TargetError` if no attempt keeps the promise.
     """
     best, nearest, done, settled, eager, before = None, None, 0, log(fit.lambda_), EAGER, 0.0
     for attempt in range(ROUNDS + 1):
@@ -157,7 +167,7 @@ def correct(fit, code, as_coded, target, measure, is_over):
         if target.kept(measured) and (best is None or abs(step) < best[0]):
             best = abs(step), Corrected(coded, fit.lambda_, done, measured)
         # Beyond the time only to keep the promise at all.
-        if attempt == ROUNDS or target.met(measured) or is_over() and best:
+        if attempt == ROUNDS or target.met(measured) or (is_over() or done >= most) and best:
             break
         if not attempt:
             fit.take({}, code)
