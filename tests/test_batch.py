@@ -312,7 +312,7 @@ def test_interrupted_twice_and_resumed(here):
 
 def children_of(pid):
     """Processes that run a batch's files, without the one that multiprocessing keeps its books with."""
-    found = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(pid)], capture_output=True, text=True).stdout
+    found = subprocess.run(["ps", "-ww", "-o", "pid=,args=", "--ppid", str(pid)], capture_output=True, text=True).stdout
     return [int(line.split()[0]) for line in found.splitlines() if "spawn_main" in line]
 
 

@@ -30,6 +30,8 @@ HOPELESS = 0.4
 """Share of the fit at which a target is given up that lambda cannot come near."""
 ROUNDS, MORE_STEPS = 20, 30
 """Attempts after the fit, and the steps of one that needs little."""
+CLOSE = 0.3
+"""How near, in the logarithm of lambda, a promise must be that is not kept yet to be worth as many attempts again."""
 EAGER, MOST_EAGER = 12.0, 1.5
 """So few steps answer a lambda in small part, so it is moved by so much more than what would do in the long run; and at most. Half as much once that was too much."""
 LEAST_MOST = 500
@@ -159,7 +161,7 @@ def correct(fit, code, as_coded, target, measure, most, is_over):
     target is about, of the real file. most: steps after which a promise that is kept need not be kept any nearer. is_over() says whether the time is. Raises `TargetError` if no attempt keeps the promise.
     """
     best, nearest, done, settled, eager, before = None, None, 0, log(fit.lambda_), EAGER, 0.0
-    for attempt in range(ROUNDS + 1):
+    for attempt in range(2 * ROUNDS + 1):
         coded = as_coded()
         measured = measure(coded)
         step = target.step(measured)
@@ -167,7 +169,8 @@ def correct(fit, code, as_coded, target, measure, most, is_over):
         if target.kept(measured) and (best is None or abs(step) < best[0]):
             best = abs(step), Corrected(coded, fit.lambda_, done, measured)
         # Beyond the time only to keep the promise at all.
-        if attempt == ROUNDS or target.met(measured) or (is_over() or done >= most) and best:
+        is_last = attempt >= ROUNDS and (best or abs(step) > CLOSE) or attempt == 2 * ROUNDS
+        if is_last or target.met(measured) or (is_over() or done >= most) and best:
             break
         if not attempt:
             fit.take({}, code)
