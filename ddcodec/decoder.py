@@ -112,6 +112,7 @@ def render(coded, finest=0, threads=None):
 
 
 def octave_of(scale, arch):
+    """The octave of the size of a picture of 1 / scale. Raises `UsageError` where there is none."""
     octave = int(scale).bit_length() - 1
     if scale < 1 or scale != 1 << octave:
         raise UsageError(f"The scale must be 1, 1/2, 1/4 or 1/8, not 1/{scale}.")

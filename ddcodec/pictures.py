@@ -90,9 +90,7 @@ def load_picture(source, *, name=None):
     source: a path, or the bytes of a file. name: what error messages call it.
     Raises `SourceError` for what cannot be read, for alpha and for 16 bits a sample.
     """
-    picture = read_picture(source, name=name)
-    name = name or ("The picture" if isinstance(source, (bytes, bytearray, memoryview)) else os.fspath(source))
-    return plain_samples(picture, name)
+    return plain_samples(read_picture(source, name=name), _called(source, name))
 
 
 def plain_samples(picture, name):
@@ -110,10 +108,7 @@ def read_picture(source, *, name=None, frame=None, max_pixels=0):
     1-bit pictures become grey, palettes RGB (grey if all their colours are), CMYK RGB; what has more than 8 bits a sample has 16 then. frame: of an animation or of
     several pages, from 1 on; the first if it is None. max_pixels: refuse larger ones before they are decoded; 0 for what Pillow takes. Raises `SourceError` for what is missing, damaged or of another kind (Lab, float, sides above 65535), `UsageError` for a frame that there is not, `LimitError`.
     """
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        data, name = bytes(source), name or "The picture"
-    else:
-        data, name = read_file(source), name or os.fspath(source)
+    data, name = bytes(source) if _is_bytes(source) else read_file(source), _called(source, name)
     if not data:
         raise SourceError(f"{name} is empty.")
     if is_ddc(data):
@@ -121,6 +116,15 @@ def read_picture(source, *, name=None, frame=None, max_pixels=0):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return _picture(_open(data, name), name, data, frame, max_pixels)
+
+
+def _is_bytes(source):
+    return isinstance(source, (bytes, bytearray, memoryview))
+
+
+def _called(source, name):
+    """What error messages call a source: its name, or else its path."""
+    return name or ("The picture" if _is_bytes(source) else os.fspath(source))
 
 
 def picture_from(image):
@@ -253,10 +257,14 @@ def _register(format, name):
 
 def _picture(image, name, data=None, frame=None, max_pixels=0):
     """The `Picture` of an opened image. data: the bytes of its file; without them the image is at its frame already."""
-    _refuse_size(image.size, name, max_pixels)
-    notes, format = _go_to(image, frame, name) if data else [], image.format
-    # Pages can be of other sizes than the first.
-    _refuse_size(image.size, name, max_pixels)
+    _refuse_size(image.size, name)
+    notes, format = [], image.format
+    if data:
+        _refuse_pixels(image.size, name, max_pixels)
+        notes = _go_to(image, frame, name)
+        # Pages can be of other sizes than the first.
+        _refuse_size(image.size, name)
+        _refuse_pixels(image.size, name, max_pixels)
     bits = _bits_of_tiff(image, name) if image.format == "TIFF" else _bits_of_sample(data) if data else 8
     if bits > 8 and data:
         whole = _upright(_deep_array(image, data, bits, frame, name), _orientation(image))
@@ -486,17 +494,21 @@ def _bits_of_tiff(image, name):
     return bits
 
 
-def _refuse_size(size, name, max_pixels=0):
+def _refuse_pixels(size, name, max_pixels):
+    """Refuse what a file may not hold: more than `max_pixels`, if that is not 0, or than Pillow takes."""
     from PIL import Image
 
     if max_pixels and size[0] * size[1] > max_pixels:
         raise LimitError(f"{name} has {size[0]}x{size[1]} = {size[0] * size[1]:,} pixels, above the limit of {max_pixels:,} (--max-pixels).")
+    if Image.MAX_IMAGE_PIXELS is not None and size[0] * size[1] > 2 * Image.MAX_IMAGE_PIXELS:
+        raise _too_many_pixels(name)
+
+
+def _refuse_size(size, name):
     if max(size) > SIDE_MAX:
         raise SourceError(f"{name} is {size[0]}x{size[1]}: no side of a .ddc picture can be longer than {SIDE_MAX} pixels.")
     if min(size) < 1:
         raise SourceError(f"{name} is {size[0]}x{size[1]}: it has no pixels.")
-    if Image.MAX_IMAGE_PIXELS is not None and size[0] * size[1] > 2 * Image.MAX_IMAGE_PIXELS:
-        raise _too_many_pixels(name)
 
 
 def _is_transparent(image):

@@ -281,6 +281,14 @@ def test_depth_is_not_lost_through_pillow(smooth):
     assert np.array_equal(picture_from(image).samples, smooth)
 
 
+def test_what_is_in_memory_already_has_no_limit_but_its_sides(rgb, monkeypatch):
+    image = Image.fromarray(rgb)
+    data = saved(rgb, "PNG")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    assert np.array_equal(picture_from(rgb).samples, rgb) and np.array_equal(picture_from(image).samples, rgb)
+    assert "more than 20 pixels" in refusal(data)
+
+
 def test_a_frame_that_was_chosen_stays(rgb):
     image = Image.open(io.BytesIO(saved(rgb, "PNG", save_all=True, append_images=[Image.fromarray(255 - rgb)])))
     image.seek(1)

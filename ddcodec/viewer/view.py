@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..coded import CodedImage
-from ..decoder import Limits, decode_file
+from ..decoder import Limits, decode_file, render, with_chunks
 from ..metrics import Comparison, compared
 from ..ops_int import square_means
 from ..pictures import Picture
@@ -19,8 +19,8 @@ PIXELS_SHOWN = 16_000_000
 class View:
     """A file to be shown.
 
-    info: as of `read_info`. picture: the whole. finest: the octave whose size is shown, 0 for the whole picture. shown: the picture of that size. coded: with the code of
-    the octaves `finest` and coarser.
+    info: as of `read_info`. picture: the whole. finest: the octave whose size is shown, 0 for the whole picture. shown: the picture of that size. coded: with
+    the whole code.
     """
 
     name: str
@@ -47,8 +47,9 @@ def read_view(data, name, *, limits=Limits()):
     header = read_header(data)
     body = read_body(data, header)
     finest = finest_shown(header.arch)
-    shown = decode_file(data, scale=1 << finest, limits=limits) if finest else picture
-    return View(name, read_info(data), picture, finest, shown, unpack_body(header, body, finest))
+    coded = unpack_body(header, body)
+    shown = with_chunks(render(coded, finest), header.arch, body.chunks, finest, ()) if finest else picture
+    return View(name, read_info(data), picture, finest, shown, coded)
 
 
 def against(view, original, name):
