@@ -12,6 +12,7 @@ import numpy as np
 
 from .arch import SIDE_MAX
 from .errors import LimitError, SourceError, UsageError
+from .jpegxl import read_header
 from .samples import as_bytes, bits_of, peak_of, shallow
 
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "PPM", "BMP", "GIF")
@@ -229,7 +230,8 @@ def _open(data, name):
             f"{name} is not a picture that can be read: it is damaged, or no PNG, JPEG, WebP, AVIF, TIFF, PPM, BMP, GIF, HEIC or JPEG XL."
         ) from None
     except UNREADABLE as error:
-        raise _damaged(name, error) from None
+        # What the plugin for JPEG XL says is for those who build it.
+        raise _damaged(name, None if format == "JXL" else error) from None
     _refuse_size(image.size, name)
     return image
 
@@ -261,12 +263,12 @@ def _picture(image, name, data=None, frame=None, max_pixels=0):
     notes, format = [], image.format
     if data:
         _refuse_pixels(image.size, name, max_pixels)
-        notes = _go_to(image, frame, name)
+        notes = _go_to(image, data, frame, name)
         # Pages can be of other sizes than the first.
         _refuse_size(image.size, name)
         _refuse_pixels(image.size, name, max_pixels)
     bits = _bits_of_tiff(image, name) if image.format == "TIFF" else _bits_of_sample(data) if data else 8
-    if bits > 8 and data:
+    if data and (bits > 8 or format == "JXL"):
         whole = _upright(_deep_array(image, data, bits, frame, name), _orientation(image))
     else:
         _load(image, name)
@@ -295,25 +297,34 @@ def _picture(image, name, data=None, frame=None, max_pixels=0):
     return replace(picture, metadata=_metadata(image, picture.samples), notes=tuple(f"{name}: {note}" for note in notes))
 
 
-def _go_to(image, frame, name):
-    """Turn an image to its frame; a list of what is to be said of that."""
+def _go_to(image, data, frame, name):
+    """Turn an image to its frame; a list of what is to be said of that. data: the bytes of its file."""
     if image.format == "MPO" and frame is None:
         # A camera's JPEG with previews or a second eye's view behind it: the first picture is the photo.
         return ["the further pictures in it are left out."]
     try:
-        count = getattr(image, "n_frames", 1)
+        count = _frames_of_jxl(data, name) if image.format == "JXL" else getattr(image, "n_frames", 1)
         if frame is not None and not 1 <= frame <= count:
             raise UsageError(f"{name} has {count} frame{'s' * (count > 1)}; there is no frame {frame}.")
-        if count > 1:
+        if count > 1 and image.format != "JXL":
             image.seek((frame or 1) - 1)
     except UNREADABLE as error:
         raise _damaged(name, error) from None
     return [f"of its {count} frames the first is taken (--frame N for another)."] if count > 1 and frame is None else []
 
 
+def _frames_of_jxl(data, name):
+    """How many frames a JPEG XL file has. Raises `SourceError` for samples that are no whole numbers, and `UNREADABLE` ones."""
+    header = read_header(data)
+    if header.floating:
+        raise SourceError(f"{name} is a floating-point picture; only grey, RGB and CMYK are supported. Convert it first.")
+    return len(_imagecodecs(f"reading {name}").jpegxl_decode(data)) if header.animated else 1
+
+
 def _bits_before_loading(image):
     """Bits a sample of the file of an image that Pillow has opened and not loaded, as far as its first bytes tell, else 8: afterwards nobody knows."""
-    if not getattr(image, "tile", ()) or getattr(image, "fp", None) is None:
+    # The plugin for JPEG XL names no tiles.
+    if getattr(image, "fp", None) is None or not getattr(image, "tile", ()) and image.format != "JXL":
         return 8
     if any(";16" in str(tile[3]) for tile in image.tile):
         return 16
@@ -342,6 +353,9 @@ def _upright(rows, orientation):
 
 def _orientation(image):
     """The EXIF orientation that is still to be applied, 1..8; 1 where the block is unreadable, as viewers have it."""
+    if image.format == "JXL":
+        # Its own orientation has been applied; what EXIF says does not count (ISO/IEC 18181-2).
+        return 1
     try:
         return image.tag_v2.get(ORIENTATION, 1) if image.format == "TIFF" else image.getexif().get(ORIENTATION, 1)
     except UNREADABLE:
@@ -349,7 +363,7 @@ def _orientation(image):
 
 
 def _deep_array(image, data, bits, frame, name):
-    """All samples of a file of more than 8 bits a sample, uint16 (H, W) or (H, W, 2 to 4), as they lie in it, of full range."""
+    """All samples of a file of more than 8 bits a sample, or of a JPEG XL file of any: (H, W) or (H, W, 2 to 4), as they lie in it, of full range; uint16, or uint8 for 8 bits."""
     imagecodecs = _imagecodecs(f"reading {name}")
     if image.format in ("PNG", "AVIF") and getattr(image, "n_frames", 1) > 1:
         raise SourceError(f"{name} is an animation of {bits} bits a sample; of such only single pictures can be read.")
@@ -360,12 +374,15 @@ def _deep_array(image, data, bits, frame, name):
             return _deep_ppm(data)
         if image.format == "AVIF":
             return _scaled(imagecodecs.avif_decode(data), 2**bits - 1)
+        if image.format == "JXL":
+            values = imagecodecs.jpegxl_decode(data, index=(frame or 1) - 1 if read_header(data).animated else None)
+            return _scaled(values, 2**bits - 1) if bits > 8 else values
         if image.format == "TIFF":
             values = imagecodecs.tiff_decode(data, index=(frame or 1) - 1)
             return 65535 - values if image.tag_v2.get(TIFF_PHOTOMETRIC) == TIFF_WHITE_IS_ZERO else values
     except UNREADABLE as error:
         raise _damaged(name, error) from None
-    raise SourceError(f"{name} has {bits} bits a sample, which are read from PNG, TIFF, PPM and AVIF only.")
+    raise SourceError(f"{name} has {bits} bits a sample, which are read from PNG, TIFF, PPM, AVIF and JPEG XL only.")
 
 
 def _with_key(values, image):
@@ -464,7 +481,9 @@ def _set_upright(exif):
 
 
 def _bits_of_sample(data):
-    """Bits a sample that a PNG, AVIF or PPM states, else 8: Pillow hands out 8 for most of what has more."""
+    """Bits a sample that a PNG, AVIF, JPEG XL or PPM states, else 8: Pillow hands out 8 for most of what has more."""
+    if _plugin_format(data) == "JXL":
+        return read_header(data).bits
     if data.startswith(PNG_SIGNATURE) and len(data) > 24:
         return data[24]
     if data[4:8] == b"ftyp":
@@ -544,7 +563,7 @@ def _picture_of_array(array):
 
 
 def _damaged(name, error):
-    return SourceError(f"{name} is damaged or cut off: {str(error).rstrip('.') or type(error).__name__}.")
+    return SourceError(f"{name} is damaged or cut off" + (f": {str(error).rstrip('.') or type(error).__name__}." if error else "."))
 
 
 def _too_many_pixels(name):

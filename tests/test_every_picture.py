@@ -40,6 +40,10 @@ def heic(image):
     return buffer.getvalue()
 
 
+def jxl(array, **options):
+    return imagecodecs.jpegxl_encode(array, lossless=True, **options)
+
+
 def edges():
     """RGBA of a disc with a soft edge, what lies outside of it black: the case in which halos show."""
     y, x = np.mgrid[:64, :64]
@@ -101,6 +105,13 @@ ACCEPTED = {
     "rgba.avif": (saved(np.dstack([RGB, ALPHA]), "AVIF"), shape(4)),
     "deep.avif": (imagecodecs.avif_encode(RGB.astype(np.uint16) * 4, level=90, bitspersample=10), shape(3, deep=True)),
     "rgb.heic": (heic(np.tile(RGB, (4, 4, 1))), shape(3, rows=4 * ROWS, columns=4 * COLUMNS)),
+    "rgb.jxl": (jxl(RGB), shape(3)),
+    "grey.jxl": (jxl(GREY), shape()),
+    "rgba.jxl": (jxl(np.dstack([RGB, ALPHA])), shape(4)),
+    "grey_alpha.jxl": (jxl(np.dstack([GREY, ALPHA])), shape(2)),
+    "ten_bits.jxl": (jxl(RGB.astype(np.uint16) * 4, bitspersample=10), shape(3, deep=True)),
+    "deep_alpha.jxl": (jxl(np.dstack([DEEP, DEEP_ALPHA])), shape(4, deep=True)),
+    "clip.jxl": (jxl(np.stack([RGB, 255 - RGB])), shape(3)),
     "rgb.tif": (saved(RGB, "TIFF"), shape(3)),
     "rgba.tif": (tiff(np.dstack([RGB, ALPHA]), photometric="rgb", extrasamples=["unassalpha"]), shape(4)),
     "premultiplied.tif": (tiff(np.dstack([RGB, ALPHA]), photometric="rgb", extrasamples=["assocalpha"]), shape(4)),
@@ -145,7 +156,9 @@ REFUSED = {
     "bomb.png": (png(60000, 60000, 8, 2, b""), 3, "178,956,970 pixels"),
     "long.png": (png(65536, 1, 8, 0, b"\0" + bytes(65536)), 3, "no side of a .ddc picture"),
     "deep_clip.avif": (imagecodecs.avif_encode(np.stack([RGB, RGB]).astype(np.uint16) * 4, level=90, bitspersample=10), 3, "animation of 10 bits"),
-    "file.jxl": (b"\xff\x0a" + bytes(40), 3, "JPEG XL"),
+    "cut.jxl": (jxl(NOISE)[:100], 3, "damaged or cut off."),
+    "nothing.jxl": (b"\xff\x0a" + bytes(40), 3, "damaged or cut off."),
+    "float.jxl": (jxl(RGB.astype(np.float32) / 255), 3, "floating-point"),
     "again.png": (b"\xddDDC" + bytes(40), 3, "is a .ddc file already"),
 }
 
@@ -183,7 +196,7 @@ def test_alpha_is_kept_to_the_bit(name, tmp_path):
     if kind == np.uint16:
         alpha = DEEP_ALPHA
     else:
-        alpha = np.asarray(Image.open(io.BytesIO(data)).convert("RGBA"))[..., 3]
+        alpha = ALPHA if name.endswith(".jxl") else np.asarray(Image.open(io.BytesIO(data)).convert("RGBA"))[..., 3]
     assert np.array_equal(decode((tmp_path / "x.ddc").read_bytes())[..., -1], alpha)
 
 

@@ -30,7 +30,8 @@ ALLOWED = {
     "partial": {"numpy", ".decoder", ".errors", ".metadata", ".syntax"},
     "presets": {".arch"},
     "metrics": {"numpy", ".samples"},
-    "pictures": {"numpy", ".errors", ".arch", ".samples"},
+    "jpegxl": set(),
+    "pictures": {"numpy", ".errors", ".arch", ".jpegxl", ".samples"},
     "output": {".errors"},
     "pillow": {"PIL", ".encode", ".decoder", ".errors", ".metadata", ".pictures", ".syntax"},
     "encoder": {

@@ -5,6 +5,7 @@ import struct
 import warnings
 import zlib
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -392,6 +393,48 @@ def test_heic(smooth):
     buffer = io.BytesIO()
     pillow_heif.from_pillow(Image.fromarray(smooth)).save(buffer, quality=100)
     assert abs(read_picture(buffer.getvalue()).samples.astype(int) - smooth).mean() < 3
+
+
+JXL_SHAPES = [(12, 17, 3), (8, 8, 3), (16, 16), (513, 70, 3), (40, 1500, 3), (64, 128, 4)]
+
+
+@pytest.mark.parametrize("shape", JXL_SHAPES)
+@pytest.mark.parametrize("bits", [8, 10, 12, 16])
+def test_header_of_jpeg_xl(shape, bits):
+    """As libjxl writes it, for each form in which a size can be stated."""
+    from ddcodec.jpegxl import read_header
+
+    samples = np.random.default_rng(1).integers(0, 2**bits, shape).astype(np.uint8 if bits == 8 else np.uint16)
+    for boxes in (False, True):
+        for loss in ({"lossless": True}, {"level": 80}):
+            data = imagecodecs.jpegxl_encode(samples, bitspersample=bits, usecontainer=boxes, **loss)
+            assert read_header(data) == (bits, False, False)
+    with pytest.raises(ValueError):
+        read_header(data[:14])
+
+
+def test_jpeg_xl_keeps_its_depth_frames_and_orientation(rgb):
+    import pillow_jxl
+
+    deep = rgb.astype(np.uint16) * 257
+    data = imagecodecs.jpegxl_encode(deep, lossless=True)
+    assert np.array_equal(read_picture(data).samples, deep)
+    with pytest.raises(SourceError, match="cut this 16-bit picture down"):
+        picture_from(Image.open(io.BytesIO(data)))
+    clip = imagecodecs.jpegxl_encode(np.stack([rgb, 255 - rgb]), lossless=True)
+    assert np.array_equal(read_picture(clip, frame=2).samples, 255 - rgb)
+    with pytest.raises(UsageError, match="has 2 frames; there is no frame 3"):
+        read_picture(clip, frame=3)
+    # The format has an orientation of its own, which a decoder applies; EXIF's is for information.
+    exif, turned = Image.Exif(), io.BytesIO()
+    exif[274] = 6
+    assert pillow_jxl
+    Image.fromarray(rgb).save(turned, "JXL", lossless=True, exif=exif.tobytes())
+    picture = read_picture(turned.getvalue())
+    assert np.array_equal(picture.samples, rgb) and Image.open(io.BytesIO(turned.getvalue())).getexif()[274] == 6
+    upright = Image.Exif()
+    upright.load(picture.metadata["exif"])
+    assert upright[274] == 1
 
 
 def test_a_plugin_that_is_missing(rgb, monkeypatch):
