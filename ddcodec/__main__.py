@@ -1,5 +1,19 @@
-"""`python -m ddcodec`: the same as the command `ddcodec`."""
+"""The command `ddcodec`, also as `python -m ddcodec`."""
 
-from .cli import main
+import sys
 
-main()
+INTERRUPTED = 130
+
+
+def main():
+    """Run the command line of this process and exit with its code."""
+    try:
+        from .cli import main as command
+    except KeyboardInterrupt:
+        # Nothing is begun yet, nor is what would say so.
+        sys.exit(INTERRUPTED)
+    command()
+
+
+if __name__ == "__main__":
+    main()

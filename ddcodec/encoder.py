@@ -17,6 +17,7 @@ from .presets import BASE_CHOICES, DEFAULT_EFFORT, DEFAULT_QUALITY, EFFORTS, PRO
 from .syntax import HEADER_BYTES, pack, pack_body, sealed, unpack
 
 GREATEST_TARGET = 10**12
+MOST_THREADS = 256
 
 
 def check_run(options):
@@ -29,8 +30,8 @@ def check_run(options):
         raise UsageError(f"The time limit must be above 0 seconds, not {options.time_limit:g}.")
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", options.device):
         raise UsageError(f"There is no device {options.device}; choose auto, cpu, cuda or cuda:N.")
-    if options.threads is not None and options.threads < 1:
-        raise UsageError(f"There must be at least 1 thread, not {options.threads}.")
+    if options.threads is not None and not 1 <= options.threads <= MOST_THREADS:
+        raise UsageError(f"There must be 1 to {MOST_THREADS} threads, not {options.threads}.")
     if not 0 <= options.seed < 2**63:
         raise UsageError(f"The seed must be between 0 and 2^63 - 1, not {options.seed}.")
 

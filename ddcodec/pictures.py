@@ -6,6 +6,7 @@ import re
 import struct
 import warnings
 import zlib
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -107,16 +108,30 @@ def read_picture(source, *, name=None, frame=None, max_pixels=0):
     """The `Picture` in a file (a path, or its bytes) of one of `FORMATS` and `PLUGINS`; `name` is what error messages call it.
 
     1-bit pictures become grey, palettes RGB (grey if all their colours are), CMYK RGB; what has more than 8 bits a sample has 16 then. frame: of an animation or of
-    several pages, from 1 on; the first if it is None. max_pixels: refuse larger ones before they are decoded; 0 for what Pillow takes. Raises `SourceError` for what is missing, damaged or of another kind (Lab, float, sides above 65535), `UsageError` for a frame that there is not, `LimitError`.
+    several pages, from 1 on; the first if it is None. max_pixels: refuse larger ones before they are decoded; 0: those that Pillow does not take. Raises `SourceError` for what is missing, damaged or of another kind (Lab, float, sides above 65535), `UsageError` for a frame that there is not, `LimitError`.
     """
     data, name = bytes(source) if _is_bytes(source) else read_file(source), _called(source, name)
     if not data:
         raise SourceError(f"{name} is empty.")
     if is_ddc(data):
         raise SourceError(f"{name} is a .ddc file already.")
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _own_limit(max_pixels):
         warnings.simplefilter("ignore")
         return _picture(_open(data, name), name, data, frame, max_pixels)
+
+
+@contextmanager
+def _own_limit(max_pixels):
+    """Pillow's limit counts only where nobody has named another."""
+    from PIL import Image
+
+    before = Image.MAX_IMAGE_PIXELS
+    if max_pixels:
+        Image.MAX_IMAGE_PIXELS = None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
 
 
 def _is_bytes(source):
@@ -569,7 +584,7 @@ def _damaged(name, error):
 def _too_many_pixels(name):
     from PIL import Image
 
-    return SourceError(f"{name} has more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels, the most that are read from a file.")
+    return SourceError(f"{name} has more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels, the most that are read from a file (--max-pixels names another limit).")
 
 
 def _imagecodecs(what):

@@ -271,6 +271,16 @@ def test_limits_hold_for_every_page():
         read_picture(file.getvalue(), frame=2, max_pixels=100)
 
 
+def test_a_limit_of_ones_own_replaces_pillows(rgb, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    data = saved(rgb, "PNG")
+    with pytest.raises(SourceError, match="more than 20 pixels, the most that are read from a file .--max-pixels names another limit."):
+        read_picture(data)
+    assert np.array_equal(read_picture(data, max_pixels=rgb[..., 0].size).samples, rgb) and Image.MAX_IMAGE_PIXELS == 10
+    with pytest.raises(LimitError, match="--max-pixels"):
+        read_picture(data, max_pixels=rgb[..., 0].size - 1)
+
+
 def test_depth_is_not_lost_through_pillow(smooth):
     import imagecodecs
 

@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from dataclasses import asdict
 
 import click
 
@@ -113,6 +114,8 @@ def _report(talk, run, anchor, published, missing, failed):
 
     study = study_of(run, anchor, published, missing + failed, _command())
     path = write_report(study, run.folder)
+    for row in study.rows:
+        talk.report(**asdict(row), bpp=row.bpp)
     for group in [] if talk.json else study.groups:
         click.echo(f"Against {anchor}, {named(group.pictures)}:")
         for line in _table(group.standings):
