@@ -202,22 +202,23 @@ def test_noise_is_of_mean_0_and_variance_1_and_new_at_every_step():
     assert abs(np.mean(first**4) - 3 + 1.2 / 4) < 0.15
 
 
-def test_steps_are_torchs_adam():
+@pytest.mark.parametrize("betas", [BETAS, (0.6, 0.9)])
+def test_steps_are_torchs_adam(betas):
     """Four steps of weights and code against torch.optim.Adam, fed with the gradients that the engine had."""
     arch = replace(DEFAULT, width=40, height=33)
-    engine = CpuEngine(painted(33, 40), arch, LAMBDA, threads=2)
+    engine = CpuEngine(painted(33, 40), arch, LAMBDA, betas=betas, threads=2)
 
     def code_and_moment():
         return (torch.from_numpy(engine._layout.plane(field, 0, 0).astype(float)) for field in (Y, FIRST_MOMENT))
 
     weights = {name: torch.from_numpy(w.astype(float)) for name, w in engine.weights().items()}
     code, before = code_and_moment()
-    optimisers = torch.optim.Adam(weights.values(), betas=BETAS), torch.optim.Adam([code], betas=BETAS)
+    optimisers = torch.optim.Adam(weights.values(), betas=betas), torch.optim.Adam([code], betas=betas)
     for step in range(1, 5):
         point = Point(False, TEMPERATURE, NOISE, 1e-2 / step, 2e-2 / step)
         engine.step(point)
         _, moment = code_and_moment()
-        code.grad, before = (moment - BETAS[0] * before) / (1 - BETAS[0]), moment
+        code.grad, before = (moment - betas[0] * before) / (1 - betas[0]), moment
         for name, gradient in engine.gradients().items():
             weights[name].grad = torch.from_numpy(gradient)
         torch.nn.utils.clip_grad_norm_(weights.values(), CLIP_NORM)

@@ -342,7 +342,7 @@ def test_too_large_for_the_memory_is_said_before_it_starts(monkeypatch):
         (dict(profile="modern"), "default, classic"),
         (dict(device="tpu"), "auto, cpu, cuda"),
         (dict(device="cuda:99"), "not available"),
-        (dict(threads=0), "at least 1 thread"),
+        (dict(threads=0), "1 to 256 threads"),
         (dict(seed=-1), "between 0 and"),
     ],
 )

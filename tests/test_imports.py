@@ -65,7 +65,9 @@ ALLOWED = {
     "fit/loop": {".recipe", ".schedule"},
     "fit/engine": {"..errors", "..memory", ".recipe"},
     "fit/freeze": {"numpy", "..arch", "..bases", "..syntax", ".loop", ".recipe"},
-    "fit/fit": {"numpy", "..arch", "..coded", "..decoder", "..errors", "..memory", "..presets", "..samples", ".engine", ".freeze", ".loop", ".recipe", ".target"},
+    "fit/fit": {
+        "numpy", "..arch", "..coded", "..decoder", "..errors", "..memory", "..presets", "..samples", ".engine", ".freeze", ".loop", ".recipe", ".schedule", ".target",
+    },
     "fit/torch_ops": {"torch", "..arch"},
     "fit/objective": {"torch", "..arch", "..network", "..tables"},
     "fit/torch_engine": {"numpy", "torch", "..arch", "..samples", ".objective", ".recipe", ".torch_ops"},

@@ -17,7 +17,7 @@ from .distortion import backward, finest, forward, merge_mixed
 from .layout import BARRIER, OCTAVES, SUMS, TAPS, THREADS, Y, Layout
 from .products import NONE
 from .rate import merge_gradients, octave_bits
-from .recipe import CODE_UNITS, Loss, initial_code, initial_weights
+from .recipe import BETAS, CODE_UNITS, Loss, initial_code, initial_weights
 from .schedule import Point
 from .simd import atomic_add, atomic_load, clear, compiled, kept
 from .update import gather_gradients, move_code, move_weights, pack_all, rounded, soft_rounded
@@ -35,7 +35,7 @@ class CpuEngine:
 
     name, device = "numba", "cpu"
 
-    def __init__(self, samples, arch, lambda_, *, seed=0, threads=1):
+    def __init__(self, samples, arch, lambda_, *, betas=BETAS, seed=0, threads=1):
         self.arch, self.lambda_, self.pixels = arch, lambda_, arch.width * arch.height
         self.variance = float(np.mean([_variance(plane) for plane in samples.reshape(-1, arch.planes).T]))
         self._layout = layout = Layout(arch, threads)
@@ -52,7 +52,7 @@ class CpuEngine:
         for octave, planes in initial_code(arch, samples, random).items():
             for plane, values in enumerate(planes):
                 layout.plane(Y, octave, plane)[:] = values
-        self._steps = self._code_steps = 0
+        self._betas, self._steps, self._code_steps = betas, 0, 0
         self._is_rounded = False
 
     @property
@@ -154,7 +154,7 @@ class CpuEngine:
             float(point.temperature), float(point.noise), self._key_of_step(), self.lambda_ / self.pixels, layout.sums_size,
             self._weights, self._gradient, self._first_moment, self._second_moment,
             layout.places, layout.gains, layout.taps, layout.matrices, layout.ups,
-            float(point.code_rate), float(point.weight_rate), self._code_steps, self._steps, self._results,
+            float(point.code_rate), float(point.weight_rate), *self._betas, self._code_steps, self._steps, self._results,
         )  # fmt: skip
 
     def _key_of_step(self):
@@ -262,7 +262,7 @@ def _made(digest):
     @kept
     def _pass(
         plan, octaves, threads, thread, weights, rounding, rate, picture, learn, soft, temperature, noise, key, price, sums_size,
-        values, gradient, first_moment, second_moment, places, gains, taps, matrices, ups, code_rate, weight_rate, code_steps, steps, results,
+        values, gradient, first_moment, second_moment, places, gains, taps, matrices, ups, code_rate, weight_rate, first_beta, second_beta, code_steps, steps, results,
     ):  # fmt: skip
         """One thread's part of a step or a measurement; all threads run it at once and wait for one another."""
         digest  # noqa: B018
@@ -302,10 +302,10 @@ def _made(digest):
         if not _wait(plan):
             return
         if soft:
-            move_code(plan, octaves, thread, code_rate, code_steps)
+            move_code(plan, octaves, thread, code_rate, first_beta, second_beta, code_steps)
         if thread == 0:
             gather_gradients(plan, threads, gradient, places, gains, taps)
-            move_weights(values, gradient, first_moment, second_moment, weight_rate, steps)
+            move_weights(values, gradient, first_moment, second_moment, weight_rate, first_beta, second_beta, steps)
             pack_all(weights, matrices, ups, plan[TAPS])
 
     return _pass, _pack

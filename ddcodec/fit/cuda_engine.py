@@ -32,7 +32,7 @@ class GraphEngine:
 
     name = "cuda graph"
 
-    def __init__(self, pictures, arches, lambdas, *, seed=0, device="cpu"):
+    def __init__(self, pictures, arches, lambdas, *, betas=BETAS, seed=0, device="cpu"):
         arch = arches[0]
         self.arch, self.device, self.pixels = arch, device, arch.width * arch.height
         self._ops = BatchOps(device)
@@ -46,7 +46,7 @@ class GraphEngine:
         self._generator = torch.Generator(device).manual_seed(seed)
         # The schedule's values, where a captured graph finds them.
         self._temperature, self._noise, self._code_rate, self._weight_rate = torch.ones(4, device=device).unbind()
-        options = dict(betas=BETAS, eps=ADAM_EPSILON, fused=True, capturable=self._is_cuda)
+        options = dict(betas=betas, eps=ADAM_EPSILON, fused=True, capturable=self._is_cuda)
         self._weight_optimiser = torch.optim.Adam(self.numbers.values(), lr=self._weight_rate, **options)
         self._code_optimiser = torch.optim.Adam(self.code.values(), lr=self._code_rate, **options)
         self._objective, self._distortion = torch.func.vmap(self._one), torch.func.vmap(self._distortion_of_one)

@@ -28,6 +28,7 @@ from importlib.util import find_spec
 
 from ..errors import DdcError, UsageError
 from ..memory import available_cores
+from .recipe import BETAS
 
 LEAST_PIXELS_A_THREAD = 2**13
 """Fewer are done before another thread has woken up."""
@@ -70,24 +71,24 @@ def kind_for(arch, device, *, normalise=False, threads=None):
     return Kind("numba", device, threads)
 
 
-def make(kind, pictures, arches, lambdas, *, normalise=False, seed=0):
+def make(kind, pictures, arches, lambdas, *, betas=BETAS, normalise=False, seed=0):
     """An engine for pictures (uint8 (H, W, planes)), each with its lambda and its `Arch`, alike but for their bases; all kinds but "cuda graph" take one.
 
-    Raises `MemoryError`, or `torch.OutOfMemoryError` on a GPU.
+    betas: Adam's, of code and weights. Raises `MemoryError`, or `torch.OutOfMemoryError` on a GPU.
     """
     if kind.name == "numba":
         from .cpu_engine import CpuEngine
 
-        return CpuEngine(pictures[0], arches[0], lambdas[0], seed=seed, threads=kind.threads)
+        return CpuEngine(pictures[0], arches[0], lambdas[0], betas=betas, seed=seed, threads=kind.threads)
     torch = torch_for("This fit")
     if kind.name == "cuda graph":
         from .cuda_engine import GraphEngine
 
-        return GraphEngine(pictures, arches, lambdas, seed=seed, device=kind.device)
+        return GraphEngine(pictures, arches, lambdas, betas=betas, seed=seed, device=kind.device)
     from .torch_engine import TorchEngine
 
     torch.set_num_threads(kind.threads)
-    return TorchEngine(pictures[0], arches[0], lambdas[0], normalise=normalise, seed=seed, device=kind.device)
+    return TorchEngine(pictures[0], arches[0], lambdas[0], betas=betas, normalise=normalise, seed=seed, device=kind.device)
 
 
 def prepare(kind, arch):

@@ -22,6 +22,7 @@ from .engine import Kind, device_of, kind_for, make, memory_errors, memory_of, p
 from .freeze import freeze, plainly_rounded, real_weights, trials_for
 from .loop import run
 from .recipe import plain_output
+from .schedule import betas_for
 from .target import LEAST_MOST, Steering, Target, correct, first_lambda, first_step
 
 FIT_SHARE, FREEZE_SHARE = 0.75, 0.6
@@ -98,7 +99,7 @@ def fit_samples(picture, lambda_, *, iterations, known=None, seconds=None, threa
 
     with _threads_kept(kind):
         try:
-            engine = make(kind, [picture], [arch], [lambda_], seed=seed)
+            engine = make(kind, [picture], [arch], [lambda_], betas=betas_for(iterations), seed=seed)
             (fit,) = engine.fits
             _plain_start(fit, picture)
 
@@ -193,7 +194,7 @@ class _Job:
         return *done, [steering and steering.code for steering in steerings]
 
     def _engine(self, kind, pictures, arches, lambdas, seed):
-        engine = make(kind, pictures, arches, lambdas, normalise=self.normalise, seed=seed)
+        engine = make(kind, pictures, arches, lambdas, betas=betas_for(self.iterations), normalise=self.normalise, seed=seed)
         engine.warm_up()
         if kind.name != "cuda graph":
             for fit in engine.fits:

@@ -26,7 +26,7 @@ HEAD_BITS = 5
 
 def trials_for(steps):
     """How many sets of weights a search may measure after a fit of so many steps: it takes some twentieth of the time."""
-    return 40 + steps // 5
+    return 15 + steps // 4
 
 
 def freeze(fit, trials, *, seconds=None, progress=None):

@@ -53,6 +53,9 @@ def run(engine, iterations, *, seconds=None, progress=None, may_collapse=False, 
     checks += [1 - HARD_SHARE * (1 - k / CHECKS) for k in range(1, CHECKS)]
     warm = bool(engine.fits[0].arch.base)
     told = _Told(engine, progress, seconds is not None)
+    for watch in watches:
+        # Of a plain picture the first guess may be the best of all.
+        watch.look(code=True)
     while True:
         elapsed = monotonic() - start
         share = step / iterations

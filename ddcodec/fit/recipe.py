@@ -20,6 +20,7 @@ CLIP_NORM = 0.1
 INITIAL_LOG_SCALE = -2.0
 """log2 of the Laplace scale that an untrained context predicts: a code of zeros starts at a quarter of a bit, not above one."""
 BETAS = (0.9, 0.99)
+"""Of Adam, in the longest fits; `schedule.betas_for` has those of others."""
 ADAM_EPSILON = 1e-8
 
 

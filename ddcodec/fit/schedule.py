@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from math import cos, pi, sqrt
 
-HARD_SHARE = 0.1
+HARD_SHARE = 0.05
 """Share of the steps in which the code is fixed to integers and only the networks move."""
 
-CODE_RATE = 1e-2
+CODE_RATE, GREATEST_CODE_RATE = 1e-2, 3e-2
 WARM_WEIGHT_RATE, GREATEST_WARM_RATE, WEIGHT_RATE = 5e-3, 1e-2, 2e-2
 """From a base after the usual number of steps and at most, and from random weights."""
 LEAST_RATE = 0.03
@@ -15,6 +15,11 @@ TEMPERATURE = (0.45, 0.1)
 USUAL_STEPS, COOLER = 260, 0.07
 """What the settings above are for; with other numbers of steps temperatures go with their power of -0.07, a base's rate with their root."""
 NOISE = (0.22, 0.15)
+LONG_STEPS, FASTER, QUIETER = 1300, 0.28, 0.06
+"""From so many steps on a fit is a long one. In shorter ones the code's rate, from a base's first guess, goes with the number's power of -0.28, the noise at the beginning with that of 0.06."""
+FORGETTING, SHORTER = (0.1, 0.025), 0.42
+"""What Adam's two means forget in each step of a long fit; it goes with the number's power of -0.42, each within `FORGETS`."""
+FORGETS = ((0.1, 0.5), (0.01, 0.1))
 MORE_RATE = 1e-3
 """Of the code in steps after a fit: faster ones cost quality."""
 
@@ -32,6 +37,12 @@ class Point:
     noise: float
     code_rate: float
     weight_rate: float
+
+
+def betas_for(steps):
+    """Adam's two betas for a fit of so many steps: what is long past is of no use to one that has few."""
+    factor = (LONG_STEPS / steps) ** SHORTER
+    return tuple(1 - min(most, max(least, factor * share)) for share, (least, most) in zip(FORGETTING, FORGETS))
 
 
 def point_after(progress):
@@ -53,6 +64,9 @@ def point_at(progress, warm=False, steps=USUAL_STEPS):
     def between(ends):
         return ends[0] + (ends[1] - ends[0]) * share
 
+    short = max(1.0, LONG_STEPS / steps)
+    code_rate = min(GREATEST_CODE_RATE, CODE_RATE * short**FASTER) if warm else CODE_RATE
+    noise = NOISE[0] * short**-QUIETER, NOISE[1]
     weight_rate = min(GREATEST_WARM_RATE, WARM_WEIGHT_RATE * sqrt(steps / USUAL_STEPS)) if warm else WEIGHT_RATE
     temperature = between(TEMPERATURE) * (USUAL_STEPS / steps) ** COOLER
-    return Point(False, temperature, between(NOISE), CODE_RATE * decay, weight_rate * decay)
+    return Point(False, temperature, between(noise), code_rate * decay, weight_rate * decay)

@@ -32,8 +32,8 @@ ROUNDS, MORE_STEPS = 20, 30
 """Attempts after the fit, and the steps of one that needs little."""
 CLOSE = 0.3
 """How near, in the logarithm of lambda, a promise must be that is not kept yet to be worth as many attempts again."""
-EAGER, MOST_EAGER = 12.0, 1.5
-"""So few steps answer a lambda in small part, so it is moved by so much more than what would do in the long run; and at most. Half as much once that was too much."""
+EAGER, MOST_EAGER = 4.0, 1.5
+"""So few steps answer a lambda in small part, so it is moved by so much more than what would do in the long run; and at most. Half as much once that was too much, twice as much while it is too little."""
 LEAST_MOST = 500
 """Steps after a fit that there may be at least, else as many as it had."""
 NEAR, MOST_TIMES = 0.03, 8.0
@@ -174,7 +174,7 @@ def correct(fit, code, as_coded, target, measure, most, is_over):
             break
         if not attempt:
             fit.take({}, code)
-        eager *= 0.5 if step * before < 0 else 1
+        eager *= 0.5 if step * before < 0 else 2 if step * before > 0 else 1
         settled, before = settled + step, step
         fit.lambda_ = _inside(exp(settled + max(-MOST_EAGER, min(MOST_EAGER, eager * step))))
         steps = round(MORE_STEPS * min(MOST_TIMES, 1 + abs(step) / NEAR))

@@ -18,8 +18,8 @@ class TorchEngine:
 
     name = "torch"
 
-    def __init__(self, samples, arch, lambda_, *, normalise=False, seed=0, device="cpu", dtype=torch.float32):
-        self.arch, self.lambda_, self.device = arch, lambda_, device
+    def __init__(self, samples, arch, lambda_, *, betas=BETAS, normalise=False, seed=0, device="cpu", dtype=torch.float32):
+        self.arch, self.lambda_, self.device, self._betas = arch, lambda_, device, betas
         self.ops = TorchOps(device, dtype)
         self.retarget(samples)
         self.variance = self.target.var((1, 2), correction=0).mean().item()
@@ -158,8 +158,8 @@ class TorchEngine:
         return leaves + [*self.norm.values(), *self.norm_shift.values()] if self.norm else leaves
 
     def _start_optimisers(self):
-        self.weight_optimiser = torch.optim.Adam(self._weight_leaves(), betas=BETAS, eps=ADAM_EPSILON, fused=True)
-        self.code_optimiser = torch.optim.Adam(list(self.code.values()), betas=BETAS, eps=ADAM_EPSILON, fused=True)
+        self.weight_optimiser = torch.optim.Adam(self._weight_leaves(), betas=self._betas, eps=ADAM_EPSILON, fused=True)
+        self.code_optimiser = torch.optim.Adam(list(self.code.values()), betas=self._betas, eps=ADAM_EPSILON, fused=True)
 
 
 def memory_of(arch):

@@ -11,10 +11,8 @@ from .layout import (
 )  # fmt: skip
 from .products import folded, pack
 from .rate import band, row_place
-from .recipe import ADAM_EPSILON, BETAS, CLIP_NORM, CODE_UNITS
+from .recipe import ADAM_EPSILON, CLIP_NORM, CODE_UNITS
 from .simd import BYTES, LANES, compiled, exp, first, floor, full, load, maximum, minimum, normal, peek, poke, rint, root, sign, store
-
-_FIRST_BETA, _SECOND_BETA = BETAS
 
 
 @compiled
@@ -64,10 +62,10 @@ def rounded(plan, octaves, thread):
 
 
 @compiled
-def move_code(plan, octaves, thread, rate, step):
+def move_code(plan, octaves, thread, rate, first_beta, second_beta, step):
     """Adam (Kingma & Ba 2015, algorithm 1) on a thread's rows of the code; `step` counts from 1."""
-    pace = float32(rate / (1 - _FIRST_BETA**step))
-    correction = float32(1 / sqrt(1 - _SECOND_BETA**step))
+    pace = float32(rate / (1 - first_beta**step))
+    correction = float32(1 / sqrt(1 - second_beta**step))
     for o in range(plan[OCTAVES]):
         here = octaves[o]
         start, stop = band((here[ROWS] + 1) // 2, plan[THREADS], thread)
@@ -81,8 +79,8 @@ def move_code(plan, octaves, thread, rate, step):
                         by_value = here[FEATURES] + row * here[FEATURE_PITCH] + x * FLOAT
                         gradient = gradient + load(by_value) + sign(load(plan[Q] + at)) * load(by_value + here[FEATURE_PLANE])
                     gradient = first(gradient * load(plan[SLOPE] + at) * CODE_UNITS, here[COLUMNS] - x)
-                    moment = _FIRST_BETA * load(plan[FIRST_MOMENT] + at) + (1 - _FIRST_BETA) * gradient
-                    second = _SECOND_BETA * load(plan[SECOND_MOMENT] + at) + (1 - _SECOND_BETA) * (gradient * gradient)
+                    moment = first_beta * load(plan[FIRST_MOMENT] + at) + (1 - first_beta) * gradient
+                    second = second_beta * load(plan[SECOND_MOMENT] + at) + (1 - second_beta) * (gradient * gradient)
                     store(plan[FIRST_MOMENT] + at, moment)
                     store(plan[SECOND_MOMENT] + at, second)
                     store(plan[Y] + at, load(plan[Y] + at) - moment * pace / (root(second) * correction + ADAM_EPSILON))
@@ -110,17 +108,17 @@ def gather_gradients(plan, own_all, gradient, places, gains, taps):
 
 
 @compiled
-def move_weights(weights, gradient, first_moment, second_moment, rate, step):
+def move_weights(weights, gradient, first_moment, second_moment, rate, first_beta, second_beta, step):
     """Adam on the weights, with the gradients' norm clipped."""
     norm = 0.0
     for i in range(len(gradient)):
         norm += float(gradient[i]) ** 2
     clip = min(1.0, CLIP_NORM / (sqrt(norm) + 1e-6))
-    pace, correction = rate / (1 - _FIRST_BETA**step), sqrt(1 - _SECOND_BETA**step)
+    pace, correction = rate / (1 - first_beta**step), sqrt(1 - second_beta**step)
     for i in range(len(gradient)):
         g = gradient[i] * clip
-        first_moment[i] = _FIRST_BETA * first_moment[i] + (1 - _FIRST_BETA) * g
-        second_moment[i] = _SECOND_BETA * second_moment[i] + (1 - _SECOND_BETA) * g * g
+        first_moment[i] = first_beta * first_moment[i] + (1 - first_beta) * g
+        second_moment[i] = second_beta * second_moment[i] + (1 - second_beta) * g * g
         weights[i] -= pace * first_moment[i] / (sqrt(second_moment[i]) / correction + ADAM_EPSILON)
 
 
