@@ -1,7 +1,6 @@
 """Learns what ships with the package and fits start from: the bases of the weights and the analysis network. Takes an hour on two cores.
 
     python bench/train_bases.py PICTURES -o FOLDER          # FOLDER/bases.bin and FOLDER/analysis.bin
-    python bench/train_bases.py PICTURES -o FOLDER --on     # FOLDER/analysis.bin alone: that of the package learns on, for the package's bases
 
 PICTURES: a folder of photographs (PNG), each of at least 256x256 pixels. First one fit of a mosaic of crops gives weights that serve many pictures,
 at the middle lambda; fits that go on from it give those of the others. Then the analysis network learns to make the code from the picture: first
@@ -10,7 +9,6 @@ were worse: see bench/README.md.)
 """
 
 import argparse
-from importlib.resources import files
 from math import cos, pi, sqrt
 from pathlib import Path
 from time import monotonic
@@ -21,7 +19,7 @@ from PIL import Image
 from torch import nn
 from torch.nn.functional import avg_pool2d, relu
 
-from ddcodec.arch import BASE_OCTAVES, BASES, base_arch
+from ddcodec.arch import BASE_OCTAVES, base_arch
 from ddcodec.fit.analysis import CHANNELS
 from ddcodec.fit.cpu_engine import CpuEngine
 from ddcodec.fit.layout import FIRST_MOMENT, Y
@@ -35,7 +33,7 @@ MOSAIC = (6, 6)
 FIRST_STEPS, NEXT_STEPS = 1500, 350
 SUPERVISED = 0.25
 """Share of the analysis's time in which it learns the mosaic's codes."""
-RATE, RATE_ON = 3e-3, 1.5e-3
+RATE = 3e-3
 OCTAVES = range(BASE_OCTAVES)
 
 
@@ -45,26 +43,14 @@ def main():
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=30, help="for the analysis network")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--on", action="store_true", help="go on with the package's bases and analysis network")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     pictures = [np.asarray(Image.open(path).convert("RGB")) for path in sorted(options.pictures.glob("*.png"))]
-    if options.on:
-        network = Analysis(BASES)
-        network.take(np.frombuffer(files("ddcodec.fit").joinpath("analysis.bin").read_bytes(), "<f2").astype(np.float32))
-        engines = [CpuEngine(pictures[0][:SIDE, :SIDE], base_arch(SIDE, SIDE, 3, 1 + index), lambda_) for index, lambda_ in enumerate(base_lambdas())]
-        learn_analysis(network, pictures, engines, options.minutes, RATE_ON)
-        (options.output / "analysis.bin").write_bytes(network.numbers().astype("<f2").tobytes())
-        return
     crops = mosaic_crops(pictures)
     fits = learn_bases(crops, options.threads)
     numbers = [np.round(values * 4096).clip(-32767, 32767) for weights, _ in fits for values in weights.values()]
     (options.output / "bases.bin").write_bytes(np.concatenate([each.ravel() for each in numbers]).astype("<i2").tobytes())
-    engines = [CpuEngine(crops[0], base_arch(SIDE, SIDE, 3), lambda_) for lambda_ in base_lambdas()]
-    for engine, (weights, _) in zip(engines, fits):
-        engine.take(weights, {})
-    network = Analysis(len(fits))
-    learn_analysis(network, pictures, engines, options.minutes, RATE, crops, fits)
+    network = learn_analysis(pictures, crops, fits, options.minutes)
     (options.output / "analysis.bin").write_bytes(network.numbers().astype("<f2").tobytes())
 
 
@@ -140,36 +126,26 @@ class Analysis(nn.Module):
 
     def numbers(self):
         """All weights in the order of analysis.bin."""
-        return np.concatenate([part.detach().contiguous().numpy().ravel() for part in self._parts()])
-
-    @torch.no_grad()
-    def take(self, numbers):
-        """Have the weights that `numbers` gave."""
-        place = 0
-        for part in self._parts():
-            part.copy_(torch.from_numpy(numbers[place : place + part.numel()]).reshape(part.shape))
-            place += part.numel()
-
-    def _parts(self):
         modules = [*self.layers, *(level for head in self.heads for level in head)]
-        return [part for module in modules for part in (module.weight, module.bias)]
+        return np.concatenate([part.detach().contiguous().numpy().ravel() for module in modules for part in (module.weight, module.bias)])
 
 
-def learn_analysis(network, pictures, engines, minutes, rate, crops=(), fits=()):
-    """engines: for each base one that has its weights. crops and fits, if there are any: what is learned from first."""
+def learn_analysis(pictures, crops, fits, minutes):
     torch.manual_seed(3)
     torch.set_num_threads(1)
-    # Who learns on sees other crops than at first.
-    random, lambdas = np.random.default_rng(3 if crops else 4), base_lambdas()
-    network.to(memory_format=torch.channels_last)
+    random, lambdas = np.random.default_rng(3), base_lambdas()
+    network = Analysis(len(fits)).to(memory_format=torch.channels_last)
     optimiser = torch.optim.Adam(network.parameters(), betas=(0.9, 0.99))
+    engines = [CpuEngine(crops[0], base_arch(SIDE, SIDE, 3), lambda_) for lambda_ in lambdas]
+    for engine, (weights, _) in zip(engines, fits):
+        engine.take(weights, {})
     spreads = [[sqrt(np.mean([np.square(code[octave]).mean() for code in codes])) / CODE_UNITS + 1e-2 for octave in OCTAVES] for _, codes in fits]
-    start, step, losses = monotonic(), 0, [[] for _ in engines]
+    start, step, losses = monotonic(), 0, [[] for _ in fits]
     while (share := (monotonic() - start) / 60 / minutes) < 1:
-        base = step % len(engines)
+        base = step % len(fits)
         step += 1
         optimiser.zero_grad()
-        if crops and share < SUPERVISED:
+        if share < SUPERVISED:
             k = random.integers(len(crops))
             errors = [
                 ((guess - torch.from_numpy(fits[base][1][k][octave] / CODE_UNITS).float()) / spreads[base][octave]).square().mean()
@@ -186,10 +162,11 @@ def learn_analysis(network, pictures, engines, minutes, rate, crops=(), fits=())
             weight = 1 / (value + 0.1 * lambdas[base])
             torch.autograd.backward(code, [torch.from_numpy(weight * slope) for slope in slopes])
         nn.utils.clip_grad_norm_([p for p in network.parameters() if p.grad is not None], 1.0)
-        optimiser.param_groups[0]["lr"] = rate * (0.02 + 0.98 * (0.5 + 0.5 * cos(pi * share)))
+        optimiser.param_groups[0]["lr"] = RATE * (0.02 + 0.98 * (0.5 + 0.5 * cos(pi * share)))
         optimiser.step()
         if step % 1000 == 0:
             print(f"analysis, step {step}: log of loss / lambda", *(f"{np.mean(own[-300:]):.3f}" for own in losses if own), flush=True)
+    return network
 
 
 def _slopes(engine, crop, code):

@@ -64,9 +64,11 @@ ALLOWED = {
     "fit/target": {"numpy", "..coded", "..errors", ".freeze", ".recipe", ".schedule"},
     "fit/loop": {".recipe", ".schedule"},
     "fit/engine": {"..errors", "..memory", ".recipe"},
+    "fit/flips": {"numpy", "..arch", ".loop"},
     "fit/freeze": {"numpy", "..arch", "..bases", "..syntax", ".loop", ".recipe"},
     "fit/fit": {
-        "numpy", "..arch", "..coded", "..decoder", "..errors", "..memory", "..presets", "..samples", ".engine", ".freeze", ".loop", ".recipe", ".schedule", ".target",
+        "numpy", "..arch", "..coded", "..decoder", "..errors", "..memory", "..presets", "..samples", ".engine", ".flips", ".freeze", ".loop", ".recipe", ".schedule",
+        ".target",
     },
     "fit/torch_ops": {"torch", "..arch"},
     "fit/objective": {"torch", "..arch", "..network", "..tables"},

@@ -122,10 +122,10 @@ class ProgressLine:
 
 
 def fit_text(progress):
-    what = "step" if progress.phase == "fit" else "rounding weights"
+    what = {"fit": "step", "freeze": "rounding weights", "code": "rounding code"}[progress.phase]
     parts = [f"{what} {progress.step}/{progress.total}", f"{progress.bpp:.3f} bpp", f"PSNR {progress.psnr:.2f} dB"]
     if progress.step >= progress.total:
-        parts += ["finishing"] * (progress.phase == "freeze")
+        parts += ["finishing"] * (progress.phase != "fit")
     elif math.isfinite(progress.seconds_left):
         parts.append(f"{duration_text(progress.seconds_left)} left")
     return ", ".join(parts)

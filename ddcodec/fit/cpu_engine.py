@@ -4,6 +4,7 @@ import os
 import threading
 import weakref
 from dataclasses import replace
+from math import log
 from pathlib import Path
 from queue import SimpleQueue
 from zlib import crc32
@@ -14,7 +15,7 @@ from numba import types
 from ..arch import CODE_MAX
 from ..samples import deep, peak_of
 from .distortion import backward, finest, forward, merge_mixed
-from .layout import BARRIER, OCTAVES, SUMS, TAPS, THREADS, Y, Layout
+from .layout import BARRIER, GRADIENT, OCTAVES, Q, SUMS, TAPS, THREADS, Y, Layout
 from .products import NONE
 from .rate import merge_gradients, octave_bits
 from .recipe import BETAS, CODE_UNITS, Loss, initial_code, initial_weights
@@ -88,6 +89,22 @@ class CpuEngine:
         self._put(self._layout.trial, weights)
         return self._measure(self._layout.trial, True, False).bits
 
+    def maps(self, octave):
+        """With the code rounded: bits of each integer of an octave, and of the next finer one if there is one, [(rows, columns)], and the squared error of each pixel, (H, W), summed over its planes.
+
+        For codes of one plane an octave. Coarser octaves are taken to be as they were when all was measured last.
+        """
+        layout, first = self._layout, max(0, octave - 1)
+        rounding, self._is_rounded = 0 if self._is_rounded else HARD, True
+        self._run(layout.weights, rounding, True, True, False, _STILL, first, octave, True)
+        bits = [layout.plane(GRADIENT, o, 0) / np.float32(log(2)) for o in range(octave, first - 1, -1)]
+        return bits, layout.errors() * np.float32((self.pixels * self.arch.planes / 2) ** 2)
+
+    def put_plane(self, octave, values):
+        """Integers (rows, columns) in the place of an octave's only code plane."""
+        self._layout.plane(Y, octave, 0)[:] = values / np.float32(CODE_UNITS)
+        self._layout.plane(Q, octave, 0)[:] = values
+
     def weights(self):
         """name -> float32 array, a copy."""
         return {name: self._weights[self._layout.names[name]].reshape(shape).copy() for name, shape in self.arch.tensors()}
@@ -143,14 +160,17 @@ class CpuEngine:
         return {name: self._gradient[self._layout.names[name]].reshape(shape).copy() for name, shape in self.arch.tensors()}
 
     def _run(self, *task):
+        """One pass; see `_arguments`."""
         self._crew.run(_pass, *self._arguments(*task))
         squares, bits = self._results.sum(0).tolist()
         return Loss(squares / (self.pixels * self.arch.planes), bits)
 
-    def _arguments(self, weights, rounding, rate, picture, learn, point):
+    def _arguments(self, weights, rounding, rate, picture, learn, point, first=0, last=None, keep=False):
+        """first, last: the octaves whose bits are wanted; those above `last` are not synthesised anew. keep: what each integer and each pixel costs."""
         layout = self._layout
+        last = self.arch.octaves - 1 if last is None else last
         return (
-            layout.plan, layout.octaves, layout.threads, weights, rounding, rate, picture, learn, learn and not point.hard,
+            layout.plan, layout.octaves, layout.threads, weights, rounding, rate, picture, first, last, keep, learn, learn and not point.hard,
             float(point.temperature), float(point.noise), self._key_of_step(), self.lambda_ / self.pixels, layout.sums_size,
             self._weights, self._gradient, self._first_moment, self._second_moment,
             layout.places, layout.gains, layout.taps, layout.matrices, layout.ups,
@@ -261,7 +281,7 @@ def _made(digest):
 
     @kept
     def _pass(
-        plan, octaves, threads, thread, weights, rounding, rate, picture, learn, soft, temperature, noise, key, price, sums_size,
+        plan, octaves, threads, thread, weights, rounding, rate, picture, first_octave, last_octave, keep, learn, soft, temperature, noise, key, price, sums_size,
         values, gradient, first_moment, second_moment, places, gains, taps, matrices, ups, code_rate, weight_rate, first_beta, second_beta, code_steps, steps, results,
     ):  # fmt: skip
         """One thread's part of a step or a measurement; all threads run it at once and wait for one another."""
@@ -277,14 +297,14 @@ def _made(digest):
         if rounding and not _wait(plan):
             return
         if rate:
-            for o in range(count):
-                results[thread, 1] += octave_bits(plan, octaves, own, o, thread, weights, price, soft, learn)
+            for o in range(first_octave, last_octave + 1):
+                results[thread, 1] += octave_bits(plan, octaves, own, o, thread, weights, price, soft, learn, keep)
         if picture:
-            for o in range(count - 1, 0, -1):
+            for o in range(last_octave, 0, -1):
                 forward(plan, octaves, own, o, thread, weights)
                 if not _wait(plan):
                     return
-            results[thread, 0] = finest(plan, octaves, own, thread, weights, soft, learn)
+            results[thread, 0] = finest(plan, octaves, own, thread, weights, soft, learn, keep)
         if not learn:
             return
         if not _wait(plan):

@@ -9,7 +9,7 @@ the samples, the loss and back at once.
 from numba import float32
 
 from .layout import (
-    BIAS, BLOCK, BLOCKS, CHANNELS, CODE_BACK_RUN, CODE_LIST, CODE_PLANES, CODE_RUN, COLUMNS, FEATURE_LIST, FLOAT, FLOORS, FROM_EVEN_ROW, FROM_ODD_ROW,
+    BIAS, BLOCK, BLOCKS, CHANNELS, CODE_BACK_RUN, CODE_LIST, CODE_PLANES, CODE_RUN, COLUMNS, ERRORS, ERRORS_PITCH, FEATURE_LIST, FLOAT, FLOORS, FROM_EVEN_ROW, FROM_ODD_ROW,
     GAPPED, GAPPED_STRIDES, GRADIENT, HALO_MIXED, HALO_MIXED_OCTAVE, HIDDEN_LIST, HIDDEN_RUN, JOIN, JOIN_BACK, LONG, MARGIN, MIX, MIX_BACK, MIXED, MIXED_GRADIENT,
     MIXED_PITCH, MIXED_ROW, MIXED_RUN, NO_FLOORS, OCTAVES, ODD_ROW_PHASES, EVEN_ROW_PHASES, OUTPUT, OUTPUT_BACK, OUTPUT_BIAS, PAIR_FLOORS, PAIR_LIST,
     PARITIES, PHASE, PLANES, Q, ROWS, ROWS_BACK_LIST, ROWS_LIST, RUN, RUNS, SHIFTS, SHORT, SINGLE, STRIDES, SUMS, SUMS_JOIN, SUMS_MIX,
@@ -48,8 +48,8 @@ def forward(plan, octaves, own, o, thread, weights):
 
 
 @compiled
-def finest(plan, octaves, own, thread, weights, soft, learn):
-    """The sum of squares of a thread's rows, and on the way back from it all gradients of the finest octave."""
+def finest(plan, octaves, own, thread, weights, soft, learn, keep):
+    """The sum of squares of a thread's rows, and on the way back from it all gradients of the finest octave. keep: write the sum of each pixel to `ERRORS`."""
     here = octaves[0]
     first_pair, last_pair = band((here[ROWS] + 1) // 2, plan[THREADS], thread)
     if learn:
@@ -72,6 +72,8 @@ def finest(plan, octaves, own, thread, weights, soft, learn):
                 plan[PLANES], here[CHANNELS] + plan[TOPS], 4 * vectors,
             )  # fmt: skip
             squares += _loss(plan, here, own, pair, x, vectors)
+            if keep:
+                _keep_errors(plan, here, own, pair, x, vectors)
             if learn:
                 outer(
                     own[SUMS] + plan[SUMS_OUTPUT], plan[STRIDES], own[MIXED_RUN], own[HIDDEN_LIST], NONE,
@@ -233,6 +235,21 @@ def _loss(plan, here, own, pair, x, vectors):
                     squares = squares + error * error
                     store(at, error * gain)
     return total(squares)
+
+
+@compiled
+def _keep_errors(plan, here, own, pair, x, vectors):
+    """The squares of a run, summed over the planes, in units of (2 / count)^2 as `_loss` has left their roots."""
+    for row in range(min(2, here[ROWS] - 2 * pair)):
+        target = plan[ERRORS] + (2 * pair + row) * plan[ERRORS_PITCH] + 2 * x * FLOAT
+        for v in range(vectors):
+            evens, odds = full(float32(0)), full(float32(0))
+            for plane in range(plan[PLANES]):
+                source = own[MIXED_RUN] + plane * RUN * FLOAT + (2 * row * vectors + v) * BYTES
+                a, b = load(source), load(source + vectors * BYTES)
+                evens, odds = evens + a * a, odds + b * b
+            store(target + 2 * v * BYTES, low(evens, odds))
+            store(target + (2 * v + 1) * BYTES, high(evens, odds))
 
 
 @compiled

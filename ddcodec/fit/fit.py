@@ -19,13 +19,14 @@ from ..memory import available_memory
 from ..presets import base_lambdas, nearest_base
 from ..samples import peak_of
 from .engine import Kind, device_of, kind_for, make, memory_errors, memory_of, prepare, torch_for
+from .flips import improve, measurements_for
 from .freeze import freeze, plainly_rounded, real_weights, trials_for
 from .loop import run
 from .recipe import plain_output
 from .schedule import betas_for
 from .target import LEAST_MOST, Steering, Target, correct, first_lambda, first_step
 
-FIT_SHARE, FREEZE_SHARE = 0.75, 0.6
+FIT_SHARE, FREEZE_SHARE, MOVES_SHARE = 0.75, 0.4, 0.4
 """Of the time that is left; what is then left is for packing and checking."""
 COMPILING = "Compiling the fit for this processor; this happens once after an installation and takes some 20 seconds."
 SECONDS_UNTIL_COMPILING_IS_SAID = 1.5
@@ -218,9 +219,12 @@ class _Job:
         def as_coded():
             return CodedImage(arch, tensors, {octave: planes.astype("int64") for octave, planes in fit.rounded_code().items()})
 
+        fit.take(real_weights(arch, tensors), {})
+        if not goal and all(arch.code_planes(octave) == 1 for octave in range(arch.octaves)):
+            limit = self.clock.part(MOVES_SHARE / todo)
+            improve(fit, measurements_for(steps), is_over=lambda: limit.left() == 0.0, progress=self.progress)
         coded, lambda_ = as_coded(), fit.lambda_
         if goal:
-            fit.take(real_weights(arch, tensors), {})
             coded, lambda_, more, measured = correct(fit, real_code, as_coded, goal.target, goal.measure, max(steps, LEAST_MOST), lambda: self.clock.left() == 0.0)
             steps += more
             if not goal.target.met(measured):

@@ -41,12 +41,12 @@ SHORT = 2
     FLOORS, PAIR_FLOORS, HIDDEN_FLOORS, NO_FLOORS, ZEROS, ONES, ONES_LIST, SINGLE, STRIDES, GAPPED_STRIDES, SHIFTS,
     FROM_EVEN_ROW, FROM_ODD_ROW, EVEN_ROW_PHASES, ODD_ROW_PHASES, PARITIES, UP_ROW,
     CONTEXT_1, CONTEXT_2, CONTEXT_3, BACK_1, BACK_2, BACK_3, CONTEXT_1_BIAS, CONTEXT_2_BIAS, OUTPUT, OUTPUT_BACK, OUTPUT_BIAS,
-    SUMS_1, SUMS_2, SUMS_3, SUMS_OUTPUT, TOPS, TOP, TOP_BIAS, TOP_BACK, SUMS_TOP, BARRIER, SCATTER_STARTS,
-) = range(54)  # fmt: skip
+    SUMS_1, SUMS_2, SUMS_3, SUMS_OUTPUT, TOPS, TOP, TOP_BIAS, TOP_BACK, SUMS_TOP, ERRORS, ERRORS_PITCH, BARRIER, SCATTER_STARTS,
+) = range(56)  # fmt: skip
 PLAN_SIZE = SCATTER_STARTS + ABOVE + 2
 _PLAN_ADDRESSES = (
     Y, FIRST_MOMENT, SECOND_MOMENT, Q, SLOPE, GRADIENT, TARGET, FLOORS, PAIR_FLOORS, HIDDEN_FLOORS, NO_FLOORS, ZEROS, ONES, ONES_LIST, SINGLE,
-    STRIDES, GAPPED_STRIDES, SHIFTS, FROM_EVEN_ROW, FROM_ODD_ROW, EVEN_ROW_PHASES, ODD_ROW_PHASES, PARITIES, BARRIER,
+    STRIDES, GAPPED_STRIDES, SHIFTS, FROM_EVEN_ROW, FROM_ODD_ROW, EVEN_ROW_PHASES, ODD_ROW_PHASES, PARITIES, ERRORS, BARRIER,
 )  # fmt: skip
 
 # One row an octave.
@@ -264,6 +264,8 @@ class Layout:
         plan[TARGET_PITCH] = 2 * whole(-(-width // 2)) * SHORT
         plan[TARGET_PLANE] = plan[TARGET_PITCH] * height
         plan[TARGET] = take(self.arch.planes * int(plan[TARGET_PLANE]) // FLOAT)
+        plan[ERRORS_PITCH] = 2 * whole(-(-width // 2)) * FLOAT
+        plan[ERRORS] = take(height * int(plan[ERRORS_PITCH]) // FLOAT)
 
     def _list(self, table, field, values, relative):
         """A list of addresses: places in the block if `relative`, to be settled when its address is known."""
@@ -371,6 +373,11 @@ class Layout:
         start = int(self.plan[field] + row[CODE] + plane * row[PLANE] + ABOVE * row[PITCH]) + MARGIN * FLOAT
         # The last row's margin is left out by taking whole rows from one margin later.
         return self.at(start, rows * pitch).reshape(rows, pitch)[:, : row[COLUMNS]]
+
+    def errors(self):
+        """What `distortion` keeps of every pixel: a view (rows, columns)."""
+        pitch, height = int(self.plan[ERRORS_PITCH]) // FLOAT, self.arch.height
+        return self.at(int(self.plan[ERRORS]), height * pitch).reshape(height, pitch)[:, : self.arch.width]
 
     def target(self):
         """The samples' place: uint16 (planes, rows, pitch), of full range whatever the picture's depth."""

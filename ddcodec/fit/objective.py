@@ -25,16 +25,17 @@ def synthesise(ops, arch, code, numbers):
 
 def bits_of(ops, arch, code, numbers):
     """Of the code."""
-    return sum(_octave_bits(ops, arch, code, numbers, octave) for octave in arch.coded_octaves)
+    return sum(octave_bits(ops, arch, code, numbers, octave).sum() for octave in arch.coded_octaves)
 
 
-def _octave_bits(ops, arch, code, numbers, octave):
+def octave_bits(ops, arch, code, numbers, octave):
+    """Of each integer of an octave: (planes rows columns,)."""
     parent = arch.parent(octave)
     features = parent_features(ops, arch, octave, None if parent is None else code[parent][0])
     planes = code[octave]
     inputs = torch.cat([neighbourhood(planes, arch.neighbours), features.flatten(1).repeat(1, len(planes))])
     mean, log_scale = context(ops, arch, numbers, inputs, octave)
-    return laplace_bits(planes.flatten() - mean, log_scale).sum()
+    return laplace_bits(planes.flatten() - mean, log_scale)
 
 
 def soft_round(values, temperature):

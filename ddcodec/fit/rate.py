@@ -46,8 +46,8 @@ def row_place(here, plane, row):
 
 
 @compiled
-def octave_bits(plan, octaves, own, o, thread, weights, price, soft, learn):
-    """Bits of a thread's rows of octave `o`. learn: add to the weights' sums. soft: add to the code's gradients. price: of a bit."""
+def octave_bits(plan, octaves, own, o, thread, weights, price, soft, learn, keep):
+    """Bits of a thread's rows of octave `o`. learn: add to the weights' sums. soft: add to the code's gradients. price: of a bit. keep: write each integer's nats where its gradient would be."""
     here = octaves[o]
     rows, columns = here[ROWS], here[COLUMNS]
     first_pair, last_pair = band((rows + 1) // 2, plan[THREADS], thread)
@@ -65,7 +65,7 @@ def octave_bits(plan, octaves, own, o, thread, weights, price, soft, learn):
             if parent:
                 _double_parent(plan, octaves, own, o, y)
             for x in range(0, columns, RUN):
-                bits += _run(plan, here, own, o, plane, y, x, start, weights, price, soft, learn)
+                bits += _run(plan, here, own, o, plane, y, x, start, weights, price, soft, learn, keep)
             if soft and parent:
                 _back_to_parent(octaves, own, o, y, first_pair, last_pair)
     return bits
@@ -103,7 +103,7 @@ def _halo(own, here, plane):
 
 
 @compiled
-def _run(plan, here, own, o, plane, y, x, start, weights, price, soft, learn):
+def _run(plan, here, own, o, plane, y, x, start, weights, price, soft, learn, keep):
     columns, neighbours, hidden = here[COLUMNS], plan[NEIGHBOUR_COUNT], plan[HIDDEN]
     inputs = neighbours + 2
     vectors = (min(RUN, columns - x) + LANES - 1) // LANES
@@ -119,7 +119,7 @@ def _run(plan, here, own, o, plane, y, x, start, weights, price, soft, learn):
     affine(h1, NONE, xs, NONE, weights + plan[CONTEXT_1], weights + plan[CONTEXT_1_BIAS], NONE, plan[HIDDEN_FLOORS], hidden, inputs, vectors)
     affine(h2, NONE, h1, NONE, weights + plan[CONTEXT_2], weights + plan[CONTEXT_2_BIAS], NONE, plan[HIDDEN_FLOORS], hidden, hidden, vectors)
     affine(out, NONE, h2, NONE, weights + plan[CONTEXT_3], weights + here[CONTEXT_3_BIAS], NONE, plan[NO_FLOORS], TWO, hidden, vectors)
-    bits = _laplace(plan, own, q, plan[GRADIENT] + place, columns - x, vectors, price, soft, learn)
+    bits = _laplace(plan, own, q, plan[GRADIENT] + place, columns - x, vectors, price, soft, learn, keep)
     if not learn:
         return bits
 
@@ -135,7 +135,7 @@ def _run(plan, here, own, o, plane, y, x, start, weights, price, soft, learn):
 
 
 @compiled
-def _laplace(plan, own, q, gradient, columns, vectors, price, soft, learn):
+def _laplace(plan, own, q, gradient, columns, vectors, price, soft, learn, keep):
     """Bits of a run; leaves the price's gradients by mean and scale in their place, and adds those by the code to `gradient`.
 
     As `objective.laplace_bits`: the distance from the mean, up to 1/2, and what lies beyond, where the logarithm is linear.
@@ -154,7 +154,10 @@ def _laplace(plan, own, q, gradient, columns, vectors, price, soft, learn):
         below, above = half * exp(nothing - far), half * exp(nothing - near)
         chance = 1 - below - above
         beyond = (distance - inside) * inverse
-        nats = nats + first(beyond - log(chance), count)
+        here = first(beyond - log(chance), count)
+        nats = nats + here
+        if keep:
+            store(gradient + at, here)
         if learn:
             by_distance = first((above - below) * inverse / chance * sign(difference) * float32(price / _NAT), count)
             by_scale = (near * above + far * below) / chance - beyond

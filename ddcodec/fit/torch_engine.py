@@ -5,7 +5,7 @@ import torch
 
 from ..arch import CODE_MAX, PARENT_FEATURES
 from ..samples import peak_of
-from .objective import bits_of, distortion_of, soft_round, synthesise
+from .objective import bits_of, distortion_of, octave_bits, soft_round, synthesise
 from .recipe import ADAM_EPSILON, BETAS, CLIP_NORM, CODE_UNITS, Loss, initial_code, initial_weights
 from .torch_ops import NormalisingOps, TorchOps
 
@@ -79,6 +79,19 @@ class TorchEngine:
     def bits(self, weights):
         """Those of the rounded code with other weights (name -> array)."""
         return bits_of(self.ops, self.arch, self._rounded(), self._tensors(weights)).item()
+
+    @torch.no_grad()
+    def maps(self, octave):
+        """With the code rounded: bits of each integer of an octave, and of the next finer one if there is one, [(rows, columns)], and the squared error of each pixel, (H, W), summed over its planes. For codes of one plane an octave."""
+        code = self._rounded()
+        bits = [octave_bits(self.ops, self.arch, code, self.numbers, o).reshape(self.arch.size(o)).numpy(force=True) for o in range(octave, max(0, octave - 1) - 1, -1)]
+        errors = synthesise(self.ops, self.arch, code, self.numbers).clamp(0, 1) - self.target
+        return bits, errors.square().sum(0).numpy(force=True)
+
+    @torch.no_grad()
+    def put_plane(self, octave, values):
+        """Integers (rows, columns) in the place of an octave's only code plane."""
+        self.code[octave][0] = torch.from_numpy(values / np.float32(CODE_UNITS))
 
     def weights(self):
         """name -> float32 array, a copy."""
