@@ -18,11 +18,13 @@ OCTAVES = 3
 """The finest; they hold nearly all bits."""
 MOVES = (0, 1, -1)
 """0: towards zero."""
+MOST = 1500
+"""Measurements: three rounds, after which hardly anything is left to gain."""
 
 
 def measurements_for(steps):
-    """How many a search may make after a fit of so many steps; each takes about half as long as a step. What no whole sweep fits into is not worth while."""
-    return steps // 3
+    """How many a search may make after a fit of so many steps; each takes about half as long as a step. Where no whole sweep fits in, steps are worth more."""
+    return min(MOST, steps // 3)
 
 
 def improve(fit, measurements, *, is_over=lambda: False, progress=None):
