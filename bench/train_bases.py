@@ -30,7 +30,7 @@ from ddcodec.presets import base_lambdas
 SIDE = 256
 MOSAIC = (6, 6)
 """Crops down and across."""
-FIRST_STEPS, NEXT_STEPS = 1500, 350
+FIRST_STEPS, NEXT_STEPS = 2500, 400
 SUPERVISED = 0.25
 """Share of the analysis's time in which it learns the mosaic's codes."""
 RATE = 3e-3

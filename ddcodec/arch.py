@@ -31,7 +31,7 @@ BASES = 5
 BASE_OCTAVES = 7
 BASE_SHAPE = {
     "coarsest_planes": 1, "finer_planes": 1, "finest_channels": 7, "channels": 7, "linear": 7, "top_channels": 48, "taps": 2,
-    "neighbours": 20, "context_channels": 20, "context_linear": 4,
+    "neighbours": 20, "context_channels": 20,
 }  # fmt: skip
 """The rows of the network that the bases are for."""
 
@@ -67,7 +67,6 @@ class Arch:
     taps: int
     neighbours: int
     context_channels: int
-    context_linear: int
     base: int = 0
     depth: int = 0
 
@@ -79,8 +78,6 @@ class Arch:
             raise DamagedError(f"The header asks for {self.neighbours} neighbours; 1 to {len(NEIGHBOURS)} are possible.")
         if self.linear > min(self.channels_of(octave) for octave in range(self.octaves)):
             raise DamagedError(f"The header makes {self.linear} channels linear, more than an octave has.")
-        if self.context_linear > self.context_channels:
-            raise DamagedError(f"The header makes {self.context_linear} of {self.context_channels} context channels linear.")
         if self.base and (self.octaves > BASE_OCTAVES or any(getattr(self, name) != value for name, value in BASE_SHAPE.items())):
             raise DamagedError(f"The header names base {self.base} of the weights for a network that is not the base's.")
 
@@ -135,13 +132,13 @@ class Arch:
 
     def tensors(self):
         """All tensors in coding order (FORMAT.md, chapter 5)."""
-        hidden = self.context_channels
+        hidden, inputs = self.context_channels, self.neighbours + PARENT_FEATURES
         rows = [
-            Tensor("context.1.weight", (hidden, self.neighbours + PARENT_FEATURES)),
+            Tensor("context.1.weight", (hidden, inputs)),
             Tensor("context.1.bias", (hidden,)),
             Tensor("context.2.weight", (hidden, hidden)),
             Tensor("context.2.bias", (hidden,)),
-            Tensor("context.3.weight", (2, hidden)),
+            Tensor("context.3.weight", (2, hidden + inputs)),
             Tensor("context.3.bias", (len(self.coded_octaves), 2)),
         ]
         for octave in self.coarse_to_fine:
@@ -196,8 +193,8 @@ class Arch:
 
     def macs(self):
         """Multiplications of a whole decode: context model, mixing, upsampling, code and output."""
-        hidden = self.context_channels
-        count = self.positions() * hidden * (self.neighbours + PARENT_FEATURES + hidden + 2)
+        hidden, inputs = self.context_channels, self.neighbours + PARENT_FEATURES
+        count = self.positions() * (hidden * (inputs + hidden) + 2 * (hidden + inputs))
         for octave in range(self.octaves):
             pixels = prod(self.size(octave))
             channels = self.channels_of(octave)

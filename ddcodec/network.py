@@ -15,11 +15,12 @@ def context(ops, arch, numbers, inputs, octave):
     `inputs`: (neighbours + 2, positions). Returns (2, positions): mean and scale, in the units of the inputs.
     """
     hidden = ops.affine(numbers["context.1.weight"], inputs, numbers["context.1.bias"])
-    hidden = ops.activate(hidden, arch.context_linear)
+    hidden = ops.activate(hidden, 0)
     hidden = ops.affine(numbers["context.2.weight"], hidden, numbers["context.2.bias"])
-    hidden = ops.activate(hidden, arch.context_linear)
+    hidden = ops.activate(hidden, 0)
     bias = numbers["context.3.bias"][arch.coded_octaves.index(octave)]
-    return ops.affine(numbers["context.3.weight"], hidden, bias)
+    weight = numbers["context.3.weight"]
+    return ops.affine(weight[:, : arch.context_channels], hidden, bias) + weight[:, arch.context_channels :] @ inputs
 
 
 def parent_features(ops, arch, octave, parent_plane):

@@ -14,7 +14,7 @@ from .pyramid import walk_code
 from .wire import Reader, Writer, integer_bits
 
 MAGIC = 0xDD444443
-VERSION = 4
+VERSION = 5
 CHUNK_NAMES = {1: "icc", 2: "exif", 3: "xmp", 4: "note", 5: "alpha"}
 
 FIRST_EXPONENT, EXPONENT_TABLE = 6, tables.UNIT_SCALE
@@ -47,10 +47,9 @@ ROWS = (
     Row("taps", 2, 1),
     Row("neighbours", 5, 0),
     Row("context_channels", 5, 1),
-    Row("context_linear", 5, 0),
     Row("base", 6, 0),
     Row("chunks", 4, 0),
-    Row("reserved", 4, 0),
+    Row("reserved", 1, 0),
 )
 ROWS_BYTES = sum(row.bits for row in ROWS) // 8
 HEADER_BYTES = ROWS_BYTES + 12

@@ -18,8 +18,8 @@ ARCHS = {
     "one row": replace(DEFAULT, width=150, height=1),
     "one column": replace(DEFAULT, width=1, height=70),
     "many planes": replace(DEFAULT, width=12, height=9, octaves=1, coarsest_planes=3),
-    "all neighbours, a wide context": replace(DEFAULT, width=23, height=19, neighbours=20, context_channels=20, context_linear=0),
-    "a narrow context": replace(DEFAULT, width=23, height=19, neighbours=1, context_channels=3, context_linear=3),
+    "all neighbours, a wide context": replace(DEFAULT, width=23, height=19, neighbours=20, context_channels=20),
+    "a narrow context": replace(DEFAULT, width=23, height=19, neighbours=1, context_channels=3),
 }
 
 

@@ -11,7 +11,7 @@ from ddcodec.decoder import checksum, render
 
 DEFAULT = Arch(
     width=24, height=16, planes=3, octaves=4, coarsest_planes=1, finer_planes=1, finest_channels=6, channels=8,
-    linear=2, top_channels=5, taps=2, neighbours=8, context_channels=6, context_linear=2,
+    linear=2, top_channels=5, taps=2, neighbours=8, context_channels=6,
 )  # fmt: skip
 TAPS = {1: [0.25, 0.75], 2: [-0.03, 0.26, 0.88, -0.11], 3: [0, -0.05, 0.3, 0.8, -0.05, 0], 4: [0, 0, -0.03, 0.26, 0.88, -0.11, 0, 0]}
 
@@ -29,7 +29,7 @@ def random_arch(random, most=28):
         width=pick(1, most), height=pick(1, most), planes=int(random.choice([1, 3])), octaves=octaves,
         coarsest_planes=int(random.choice([1, 1, 1, 2, 5])), finer_planes=pick(0, 1), finest_channels=finest, channels=channels,
         linear=pick(0, min(finest, channels) if octaves > 1 else finest), top_channels=pick(0, 9), taps=pick(1, 4), neighbours=pick(1, 20),
-        context_channels=context, context_linear=pick(0, context), depth=pick(0, 1),
+        context_channels=context, depth=pick(0, 1),
     )  # fmt: skip
 
 

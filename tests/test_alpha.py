@@ -15,7 +15,7 @@ import witness
 from ddcodec.alpha import alpha_chunk, alpha_of, coarser, filled
 from ddcodec.decoder import decode_file
 from ddcodec.errors import DamagedError, SourceError
-from ddcodec.syntax import pack, read_body, read_header
+from ddcodec.syntax import HEADER_BYTES, pack, read_body, read_header
 from random_coded import DEFAULT, random_coded
 
 VALID = Path(__file__).parent / "vectors" / "valid"
@@ -99,7 +99,7 @@ def test_ruined_alpha_raises_nothing_else():
     data = (VALID / "alpha_3.ddc").read_bytes()
     for _ in range(150):
         ruined = bytearray(data)
-        ruined[random.integers(31, 80)] = random.integers(256)
+        ruined[random.integers(HEADER_BYTES, 80)] = random.integers(256)
         try:
             decode_file(invalid.mended(bytes(ruined)))
         except DamagedError:

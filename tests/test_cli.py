@@ -202,18 +202,18 @@ def test_info(here, made):
     assert result.exit_code == 0 and result.stderr == ""
     lines = result.stdout.splitlines()
     assert lines[0] == f"in.ddc: 24x16, {len(made.data)} bytes ({8 * len(made.data) / 384:.3f} bpp)"
-    assert lines[1] == "format version 4, RGB, 8 bits a sample"
+    assert lines[1] == "format version 5, RGB, 8 bits a sample"
     table = {name: int(count) for name, count in re.findall(r"^(.+?) +(\d+) +\d+\.\d %$", result.stdout, re.MULTILINE)}
     parts = [count for name, count in table.items() if name not in ("all octaves", "file")]
     assert sum(parts) == table["file"] == len(made.data)
-    assert table["header"] == 31
+    assert table["header"] == 30
     assert table["all octaves"] == sum(count for name, count in table.items() if name.startswith("octave "))
 
 
 def test_info_does_not_decode(here, made):
     """A file with the checksum of other samples: only decoding can find that out."""
-    header = made.data[:23] + bytes(value ^ 1 for value in made.data[23:27])
-    Path("odd.ddc").write_bytes(header + crc32(header).to_bytes(4, "big") + made.data[31:])
+    header = made.data[:22] + bytes(value ^ 1 for value in made.data[22:26])
+    Path("odd.ddc").write_bytes(header + crc32(header).to_bytes(4, "big") + made.data[30:])
     assert ddcodec("info", "odd.ddc").exit_code == 0
     assert refused(4, "verify", "odd.ddc") == "odd.ddc: The decoded picture does not have the checksum that the file promises."
 
@@ -505,9 +505,9 @@ def test_damaged_files(here, made, command):
 
 
 def test_newer_version(here, made):
-    Path("newer.ddc").write_bytes(made.data[:4] + b"\5" + made.data[5:])
+    Path("newer.ddc").write_bytes(made.data[:4] + b"\6" + made.data[5:])
     for command in "decode", "info", "verify":
-        assert refused(5, command, "newer.ddc") == "newer.ddc: The file has format version 5; this decoder reads version 4."
+        assert refused(5, command, "newer.ddc") == "newer.ddc: The file has format version 6; this decoder reads version 5."
 
 
 def test_limits_name_their_options(here):

@@ -25,7 +25,7 @@ class Whole:
     def __init__(self, name):
         self.data = (VALID / f"{name}.ddc").read_bytes()
         self.header = witness.read_header(self.data)
-        _, self.words = witness.read_body(self.header, self.data[31:])
+        _, self.words = witness.read_body(self.header, self.data[30:])
         self.tensors, self.code, ends = witness.read_stream(self.header, self.words)
         self.start = len(self.data) - 4 * len(self.words)
         self.weights, *ends = [min(end, len(self.words)) for end in ends]
@@ -87,7 +87,7 @@ def test_cut_anywhere(whole):
     """No place of a cut does more harm than its octave, whatever lies behind the last whole octave."""
     random = np.random.default_rng(1)
     for length in random.integers(1, len(whole.data), 12):
-        if length < 31:
+        if length < 30:
             with pytest.raises(DamagedError, match="cut off"):
                 beginning_of(whole.data[:length])
             continue
@@ -129,7 +129,7 @@ def test_ruined_beginnings_raise_nothing_else():
     for _ in range(100):
         ruined = bytearray(data[: random.integers(len(data) * 3 // 4, len(data))])
         for _ in range(random.integers(1, 4)):
-            ruined[random.integers(31, len(ruined))] = random.integers(256)
+            ruined[random.integers(30, len(ruined))] = random.integers(256)
         try:
             beginning = beginning_of(bytes(ruined))
             made += bool(beginning and decode_beginning(beginning))
@@ -180,7 +180,7 @@ def test_too_little(cut, options):
     for length, sentence in (
         (0, "cut.ddc: The file is empty; it holds no picture."),
         (20, "cut.ddc: The file is cut off after 20 bytes, inside its header."),
-        (whole.start - 1, f"cut.ddc: The file is damaged or cut off: the checksum of the {whole.start - 32} bytes after its header does not match."),
+        (whole.start - 1, f"cut.ddc: The file is damaged or cut off: the checksum of the {whole.start - 31} bytes after its header does not match."),
         (whole.start + 4 * whole.weights - 1, "too few for any picture."),
         (whole.start + 4 * whole.ends[3] - 1, "too few for any picture."),
     ):

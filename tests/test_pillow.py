@@ -18,6 +18,7 @@ import ddcodec
 import ddcodec.pillow
 from ddcodec import decoder, encoder
 from ddcodec.errors import TargetError
+from ddcodec.syntax import ROWS_BYTES
 
 VALID = Path(__file__).parent / "vectors" / "valid"
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -47,7 +48,7 @@ def opened(data):
 
 def with_other_body(data, body):
     """A file whose header is right, checksums included, and whose body is another."""
-    head = data[:19] + crc32(body).to_bytes(4, "big") + data[23:27]
+    head = data[:ROWS_BYTES] + crc32(body).to_bytes(4, "big") + data[ROWS_BYTES + 4 : ROWS_BYTES + 8]
     return head + crc32(head).to_bytes(4, "big") + body
 
 
@@ -83,7 +84,7 @@ def test_nothing_is_decoded_before_pixels_are_needed(data, monkeypatch):
 
 def test_a_file_without_metadata_is_not_read_past_its_header():
     file = io.BytesIO((VALID / "default_24x16.ddc").read_bytes())
-    assert Image.open(file).size == (24, 16) and file.tell() == 31
+    assert Image.open(file).size == (24, 16) and file.tell() == 30
 
 
 def test_metadata_goes_both_ways(data, tmp_path):

@@ -170,7 +170,7 @@ class Counting:
 def test_bits_are_those_of_the_witness():
     """Of a file whose code has no escapes: a symbol is an integer."""
     header = witness.read_header(SMALL)
-    decoder = Costing(witness.read_body(header, SMALL[31:])[1])
+    decoder = Costing(witness.read_body(header, SMALL[30:])[1])
     tensors = witness.read_tensors(header, decoder)
     predict, code, bits = witness.context_model(header, tensors), {}, maps.bit_maps(unpack(SMALL))
     assert list(bits) == header.coded == [3, 2, 1, 0]

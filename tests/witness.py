@@ -33,7 +33,7 @@ def decode(data: bytes, octave: int = 0) -> Picture:
     height, width = header.sizes[octave]
     integers = sum(rows * columns * planes for (rows, columns), planes in zip(header.sizes, header.P))
     demand(max(height * width, integers) <= PIXEL_LIMIT, f"{width} x {height} pixels are more than this decoder handles", TooLarge)
-    _, words = read_body(header, data[31:])
+    _, words = read_body(header, data[30:])
     tensors, code, _ = read_stream(header, words)
     samples = synthesise(header, tensors, code, octave)
     demand(octave or zlib.crc32(samples) == header.samples_crc, "the samples do not have their checksum")
@@ -43,7 +43,7 @@ def decode(data: bytes, octave: int = 0) -> Picture:
 def section_table(data: bytes) -> tuple[list[int], list[int]]:
     """The section table of a file, and what chapter 3 says that it should be."""
     header = read_header(data)
-    sections, words = read_body(header, data[31:])
+    sections, words = read_body(header, data[30:])
     ends = [min(end, len(words)) for end in read_stream(header, words)[2][:-1]] + [len(words)]
     return sections, [end - start for start, end in zip([0, *ends], ends)]
 
@@ -52,41 +52,40 @@ ROWS = [  # name, bits, least
     ("magic", 32, 0), ("version", 8, 0), ("required", 8, 0), ("width", 16, 0), ("height", 16, 0), ("planes", 2, 1),
     ("depth", 1, 0), ("octaves", 4, 1), ("coarsest_planes", 7, 1), ("finer_planes", 1, 0), ("finest_channels", 7, 1),
     ("channels", 7, 1), ("linear", 5, 0), ("top_channels", 7, 0), ("taps", 2, 1), ("neighbours", 5, 0), ("context_channels", 5, 1),
-    ("context_linear", 5, 0), ("base", 6, 0), ("chunks", 4, 0), ("reserved", 4, 0),
+    ("base", 6, 0), ("chunks", 4, 0), ("reserved", 1, 0),
 ]
 SUPPORTED = {"required": (0,), "planes": (1, 3), "base": range(6), "reserved": (0,)}
 
 
 BASE_ROWS = {
     "coarsest_planes": 1, "finer_planes": 1, "finest_channels": 7, "channels": 7, "linear": 7, "top_channels": 48, "taps": 2, "neighbours": 20,
-    "context_channels": 20, "context_linear": 4,
+    "context_channels": 20,
 }
 
 
 def read_header(data):
     """Chapter 1, each row looked at when the chapter says; with the sizes that chapters 5 and 6 derive from it."""
     demand(data[:4] == b"\xdd\x44\x44\x43", "this is no .ddc file")
-    demand(len(data) >= 31, "the file is shorter than its header")
+    demand(len(data) >= 30, "the file is shorter than its header")
     header = SimpleNamespace()
-    left, bits = 152, int.from_bytes(data[:19], "big")
+    left, bits = 144, int.from_bytes(data[:18], "big")
     for name, width, least in ROWS:
         left -= width
         setattr(header, name, (bits >> left) % 2**width + least)
-    header.body_crc, header.samples_crc, header_crc = (int.from_bytes(data[i:i + 4], "big") for i in (19, 23, 27))
+    header.body_crc, header.samples_crc, header_crc = (int.from_bytes(data[i:i + 4], "big") for i in (18, 22, 26))
     header.white = 65535 if header.depth else 255
     header.C = [header.finest_channels] + [header.channels] * (header.octaves - 1)
     header.P = [header.finer_planes] * (header.octaves - 1) + [header.coarsest_planes]
     header.coded = [octave for octave in reversed(range(header.octaves)) if header.P[octave]]
     header.sizes = [(-(-header.height >> octave), -(-header.width >> octave)) for octave in range(header.octaves)]
 
-    demand(header.version == 4, f"version {header.version} is unsupported", Unsupported)
-    demand(header_crc == zlib.crc32(data[:27]), "the header does not have its checksum")
+    demand(header.version == 5, f"version {header.version} is unsupported", Unsupported)
+    demand(header_crc == zlib.crc32(data[:26]), "the header does not have its checksum")
     for name, values in SUPPORTED.items():
         demand(getattr(header, name) in values, f"{name} {getattr(header, name)} is unsupported", Unsupported)
     demand(header.width and header.height, "the picture has no pixels")
     demand(header.linear <= min(header.C), "an octave has fewer channels than linear ones")
     demand(1 <= header.neighbours <= 20, f"{header.neighbours} neighbours are impossible")
-    demand(header.context_linear <= header.context_channels, "the context has fewer channels than linear ones")
     if header.base:
         lawful = header.octaves <= 7 and all(getattr(header, name) == value for name, value in BASE_ROWS.items())
         demand(lawful, "a base stands with a network that it is not for")
@@ -212,7 +211,7 @@ def tensor_shapes(header):
     hidden, finest = header.context_channels, header.C[0]
     yield from [("context.1.weight", hidden, header.neighbours + 2), ("context.1.bias", hidden, 1)]
     yield from [("context.2.weight", hidden, hidden), ("context.2.bias", hidden, 1)]
-    yield from [("context.3.weight", 2, hidden), ("context.3.bias", len(header.coded), 2)]
+    yield from [("context.3.weight", 2, hidden + header.neighbours + 2), ("context.3.bias", len(header.coded), 2)]
     for octave in reversed(range(header.octaves)):
         if octave < header.octaves - 1:
             yield f"mix.{octave}", header.C[octave], header.C[octave + 1]
@@ -329,12 +328,12 @@ def settle(z, exponent, linear):
 def context_model(header, tensors):
     """Chapter 6, "Layers": a function from the inputs and the number of the octave's last bias to (s, d, m)."""
     *hidden, (last, last_weight, last_biases) = (affine_layer(tensors, f"context.{n}", 8) for n in (1, 2, 3))
-    linear = [j < header.context_linear for j in range(header.context_channels)]
 
     def predict(x, index):
+        h = x
         for s, weight, bias in hidden:
-            x = [settle(dot(row, x) + one, s, flag) for row, (one,), flag in zip(weight, bias, linear)]
-        o = [dot(row, x) + one for row, one in zip(last_weight, last_biases[index])]
+            h = [settle(dot(row, h) + one, s, False) for row, (one,) in zip(weight, bias)]
+        o = [dot(row, h + x) + one for row, one in zip(last_weight, last_biases[index])]
         mean = max(-65520, min(65520, divide(o[0], last + 4)))
         m = mean + 8 >> 4
         return max(0, min(63, divide(5 * o[1], last + 8) + 27)), mean - 16 * m, m

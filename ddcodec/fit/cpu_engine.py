@@ -18,10 +18,10 @@ from .distortion import backward, finest, forward, merge_mixed
 from .layout import BARRIER, GRADIENT, OCTAVES, Q, SUMS, TAPS, THREADS, Y, Layout
 from .products import NONE
 from .rate import merge_gradients, octave_bits
-from .recipe import BETAS, CODE_UNITS, Loss, initial_code, initial_weights
+from .recipe import BETAS, CODE_UNITS, Loss, initial_code, initial_weights, moving, real_base, weight_step
 from .schedule import Point
 from .simd import atomic_add, atomic_load, clear, compiled, kept
-from .update import gather_gradients, move_code, move_weights, pack_all, rounded, soft_rounded
+from .update import add_own_rate, gather_gradients, move_code, move_weights, pack_all, rounded, soft_rounded
 
 SOFTLY, HARD = 1, 2
 """How a pass rounds the code first; 0: it is rounded already."""
@@ -47,6 +47,9 @@ class CpuEngine:
         count = layout.weight_count
         self._weights = layout.at(layout.weights, count)
         self._gradient, self._first_moment, self._second_moment = (np.zeros(count) for _ in range(3))
+        base = real_base(arch)
+        self._base = np.concatenate([base[name].ravel() for name, _ in arch.tensors()])
+        self._moving = np.array([(layout.names[name].start, layout.names[name].stop) for name in moving(arch)])
         self._results = np.zeros((threads, 2))
         self._crew = _Crew(threads, layout.at(int(layout.plan[BARRIER]), 6).view(np.int64))
         self._put(layout.weights, initial_weights(arch, samples, random))
@@ -173,7 +176,7 @@ class CpuEngine:
             layout.plan, layout.octaves, layout.threads, weights, rounding, rate, picture, first, last, keep, learn, learn and not point.hard,
             float(point.temperature), float(point.noise), self._key_of_step(), self.lambda_ / self.pixels, layout.sums_size,
             self._weights, self._gradient, self._first_moment, self._second_moment,
-            layout.places, layout.gains, layout.taps, layout.matrices, layout.ups,
+            layout.places, layout.gains, layout.taps, self._base, self._moving, weight_step(self.lambda_ / self.pixels), layout.matrices, layout.ups,
             float(point.code_rate), float(point.weight_rate), *self._betas, self._code_steps, self._steps, self._results,
         )  # fmt: skip
 
@@ -282,7 +285,7 @@ def _made(digest):
     @kept
     def _pass(
         plan, octaves, threads, thread, weights, rounding, rate, picture, first_octave, last_octave, keep, learn, soft, temperature, noise, key, price, sums_size,
-        values, gradient, first_moment, second_moment, places, gains, taps, matrices, ups, code_rate, weight_rate, first_beta, second_beta, code_steps, steps, results,
+        values, gradient, first_moment, second_moment, places, gains, taps, base, moving_tensors, step, matrices, ups, code_rate, weight_rate, first_beta, second_beta, code_steps, steps, results,
     ):  # fmt: skip
         """One thread's part of a step or a measurement; all threads run it at once and wait for one another."""
         digest  # noqa: B018
@@ -325,6 +328,7 @@ def _made(digest):
             move_code(plan, octaves, thread, code_rate, first_beta, second_beta, code_steps)
         if thread == 0:
             gather_gradients(plan, threads, gradient, places, gains, taps)
+            add_own_rate(values, gradient, base, moving_tensors, price, step)
             move_weights(values, gradient, first_moment, second_moment, weight_rate, first_beta, second_beta, steps)
             pack_all(weights, matrices, ups, plan[TAPS])
 

@@ -14,8 +14,8 @@ import torch
 from ..arch import CODE_MAX
 from ..network import parent_features
 from ..samples import peak_of
-from .objective import bits_of, distortion_of, soft_round
-from .recipe import ADAM_EPSILON, BETAS, CLIP_NORM, CODE_UNITS, Loss, initial_code, initial_weights
+from .objective import bits_of, distortion_of, own_bits, soft_round
+from .recipe import ADAM_EPSILON, BETAS, CLIP_NORM, CODE_UNITS, Loss, initial_code, initial_weights, real_base, weight_step
 from .torch_ops import BatchOps
 
 WARM_UP = 3
@@ -42,6 +42,8 @@ class GraphEngine:
         weights = [initial_weights(*own) for own in zip(arches, pictures, starts)]
         code = [initial_code(*own) for own in zip(arches, pictures, starts)]
         self.numbers = {name: self._leaf([w[name] for w in weights]) for name in weights[0]}
+        bases = [real_base(own) for own in arches]
+        self._base = {name: torch.tensor(np.stack([base[name] for base in bases]), device=device) for name in self.numbers}
         self.code = {octave: self._leaf([y[octave] for y in code]) for octave in code[0]}
         self._generator = torch.Generator(device).manual_seed(seed)
         # The schedule's values, where a captured graph finds them.
@@ -134,7 +136,9 @@ class GraphEngine:
         moved = list(self.numbers.values()) + ([] if hard else list(self.code.values()))
         code = self._rounded() if hard else {octave: self._noisy(y) for octave, y in self.code.items()}
         distortion, bits = self._fused(code) if fused else self._objective(code, self.numbers, self._target)
-        gradients = torch.autograd.grad((distortion + self._lambdas / self.pixels * bits).sum(), moved)
+        prices = self._lambdas / self.pixels
+        own = torch.func.vmap(lambda *own: own_bits(self.arch, *own))(self.numbers, self._base, weight_step(prices))
+        gradients = torch.autograd.grad((distortion + prices * (bits + own)).sum(), moved)
         with torch.no_grad():
             self._losses.copy_(torch.stack([distortion, bits]))
             by_weights = [0 * g if self.arch.is_fixed(name) else g for name, g in zip(self.numbers, gradients)]

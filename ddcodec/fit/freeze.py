@@ -1,23 +1,21 @@
 """From real weights to integers: a search of the step of every tensor for the least D + lambda R of the file."""
 
-from math import log2
 from time import monotonic
 from typing import NamedTuple
 
 import numpy as np
 
 from ..arch import EXPONENT_MAX, WEIGHT_MAX, exactness_bound
-from ..bases import FRACTION_BITS, Weights, base_values, resolved
+from ..bases import FRACTION_BITS, Weights, resolved
 from ..syntax import best_scale
 from .loop import progress_of
-from .recipe import Loss
+from .recipe import Loss, real_base, weight_step
 
 ROUNDS = 2
 EXPONENTS = (4, 5, 6, 7)
 """Where the search begins: the best of these for all tensors of a kind at once."""
 SEARCH_MAX = 11
 PLAIN_EXPONENT = 9
-USUAL_EXPONENT, USUAL_PRICE = 6, 1e-3 / 2**16
 DEAD_ZONES = (0.5, 0.6, 0.7, 0.85)
 """What is nearer to zero than this share of a step becomes zero, what is above one step by less than it becomes one, and so on."""
 HEAD_BITS = 5
@@ -48,10 +46,10 @@ def freeze(fit, trials, *, seconds=None, progress=None):
 
 def plainly_rounded(fit):
     """The weights of a fit as integers, all in the same small steps: for who wants the picture at once and no file."""
-    base = base_values(fit.arch)
+    base = real_base(fit.arch)
     tensors = {}
     for name, values in fit.weights().items():
-        difference = (values - base[name] * 2.0**-FRACTION_BITS) * 2.0**PLAIN_EXPONENT
+        difference = (values - base[name]) * 2.0**PLAIN_EXPONENT
         tensors[name] = Weights(0 if fit.arch.base and fit.arch.is_fixed(name) else PLAIN_EXPONENT, np.rint(difference).clip(-WEIGHT_MAX, WEIGHT_MAX).astype(np.int64))
     return tensors
 
@@ -62,16 +60,12 @@ def real_weights(arch, tensors):
 
 
 def weight_bits(fit):
-    """About the bits of a fit's weights in a file, before their steps have been searched.
-
-    The error of rounding falls with the square of the step, bits with its logarithm: so a search ends at steps that grow with the root of a bit's price.
-    """
-    exponent = min(8, max(0, USUAL_EXPONENT - log2(fit.lambda_ / fit.pixels / USUAL_PRICE) / 2))
+    """About the bits of a fit's weights in a file, before their steps have been searched."""
+    step = weight_step(fit.lambda_ / fit.pixels)
     bits, weights = 0, fit.weights()
-    base = base_values(fit.arch)
+    base = real_base(fit.arch)
     for name, _ in fit.arch.coded_tensors():
-        differences = weights[name] - base[name] * 2.0**-FRACTION_BITS
-        bits += HEAD_BITS + best_scale(np.round(differences * 2.0**exponent).astype(np.int64))[1]
+        bits += HEAD_BITS + best_scale(np.round((weights[name] - base[name]) / step).astype(np.int64))[1]
     return bits
 
 
@@ -91,7 +85,7 @@ class _Search:
         self._fit, self._left, self._trials, self._end, self._progress = fit, trials, trials, end, progress
         self._started = monotonic()
         self._price = fit.lambda_ / fit.pixels
-        self._base = {name: values * 2.0**-FRACTION_BITS for name, values in base_values(fit.arch).items()}
+        self._base = {name: values.astype(float) for name, values in real_base(fit.arch).items()}
         self._differences = {name: values - self._base[name] for name, values in fit.weights().items()}
         fixed = [name for name in self._base if fit.arch.is_fixed(name)]
         self._names = sorted(self._base.keys() - fixed, key=lambda name: (-self._base[name].size, name))

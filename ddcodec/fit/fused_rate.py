@@ -11,7 +11,8 @@ import triton
 import triton.language as tl
 
 from ..arch import NEIGHBOURS, PARENT_FEATURES
-from .objective import GREATEST_SCALE, LEAST_SCALE, NAT
+from .objective import GREATEST_SCALE, LEAST_SCALE
+from .recipe import NAT
 
 BLOCK, WARPS = 64, 4
 """Positions that go through at once, on so many warps: for an H100 or H200 (sm_90) the most that needs no memory but registers, of which it takes 192."""
@@ -28,7 +29,7 @@ def fused_bits(arch, octave, planes, features, numbers):
     """
     bias = numbers["context.3.bias"][:, arch.coded_octaves.index(octave)]
     weights = [numbers[f"context.{layer}.{part}"] for layer in (1, 2) for part in ("weight", "bias")]
-    return _FusedBits.apply(planes, features, *weights, numbers["context.3.weight"], bias, arch.neighbours, arch.context_linear)
+    return _FusedBits.apply(planes, features, *weights, numbers["context.3.weight"], bias, arch.neighbours)
 
 
 @cache
@@ -41,7 +42,7 @@ class _FusedBits(torch.autograd.Function):
     """All gradients are made on the way forward, for a gradient of 1, and scaled on the way back."""
 
     @staticmethod
-    def forward(ctx, planes, features, weight_1, bias_1, weight_2, bias_2, weight_3, bias_3, neighbours, linear):
+    def forward(ctx, planes, features, weight_1, bias_1, weight_2, bias_2, weight_3, bias_3, neighbours):
         fits, count, rows, columns = planes.shape
         hidden, inputs = weight_1.shape[1:]
         positions = count * rows * columns
@@ -50,10 +51,10 @@ class _FusedBits(torch.autograd.Function):
         wide, deep = (max(LEAST_SIDE, triton.next_power_of_2(n)) for n in (inputs, hidden))
         by_input = planes.new_empty(fits, inputs, positions)
         by_value = planes.new_empty(fits, positions)
-        sums = planes.new_empty(fits, programs, deep * (wide + deep + 4) + 3)
+        sums = planes.new_empty(fits, programs, deep * (wide + deep + 4) + 2 * wide + 3)
         parts = [part.contiguous() for part in (planes, features, weight_1, bias_1, weight_2, bias_2, weight_3, bias_3)]
         _rate[(programs, fits)](
-            *parts, reach, by_input, by_value, sums, rows, columns, positions, hidden, inputs, linear, LEAST_SCALE, GREATEST_SCALE, NAT,
+            *parts, reach, by_input, by_value, sums, rows, columns, positions, hidden, inputs, LEAST_SCALE, GREATEST_SCALE, NAT,
             NEIGHBOURS=neighbours, WIDE=wide, DEEP=deep, BLOCK=BLOCK, num_warps=WARPS,
         )  # fmt: skip
         by_planes = torch.empty_like(parts[0])
@@ -61,27 +62,27 @@ class _FusedBits(torch.autograd.Function):
             by_input, by_value, reach, by_planes, rows, columns, positions, inputs, NEIGHBOURS=neighbours, BLOCK=BLOCK
         )
         total = sums.sum(1)
-        sizes = (deep * wide, deep, deep * deep, deep, deep, deep, 2, 1)
-        by_1, by_bias_1, by_2, by_bias_2, by_mean, by_scale, by_bias_3, bits = total.split(sizes, 1)
+        sizes = (deep * wide, deep, deep * deep, deep, deep, deep, wide, wide, 2, 1)
+        by_1, by_bias_1, by_2, by_bias_2, by_mean, by_scale, mean_by_input, scale_by_input, by_bias_3, bits = total.split(sizes, 1)
         ctx.save_for_backward(
             by_planes,
             by_input[:, neighbours:].reshape(fits, PARENT_FEATURES, count, rows, columns).sum(2),
             by_1.reshape(fits, deep, wide)[:, :hidden, :inputs], by_bias_1[:, :hidden],
             by_2.reshape(fits, deep, deep)[:, :hidden, :hidden], by_bias_2[:, :hidden],
-            torch.stack([by_mean[:, :hidden], by_scale[:, :hidden]], 1), by_bias_3,
+            torch.stack([torch.cat([by_mean[:, :hidden], mean_by_input[:, :inputs]], 1), torch.cat([by_scale[:, :hidden], scale_by_input[:, :inputs]], 1)], 1), by_bias_3,
         )  # fmt: skip
         return bits[:, 0].clone()
 
     @staticmethod
     def backward(ctx, gradient):
         scaled = [part * gradient.reshape(-1, *[1] * (part.ndim - 1)) for part in ctx.saved_tensors]
-        return *scaled, None, None
+        return *scaled, None
 
 
 @triton.jit
 def _rate(
     planes, features, weight_1, bias_1, weight_2, bias_2, weight_3, bias_3, reach, by_input, by_value, sums,
-    rows, columns, positions, hidden, inputs, linear, least, greatest, nat,
+    rows, columns, positions, hidden, inputs, least, greatest, nat,
     NEIGHBOURS: tl.constexpr, WIDE: tl.constexpr, DEEP: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """One program's share of the positions of one fit."""
@@ -96,14 +97,18 @@ def _rate(
     second = tl.load(
         weight_2 + fit * hidden * hidden + h[:, None] * hidden + h[None, :], mask=(h < hidden)[:, None] & (h < hidden)[None, :], other=0.0
     )
-    to_mean = tl.load(weight_3 + 2 * fit * hidden + h, mask=h < hidden, other=0.0)
-    to_scale = tl.load(weight_3 + (2 * fit + 1) * hidden + h, mask=h < hidden, other=0.0)
+    last = weight_3 + 2 * fit * (hidden + inputs)
+    to_mean = tl.load(last + h, mask=h < hidden, other=0.0)
+    to_scale = tl.load(last + hidden + inputs + h, mask=h < hidden, other=0.0)
+    past_mean = tl.load(last + hidden + k, mask=k < inputs, other=0.0)
+    past_scale = tl.load(last + 2 * hidden + inputs + k, mask=k < inputs, other=0.0)
     shift_1 = tl.load(bias_1 + fit * hidden + h, mask=h < hidden, other=0.0)
     shift_2 = tl.load(bias_2 + fit * hidden + h, mask=h < hidden, other=0.0)
     shift_mean, shift_scale = tl.load(bias_3 + 2 * fit), tl.load(bias_3 + 2 * fit + 1)
     by_first, by_second = tl.zeros((DEEP, WIDE), tl.float32), tl.zeros((DEEP, DEEP), tl.float32)
     by_shift_1, by_shift_2 = tl.zeros((DEEP,), tl.float32), tl.zeros((DEEP,), tl.float32)
     by_to_mean, by_to_scale = tl.zeros((DEEP,), tl.float32), tl.zeros((DEEP,), tl.float32)
+    by_past_mean, by_past_scale = tl.zeros((WIDE,), tl.float32), tl.zeros((WIDE,), tl.float32)
     by_mean_sum, by_scale_sum, bits = tl.zeros((1,), tl.float32), tl.zeros((1,), tl.float32), tl.zeros((1,), tl.float32)
     for start in range(program * BLOCK, positions, programs * BLOCK):
         i = start + tl.arange(0, BLOCK)
@@ -119,13 +124,13 @@ def _rate(
         )
         seen += feature
         one = tl.dot(first, seen, input_precision="ieee") + shift_1[:, None]
-        open_1 = (one > 0) | (h < linear)[:, None]
+        open_1 = one > 0
         one = tl.where(open_1, one, 0.0)
         two = tl.dot(second, one, input_precision="ieee") + shift_2[:, None]
-        open_2 = (two > 0) | (h < linear)[:, None]
+        open_2 = two > 0
         two = tl.where(open_2, two, 0.0)
-        mean = tl.sum(to_mean[:, None] * two, 0) + shift_mean
-        log_scale = tl.sum(to_scale[:, None] * two, 0) + shift_scale
+        mean = tl.sum(to_mean[:, None] * two, 0) + tl.sum(past_mean[:, None] * seen, 0) + shift_mean
+        log_scale = tl.sum(to_scale[:, None] * two, 0) + tl.sum(past_scale[:, None] * seen, 0) + shift_scale
 
         # As `objective.laplace_bits`.
         value = tl.load(planes + fit * positions + i, mask=inside, other=0.0)
@@ -149,6 +154,8 @@ def _rate(
         by_scale_sum += tl.sum(by_log, 0)
         by_to_mean -= tl.sum(two * by_difference[None, :], 1)
         by_to_scale += tl.sum(two * by_log[None, :], 1)
+        by_past_mean -= tl.sum(seen * by_difference[None, :], 1)
+        by_past_scale += tl.sum(seen * by_log[None, :], 1)
         by_two = tl.where(open_2, to_scale[:, None] * by_log[None, :] - to_mean[:, None] * by_difference[None, :], 0.0)
         by_second += tl.dot(by_two, tl.trans(one), input_precision="ieee")
         by_shift_2 += tl.sum(by_two, 1)
@@ -156,10 +163,11 @@ def _rate(
         by_first += tl.dot(by_one, tl.trans(seen), input_precision="ieee")
         by_shift_1 += tl.sum(by_one, 1)
         by_seen = tl.dot(tl.trans(first), by_one, input_precision="ieee")
+        by_seen += past_scale[:, None] * by_log[None, :] - past_mean[:, None] * by_difference[None, :]
         tl.store(by_input + (fit * inputs + k)[:, None] * positions + i[None, :], by_seen, mask=(k < inputs)[:, None] & inside[None, :])
         tl.store(by_value + fit * positions + i, by_difference, mask=inside)
 
-    own = sums + (fit * programs + program) * (DEEP * (WIDE + DEEP + 4) + 3)
+    own = sums + (fit * programs + program) * (DEEP * (WIDE + DEEP + 4) + 2 * WIDE + 3)
     tl.store(own + h[:, None] * WIDE + k[None, :], by_first)
     own += DEEP * WIDE
     tl.store(own + h, by_shift_1)
@@ -169,10 +177,13 @@ def _rate(
     tl.store(own + h, by_shift_2)
     tl.store(own + DEEP + h, by_to_mean)
     tl.store(own + 2 * DEEP + h, by_to_scale)
-    last = own + 3 * DEEP + tl.arange(0, 1)
-    tl.store(last, by_mean_sum)
-    tl.store(last + 1, by_scale_sum)
-    tl.store(last + 2, bits)
+    own += 3 * DEEP
+    tl.store(own + k, by_past_mean)
+    tl.store(own + WIDE + k, by_past_scale)
+    end = own + 2 * WIDE + tl.arange(0, 1)
+    tl.store(end, by_mean_sum)
+    tl.store(end + 1, by_scale_sum)
+    tl.store(end + 2, bits)
 
 
 @triton.jit

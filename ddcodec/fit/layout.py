@@ -38,14 +38,14 @@ SHORT = 2
 (
     THREADS, OCTAVES, PLANES, TAPS, NEIGHBOUR_COUNT, HIDDEN,
     Y, FIRST_MOMENT, SECOND_MOMENT, Q, SLOPE, GRADIENT, TARGET, TARGET_PITCH, TARGET_PLANE,
-    FLOORS, PAIR_FLOORS, HIDDEN_FLOORS, NO_FLOORS, ZEROS, ONES, ONES_LIST, SINGLE, STRIDES, GAPPED_STRIDES, SHIFTS,
+    FLOORS, PAIR_FLOORS, NO_FLOORS, ZEROS, ONES, ONES_LIST, SINGLE, STRIDES, GAPPED_STRIDES, SHIFTS,
     FROM_EVEN_ROW, FROM_ODD_ROW, EVEN_ROW_PHASES, ODD_ROW_PHASES, PARITIES, UP_ROW,
     CONTEXT_1, CONTEXT_2, CONTEXT_3, BACK_1, BACK_2, BACK_3, CONTEXT_1_BIAS, CONTEXT_2_BIAS, OUTPUT, OUTPUT_BACK, OUTPUT_BIAS,
     SUMS_1, SUMS_2, SUMS_3, SUMS_OUTPUT, TOPS, TOP, TOP_BIAS, TOP_BACK, SUMS_TOP, ERRORS, ERRORS_PITCH, BARRIER, SCATTER_STARTS,
-) = range(56)  # fmt: skip
+) = range(55)  # fmt: skip
 PLAN_SIZE = SCATTER_STARTS + ABOVE + 2
 _PLAN_ADDRESSES = (
-    Y, FIRST_MOMENT, SECOND_MOMENT, Q, SLOPE, GRADIENT, TARGET, FLOORS, PAIR_FLOORS, HIDDEN_FLOORS, NO_FLOORS, ZEROS, ONES, ONES_LIST, SINGLE,
+    Y, FIRST_MOMENT, SECOND_MOMENT, Q, SLOPE, GRADIENT, TARGET, FLOORS, PAIR_FLOORS, NO_FLOORS, ZEROS, ONES, ONES_LIST, SINGLE,
     STRIDES, GAPPED_STRIDES, SHIFTS, FROM_EVEN_ROW, FROM_ODD_ROW, EVEN_ROW_PHASES, ODD_ROW_PHASES, PARITIES, ERRORS, BARRIER,
 )  # fmt: skip
 
@@ -61,12 +61,12 @@ _OCTAVE_ADDRESSES = (FEATURES, MIXED, MIXED_GRADIENT, BLOCKS)
 
 # One row a thread.
 (
-    SUMS, X_LIST, H1_LIST, H2_LIST, O_LIST, OUT_ROWS, DX_LIST, DX_RUN, SCATTER_LIST, ONE_TARGET,
+    SUMS, X_LIST, H1_LIST, H2_LIST, O_LIST, OUT_ROWS, BACK_LIST, DX_LIST, DX_RUN, SCATTER_LIST, ONE_TARGET,
     FEATURE_ROWS, FEATURE_GRADIENTS, FEATURE_ROW_BYTES, PARENT_ROWS, PARENT_ROW_BYTES,
     HIDDEN_RUN, HIDDEN_LIST, FEATURE_LIST, BACK_RUN, MIXED_RUN, CODE_RUN, CODE_LIST, CODE_BACK_RUN, UP_ROWS, UP_BACK_ROWS, ROWS_LIST, ROWS_BACK_LIST, PAIR_LIST,
     HALO_CODE, HALO_FEATURES, HALO_MIXED,
     THREAD_SIZE,
-) = range(32)  # fmt: skip
+) = range(33)  # fmt: skip
 _NO_THREAD_ADDRESSES = (FEATURE_ROW_BYTES, PARENT_ROW_BYTES)
 
 
@@ -183,9 +183,15 @@ class Layout:
             return place
 
         hidden, inputs = arch.context_channels, arch.neighbours + PARENT_FEATURES
-        plan[[CONTEXT_1, BACK_1]] = matrix("context.1.weight", hidden, inputs)
+        last = hidden + inputs
         plan[[CONTEXT_2, BACK_2]] = matrix("context.2.weight", hidden, hidden)
-        plan[[CONTEXT_3, BACK_3]] = matrix("context.3.weight", 2, hidden)
+        plan[[CONTEXT_1, CONTEXT_3, BACK_1, BACK_3]] = take(hidden * inputs), take(2 * last), take(inputs * (hidden + 2)), take(hidden * 2)
+        packed(plan[CONTEXT_1], at("context.1.weight"), hidden, inputs, inputs, 1)
+        packed(plan[CONTEXT_3], at("context.3.weight"), 2, last, last, 1)
+        packed(plan[BACK_3], at("context.3.weight"), hidden, 2, 1, last)
+        # To the inputs gradients come back from the first layer and from the last.
+        packed(plan[BACK_1], at("context.1.weight"), inputs, hidden, 1, inputs, of=hidden + 2)
+        packed(plan[BACK_1], at("context.3.weight") + hidden * FLOAT, inputs, 2, 1, last, first=hidden, of=hidden + 2)
         features, tops, planes = arch.finest_channels, arch.top_channels, arch.planes
         plan[OUTPUT], plan[OUTPUT_BACK] = take(planes * (features + tops)), take(features * (planes + tops))
         packed(plan[OUTPUT], at("output.weight"), planes, features + tops, features + tops, 1)
@@ -200,7 +206,7 @@ class Layout:
         plan[[CONTEXT_1_BIAS, CONTEXT_2_BIAS, OUTPUT_BIAS]] = [at(f"{layer}.bias") for layer in ("context.1", "context.2", "output")]
         plan[SUMS_1] = gathered("context.1.weight", "context.1.bias", hidden, inputs)
         plan[SUMS_2] = gathered("context.2.weight", "context.2.bias", hidden, hidden)
-        plan[SUMS_3] = gathered("context.3.weight", None, 2, hidden)
+        plan[SUMS_3] = gathered("context.3.weight", None, 2, last)
         plan[SUMS_OUTPUT] = gathered("output.weight", "output.bias", planes, features + tops)
         code_unit = SYNTHESIS_UNIT // CODE_STEP
         for o, row in enumerate(self.octaves):
@@ -276,7 +282,7 @@ class Layout:
     def _constants(self):
         arch, plan, take = self.arch, self.plan, self.block.take
         taps, most = arch.taps, max(128, self.widest)
-        plan[[FLOORS, HIDDEN_FLOORS, NO_FLOORS, ZEROS, ONES]] = (take(most), take(most), take(most), take(max(most, RUN)), take(max(most, RUN)))
+        plan[[FLOORS, NO_FLOORS, ZEROS, ONES]] = (take(most), take(most), take(max(most, RUN)), take(max(most, RUN)))
         plan[PAIR_FLOORS] = take(2 * most)
         columns = max([0, *(int(row[COLUMNS]) for row in self.octaves[1:])])
         plan[UP_ROW] = (whole(columns) + 3 * MARGIN) * FLOAT
@@ -314,8 +320,10 @@ class Layout:
         own[OUT_ROWS] = out
         self._list(own, X_LIST, [0] * inputs + [ones], True)
         self._list(own, H1_LIST, [*rows(first, hidden), ones], True)
-        self._list(own, H2_LIST, [*rows(second, hidden), ones], True)
+        # The last layer sees the inputs, too; their addresses change from run to run.
+        self._list(own, H2_LIST, rows(second, hidden) + [0] * inputs, True)
         self._list(own, O_LIST, rows(out, 2), True)
+        self._list(own, BACK_LIST, rows(first, hidden) + rows(out, 2), True)
         own[DX_RUN] = take(neighbours * SHIFTED)
         shifted = rows(own[DX_RUN] + MARGIN * FLOAT, neighbours, SHIFTED)
         self._list(own, DX_LIST, shifted + [0] * PARENT_FEATURES, True)
@@ -354,7 +362,6 @@ class Layout:
         most = max(128, self.widest)
         self._floats(FLOORS, most)[: self.arch.linear] = NEVER
         self._floats(PAIR_FLOORS, 2 * most)[: 2 * self.arch.linear] = NEVER
-        self._floats(HIDDEN_FLOORS, most)[: self.arch.context_linear] = NEVER
         self._floats(NO_FLOORS, most)[:] = NEVER
         self._floats(ONES, RUN)[:] = 1
 

@@ -5,11 +5,10 @@ import torch
 from ..arch import NEIGHBOURS
 from ..network import context, parent_features, synthesis
 from ..tables import SCALES, STEPS_PER_OCTAVE, UNIT_SCALE
+from .recipe import NAT, moving
 
 LEAST_SCALE, GREATEST_SCALE = -UNIT_SCALE / STEPS_PER_OCTAVE, (SCALES - 1 - UNIT_SCALE) / STEPS_PER_OCTAVE
 """log2 of the Laplace scales that have a table."""
-NAT = 0.6931471805599453
-"""Nats a bit."""
 
 
 def distortion_of(ops, arch, code, numbers, target):
@@ -26,6 +25,14 @@ def synthesise(ops, arch, code, numbers):
 def bits_of(ops, arch, code, numbers):
     """Of the code."""
     return sum(octave_bits(ops, arch, code, numbers, octave).sum() for octave in arch.coded_octaves)
+
+
+def own_bits(arch, numbers, base, step):
+    """About the bits of the weights themselves, as differences from the base (name -> tensor) in steps of `step`: for each tensor those of a Laplace
+    distribution as wide as its differences are on average, and at least half a step."""
+    least = step / 2
+    widths = {name: (numbers[name] - base[name]).square().add(least**2).sqrt().mean() for name in moving(arch)}
+    return sum(base[name].numel() * torch.log2(width / least) for name, width in widths.items())
 
 
 def octave_bits(ops, arch, code, numbers, octave):

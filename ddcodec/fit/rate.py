@@ -10,22 +10,22 @@ from numba import float32
 from ..arch import NEIGHBOURS
 from ..tables import SCALES, STEPS_PER_OCTAVE, UNIT_SCALE
 from .layout import (
-    ABOVE, BACK_1, BACK_2, BACK_3, CODE, CODE_PLANES, COLUMNS, CONTEXT_1, CONTEXT_1_BIAS, CONTEXT_2, CONTEXT_2_BIAS, CONTEXT_3, CONTEXT_3_BIAS,
+    ABOVE, BACK_1, BACK_2, BACK_3, BACK_LIST, CODE, CODE_PLANES, COLUMNS, CONTEXT_1, CONTEXT_1_BIAS, CONTEXT_2, CONTEXT_2_BIAS, CONTEXT_3, CONTEXT_3_BIAS,
     DX_LIST, DX_RUN, FEATURE_GRADIENTS, FEATURE_PITCH, FEATURE_PLANE, FEATURE_ROW_BYTES, FEATURE_ROWS, FEATURES, FLOAT, GRADIENT, H1_LIST, H2_LIST,
-    HALO_CODE, HALO_CODE_PLANE, HALO_FEATURE, HALO_FEATURES, HAS_PARENT, HIDDEN, HIDDEN_FLOORS, LONG, MARGIN, NEIGHBOUR_COUNT, NO_FLOORS, O_LIST,
+    HALO_CODE, HALO_CODE_PLANE, HALO_FEATURE, HALO_FEATURES, HAS_PARENT, HIDDEN, LONG, MARGIN, NEIGHBOUR_COUNT, NO_FLOORS, O_LIST,
     ONE_TARGET, ONES, ONES_LIST, OUT_ROWS, PARENT_ROW_BYTES, PARENT_ROWS, PITCH, PLANE, Q, ROWS, RUN, SCATTER_LIST, SCATTER_STARTS, SHIFTED, SUMS, SUMS_1,
     SUMS_2, SUMS_3, SUMS_3_BIAS, THREADS, X_LIST, ZEROS,
 )  # fmt: skip
 from .products import NONE, ONE, TWO, added, affine, gated, outer
+from .recipe import NAT
 from .simd import (
-    BYTES, LANES, absolute, add_onto, clear, compiled, even, exp, exp2, first, full, high, load, log, low, maximum, minimum, odd, peek, poke,
+    BYTES, LANES, absolute, add_onto, clear, compiled, even, exp, exp2, first, full, high, load, log, low, maximum, minimum, odd, peek, peek_long, poke,
     poke_long, sign, store, total, where,
 )  # fmt: skip
 
 _DX = np.array([dx for dx, _ in NEIGHBOURS])
 _DY = np.array([dy for _, dy in NEIGHBOURS])
 _LEAST, _GREATEST = -UNIT_SCALE / STEPS_PER_OCTAVE, (SCALES - 1 - UNIT_SCALE) / STEPS_PER_OCTAVE
-_NAT = 0.6931471805599453
 LEAST_BAND = 8
 """Pairs of rows that a thread takes at least; more than any halo reaches."""
 
@@ -115,19 +115,21 @@ def _run(plan, here, own, o, plane, y, x, start, weights, price, soft, learn, ke
     for feature in range(2):
         features = own[FEATURE_ROWS] + feature * own[FEATURE_ROW_BYTES] + x * FLOAT
         poke_long(xs + LONG * (neighbours + feature), features if here[HAS_PARENT] else plan[ZEROS])
+    for k in range(inputs):
+        poke_long(h2 + LONG * (hidden + k), peek_long(xs + LONG * k))
 
-    affine(h1, NONE, xs, NONE, weights + plan[CONTEXT_1], weights + plan[CONTEXT_1_BIAS], NONE, plan[HIDDEN_FLOORS], hidden, inputs, vectors)
-    affine(h2, NONE, h1, NONE, weights + plan[CONTEXT_2], weights + plan[CONTEXT_2_BIAS], NONE, plan[HIDDEN_FLOORS], hidden, hidden, vectors)
-    affine(out, NONE, h2, NONE, weights + plan[CONTEXT_3], weights + here[CONTEXT_3_BIAS], NONE, plan[NO_FLOORS], TWO, hidden, vectors)
+    affine(h1, NONE, xs, NONE, weights + plan[CONTEXT_1], weights + plan[CONTEXT_1_BIAS], NONE, plan[ZEROS], hidden, inputs, vectors)
+    affine(h2, NONE, h1, NONE, weights + plan[CONTEXT_2], weights + plan[CONTEXT_2_BIAS], NONE, plan[ZEROS], hidden, hidden, vectors)
+    affine(out, NONE, h2, NONE, weights + plan[CONTEXT_3], weights + here[CONTEXT_3_BIAS], NONE, plan[NO_FLOORS], TWO, hidden + inputs, vectors)
     bits = _laplace(plan, own, q, plan[GRADIENT] + place, columns - x, vectors, price, soft, learn, keep)
     if not learn:
         return bits
 
-    outer(own[SUMS] + plan[SUMS_3], out, NONE, h2, NONE, TWO, hidden, vectors, ONE, NONE, NONE)
+    outer(own[SUMS] + plan[SUMS_3], out, NONE, h2, NONE, TWO, hidden + inputs, vectors, ONE, NONE, NONE)
     outer(own[SUMS] + here[SUMS_3_BIAS], out, NONE, plan[ONES_LIST], NONE, TWO, ONE, vectors, ONE, NONE, NONE)
-    gated(h2, NONE, out, NONE, weights + plan[BACK_3], h2, NONE, plan[HIDDEN_FLOORS], hidden, TWO, vectors)
+    gated(h2, NONE, out, NONE, weights + plan[BACK_3], h2, NONE, plan[ZEROS], hidden, TWO, vectors)
     outer(own[SUMS] + plan[SUMS_2], h2, NONE, h1, NONE, hidden, hidden + 1, vectors, ONE, NONE, NONE)
-    gated(h1, NONE, h2, NONE, weights + plan[BACK_2], h1, NONE, plan[HIDDEN_FLOORS], hidden, hidden, vectors)
+    gated(h1, NONE, h2, NONE, weights + plan[BACK_2], h1, NONE, plan[ZEROS], hidden, hidden, vectors)
     outer(own[SUMS] + plan[SUMS_1], h1, NONE, xs, NONE, hidden, inputs + 1, vectors, ONE, NONE, NONE)
     if soft:
         _back_to_neighbours(plan, here, own, plane, y, x, start, vectors, weights)
@@ -159,7 +161,7 @@ def _laplace(plan, own, q, gradient, columns, vectors, price, soft, learn, keep)
         if keep:
             store(gradient + at, here)
         if learn:
-            by_distance = first((above - below) * inverse / chance * sign(difference) * float32(price / _NAT), count)
+            by_distance = first((above - below) * inverse / chance * sign(difference) * float32(price / NAT), count)
             by_scale = (near * above + far * below) / chance - beyond
             # Beyond the ladder of scales only a step back inside has a gradient.
             by_scale = where(raw, full(float32(_GREATEST)), maximum(by_scale, nothing), by_scale)
@@ -168,7 +170,7 @@ def _laplace(plan, own, q, gradient, columns, vectors, price, soft, learn, keep)
             store(scales + at, first(by_scale * float32(price), count))
             if soft:
                 store(gradient + at, load(gradient + at) + by_distance)
-    return total(nats) / _NAT
+    return total(nats) / NAT
 
 
 @compiled
@@ -178,7 +180,7 @@ def _back_to_neighbours(plan, here, own, plane, y, x, start, vectors, weights):
     # Without a parent nobody reads these two; but the weights are packed for so many outputs.
     for feature in range(2):
         poke_long(back + LONG * (neighbours + feature), own[FEATURE_GRADIENTS] + feature * own[FEATURE_ROW_BYTES] + x * FLOAT)
-    affine(back, NONE, own[H1_LIST], NONE, weights + plan[BACK_1], plan[ZEROS], NONE, plan[NO_FLOORS], neighbours + 2, hidden, vectors)
+    affine(back, NONE, own[BACK_LIST], NONE, weights + plan[BACK_1], plan[ZEROS], NONE, plan[NO_FLOORS], neighbours + 2, hidden + 2, vectors)
     # What a longer run left behind must not be scattered.
     for k in range(neighbours):
         clear(own[DX_RUN] + (k * SHIFTED + MARGIN + vectors * LANES) * FLOAT, 2 * MARGIN * FLOAT)

@@ -17,6 +17,10 @@ PASSED_UNIT = 2.0
 LINEAR_START, TOP_START = 0.15, 0.1
 """The output's first weights, and the spread of those from the top layer, where octaves pass their code on."""
 CLIP_NORM = 0.1
+NAT = 0.6931471805599453
+"""Nats a bit."""
+USUAL_STEP, USUAL_PRICE = 2.0**-6, 1e-3 / 2**16
+"""Of the weights' integers, where a bit has that price."""
 INITIAL_LOG_SCALE = -2.0
 """log2 of the Laplace scale that an untrained context predicts: a code of zeros starts at a quarter of a bit, not above one."""
 BETAS = (0.9, 0.99)
@@ -31,11 +35,26 @@ class Loss(NamedTuple):
     bits: float
 
 
+def weight_step(price):
+    """About the step at which the search of `freeze` ends where a bit has this price (lambda / pixels): the error of rounding falls with its square, bits with its logarithm."""
+    return USUAL_STEP * (price / USUAL_PRICE) ** 0.5
+
+
+def real_base(arch):
+    """name -> float32 array: the base from which weights are coded."""
+    return {name: (values * 2.0**-FRACTION_BITS).astype(np.float32) for name, values in base_values(arch).items()}
+
+
+def moving(arch):
+    """The names of the tensors that a fit moves."""
+    return [name for name, _ in arch.coded_tensors() if not arch.is_fixed(name)]
+
+
 def initial_weights(arch, samples, random):
     """Weights to start from (name -> float32): the base, or where there is none, random ones of which linear channels pass from octave to octave and the
     output starts at the mean of `samples`, uint8 or uint16 (H, W, planes)."""
     if arch.base:
-        return {name: (values * 2.0**-FRACTION_BITS).astype(np.float32) for name, values in base_values(arch).items()}
+        return real_base(arch)
 
     def normal(rows, columns, fan):
         return random.standard_normal((rows, columns)) / sqrt(fan)

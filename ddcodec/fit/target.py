@@ -32,9 +32,9 @@ ROUNDS, MORE_STEPS = 20, 30
 """Attempts after the fit, and the steps of one that needs little."""
 CLOSE = 0.3
 """How near, in the logarithm of lambda, a promise must be that is not kept yet to be worth as many attempts again."""
-EAGER, MOST_EAGER = 4.0, 1.5
+EAGER, MOST_EAGER = 3.0, 1.5
 """So few steps answer a lambda in small part, so it is moved by so much more than what would do in the long run; and at most. Half as much once that was too much, twice as much while it is too little."""
-LEAST_MOST = 500
+LEAST_MOST = 1500
 """Steps after a fit that there may be at least, else as many as it had."""
 NEAR, MOST_TIMES = 0.03, 8.0
 """A target that is so far away in the logarithm of lambda gets twice as many steps, and at most so many times as many."""

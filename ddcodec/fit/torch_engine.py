@@ -5,8 +5,8 @@ import torch
 
 from ..arch import CODE_MAX, PARENT_FEATURES
 from ..samples import peak_of
-from .objective import bits_of, distortion_of, octave_bits, soft_round, synthesise
-from .recipe import ADAM_EPSILON, BETAS, CLIP_NORM, CODE_UNITS, Loss, initial_code, initial_weights
+from .objective import bits_of, distortion_of, octave_bits, own_bits, soft_round, synthesise
+from .recipe import ADAM_EPSILON, BETAS, CLIP_NORM, CODE_UNITS, Loss, initial_code, initial_weights, real_base, weight_step
 from .torch_ops import NormalisingOps, TorchOps
 
 
@@ -28,6 +28,7 @@ class TorchEngine:
         self.noise = torch.Generator(device).manual_seed(seed)
         self.numbers = {n: self._leaf(w) for n, w in initial_weights(arch, samples, random).items()}
         self.code = {o: self._leaf(y) for o, y in initial_code(arch, samples, random).items()}
+        self._base = self._tensors(real_base(arch))
         self.norm = None
         if normalise:
             self.norm = {o: torch.ones(arch.channels_of(o), device=device, requires_grad=True) for o in range(arch.octaves)}
@@ -48,7 +49,7 @@ class TorchEngine:
         self.code_optimiser.zero_grad()
         code = self._rounded() if point.hard else {o: self._noisy(y, point) for o, y in self.code.items()}
         distortion, bits = self.objective(code)
-        (distortion + self.lambda_ / self.pixels * bits).backward()
+        self.minimised(distortion, bits).backward()
         for name, values in self.numbers.items():
             if self.arch.is_fixed(name):
                 values.grad.zero_()
@@ -148,6 +149,11 @@ class TorchEngine:
     def objective(self, code):
         """Distortion and bits of a code (octave -> (planes, rows, columns) in code units), as differentiable scalars."""
         return self._distortion(code, self.numbers), bits_of(self.ops, self.arch, code, self.numbers)
+
+    def minimised(self, distortion, bits):
+        """What a step goes down on: D + lambda R, the weights' own bits included."""
+        price = self.lambda_ / self.pixels
+        return distortion + price * (bits + own_bits(self.arch, self.numbers, self._base, weight_step(price)))
 
     def _distortion(self, code, numbers):
         return distortion_of(self.ops, self.arch, code, numbers, self.target)

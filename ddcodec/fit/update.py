@@ -11,7 +11,7 @@ from .layout import (
 )  # fmt: skip
 from .products import folded, pack
 from .rate import band, row_place
-from .recipe import ADAM_EPSILON, CLIP_NORM, CODE_UNITS
+from .recipe import ADAM_EPSILON, CLIP_NORM, CODE_UNITS, NAT
 from .simd import BYTES, LANES, compiled, exp, first, floor, full, load, maximum, minimum, normal, peek, poke, rint, root, sign, store
 
 
@@ -105,6 +105,21 @@ def gather_gradients(plan, own_all, gradient, places, gains, taps):
             for thread in range(plan[THREADS]):
                 sums = own_all[thread, SUMS] + place
                 gradient[start + k] += folded(sums + k * BYTES) + folded(sums + (count + 1 + count - k) * BYTES)
+
+
+@compiled
+def add_own_rate(weights, gradient, base, tensors, price, step):
+    """The gradients of `objective.own_bits`, times the price of a bit. tensors: rows of (first, behind the last)."""
+    least = step / 2
+    for row in range(len(tensors)):
+        start, stop = tensors[row, 0], tensors[row, 1]
+        width = 0.0
+        for i in range(start, stop):
+            width += sqrt((weights[i] - base[i]) ** 2 + least**2)
+        gain = price / NAT / (width / (stop - start))
+        for i in range(start, stop):
+            difference = weights[i] - base[i]
+            gradient[i] += gain * difference / sqrt(difference**2 + least**2)
 
 
 @compiled
