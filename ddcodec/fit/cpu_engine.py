@@ -285,7 +285,8 @@ def _made(digest):
     @kept
     def _pass(
         plan, octaves, threads, thread, weights, rounding, rate, picture, first_octave, last_octave, keep, learn, soft, temperature, noise, key, price, sums_size,
-        values, gradient, first_moment, second_moment, places, gains, taps, base, moving_tensors, step, matrices, ups, code_rate, weight_rate, first_beta, second_beta, code_steps, steps, results,
+        values, gradient, first_moment, second_moment, places, gains, taps, base, moving_tensors, step, matrices, ups,
+        code_rate, weight_rate, first_beta, second_beta, code_steps, steps, results,
     ):  # fmt: skip
         """One thread's part of a step or a measurement; all threads run it at once and wait for one another."""
         digest  # noqa: B018

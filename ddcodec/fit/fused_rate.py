@@ -69,7 +69,7 @@ class _FusedBits(torch.autograd.Function):
             by_input[:, neighbours:].reshape(fits, PARENT_FEATURES, count, rows, columns).sum(2),
             by_1.reshape(fits, deep, wide)[:, :hidden, :inputs], by_bias_1[:, :hidden],
             by_2.reshape(fits, deep, deep)[:, :hidden, :hidden], by_bias_2[:, :hidden],
-            torch.stack([torch.cat([by_mean[:, :hidden], mean_by_input[:, :inputs]], 1), torch.cat([by_scale[:, :hidden], scale_by_input[:, :inputs]], 1)], 1), by_bias_3,
+            torch.stack([torch.cat([by_h[:, :hidden], by_x[:, :inputs]], 1) for by_h, by_x in ((by_mean, mean_by_input), (by_scale, scale_by_input))], 1), by_bias_3,
         )  # fmt: skip
         return bits[:, 0].clone()
 
