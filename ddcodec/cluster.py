@@ -34,7 +34,7 @@ class Lost:
 def connected(address, *, processes, threads):
     """A Dask client of the scheduler at "tcp://host:port" (or tls), or of a new cluster of `processes` with so many threads each on this machine ("dask://local").
 
-    Raises `UsageError` if there is no such scheduler, or no Dask.
+    Raises `UsageError` if there is no such scheduler, `DdcError` if there is no Dask.
     """
     if address != LOCAL and not re.fullmatch(r"(tcp|tls)://.+:\d+", address):
         raise UsageError(f"There is no scheduler {address}; write tcp://HOST:PORT, or {LOCAL} for one on this machine alone.")
@@ -42,7 +42,7 @@ def connected(address, *, processes, threads):
         import dask
         import distributed
     except ImportError:
-        raise UsageError("A cluster needs the package distributed, which is not installed: pip install 'ddcodec[cluster]' brings it.") from None
+        raise DdcError("A cluster needs the package distributed, which is not installed: pip install 'ddcodec[cluster]' brings it.") from None
     _silence()
     with dask.config.set({"distributed.comm.timeouts.connect": SECONDS_TO_CONNECT, "distributed.comm.retry.count": 0}):
         cluster = None

@@ -18,9 +18,9 @@ from ddcodec.errors import DdcError
 needs_dask = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
 
 
-def refused(*words):
+def refused(*words, code=2):
     result = ddcodec("encode", *words, *QUICK)
-    assert result.exit_code == 2 and not list(Path().rglob("*.ddc")), result.stderr
+    assert result.exit_code == code and not list(Path().rglob("*.ddc")), result.stderr
     return result.stderr.splitlines()[-1].removeprefix("Error: ")
 
 
@@ -56,7 +56,7 @@ def here(tmp_path, monkeypatch):
 def test_without_dask(here, monkeypatch):
     pictures("in", 1)
     monkeypatch.setitem(sys.modules, "distributed", None)
-    sentence = refused("in", "-r", "--scheduler", "dask://local")
+    sentence = refused("in", "-r", "--scheduler", "dask://local", code=1)
     assert sentence == "A cluster needs the package distributed, which is not installed: pip install 'ddcodec[cluster]' brings it."
 
 

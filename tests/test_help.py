@@ -28,6 +28,14 @@ def names_of(kind, command):
     return [option.opts[-1] for option in cli.commands[command].params if isinstance(option, click.Option) and isinstance(option, Expert) is kind]
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["encode", "--help"], ["completion", "bash"]])
+def test_a_full_disk_is_a_sentence(words):
+    with open("/dev/full", "w") as full:
+        result = subprocess.run([sys.executable, "-m", "ddcodec", *words], stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    assert (result.returncode, result.stderr) == (6, "Error: Standard output cannot be written: no space is left.\n")
+
+
 @pytest.mark.parametrize("command", NAMES)
 def test_help_shows_the_basic_options_and_help_all_the_rest(command):
     assert isinstance(cli.commands[command], Command), "Define it with cls=Command."

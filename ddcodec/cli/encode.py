@@ -191,6 +191,8 @@ def _wished(task, sigma, mask, options):
         if mask is not None or sigma != "auto":
             raise UsageError("A mask and a sigma are for --restore, which says what to do with them.")
         return None
+    if task == "superres":
+        raise UsageError("A picture is enlarged by the command restore alone; --restore takes denoise, inpaint or dejpeg.")
     wished = restore_options(sigma, {"task": task, "effort": options.effort, "device": options.device, "threads": options.threads, "seed": options.seed, "time_limit": options.time_limit})
     wished.validate()
     return wished

@@ -12,7 +12,7 @@ from .freeze import weight_bits
 from .recipe import Loss
 from .schedule import point_after
 
-LAMBDAS = (1e-7, 1.0)
+LAMBDAS = (1e-7, 0.3)
 LEAST_FILLED, FILLED = 0.97, 0.985
 """Of the size that a file may have: what it should have at least, and what is aimed at."""
 SIZE_SLOPE, PSNR_SLOPE = 0.6, 0.7
@@ -26,10 +26,12 @@ FIRST_LOOK, LAST_LOOK, LOOKS, LEAST_BETWEEN = 0.15, 0.88, 40, 5
 """Shares of a fit between which lambda moves, how often, and the steps that a fit has to answer at least."""
 GAIN = 0.5
 """Of what would reach the target if a fit answered at once."""
-HOPELESS = 0.4
-"""Share of the fit at which a target is given up that lambda cannot come near."""
+HOPELESS, FAR = 0.4, 3.0
+"""Share of the fit from which on a target is given up that is so far, in the logarithm of lambda, beyond the last lambda there is."""
 ROUNDS, MORE_STEPS = 20, 30
 """Attempts after the fit, and the steps of one that needs little."""
+STUCK = 3
+"""Attempts in a row at the last lambda there is, which would have to go farther."""
 CLOSE = 0.3
 """How near, in the logarithm of lambda, a promise must be that is not kept yet to be worth as many attempts again."""
 EAGER, MOST_EAGER = 3.0, 1.5
@@ -123,7 +125,7 @@ class Steering:
         before = self._fit.lambda_
         self._fit.lambda_ = _inside(before * exp(min(1.0, max(-1.0, GAIN * step))))
         stuck = before in LAMBDAS and self._fit.lambda_ == before
-        if share > HOPELESS and stuck and abs(step) > 1 and not self._target.kept(measured):
+        if share > HOPELESS and stuck and abs(step) > FAR and not self._target.kept(measured):
             raise self._target.refusal(measured)
 
     def keep_code(self):
@@ -160,7 +162,7 @@ def correct(fit, code, as_coded, target, measure, most, is_over):
     code: the real-valued code (octave -> (planes, rows, columns)) that `Steering` kept. as_coded() gives the fit, whose weights are integers, as a `CodedImage`; measure(coded) what the
     target is about, of the real file. most: steps after which a promise that is kept need not be kept any nearer. is_over() says whether the time is. Raises `TargetError` if no attempt keeps the promise.
     """
-    best, nearest, done, settled, eager, before = None, None, 0, log(fit.lambda_), EAGER, 0.0
+    best, nearest, done, settled, eager, before, stuck = None, None, 0, log(fit.lambda_), EAGER, 0.0, 0
     for attempt in range(2 * ROUNDS + 1):
         coded = as_coded()
         measured = measure(coded)
@@ -170,7 +172,8 @@ def correct(fit, code, as_coded, target, measure, most, is_over):
             best = abs(step), Corrected(coded, fit.lambda_, done, measured)
         # Beyond the time only to keep the promise at all.
         is_last = attempt >= ROUNDS and (best or abs(step) > CLOSE) or attempt == 2 * ROUNDS
-        if is_last or target.met(measured) or (is_over() or done >= most) and best:
+        stuck = stuck + 1 if _inside(fit.lambda_ * exp(step)) == fit.lambda_ else 0
+        if is_last or stuck > STUCK or target.met(measured) or (is_over() or done >= most) and best:
             break
         if not attempt:
             fit.take({}, code)
