@@ -16,4 +16,9 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    finally:
+        # An interrupt that came while a string was executed, as modules do that are being loaded, makes Python end this process by the signal,
+        # whatever exit code it was given; unless a string is executed after it.
+        exec("")

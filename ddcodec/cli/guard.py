@@ -67,5 +67,7 @@ class Guarded(click.Group):
 def _not_written(talk, error):
     """Say that standard output takes no more; returns the exit code."""
     silence_standard_output()
-    closed = isinstance(error, BrokenPipeError)
-    return talk.fail(CANNOT_WRITE, "Standard output was closed before everything was written." if closed else "Standard output cannot be written: no space is left.")
+    if isinstance(error, BrokenPipeError):
+        return talk.fail(CANNOT_WRITE, "Standard output was closed before everything was written.")
+    reason = "no space is left" if error.errno == errno.ENOSPC else error.strerror or error
+    return talk.fail(CANNOT_WRITE, f"Standard output cannot be written: {reason}.")

@@ -9,7 +9,7 @@ from ..arch import EXPONENT_MAX, WEIGHT_MAX, exactness_bound
 from ..bases import FRACTION_BITS, Weights, resolved
 from ..syntax import best_scale
 from .loop import progress_of
-from .recipe import Loss, real_base, weight_step
+from .recipe import Loss, moving, real_base, weight_step
 
 ROUNDS = 2
 EXPONENTS = (4, 5, 6, 7)
@@ -87,11 +87,10 @@ class _Search:
         self._price = fit.lambda_ / fit.pixels
         self._base = {name: values.astype(float) for name, values in real_base(fit.arch).items()}
         self._differences = {name: values - self._base[name] for name, values in fit.weights().items()}
-        fixed = [name for name in self._base if fit.arch.is_fixed(name)]
-        self._names = sorted(self._base.keys() - fixed, key=lambda name: (-self._base[name].size, name))
+        self._names = sorted(moving(fit.arch), key=lambda name: (-self._base[name].size, name))
         self._steps = dict.fromkeys(self._names, _Step(EXPONENTS[-1], DEAD_ZONES[0]))
         # What is fixed is whole numbers.
-        self._steps.update(dict.fromkeys(fixed, _Step(0, DEAD_ZONES[0])))
+        self._steps.update(dict.fromkeys(self._base.keys() - self._names, _Step(0, DEAD_ZONES[0])))
         self._integers = {name: self.quantised(name, step) for name, step in self._steps.items()}
         self._numbers = {name: self._number(name, own) for name, own in self._integers.items()}
         self._bits = {name: _bits(self._integers[name]) for name in self._names}

@@ -318,10 +318,10 @@ class Layout:
         own[SUMS] = take(self.sums_size // FLOAT)
         first, second, out = take(hidden * RUN), take(hidden * RUN), take(2 * RUN)
         own[OUT_ROWS] = out
-        self._list(own, X_LIST, [0] * inputs + [ones], True)
         self._list(own, H1_LIST, [*rows(first, hidden), ones], True)
-        # The last layer sees the inputs, too; their addresses change from run to run.
-        self._list(own, H2_LIST, rows(second, hidden) + [0] * inputs, True)
+        # The last layer sees the inputs, too, whose addresses change from run to run: theirs is the end of its list.
+        self._list(own, H2_LIST, [*rows(second, hidden), *[0] * inputs, ones], True)
+        own[X_LIST] = own[H2_LIST] + LONG * hidden
         self._list(own, O_LIST, rows(out, 2), True)
         self._list(own, BACK_LIST, rows(first, hidden) + rows(out, 2), True)
         own[DX_RUN] = take(neighbours * SHIFTED)

@@ -19,7 +19,7 @@ from .layout import (
 from .products import NONE, ONE, TWO, added, affine, gated, outer
 from .recipe import NAT
 from .simd import (
-    BYTES, LANES, absolute, add_onto, clear, compiled, even, exp, exp2, first, full, high, load, log, low, maximum, minimum, odd, peek, peek_long, poke,
+    BYTES, LANES, absolute, add_onto, clear, compiled, even, exp, exp2, first, full, high, load, log, low, maximum, minimum, odd, peek, poke,
     poke_long, sign, store, total, where,
 )  # fmt: skip
 
@@ -115,8 +115,6 @@ def _run(plan, here, own, o, plane, y, x, start, weights, price, soft, learn, ke
     for feature in range(2):
         features = own[FEATURE_ROWS] + feature * own[FEATURE_ROW_BYTES] + x * FLOAT
         poke_long(xs + LONG * (neighbours + feature), features if here[HAS_PARENT] else plan[ZEROS])
-    for k in range(inputs):
-        poke_long(h2 + LONG * (hidden + k), peek_long(xs + LONG * k))
 
     affine(h1, NONE, xs, NONE, weights + plan[CONTEXT_1], weights + plan[CONTEXT_1_BIAS], NONE, plan[ZEROS], hidden, inputs, vectors)
     affine(h2, NONE, h1, NONE, weights + plan[CONTEXT_2], weights + plan[CONTEXT_2_BIAS], NONE, plan[ZEROS], hidden, hidden, vectors)

@@ -397,12 +397,6 @@ def poke_long(typingctx, address, value):
     return types.void(types.int64, types.int64), code
 
 
-@intrinsic
-def peek_long(typingctx, address):
-    """One int64."""
-    return types.int64(types.int64), lambda context, builder, signature, arguments: read_long(builder, *arguments)
-
-
 @compiled
 def clear(address, size):
     """Zeros over `size` bytes, a whole number of floats."""
