@@ -12,8 +12,9 @@ import torch
 from conftest import painted
 from ddcodec.fit.cpu_engine import CpuEngine, memory_of
 from ddcodec.fit.layout import FIRST_MOMENT, Q, Y
-from ddcodec.fit.recipe import BETAS, CLIP_NORM
+from ddcodec.fit.recipe import BETAS, Betas
 from ddcodec.fit.schedule import Point, point_at
+from ddcodec.fit.soap import Soap
 from ddcodec.fit.objective import soft_round
 from ddcodec.fit.torch_engine import TorchEngine
 from ddcodec.presets import arch_of
@@ -85,7 +86,7 @@ class Pair:
         for octave, y in self.reference.code.items():
             if y.grad is not None:
                 # After one step Adam's first moment is the gradient, but for a factor.
-                errors[octave] = apart(self.planes(FIRST_MOMENT, octave) / (1 - BETAS[0]), y.grad.numpy())
+                errors[octave] = apart(self.planes(FIRST_MOMENT, octave) / (1 - BETAS.code[0]), y.grad.numpy())
         return errors
 
 
@@ -203,31 +204,32 @@ def test_noise_is_of_mean_0_and_variance_1_and_new_at_every_step():
     assert abs(np.mean(first**4) - 3 + 1.2 / 4) < 0.15
 
 
-@pytest.mark.parametrize("betas", [BETAS, (0.6, 0.9)])
-def test_steps_are_torchs_adam(betas):
-    """Four steps of weights and code against torch.optim.Adam, fed with the gradients that the engine had."""
+@pytest.mark.parametrize("betas", [BETAS, Betas((0.6, 0.9), (0.8, 0.85))])
+def test_steps_are_adams_and_soaps(betas):
+    """Some steps of code and weights against torch.optim.Adam and `Soap` (see `test_soap.py`), fed with the gradients that the engine had."""
     arch = replace(DEFAULT, width=40, height=33)
     engine = CpuEngine(painted(33, 40), arch, LAMBDA, betas=betas, threads=2)
 
     def code_and_moment():
         return (torch.from_numpy(engine._layout.plane(field, 0, 0).astype(float)) for field in (Y, FIRST_MOMENT))
 
-    weights = {name: torch.from_numpy(w.astype(float)) for name, w in engine.weights().items()}
+    def flat(tensors):
+        return np.concatenate([values.ravel() for values in tensors.values()])
+
+    weights = flat(engine.weights()).astype(float)
     code, before = code_and_moment()
-    optimisers = torch.optim.Adam(weights.values(), betas=betas), torch.optim.Adam([code], betas=betas)
-    for step in range(1, 5):
+    soap = Soap([shape for _, shape in arch.tensors()], betas.weights, np.zeros, np.linalg)
+    adam = torch.optim.Adam([code], betas=betas.code)
+    for step in range(1, 6):
         point = Point(False, TEMPERATURE, NOISE, 1e-2 / step, 2e-2 / step)
         engine.step(point)
         _, moment = code_and_moment()
-        code.grad, before = (moment - betas[0] * before) / (1 - betas[0]), moment
-        for name, gradient in engine.gradients().items():
-            weights[name].grad = torch.from_numpy(gradient)
-        torch.nn.utils.clip_grad_norm_(weights.values(), CLIP_NORM)
-        for optimiser, rate in zip(optimisers, (point.weight_rate, point.code_rate)):
-            optimiser.param_groups[0]["lr"] = rate
-            optimiser.step()
-    for name, values in engine.weights().items():
-        assert np.allclose(values, weights[name].numpy(), atol=2e-6), name
+        code.grad, before = (moment - betas.code[0] * before) / (1 - betas.code[0]), moment
+        weights -= point.weight_rate * soap.change(flat(engine.gradients()))
+        soap.end()
+        adam.param_groups[0]["lr"] = point.code_rate
+        adam.step()
+    assert np.allclose(flat(engine.weights()), weights, atol=2e-6)
     ours, _ = code_and_moment()
     assert torch.allclose(ours, code, atol=2e-6)
 

@@ -15,13 +15,14 @@ from numba import types
 from ..arch import CODE_MAX
 from ..samples import deep, peak_of
 from .distortion import backward, finest, forward, merge_mixed
-from .layout import BARRIER, GRADIENT, OCTAVES, Q, SUMS, TAPS, THREADS, Y, Layout
+from .layout import BARRIER, GRADIENT, OCTAVES, Q, SUMS, THREADS, Y, Layout
 from .products import NONE
 from .rate import merge_gradients, octave_bits
 from .recipe import BETAS, CODE_UNITS, Loss, initial_code, initial_weights, moving, real_base, weight_step
 from .schedule import Point
 from .simd import atomic_add, atomic_load, clear, compiled, kept
-from .update import add_own_rate, gather_gradients, move_code, move_weights, pack_all, rounded, soft_rounded
+from .soap import Soap
+from .update import add_own_rate, gather_gradients, move_code, pack_all, rounded, soft_rounded
 
 SOFTLY, HARD = 1, 2
 """How a pass rounds the code first; 0: it is rounded already."""
@@ -46,7 +47,8 @@ class CpuEngine:
         self._key = crc32(seed.to_bytes(8, "little"))
         count = layout.weight_count
         self._weights = layout.at(layout.weights, count)
-        self._gradient, self._first_moment, self._second_moment = (np.zeros(count) for _ in range(3))
+        self._gradient = np.zeros(count)
+        self._soap = Soap([shape for _, shape in arch.tensors()], betas.weights, np.zeros, np.linalg)
         base = real_base(arch)
         self._base = np.concatenate([base[name].ravel() for name, _ in arch.tensors()])
         self._moving = np.array([(layout.names[name].start, layout.names[name].stop) for name in moving(arch)])
@@ -56,7 +58,7 @@ class CpuEngine:
         for octave, planes in initial_code(arch, samples, random).items():
             for plane, values in enumerate(planes):
                 layout.plane(Y, octave, plane)[:] = values
-        self._betas, self._steps, self._code_steps = betas, 0, 0
+        self._betas, self._steps, self._code_steps = betas.code, 0, 0
         self._is_rounded = False
 
     @property
@@ -73,6 +75,9 @@ class CpuEngine:
         rounding = SOFTLY if not point.hard else 0 if self._is_rounded else HARD
         self._is_rounded = point.hard
         self._loss = self._run(self._layout.weights, rounding, True, True, True, point)
+        self._weights -= point.weight_rate * self._soap.change(self._gradient)
+        self._soap.end()
+        self._pack(self._layout.weights)
 
     def losses(self):
         """The `Loss` before the last step."""
@@ -152,7 +157,10 @@ class CpuEngine:
         block = layout.at(address, layout.packed_size)
         for name, values in weights.items():
             block[layout.names[name]] = values.ravel()
-        _pack(address, layout.matrices, layout.ups, self.arch.taps)
+        self._pack(address)
+
+    def _pack(self, address):
+        _pack(address, self._layout.matrices, self._layout.ups, self.arch.taps)
 
     def _measure(self, weights, rate, picture):
         rounding, self._is_rounded = 0 if self._is_rounded else HARD, True
@@ -175,9 +183,8 @@ class CpuEngine:
         return (
             layout.plan, layout.octaves, layout.threads, weights, rounding, rate, picture, first, last, keep, learn, learn and not point.hard,
             float(point.temperature), float(point.noise), self._key_of_step(), self.lambda_ / self.pixels, layout.sums_size,
-            self._weights, self._gradient, self._first_moment, self._second_moment,
-            layout.places, layout.gains, layout.taps, self._base, self._moving, weight_step(self.lambda_ / self.pixels), layout.matrices, layout.ups,
-            float(point.code_rate), float(point.weight_rate), *self._betas, self._code_steps, self._steps, self._results,
+            self._weights, self._gradient, layout.places, layout.gains, layout.taps, self._base, self._moving, weight_step(self.lambda_ / self.pixels),
+            float(point.code_rate), *self._betas, self._code_steps, self._results,
         )  # fmt: skip
 
     def _key_of_step(self):
@@ -285,8 +292,7 @@ def _made(digest):
     @kept
     def _pass(
         plan, octaves, threads, thread, weights, rounding, rate, picture, first_octave, last_octave, keep, learn, soft, temperature, noise, key, price, sums_size,
-        values, gradient, first_moment, second_moment, places, gains, taps, base, moving_tensors, step, matrices, ups,
-        code_rate, weight_rate, first_beta, second_beta, code_steps, steps, results,
+        values, gradient, places, gains, taps, base, moving_tensors, step, code_rate, first_beta, second_beta, code_steps, results,
     ):  # fmt: skip
         """One thread's part of a step or a measurement; all threads run it at once and wait for one another."""
         digest  # noqa: B018
@@ -330,8 +336,6 @@ def _made(digest):
         if thread == 0:
             gather_gradients(plan, threads, gradient, places, gains, taps)
             add_own_rate(values, gradient, base, moving_tensors, price, step)
-            move_weights(values, gradient, first_moment, second_moment, weight_rate, first_beta, second_beta, steps)
-            pack_all(weights, matrices, ups, plan[TAPS])
 
     return _pass, _pack
 

@@ -15,7 +15,8 @@ from ..arch import CODE_MAX
 from ..network import parent_features
 from ..samples import peak_of
 from .objective import bits_of, distortion_of, own_bits, soft_round
-from .recipe import ADAM_EPSILON, BETAS, CLIP_NORM, CODE_UNITS, Loss, initial_code, initial_weights, real_base, weight_step
+from .recipe import ADAM_EPSILON, BETAS, CODE_UNITS, Loss, initial_code, initial_weights, real_base, weight_step
+from .soap import Soap
 from .torch_ops import BatchOps
 
 WARM_UP = 3
@@ -48,9 +49,11 @@ class GraphEngine:
         self._generator = torch.Generator(device).manual_seed(seed)
         # The schedule's values, where a captured graph finds them.
         self._temperature, self._noise, self._code_rate, self._weight_rate = torch.ones(4, device=device).unbind()
-        options = dict(betas=betas, eps=ADAM_EPSILON, fused=True, capturable=self._is_cuda)
-        self._weight_optimiser = torch.optim.Adam(self.numbers.values(), lr=self._weight_rate, **options)
-        self._code_optimiser = torch.optim.Adam(self.code.values(), lr=self._code_rate, **options)
+        shapes = [leaf.shape[1:] for leaf in self.numbers.values()]
+        self._soap = Soap(shapes, betas.weights, lambda shape: torch.zeros(shape, device=device), torch.linalg, (len(pictures),))
+        self._code_optimiser = torch.optim.Adam(
+            self.code.values(), lr=self._code_rate, betas=betas.code, eps=ADAM_EPSILON, fused=True, capturable=self._is_cuda
+        )  # fmt: skip
         self._objective, self._distortion = torch.func.vmap(self._one), torch.func.vmap(self._distortion_of_one)
         self._losses = torch.zeros(2, len(pictures), device=device)
         self._graphs, self._evaluated = {}, None
@@ -72,10 +75,11 @@ class GraphEngine:
         values = (self._temperature, point.temperature), (self._noise, point.noise), (self._code_rate, point.code_rate), (self._weight_rate, point.weight_rate)
         for tensor, value in values:
             tensor.fill_(value)
-        if not self._is_cuda:
+        if self._is_cuda:
+            self._graphs[point.hard].replay()
+        else:
             self._move(point.hard)
-            return
-        self._graphs[point.hard].replay()
+        self._soap.end()
 
     def losses(self):
         """The `Loss` of every fit before the last step."""
@@ -142,11 +146,9 @@ class GraphEngine:
         with torch.no_grad():
             self._losses.copy_(torch.stack([distortion, bits]))
             by_weights = [0 * g if self.arch.is_fixed(name) else g for name, g in zip(self.numbers, gradients)]
-            norm = torch.stack([g.flatten(1).square().sum(1) for g in by_weights]).sum(0).sqrt()
-            clip = (CLIP_NORM / (norm + 1e-6)).clamp(max=1)
-            for leaf, gradient in zip(self.numbers.values(), by_weights):
-                leaf.grad = gradient * clip.reshape(-1, *[1] * (gradient.ndim - 1))
-            self._weight_optimiser.step()
+            change = self._weight_rate * self._soap.change(torch.cat([g.flatten(1) for g in by_weights], 1))
+            for leaf, part in zip(self.numbers.values(), change.split([g[0].numel() for g in by_weights], 1)):
+                leaf -= part.reshape(leaf.shape)
             if not hard:
                 for leaf, gradient in zip(self.code.values(), gradients[len(self.numbers) :]):
                     leaf.grad = gradient
@@ -205,8 +207,8 @@ class GraphEngine:
     def _everything(self):
         """All tensors that a step changes."""
         leaves = [*self.numbers.values(), *self.code.values()]
-        states = [value for o in (self._weight_optimiser, self._code_optimiser) for state in o.state.values() for value in state.values()]
-        return leaves + states
+        moments = [value for state in self._code_optimiser.state.values() for value in state.values()]
+        return leaves + moments + self._soap.state()
 
 
 class _Fit:

@@ -75,7 +75,7 @@ def kind_for(arch, device, *, normalise=False, threads=None):
 def make(kind, pictures, arches, lambdas, *, betas=BETAS, normalise=False, seed=0):
     """An engine for pictures (uint8 (H, W, planes)), each with its lambda and its `Arch`, alike but for their bases; all kinds but "cuda graph" take one.
 
-    betas: Adam's, of code and weights. Raises `MemoryError`, or `torch.OutOfMemoryError` on a GPU.
+    betas: `recipe.Betas`. Raises `MemoryError`, or `torch.OutOfMemoryError` on a GPU.
     """
     if kind.name == "numba":
         from .cpu_engine import CpuEngine

@@ -23,8 +23,17 @@ USUAL_STEP, USUAL_PRICE = 2.0**-6, 1e-3 / 2**16
 """Of the weights' integers, where a bit has that price."""
 INITIAL_LOG_SCALE = -2.0
 """log2 of the Laplace scale that an untrained context predicts: a code of zeros starts at a quarter of a bit, not above one."""
-BETAS = (0.9, 0.99)
-"""Of Adam, in the longest fits; `schedule.betas_for` has those of others."""
+
+
+class Betas(NamedTuple):
+    """What the optimisers keep in each step of their running means of gradients and of squares: Adam's of the code, SOAP's of the weights."""
+
+    code: tuple[float, float]
+    weights: tuple[float, float]
+
+
+BETAS = Betas((0.9, 0.99), (0.95, 0.95))
+"""Of the longest fits; `schedule.betas_for` has those of others."""
 ADAM_EPSILON = 1e-8
 
 

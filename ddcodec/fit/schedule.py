@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from math import cos, pi, sqrt
 
+from .recipe import Betas
+
 HARD_SHARE = 0.05
 """Share of the steps in which the code is fixed to integers and only the networks move."""
 
@@ -17,9 +19,9 @@ USUAL_STEPS, COOLER = 260, 0.07
 NOISE = (0.22, 0.15)
 LONG_STEPS, FASTER, QUIETER = 1300, 0.28, 0.06
 """From so many steps on a fit is a long one. In shorter ones the code's rate, from a base's first guess, goes with the number's power of -0.28, the noise at the beginning with that of 0.06."""
-FORGETTING, SHORTER = (0.1, 0.025), 0.42
-"""What Adam's two means forget in each step of a long fit; it goes with the number's power of -0.42, each within `FORGETS`."""
-FORGETS = ((0.1, 0.5), (0.01, 0.1))
+FORGETTING, SHORTER = Betas((0.1, 0.025), (0.055, 0.055)), 0.42
+"""What the optimisers' means forget in each step of a long fit; it goes with the number's power of -0.42, each within `FORGETS`."""
+FORGETS = Betas(((0.1, 0.5), (0.01, 0.1)), ((0.05, 0.2), (0.05, 0.2)))
 MORE_RATE = 1e-3
 """Of the code in steps after a fit: faster ones cost quality."""
 
@@ -29,7 +31,7 @@ class Point:
     """One step's settings.
 
     hard: the code is rounded and gets no gradient. temperature: of the soft rounding (C3, section 3.2). noise: standard deviation of
-    the Gaussian noise, in code units. code_rate, weight_rate: Adam's learning rates.
+    the Gaussian noise, in code units. code_rate, weight_rate: learning rates.
     """
 
     hard: bool
@@ -40,9 +42,13 @@ class Point:
 
 
 def betas_for(steps):
-    """Adam's two betas for a fit of so many steps: what is long past is of no use to one that has few."""
+    """The `Betas` for a fit of so many steps: what is long past is of no use to one that has few."""
     factor = (LONG_STEPS / steps) ** SHORTER
-    return tuple(1 - min(most, max(least, factor * share)) for share, (least, most) in zip(FORGETTING, FORGETS))
+
+    def within(shares, limits):
+        return tuple(1 - min(most, max(least, factor * share)) for share, (least, most) in zip(shares, limits))
+
+    return Betas(*map(within, FORGETTING, FORGETS))
 
 
 def point_after(progress):

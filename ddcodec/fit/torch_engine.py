@@ -6,7 +6,8 @@ import torch
 from ..arch import CODE_MAX, PARENT_FEATURES
 from ..samples import peak_of
 from .objective import bits_of, distortion_of, octave_bits, own_bits, soft_round, synthesise
-from .recipe import ADAM_EPSILON, BETAS, CLIP_NORM, CODE_UNITS, Loss, initial_code, initial_weights, real_base, weight_step
+from .recipe import ADAM_EPSILON, BETAS, CODE_UNITS, Loss, initial_code, initial_weights, real_base, weight_step
+from .soap import Soap
 from .torch_ops import NormalisingOps, TorchOps
 
 
@@ -45,7 +46,8 @@ class TorchEngine:
 
     def step(self, point):
         """One step of the optimisation."""
-        self.weight_optimiser.zero_grad()
+        for leaf in self._weight_leaves():
+            leaf.grad = None
         self.code_optimiser.zero_grad()
         code = self._rounded() if point.hard else {o: self._noisy(y, point) for o, y in self.code.items()}
         distortion, bits = self.objective(code)
@@ -53,11 +55,9 @@ class TorchEngine:
         for name, values in self.numbers.items():
             if self.arch.is_fixed(name):
                 values.grad.zero_()
-        torch.nn.utils.clip_grad_norm_(self._weight_leaves(), CLIP_NORM)
-        for optimiser, rate in ((self.weight_optimiser, point.weight_rate), (self.code_optimiser, point.code_rate)):
-            optimiser.param_groups[0]["lr"] = rate
-        self.weight_optimiser.step()
+        self._move_weights(point.weight_rate)
         if not point.hard:
+            self.code_optimiser.param_groups[0]["lr"] = point.code_rate
             self.code_optimiser.step()
         self._loss = distortion.detach(), bits.detach()
 
@@ -177,8 +177,17 @@ class TorchEngine:
         return leaves + [*self.norm.values(), *self.norm_shift.values()] if self.norm else leaves
 
     def _start_optimisers(self):
-        self.weight_optimiser = torch.optim.Adam(self._weight_leaves(), betas=self._betas, eps=ADAM_EPSILON, fused=True)
-        self.code_optimiser = torch.optim.Adam(list(self.code.values()), betas=self._betas, eps=ADAM_EPSILON, fused=True)
+        shapes = [leaf.shape for leaf in self._weight_leaves()]
+        self._soap = Soap(shapes, self._betas.weights, lambda shape: torch.zeros(shape, device=self.device, dtype=self.ops.dtype), torch.linalg)
+        self.code_optimiser = torch.optim.Adam(list(self.code.values()), betas=self._betas.code, eps=ADAM_EPSILON, fused=True)
+
+    @torch.no_grad()
+    def _move_weights(self, rate):
+        leaves = self._weight_leaves()
+        change = self._soap.change(torch.cat([leaf.grad.flatten() for leaf in leaves]))
+        for leaf, part in zip(leaves, change.split([leaf.numel() for leaf in leaves])):
+            leaf -= rate * part.reshape(leaf.shape)
+        self._soap.end()
 
 
 def memory_of(arch):

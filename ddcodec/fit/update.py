@@ -1,4 +1,4 @@
-"""What surrounds the objective in a step on the CPU: the code's rounding with noise, and Adam on code and weights."""
+"""What surrounds the objective in a step on the CPU: the code's rounding with noise and Adam on it, the weights' gradients and packing."""
 
 import math
 from math import sqrt
@@ -11,7 +11,7 @@ from .layout import (
 )  # fmt: skip
 from .products import folded, pack
 from .rate import band, row_place
-from .recipe import ADAM_EPSILON, CLIP_NORM, CODE_UNITS, NAT
+from .recipe import ADAM_EPSILON, CODE_UNITS, NAT
 from .simd import BYTES, LANES, compiled, exp, first, floor, full, load, maximum, minimum, normal, peek, poke, rint, root, sign, store
 
 
@@ -120,21 +120,6 @@ def add_own_rate(weights, gradient, base, tensors, price, step):
         for i in range(start, stop):
             difference = weights[i] - base[i]
             gradient[i] += gain * difference / sqrt(difference**2 + least**2)
-
-
-@compiled
-def move_weights(weights, gradient, first_moment, second_moment, rate, first_beta, second_beta, step):
-    """Adam on the weights, with the gradients' norm clipped."""
-    norm = 0.0
-    for i in range(len(gradient)):
-        norm += float(gradient[i]) ** 2
-    clip = min(1.0, CLIP_NORM / (sqrt(norm) + 1e-6))
-    pace, correction = rate / (1 - first_beta**step), sqrt(1 - second_beta**step)
-    for i in range(len(gradient)):
-        g = gradient[i] * clip
-        first_moment[i] = first_beta * first_moment[i] + (1 - first_beta) * g
-        second_moment[i] = second_beta * second_moment[i] + (1 - second_beta) * g * g
-        weights[i] -= pace * first_moment[i] / (sqrt(second_moment[i]) / correction + ADAM_EPSILON)
 
 
 @compiled

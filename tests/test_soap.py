@@ -1,0 +1,73 @@
+"""SOAP, against that of the package pytorch-optimizer."""
+
+import numpy as np
+import torch
+from pytorch_optimizer import SOAP
+
+from ddcodec.fit.recipe import CLIP_NORM
+from ddcodec.fit.soap import Soap
+
+SHAPES = [(4, 4), (5,), (3, 3)]
+
+
+def gradients(seed, steps):
+    """Of the tensors, with singular values that lie far apart and some noise, small enough not to be clipped."""
+    random = np.random.default_rng(seed)
+    means = [random.standard_normal(shape) for shape in SHAPES]
+    for k, mean in enumerate(means):
+        if mean.ndim == 2:
+            left, _, right = np.linalg.svd(mean, full_matrices=False)
+            means[k] = left * 3.0 ** -np.arange(len(right)) @ right
+    for _ in range(steps):
+        yield [3e-3 * (mean + 0.002 * random.standard_normal(mean.shape)) for mean in means]
+
+
+def test_as_in_another_package():
+    """Through several turns of the bases. Ours does not sort them, and keeps directions without a gradient as they are: here there are none, and nothing to sort."""
+    weights = [torch.zeros(shape, dtype=torch.float64) for shape in SHAPES]
+    theirs = SOAP(weights, betas=(0.9, 0.95), weight_decay=0)
+    plain = [weight.clone() for weight in weights]
+    adam = torch.optim.Adam(plain, betas=(0.9, 0.95))
+    ours, moved = Soap(SHAPES, (0.9, 0.95), np.zeros, np.linalg), 0
+    for step, own in enumerate(gradients(1, 24)):
+        for weight, gradient in zip(weights, own):
+            weight.grad = torch.from_numpy(gradient)
+        for weight, gradient in zip(plain, own):
+            weight.grad = torch.from_numpy(gradient)
+        theirs.param_groups[0]["lr"] = rate = 0.01 / (1 + step)
+        theirs.step()
+        moved = moved - rate * ours.change(np.concatenate([g.ravel() for g in own]))
+        ours.end()
+        adam.param_groups[0]["lr"] = rate
+        adam.step()
+    theirs, adams = (torch.cat([w.flatten() for w in own]).numpy() for own in (weights, plain))
+    assert np.linalg.norm(moved - theirs) < 0.02 * np.linalg.norm(theirs) < 0.1 * np.linalg.norm(adams - theirs)
+
+
+def test_many_fits_at_once_are_those_one_by_one():
+    def zeros(shape):
+        return torch.zeros(shape, dtype=torch.float64)
+
+    both = Soap(SHAPES, (0.8, 0.9), zeros, torch.linalg, (2,))
+    alone = [Soap(SHAPES, (0.8, 0.9), np.zeros, np.linalg) for _ in range(2)]
+    for pair in zip(gradients(2, 13), gradients(3, 13)):
+        flat = [np.concatenate([g.ravel() for g in own]) for own in pair]
+        together = both.change(torch.from_numpy(np.stack(flat))).numpy()
+        apart = np.stack([soap.change(own) for soap, own in zip(alone, flat)])
+        for soap in (both, *alone):
+            soap.end()
+        assert np.allclose(together, apart, atol=1e-9)
+
+
+def test_the_gradients_norm_is_clipped():
+    first, second, third = (np.concatenate([g.ravel() for g in own]) for own in gradients(4, 3))
+    direction = second / np.linalg.norm(second)
+    results = []
+    for size in (1.0, CLIP_NORM, CLIP_NORM / 2):
+        soap = Soap(SHAPES, (0.9, 0.95), np.zeros, np.linalg)
+        for gradient in (first, size * direction, third):
+            change = soap.change(gradient)
+            soap.end()
+        results.append(change)
+    assert np.linalg.norm(results[0] - results[1]) < 1e-3
+    assert np.linalg.norm(results[1] - results[2]) > 0.1
