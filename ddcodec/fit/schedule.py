@@ -1,7 +1,7 @@
 """The course of a fit: what each step anneals to. Knows no engine and no network."""
 
 from dataclasses import dataclass
-from math import cos, pi, sqrt
+from math import cos, pi
 
 from .recipe import Betas
 
@@ -9,13 +9,13 @@ HARD_SHARE = 0.05
 """Share of the steps in which the code is fixed to integers and only the networks move."""
 
 CODE_RATE, GREATEST_CODE_RATE = 1e-2, 3e-2
-WARM_WEIGHT_RATE, GREATEST_WARM_RATE, WEIGHT_RATE = 5e-3, 1e-2, 2e-2
-"""From a base after the usual number of steps and at most, and from random weights."""
+WARM_WEIGHT_RATE, WEIGHT_RATE = 1e-2, 2e-2
+"""From a base, and from random weights."""
 LEAST_RATE = 0.03
 HARD_RATE = 1e-3
 TEMPERATURE = (0.45, 0.1)
 USUAL_STEPS, COOLER = 260, 0.07
-"""What the settings above are for; with other numbers of steps temperatures go with their power of -0.07, a base's rate with their root."""
+"""What the temperatures are for; with other numbers of steps they go with their power of -0.07."""
 NOISE = (0.22, 0.15)
 LONG_STEPS, FASTER, QUIETER = 1300, 0.28, 0.06
 """From so many steps on a fit is a long one. In shorter ones the code's rate, from a base's first guess, goes with the number's power of -0.28, the noise at the beginning with that of 0.06."""
@@ -59,7 +59,7 @@ def point_after(progress):
 def point_at(progress, warm=False, steps=USUAL_STEPS):
     """The point of a schedule of about `steps` steps at `progress` in 0..1; steps may be skipped, so that a clock can drive it as well as a count.
 
-    warm: for a fit that starts from a base, which fast weights would destroy, the more so the less time there is to learn anew.
+    warm: for a fit that starts from a base, which fast weights would destroy.
     """
     if progress >= 1 - HARD_SHARE:
         left = (1 - progress) / HARD_SHARE
@@ -73,6 +73,6 @@ def point_at(progress, warm=False, steps=USUAL_STEPS):
     short = max(1.0, LONG_STEPS / steps)
     code_rate = min(GREATEST_CODE_RATE, CODE_RATE * short**FASTER) if warm else CODE_RATE
     noise = NOISE[0] * short**-QUIETER, NOISE[1]
-    weight_rate = min(GREATEST_WARM_RATE, WARM_WEIGHT_RATE * sqrt(steps / USUAL_STEPS)) if warm else WEIGHT_RATE
+    weight_rate = WARM_WEIGHT_RATE if warm else WEIGHT_RATE
     temperature = between(TEMPERATURE) * (USUAL_STEPS / steps) ** COOLER
     return Point(False, temperature, between(noise), code_rate * decay, weight_rate * decay)
