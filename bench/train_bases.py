@@ -4,8 +4,8 @@
 
 PICTURES: a folder of photographs (PNG), each of at least 256x256 pixels. First one fit of a mosaic of crops gives weights that serve many pictures,
 at the middle lambda; fits that go on from it give those of the others. Then the analysis network learns to make the code from the picture: first
-that of the mosaic, then whatever makes D + lambda R small with the bases as they are. (Bases learned together with the analysis, or crop after crop,
-were worse: see bench/README.md.)
+that of the mosaic, then whatever makes D + lambda R small with the bases as they are. (Bases learned together with the analysis, or crop after crop, or by SOAP,
+or with a residual layer of their own, were worse: see bench/README.md.)
 """
 
 import argparse
@@ -23,7 +23,7 @@ from ddcodec.arch import BASE_OCTAVES, base_arch
 from ddcodec.fit.analysis import CHANNELS
 from ddcodec.fit.cpu_engine import CpuEngine
 from ddcodec.fit.layout import FIRST_MOMENT, Y
-from ddcodec.fit.recipe import BETAS, CODE_UNITS
+from ddcodec.fit.recipe import ADAM_EPSILON, BETAS, CLIP_NORM, CODE_UNITS
 from ddcodec.fit.schedule import Point
 from ddcodec.presets import base_lambdas
 
@@ -70,6 +70,7 @@ def learn_bases(crops, threads):
     order = [middle, *range(middle - 1, -1, -1), *range(middle + 1, len(lambdas))]
     for index in order:
         engine = CpuEngine(mosaic, base_arch(across * SIDE, down * SIDE, 3), lambdas[index], threads=threads)
+        engine._soap = Adam(engine)
         steps = FIRST_STEPS
         if index != middle:
             weights, code = results[index + 1 if index < middle else index - 1]
@@ -82,6 +83,27 @@ def learn_bases(crops, threads):
         code = {octave: CODE_UNITS * engine._layout.plane(Y, octave, 0) for octave in OCTAVES}
         results[index] = engine.weights(), code
     return [(weights, [_part(code, k) for k in range(len(crops))]) for weights, code in (results[index] for index in range(len(lambdas)))]
+
+
+class Adam:
+    """Moves the weights in the place of `ddcodec.fit.soap.Soap` (Kingma & Ba 2015, algorithm 1); those of the residual layer stay 0."""
+
+    def __init__(self, engine):
+        self._fixed, self._betas, self._steps = engine._layout.names["residual.weight"], (0.9, 0.99), 0
+        self._mean, self._square = (np.zeros(engine._layout.weight_count) for _ in range(2))
+
+    def change(self, gradient):
+        self._steps += 1
+        gradient = gradient * min(1.0, CLIP_NORM / (np.linalg.norm(gradient) + 1e-6))
+        for moment, power, beta in zip((self._mean, self._square), (1, 2), self._betas):
+            moment += (1 - beta) * (gradient**power - moment)
+        first, second = (moment / (1 - beta**self._steps) for moment, beta in zip((self._mean, self._square), self._betas))
+        change = first / (np.sqrt(second) + ADAM_EPSILON)
+        change[self._fixed] = 0
+        return change
+
+    def end(self):
+        """There is nothing to turn."""
 
 
 def _point(share, first):
@@ -176,7 +198,7 @@ def _slopes(engine, crop, code):
         engine._layout.plane(Y, octave, 0)[:] = plane
         engine._layout.plane(FIRST_MOMENT, octave, 0)[:] = 0
     engine.step(Point(False, 0.25, 0.18, 0.0, 0.0))
-    return [engine._layout.plane(FIRST_MOMENT, octave, 0) / (1 - BETAS[0]) for octave in OCTAVES], engine.losses()[0]
+    return [engine._layout.plane(FIRST_MOMENT, octave, 0) / (1 - BETAS.code[0]) for octave in OCTAVES], engine.losses()[0]
 
 
 def _crop(picture, random):

@@ -15,6 +15,8 @@ CODE_STEP = 256
 """What one unit of the code is in activations: 1 in the context model (8 fractional bits), 1/16 in the synthesis (12)."""
 CONTEXT_UNIT = 2**8
 SYNTHESIS_UNIT = 2**12
+OUTPUT_UNIT = 2**16
+"""Of the samples before the residual layer."""
 WAVEFRONT_SLOPE = 3
 
 NEIGHBOURS = (
@@ -23,6 +25,8 @@ NEIGHBOURS = (
 )  # fmt: skip
 """Causal neighbours (dx, dy) in the order in which a context takes them (FORMAT.md, chapter 6)."""
 PARENT_FEATURES = 2
+SQUARE = 9
+"""Places that the residual layer sees."""
 
 BANDS_AT_ONCE = 2
 """Bands of the picture that a decoder makes at once, one a thread."""
@@ -122,8 +126,8 @@ class Arch:
         return one_plane and self.octaves <= self.linear == self.channels == self.finest_channels
 
     def is_fixed(self, name):
-        """Whether a fit leaves a tensor as it is: where octaves pass planes on, all that could mix them before the top layer."""
-        return self.passes and name.split(".")[0] in ("mix", "code", "bias")
+        """Whether a fit leaves a tensor as it is: where octaves pass planes on, all that could mix them before the top layer; the plain deep decoder has no residual layer."""
+        return self.passes and name.split(".")[0] in ("mix", "code", "bias") or self.profile == "classic" and name == "residual.weight"
 
     def parent(self, octave):
         """The octave whose single plane gives features to the context of `octave`, or None."""
@@ -154,6 +158,7 @@ class Arch:
             rows.append(Tensor("top.bias", (self.top_channels,)))
         rows.append(Tensor("output.weight", (self.planes, self.finest_channels + self.top_channels)))
         rows.append(Tensor("output.bias", (self.planes,)))
+        rows.append(Tensor("residual.weight", (self.planes, SQUARE * self.planes)))
         return tuple(rows)
 
     def coded_tensors(self):
@@ -169,7 +174,9 @@ class Arch:
 
         Returns a dict octave -> `Window` for the octaves `finest .. octaves - 1`.
         """
-        windows = {finest: Window(start, stop)}
+        # The residual layer of the whole picture sees a row above and below.
+        margin = 0 if finest else 1
+        windows = {finest: Window(max(0, start - margin), min(self.size(finest)[0], stop + margin))}
         for octave in range(finest + 1, self.octaves):
             finer = windows[octave - 1]
             rows = self.size(octave)[0]
@@ -192,7 +199,7 @@ class Arch:
         return sum(self.code_planes(o) * prod(self.size(o)) for o in range(finest, self.octaves))
 
     def macs(self):
-        """Multiplications of a whole decode: context model, mixing, upsampling, code and output."""
+        """Multiplications of a whole decode: context model, mixing, upsampling, code, output and residual layer."""
         hidden, inputs = self.context_channels, self.neighbours + PARENT_FEATURES
         count = self.positions() * (hidden * (inputs + hidden) + 2 * (hidden + inputs))
         for octave in range(self.octaves):
@@ -204,7 +211,7 @@ class Arch:
                 count += coarse * channels * self.channels_of(octave + 1)
                 count += channels * 2 * self.taps * (2 * coarse + pixels)
         top = self.top_channels * self.finest_channels
-        return count + prod(self.size(0)) * (top + (self.finest_channels + self.top_channels) * self.planes)
+        return count + prod(self.size(0)) * (top + (self.finest_channels + self.top_channels + SQUARE * self.planes) * self.planes)
 
     def wavefronts(self):
         """Steps of the context model's walk, each of which takes some microseconds however short it is."""
@@ -217,7 +224,7 @@ class Arch:
         plane = (rows + 3) * (columns + 4)
         code = 4 * sum(self.code_planes(o) * prod(self.size(o)) for o in range(self.octaves))
         features = 4 * plane * (1 + 4 * PARENT_FEATURES)
-        widest = max(self.finest_channels + self.top_channels, self.channels, self.coarsest_planes)
+        widest = max(self.finest_channels + self.top_channels, self.channels, self.coarsest_planes, SQUARE * self.planes)
         band = 8 * 6 * widest * columns * (band_rows(columns) + 4 * self.taps)
         return code + features + BANDS_AT_ONCE * band + rows * columns * self.planes * self.bits // 8
 
@@ -267,4 +274,7 @@ def exactness_bound(arch, tensors):
         bounds.append(total)
     total, shift = affine("output.weight", "output.bias", 12, gain=arch.peak)
     bounds.append(total + (1 << shift + 12))
+    # Halves are added in units of the sum, so that even a layer of zeros has a bound.
+    shift = tensors["residual.weight"].exponent
+    bounds.append(arch.peak * ACTIVATION_MAX * (norm("residual.weight") + (1 << shift)) + (1 << shift + 16))
     return max(bounds)

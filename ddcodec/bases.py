@@ -50,7 +50,9 @@ def _part(name, shape, arch, values):
     """Of a base for all octaves and three planes, what a picture with fewer takes."""
     if name == "context.3.bias":
         return values[BASE_OCTAVES - arch.octaves :]
-    if name.startswith("output") and arch.planes == 1:
+    if arch.planes == 1 and name == "residual.weight":
+        return values.reshape(PLANES, -1, PLANES).sum(axis=(0, 2))[None] // PLANES
+    if arch.planes == 1 and name.startswith("output"):
         return values.sum(axis=0, keepdims=True) // PLANES
     return values
 

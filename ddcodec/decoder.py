@@ -102,7 +102,7 @@ def render(coded, finest=0, threads=None):
         return means.get(octave, coded.code[octave])[:, window.start : window.stop].astype(float)
 
     def make(window):
-        band = synthesis(ops, arch, numbers, code, arch.windows(window.start, window.stop, finest), finest)
+        band = synthesis(ops, arch, numbers, code, window, finest)
         samples[window.start : window.stop] = band.transpose(1, 2, 0)
 
     # NumPy lets go of the interpreter while it works on arrays of such a size.

@@ -36,15 +36,14 @@ def parent_features(ops, arch, octave, parent_plane):
     return double(ops, both, PARENT_TAPS, Window(0, both.shape[1]), whole, both.shape[1], columns) * (ops.context_step / 16)
 
 
-def synthesis(ops, arch, numbers, code, windows, finest=0):
+def synthesis(ops, arch, numbers, code, window, finest=0):
     """The deep decoder: from the code to samples (FORMAT.md, chapter 7; Heckel & Hand 2019, section 2).
 
     Mixing is done before upsampling, as in the paper: both are linear, so that they commute, and at the coarse size it costs a quarter.
-    `code(octave, window)` gives the planes (P, rows, columns) of a window in code units; `windows` is `Arch.windows(..., finest)`.
-    Returns samples (planes, rows, columns) of the window of octave `finest`; for `finest` > 0 of a picture that is that much smaller, where the code of finer octaves
-    is that of means over squares, of the same window.
+    `code(octave, window)` gives the planes (P, rows, columns) of a window in code units. Returns samples (planes, rows, columns) of the rows `window` of octave `finest`;
+    for `finest` > 0 of a picture that is that much smaller, where the code of finer octaves is that of means over squares, of the same window.
     """
-    hidden = None
+    windows, hidden = arch.windows(*window, finest), None
     for octave in arch.coarse_to_fine[: arch.octaves - finest]:
         total = None
         if hidden is not None:
@@ -67,7 +66,26 @@ def synthesis(ops, arch, numbers, code, windows, finest=0):
     if arch.top_channels:
         top = ops.activate(ops.mix(numbers["top.weight"], hidden) + numbers["top.bias"][:, None, None], 0)
         output = output + ops.mix(weight[:, arch.finest_channels :], top)
-    return ops.samples(output, arch.peak)
+    return ops.samples(residual(ops, numbers["residual.weight"], ops.output(output), windows[finest], window, arch.size(finest), finest), arch.peak)
+
+
+def residual(ops, weight, values, held, window, size, finest=0):
+    """The 3x3 residual layer, without ReLU (FORMAT.md, chapter 7; Leguay et al. 2023, arXiv 2307.12706): `values` plus what the layer makes of them.
+
+    `values` (planes, held, columns) are the rows `held` of a picture of `size`; the result (planes, window, columns) holds the rows `window`. Indices outside are replaced by the nearest
+    inside; in a smaller picture, `finest` > 0, all nine places are the pixel itself.
+    """
+    rows, columns = size
+
+    def shifted(planes, axis, start, stop, count, before, step):
+        return ops.take(planes, [min(max(i + step, 0), count - 1) - before for i in range(start, stop)], axis)
+
+    own, places = shifted(values, 1, *window, rows, held.start, 0), []
+    for dy in (-1, 0, 1):
+        row = own if finest else shifted(values, 1, *window, rows, held.start, dy)
+        places += [row if finest else shifted(row, 2, 0, columns, columns, 0, dx) for dx in (-1, 0, 1)]
+    around = ops.stack(places)
+    return own + ops.mix(weight, around.reshape(-1, *around.shape[2:]))
 
 
 def double(ops, planes, taps, window, finer_window, rows, finer_columns):

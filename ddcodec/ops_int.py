@@ -6,7 +6,7 @@ All arrays are float64 that hold integers, or numbers w 2^-e whose sums of produ
 
 import numpy as np
 
-from .arch import ACTIVATION_MAX, CODE_STEP, CONTEXT_UNIT, SYNTHESIS_UNIT
+from .arch import ACTIVATION_MAX, CODE_STEP, CONTEXT_UNIT, OUTPUT_UNIT, SYNTHESIS_UNIT
 from .bases import resolved
 
 _AXES = (slice(None),) * 3
@@ -72,9 +72,13 @@ class IntegerOps:
                 np.maximum(part, least, out=part)
         return values
 
+    def output(self, values):
+        """Integers in units of 1 / OUTPUT_UNIT from outputs in units of 1 / SYNTHESIS_UNIT."""
+        return self.round(values * (OUTPUT_UNIT // SYNTHESIS_UNIT))
+
     def samples(self, values, peak):
-        """Samples 0..peak from outputs in units of 1 / SYNTHESIS_UNIT."""
-        return np.clip(np.floor(values * (peak / SYNTHESIS_UNIT) + 0.5), 0, peak).astype(np.min_scalar_type(peak))
+        """Samples 0..peak from numbers in units of 1 / OUTPUT_UNIT."""
+        return np.clip(np.floor(values * (peak / OUTPUT_UNIT) + 0.5), 0, peak).astype(np.min_scalar_type(peak))
 
 
 def square_means(planes, side, unit=1):

@@ -14,7 +14,7 @@ from .pyramid import walk_code
 from .wire import Reader, Writer, integer_bits
 
 MAGIC = 0xDD444443
-VERSION = 5
+VERSION = 6
 CHUNK_NAMES = {1: "icc", 2: "exif", 3: "xmp", 4: "note", 5: "alpha"}
 
 FIRST_EXPONENT, EXPONENT_TABLE = 6, tables.UNIT_SCALE
@@ -146,12 +146,23 @@ def read_body(data, header):
     """Check the body against its checksum and take it apart. Raises `DamagedError`."""
     body = memoryview(data)[HEADER_BYTES:]
     if crc32(body) != header.body_crc:
-        raise DamagedError(f"The file is damaged or cut off: the checksum of the {len(body)} bytes after its header does not match.")
+        raise DamagedError(_damage(data, header))
     result = read_beginning(data, header)
     if len(data) != result.file_bytes:
         announced = 4 * sum(result.sections)
         raise DamagedError(f"The section table announces {announced} bytes, but {announced + len(data) - result.file_bytes} follow.")
     return result
+
+
+def _damage(data, header):
+    """A sentence on a body that does not have its checksum."""
+    try:
+        whole = read_beginning(data, header).file_bytes
+    except DamagedError:
+        return f"The file is damaged or cut off: the checksum of the {len(data) - HEADER_BYTES} bytes after its header does not match."
+    if whole > len(data):
+        return f"The file is cut off: {len(data):,} of {whole:,} bytes are there."
+    return f"The file is damaged: the checksum of the {len(data) - HEADER_BYTES} bytes after its header does not match."
 
 
 def read_beginning(data, header):

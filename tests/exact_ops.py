@@ -2,7 +2,7 @@
 
 import torch
 
-from ddcodec.arch import ACTIVATION_MAX, CODE_STEP, SYNTHESIS_UNIT
+from ddcodec.arch import ACTIVATION_MAX, CODE_STEP, OUTPUT_UNIT, SYNTHESIS_UNIT
 from ddcodec.fit.torch_ops import TorchOps
 
 
@@ -22,5 +22,8 @@ class ExactOps(TorchOps):
         values = self.round(values)
         return torch.cat([values[:linear], values[linear:].clamp(min=0)])
 
+    def output(self, values):
+        return self.round(values * (OUTPUT_UNIT / SYNTHESIS_UNIT))
+
     def samples(self, values, peak):
-        return torch.floor(values * (peak / SYNTHESIS_UNIT) + 0.5).clamp(0, peak)
+        return torch.floor(values * (peak / OUTPUT_UNIT) + 0.5).clamp(0, peak)

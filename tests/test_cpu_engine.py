@@ -241,8 +241,8 @@ def test_fits_reach_the_references_losses(lambda_):
     arch = replace(DEFAULT, width=96, height=80)
     cpu, reference = CpuEngine(picture, arch, lambda_, threads=2), SameNoise(picture, arch, lambda_)
     reference.cpu = cpu
-    for step in range(40):
-        point = point_at(step / 40)
+    for step in range(30):
+        point = point_at(step / 30)
         cpu.step(point)
         reference.step(point)
     ours, theirs = (loss.distortion + lambda_ * loss.bits / cpu.pixels for loss in (cpu.evaluate(), reference.evaluate()))

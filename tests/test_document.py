@@ -54,7 +54,7 @@ def test_tensors_are_those_of_the_document():
     expected = []
 
     def shape_of(text, octave=None):
-        parts = [re.sub(r"\b(\d)n\b", r"\1*n", part.replace("`", "")) for part in text.split(", ")]
+        parts = [re.sub(r"\b(\d) ?(n|planes)\b", r"\1*\2", part.replace("`", "")) for part in text.split(", ")]
         return tuple(int(eval(part, dict(names, l=octave))) for part in parts)
 
     expected += [(name, shape_of(shape)) for name, shape in table if name.startswith("context")]
@@ -63,7 +63,7 @@ def test_tensors_are_those_of_the_document():
             kind, _, suffix = name.partition(".")
             if suffix == "l" and not (kind in ("mix", "taps") and octave == a.octaves - 1):
                 expected.append((f"{kind}.{octave}", shape_of(shape, octave)))
-    expected += [(name, shape_of(shape)) for name, shape in table if name.startswith(("top", "output"))]
+    expected += [(name, shape_of(shape)) for name, shape in table if name.startswith(("top", "output", "residual"))]
     assert expected == [tuple(tensor) for tensor in a.tensors()]
 
 

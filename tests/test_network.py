@@ -26,9 +26,8 @@ def test_integers_equal_torch_float64_exactly(seed):
     random = np.random.default_rng(seed)
     coded = random_coded(random, random_arch(random), spread=float(random.choice([0.3, 30])))
     arch = coded.arch
-    windows = arch.windows(0, arch.height)
     samples = synthesis(
-        ExactOps(), arch, exact_numbers(coded), lambda octave, window: torch.from_numpy(coded.code[octave]).double(), windows
+        ExactOps(), arch, exact_numbers(coded), lambda octave, window: torch.from_numpy(coded.code[octave]).double(), Window(0, arch.height)
     )
     ours = render(coded).reshape(arch.height, arch.width, -1).transpose(2, 0, 1)
     assert np.array_equal(samples.numpy(), ours)
@@ -91,7 +90,7 @@ def test_real_numbers_are_close_to_integers():
         real[name] = torch.from_numpy(value / unit)
     ops = TorchOps(dtype=torch.float64)
     code = {octave: torch.from_numpy(planes).double() for octave, planes in coded.code.items()}
-    samples = synthesis(ops, arch, real, lambda octave, window: code[octave], arch.windows(0, arch.height))
+    samples = synthesis(ops, arch, real, lambda octave, window: code[octave], Window(0, arch.height))
     difference = 255 * samples.clamp(0, 1).numpy() - render(coded).transpose(2, 0, 1)
     assert np.abs(difference).max() < 1.0
 
@@ -106,10 +105,10 @@ def test_bands_join_without_a_seam(step, finest):
     planes = {octave: own[:, : sizes[octave][0], : sizes[octave][1]].astype(float) for octave, own in coded.code.items()}
     code = lambda octave, window: planes[octave][:, window.start : window.stop]
     rows = arch.size(finest)[0]
-    whole = synthesis(ops, arch, numbers, code, arch.windows(0, rows, finest), finest)
+    whole = synthesis(ops, arch, numbers, code, Window(0, rows), finest)
     for start in range(0, rows, step):
         stop = min(rows, start + step)
-        band = synthesis(ops, arch, numbers, code, arch.windows(start, stop, finest), finest)
+        band = synthesis(ops, arch, numbers, code, Window(start, stop), finest)
         assert np.array_equal(band, whole[:, start:stop])
 
 

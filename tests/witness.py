@@ -79,7 +79,7 @@ def read_header(data):
     header.coded = [octave for octave in reversed(range(header.octaves)) if header.P[octave]]
     header.sizes = [(-(-header.height >> octave), -(-header.width >> octave)) for octave in range(header.octaves)]
 
-    demand(header.version == 5, f"version {header.version} is unsupported", Unsupported)
+    demand(header.version == 6, f"version {header.version} is unsupported", Unsupported)
     demand(header_crc == zlib.crc32(data[:26]), "the header does not have its checksum")
     for name, values in SUPPORTED.items():
         demand(getattr(header, name) in values, f"{name} {getattr(header, name)} is unsupported", Unsupported)
@@ -222,6 +222,7 @@ def tensor_shapes(header):
     if header.top_channels:
         yield from [("top.weight", header.top_channels, finest), ("top.bias", header.top_channels, 1)]
     yield from [("output.weight", header.planes, finest + header.top_channels), ("output.bias", header.planes, 1)]
+    yield "residual.weight", header.planes, 9 * header.planes
 
 
 def base_tensors(header):
@@ -241,6 +242,8 @@ def base_tensors(header):
             part = part[2 * (7 - header.octaves):]
         if header.planes == 1 and name.startswith("output"):
             part = [sum(part[i::columns]) // 3 for i in range(columns)]
+        if header.planes == 1 and name == "residual.weight":
+            part = [sum(part[27 * c + 3 * place + p] for c in range(3) for p in range(3)) // 3 for place in range(9)]
         numbers[name] = part
     return numbers
 
@@ -301,6 +304,8 @@ def check_bounds(header, tensors):
         bounds.append(A * norm(weight) + peak(bias) + 2**s)
     s, weight, bias = affine_layer(tensors, "output", 12)
     bounds.append(header.white * (A * norm(weight) + peak(bias)) + 2**(s + 12))
+    residual = tensors["residual.weight"]
+    bounds.append(header.white * A * (norm(residual.rows) + 2**residual.exponent) + 2**(residual.exponent + 16))
     demand(max(bounds) < 2**53, "the weights are too great for exact doubles")
 
 
@@ -388,9 +393,23 @@ def synthesise(header, tensors, code, smallest):
         s, weight, bias = affine_layer(tensors, "top", 12)
         pixels = [h + tuple(settle(dot(row, h) + one, s, False) for row, (one,) in zip(weight, bias)) for h in pixels]
     s, weight, bias = affine_layer(tensors, "output", 12)
-    white = header.white
-    samples = (divide(white * (dot(row, pixel) + one), s + 12) for pixel in pixels for row, (one,) in zip(weight, bias))
+    outputs = [[max(-A, min(A, divide(16 * (dot(row, pixel) + one), s))) for row, (one,) in zip(weight, bias)] for pixel in pixels]
+    samples, white = residual_samples(header, tensors["residual.weight"], outputs, smallest), header.white
     return b"".join(max(0, min(white, sample)).to_bytes(1 + header.depth, "big") for sample in samples)
+
+
+def residual_samples(header, residual, outputs, smallest):
+    """Chapter 7, after `v`: the samples before they are clipped, pixel by pixel."""
+    rows, columns = header.sizes[smallest]
+    for y in range(rows):
+        for x in range(columns):
+            square, own = [], outputs[y * columns + x]
+            for dy in (-1, 0, 1):
+                for dx in (-1, 0, 1):
+                    row, column = (y, x) if smallest else (max(0, min(rows - 1, y + dy)), max(0, min(columns - 1, x + dx)))
+                    square += outputs[row * columns + column]
+            for one, weights in zip(own, residual.rows):
+                yield divide(header.white * ((one << residual.exponent) + dot(weights, square)), residual.exponent + 16)
 
 
 def alpha_plane(header, prediction, differences):

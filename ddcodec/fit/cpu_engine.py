@@ -14,11 +14,12 @@ from numba import types
 
 from ..arch import CODE_MAX
 from ..samples import deep, peak_of
-from .distortion import backward, finest, forward, merge_mixed
+from .distortion import backward, finest_back, forward, merge_mixed, outputs
 from .layout import BARRIER, GRADIENT, OCTAVES, Q, SUMS, THREADS, Y, Layout
 from .products import NONE
 from .rate import merge_gradients, octave_bits
 from .recipe import BETAS, CODE_UNITS, Loss, initial_code, initial_weights, moving, real_base, weight_step
+from .residual import loss
 from .schedule import Point
 from .simd import atomic_add, atomic_load, clear, compiled, kept
 from .soap import Soap
@@ -314,9 +315,13 @@ def _made(digest):
                 forward(plan, octaves, own, o, thread, weights)
                 if not _wait(plan):
                     return
-            results[thread, 0] = finest(plan, octaves, own, thread, weights, soft, learn, keep)
-        if not learn:
+            outputs(plan, octaves, own, thread, weights)
+            if not _wait(plan):
+                return
+            results[thread, 0] = loss(plan, octaves[0], own, thread, weights, learn, keep)
+        if not learn or not _wait(plan):
             return
+        finest_back(plan, octaves, own, thread, weights, soft)
         if not _wait(plan):
             return
         for o in range(count):
@@ -343,7 +348,7 @@ def _made(digest):
 def _digest():
     """Of the sources that are compiled, and of those whose constants are."""
     folder = Path(__file__).parent
-    names = ("simd", "products", "layout", "recipe", "rate", "distortion", "update", "cpu_engine", "../arch", "../tables")
+    names = ("simd", "products", "layout", "recipe", "rate", "residual", "distortion", "update", "cpu_engine", "../arch", "../tables")
     return crc32(b"".join((folder / f"{name}.py").read_bytes() for name in names))
 
 

@@ -2,23 +2,23 @@
 
 Rows are taken in pairs and columns by their parity: then an upsampling is four products of the same few rows, and all other layers do not
 care about the order of pixels. A run has four phases of up to `PHASE` pixels: even row and even column, even and odd, odd and even, both odd.
-Each octave but the finest is made whole, coarse to fine, then taken back, fine to coarse; in the finest, a run goes from the upsampling to
-the samples, the loss and back at once.
+Each octave is made whole, coarse to fine, then taken back, fine to coarse; the residual layer behind them and the loss are in `residual`.
 """
 
 from numba import float32
 
 from .layout import (
-    BIAS, BLOCK, BLOCKS, CHANNELS, CODE_BACK_RUN, CODE_LIST, CODE_PLANES, CODE_RUN, COLUMNS, ERRORS, ERRORS_PITCH, FEATURE_LIST, FLOAT, FLOORS, FROM_EVEN_ROW, FROM_ODD_ROW,
+    BIAS, BLOCK, BLOCKS, CHANNELS, CODE_BACK_RUN, CODE_LIST, CODE_PLANES, CODE_RUN, COLUMNS, FEATURE_LIST, FLOAT, FLOORS, FROM_EVEN_ROW, FROM_ODD_ROW,
     GAPPED, GAPPED_STRIDES, GRADIENT, HALO_MIXED, HALO_MIXED_OCTAVE, HIDDEN_LIST, HIDDEN_RUN, JOIN, JOIN_BACK, LONG, MARGIN, MIX, MIX_BACK, MIXED, MIXED_GRADIENT,
-    MIXED_PITCH, MIXED_ROW, MIXED_RUN, NO_FLOORS, OCTAVES, ODD_ROW_PHASES, EVEN_ROW_PHASES, OUTPUT, OUTPUT_BACK, OUTPUT_BIAS, PAIR_FLOORS, PAIR_LIST,
-    PARITIES, PHASE, PLANES, Q, ROWS, ROWS_BACK_LIST, ROWS_LIST, RUN, RUNS, SHIFTS, SHORT, SINGLE, STRIDES, SUMS, SUMS_JOIN, SUMS_MIX,
-    SUMS_OUTPUT, SUMS_UP, TAPS, TARGET, TARGET_PITCH, TARGET_PLANE, THREADS, TOP, TOP_BACK, TOP_BIAS, TOPS, SUMS_TOP, UP, UP_ACROSS, UP_ALONG, UP_BACK_ROWS, UP_ROW, UP_ROWS, BACK_RUN, ZEROS,
+    MIXED_PITCH, MIXED_ROW, MIXED_RUN, NO_FLOORS, OCTAVES, ODD_ROW_PHASES, EVEN_ROW_PHASES, OUTPUT, OUTPUT_BACK, OUTPUT_BIAS, OUTPUTS, PAIR_FLOORS, PAIR_LIST,
+    PARITIES, PHASE, PLANES, Q, ROWS, ROWS_BACK_LIST, ROWS_LIST, RUN, RUNS, SHIFTS, SINGLE, STRIDES, SUMS, SUMS_JOIN, SUMS_MIX,
+    SUMS_OUTPUT, SUMS_UP, TAPS, THREADS, TOP, TOP_BACK, TOP_BIAS, TOPS, SUMS_TOP, UP, UP_ACROSS, UP_ALONG, UP_BACK_ROWS, UP_ROW, UP_ROWS, BACK_RUN, ZEROS,
 )  # fmt: skip
 from .products import NONE, ONE, TWO, added, affine, gated, outer
 from .rate import band, row_place
+from .residual import back, close_row, gradient_row, output_row
 from .simd import (
-    BYTES, LANES, add_onto, clear, compiled, even, first, full, high, load, load_shorts, low, maximum, minimum, odd, peek, poke, poke_long, store, total,
+    BYTES, LANES, add_onto, clear, compiled, even, high, load, low, odd, peek, poke, poke_long, store,
 )  # fmt: skip
 
 
@@ -41,56 +41,68 @@ def forward(plan, octaves, own, o, thread, weights):
                 for channel in range(finer[CHANNELS]):
                     source = own[MIXED_RUN] + channel * RUN * FLOAT + 2 * row * vectors * BYTES
                     target = finer[MIXED] + (2 * pair + row) * finer[MIXED_ROW] + channel * finer[MIXED_PITCH] + 2 * x * FLOAT
-                    for v in range(vectors):
-                        evens, odds = load(source + v * BYTES), load(source + (vectors + v) * BYTES)
-                        store(target + 2 * v * BYTES, low(evens, odds))
-                        store(target + (2 * v + 1) * BYTES, high(evens, odds))
+                    _join(target, source, vectors)
 
 
 @compiled
-def finest(plan, octaves, own, thread, weights, soft, learn, keep):
-    """The sum of squares of a thread's rows, and on the way back from it all gradients of the finest octave. keep: write the sum of each pixel to `ERRORS`."""
+def outputs(plan, octaves, own, thread, weights):
+    """A thread's rows of what the residual layer sees."""
     here = octaves[0]
     first_pair, last_pair = band((here[ROWS] + 1) // 2, plan[THREADS], thread)
-    if learn:
-        _clear_back(plan, octaves, own, NONE, first_pair, last_pair)
-    top, top_back = own[HIDDEN_RUN] + here[CHANNELS] * RUN * FLOAT, own[MIXED_RUN] + plan[PLANES] * RUN * FLOAT
-    squares = 0.0
     for pair in range(first_pair, last_pair):
         _up_rows(plan, octaves, own, NONE, pair, weights)
-        if learn:
-            _clear_row(plan, octaves, NONE, pair, last_pair)
         for run in range(here[RUNS]):
             x, vectors = run * PHASE, _vectors(here, run)
-            _hidden(plan, octaves, own, NONE, pair, x, vectors, weights, own[HIDDEN_RUN])
-            affine(
-                plan[STRIDES], top, plan[STRIDES], own[HIDDEN_RUN], weights + plan[TOP], weights + plan[TOP_BIAS], NONE, plan[ZEROS],
-                plan[TOPS], here[CHANNELS], 4 * vectors,
-            )  # fmt: skip
+            _top(plan, octaves, own, pair, x, vectors, weights)
             affine(
                 plan[STRIDES], own[MIXED_RUN], plan[STRIDES], own[HIDDEN_RUN], weights + plan[OUTPUT], weights + plan[OUTPUT_BIAS], NONE, plan[NO_FLOORS],
                 plan[PLANES], here[CHANNELS] + plan[TOPS], 4 * vectors,
             )  # fmt: skip
-            squares += _loss(plan, here, own, pair, x, vectors)
-            if keep:
-                _keep_errors(plan, here, own, pair, x, vectors)
-            if learn:
-                outer(
-                    own[SUMS] + plan[SUMS_OUTPUT], plan[STRIDES], own[MIXED_RUN], own[HIDDEN_LIST], NONE,
-                    plan[PLANES], here[CHANNELS] + plan[TOPS] + 1, 4 * vectors, ONE, NONE, NONE,
-                )  # fmt: skip
-                gated(
-                    plan[STRIDES], top_back, plan[STRIDES], own[MIXED_RUN], weights + plan[TOP_BACK], plan[STRIDES], top, plan[ZEROS],
-                    plan[TOPS], plan[PLANES], 4 * vectors,
-                )  # fmt: skip
-                outer(
-                    own[SUMS] + plan[SUMS_TOP], plan[STRIDES], top_back, own[FEATURE_LIST], NONE,
-                    plan[TOPS], here[CHANNELS] + 1, 4 * vectors, ONE, NONE, NONE,
-                )  # fmt: skip
-                _back(plan, octaves, own, NONE, pair, x, vectors, weights, own[HIDDEN_RUN], weights + plan[OUTPUT_BACK], plan[PLANES] + plan[TOPS], soft)
-        if learn:
-            _back_rows(plan, octaves, own, NONE, pair, first_pair, last_pair, weights)
-    return squares
+            for row in range(min(2, here[ROWS] - 2 * pair)):
+                for plane in range(plan[PLANES]):
+                    target = output_row(plan, plan[OUTPUTS], plane, 2 * pair + row) + 2 * x * FLOAT
+                    _join(target, own[MIXED_RUN] + plane * RUN * FLOAT + 2 * row * vectors * BYTES, vectors)
+        for row in range(min(2, here[ROWS] - 2 * pair)):
+            close_row(plan, here, 2 * pair + row)
+
+
+@compiled
+def finest_back(plan, octaves, own, thread, weights, soft):
+    """All gradients of the finest octave for a thread's rows, from those by the samples. The hidden channels are made again, which is faster than to keep them."""
+    here = octaves[0]
+    first_pair, last_pair = band((here[ROWS] + 1) // 2, plan[THREADS], thread)
+    _clear_back(plan, octaves, own, NONE, first_pair, last_pair)
+    top, top_back = own[HIDDEN_RUN] + here[CHANNELS] * RUN * FLOAT, own[MIXED_RUN] + plan[PLANES] * RUN * FLOAT
+    width = 2 * (((here[COLUMNS] + 1) // 2 + LANES - 1) // LANES)
+    for pair in range(first_pair, last_pair):
+        _up_rows(plan, octaves, own, NONE, pair, weights)
+        _clear_row(plan, octaves, NONE, pair, last_pair)
+        for row in range(2 * pair, min(2 * pair + 2, here[ROWS])):
+            back(plan, here, own, row, weights, width)
+        for run in range(here[RUNS]):
+            x, vectors = run * PHASE, _vectors(here, run)
+            _top(plan, octaves, own, pair, x, vectors, weights)
+            for plane in range(plan[PLANES]):
+                for row in range(2):
+                    target = own[MIXED_RUN] + plane * RUN * FLOAT + 2 * row * vectors * BYTES
+                    if 2 * pair + row >= here[ROWS]:
+                        clear(target, 2 * vectors * BYTES)
+                        continue
+                    _split(target, gradient_row(plan, own, plane, row) + 2 * x * FLOAT, vectors)
+            outer(
+                own[SUMS] + plan[SUMS_OUTPUT], plan[STRIDES], own[MIXED_RUN], own[HIDDEN_LIST], NONE,
+                plan[PLANES], here[CHANNELS] + plan[TOPS] + 1, 4 * vectors, ONE, NONE, NONE,
+            )  # fmt: skip
+            gated(
+                plan[STRIDES], top_back, plan[STRIDES], own[MIXED_RUN], weights + plan[TOP_BACK], plan[STRIDES], top, plan[ZEROS],
+                plan[TOPS], plan[PLANES], 4 * vectors,
+            )  # fmt: skip
+            outer(
+                own[SUMS] + plan[SUMS_TOP], plan[STRIDES], top_back, own[FEATURE_LIST], NONE,
+                plan[TOPS], here[CHANNELS] + 1, 4 * vectors, ONE, NONE, NONE,
+            )  # fmt: skip
+            _back(plan, octaves, own, NONE, pair, x, vectors, weights, own[HIDDEN_RUN], weights + plan[OUTPUT_BACK], plan[PLANES] + plan[TOPS], soft)
+        _back_rows(plan, octaves, own, NONE, pair, first_pair, last_pair, weights)
 
 
 @compiled
@@ -190,6 +202,26 @@ def _up_rows(plan, octaves, own, o, pair, weights):
 
 
 @compiled
+def _join(target, source, vectors):
+    """A part of a row from its even columns and, behind them, its odd ones."""
+    for v in range(vectors):
+        evens, odds = load(source + v * BYTES), load(source + (vectors + v) * BYTES)
+        store(target + 2 * v * BYTES, low(evens, odds))
+        store(target + (2 * v + 1) * BYTES, high(evens, odds))
+
+
+@compiled
+def _top(plan, octaves, own, pair, x, vectors, weights):
+    """The channels of a run of the finest octave and of the top layer, in `HIDDEN_RUN`."""
+    here = octaves[0]
+    _hidden(plan, octaves, own, NONE, pair, x, vectors, weights, own[HIDDEN_RUN])
+    affine(
+        plan[STRIDES], own[HIDDEN_RUN] + here[CHANNELS] * RUN * FLOAT, plan[STRIDES], own[HIDDEN_RUN], weights + plan[TOP], weights + plan[TOP_BIAS], NONE,
+        plan[ZEROS], plan[TOPS], here[CHANNELS], 4 * vectors,
+    )  # fmt: skip
+
+
+@compiled
 def _hidden(plan, octaves, own, o, pair, x, vectors, weights, hidden):
     """The hidden channels of a run, at the address `hidden`."""
     here = octaves[o]
@@ -209,47 +241,6 @@ def _hidden(plan, octaves, own, o, pair, x, vectors, weights, hidden):
                 own[PAIR_LIST], hidden + channel * RUN * FLOAT + 2 * parity * vectors * BYTES, plan[SHIFTS], source,
                 weights + here[UP], NONE, NONE, plan[PAIR_FLOORS] + 2 * channel * FLOAT, TWO, 2 * plan[TAPS] + 1, vectors,
             )  # fmt: skip
-
-
-@compiled
-def _loss(plan, here, own, pair, x, vectors):
-    """The sum of squares of a run of samples, clamped; leaves the gradients of the mean square in their place, as if nothing were clamped."""
-    rows, columns = here[ROWS], here[COLUMNS]
-    gain = float32(2.0 / (rows * columns * plan[PLANES]))
-    zero, one = full(float32(0)), full(float32(1))
-    squares = zero
-    for plane in range(plan[PLANES]):
-        for row in range(2):
-            values = own[MIXED_RUN] + plane * RUN * FLOAT + 2 * row * vectors * BYTES
-            if 2 * pair + row >= rows:
-                clear(values, 2 * vectors * BYTES)
-                continue
-            target = plan[TARGET] + plane * plan[TARGET_PLANE] + (2 * pair + row) * plan[TARGET_PITCH] + 2 * x * SHORT
-            for v in range(vectors):
-                a, b = load_shorts(target + 2 * v * LANES * SHORT), load_shorts(target + (2 * v + 1) * LANES * SHORT)
-                for parity in range(2):
-                    wanted = (odd(a, b) if parity else even(a, b)) * float32(1 / 65535)
-                    at = values + (parity * vectors + v) * BYTES
-                    inside = minimum(maximum(load(at), zero), one)
-                    error = first(inside - wanted, (columns + 1 - parity) // 2 - x - v * LANES)
-                    squares = squares + error * error
-                    store(at, error * gain)
-    return total(squares)
-
-
-@compiled
-def _keep_errors(plan, here, own, pair, x, vectors):
-    """The squares of a run, summed over the planes, in units of (2 / count)^2 as `_loss` has left their roots."""
-    for row in range(min(2, here[ROWS] - 2 * pair)):
-        target = plan[ERRORS] + (2 * pair + row) * plan[ERRORS_PITCH] + 2 * x * FLOAT
-        for v in range(vectors):
-            evens, odds = full(float32(0)), full(float32(0))
-            for plane in range(plan[PLANES]):
-                source = own[MIXED_RUN] + plane * RUN * FLOAT + (2 * row * vectors + v) * BYTES
-                a, b = load(source), load(source + vectors * BYTES)
-                evens, odds = evens + a * a, odds + b * b
-            store(target + 2 * v * BYTES, low(evens, odds))
-            store(target + (2 * v + 1) * BYTES, high(evens, odds))
 
 
 @compiled

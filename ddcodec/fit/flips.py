@@ -107,7 +107,8 @@ class _Tiles:
         spacing, before = _spacing(arch, octave), (0, SEEN_LEFT)
         scale = (2**octave, 1, 2)[kind]
         if kind == 0:
-            before = (0, 0) if octave == 0 else (2 * arch.taps - 1,) * 2
+            # The residual layer reaches one pixel further, for which there is room elsewhere.
+            before = (1, 1) if octave == 0 else (2 * arch.taps - 1,) * 2
         origins = [scale * (first - back) for first, back in zip(start, before)]
         if kind == 2:
             # A parent is seen from one place before to two after.

@@ -4,6 +4,7 @@
                     of MARGIN zeros and the plane's columns; so a causal neighbour is a shifted row, and outside the plane are zeros
     features        gradients by the doubled parent plane and its magnitudes, of the parent's size
     mixed           the input of an upsampling: (rows, channels, columns) of the coarser octave, and its gradient
+    outputs         what the residual layer sees, and the gradients by the samples: rows with a margin on both sides
     blocks          the hidden channels of all octaves but the finest, run by run in the order in which they are made
     halos           what a thread adds to rows of its neighbours, until they take it over
     scratch         rows of one run, for each thread
@@ -13,7 +14,7 @@ Sizes and addresses are int64 and in bytes, the numbers of the code planes in fl
 
 import numpy as np
 
-from ..arch import CODE_STEP, NEIGHBOURS, PARENT_FEATURES, SYNTHESIS_UNIT
+from ..arch import CODE_STEP, NEIGHBOURS, PARENT_FEATURES, SQUARE, SYNTHESIS_UNIT
 from .simd import BYTES
 
 MARGIN = 16
@@ -41,12 +42,13 @@ SHORT = 2
     FLOORS, PAIR_FLOORS, NO_FLOORS, ZEROS, ONES, ONES_LIST, SINGLE, STRIDES, GAPPED_STRIDES, SHIFTS,
     FROM_EVEN_ROW, FROM_ODD_ROW, EVEN_ROW_PHASES, ODD_ROW_PHASES, PARITIES, UP_ROW,
     CONTEXT_1, CONTEXT_2, CONTEXT_3, BACK_1, BACK_2, BACK_3, CONTEXT_1_BIAS, CONTEXT_2_BIAS, OUTPUT, OUTPUT_BACK, OUTPUT_BIAS,
-    SUMS_1, SUMS_2, SUMS_3, SUMS_OUTPUT, TOPS, TOP, TOP_BIAS, TOP_BACK, SUMS_TOP, ERRORS, ERRORS_PITCH, BARRIER, SCATTER_STARTS,
-) = range(55)  # fmt: skip
+    SUMS_1, SUMS_2, SUMS_3, SUMS_OUTPUT, TOPS, TOP, TOP_BIAS, TOP_BACK, SUMS_TOP, ERRORS, ERRORS_PITCH,
+    OUTPUTS, OUTPUT_ERRORS, OUTPUT_PITCH, OUTPUT_PLANE, RESIDUAL, RESIDUAL_BACK, RESIDUAL_BACK_SIZE, RESIDUAL_WEIGHTS, SUMS_RESIDUAL, BARRIER, SCATTER_STARTS,
+) = range(64)  # fmt: skip
 PLAN_SIZE = SCATTER_STARTS + ABOVE + 2
 _PLAN_ADDRESSES = (
     Y, FIRST_MOMENT, SECOND_MOMENT, Q, SLOPE, GRADIENT, TARGET, FLOORS, PAIR_FLOORS, NO_FLOORS, ZEROS, ONES, ONES_LIST, SINGLE,
-    STRIDES, GAPPED_STRIDES, SHIFTS, FROM_EVEN_ROW, FROM_ODD_ROW, EVEN_ROW_PHASES, ODD_ROW_PHASES, PARITIES, ERRORS, BARRIER,
+    STRIDES, GAPPED_STRIDES, SHIFTS, FROM_EVEN_ROW, FROM_ODD_ROW, EVEN_ROW_PHASES, ODD_ROW_PHASES, PARITIES, ERRORS, OUTPUTS, OUTPUT_ERRORS, BARRIER,
 )  # fmt: skip
 
 # One row an octave.
@@ -64,9 +66,9 @@ _OCTAVE_ADDRESSES = (FEATURES, MIXED, MIXED_GRADIENT, BLOCKS)
     SUMS, X_LIST, H1_LIST, H2_LIST, O_LIST, OUT_ROWS, BACK_LIST, DX_LIST, DX_RUN, SCATTER_LIST, ONE_TARGET,
     FEATURE_ROWS, FEATURE_GRADIENTS, FEATURE_ROW_BYTES, PARENT_ROWS, PARENT_ROW_BYTES,
     HIDDEN_RUN, HIDDEN_LIST, FEATURE_LIST, BACK_RUN, MIXED_RUN, CODE_RUN, CODE_LIST, CODE_BACK_RUN, UP_ROWS, UP_BACK_ROWS, ROWS_LIST, ROWS_BACK_LIST, PAIR_LIST,
-    HALO_CODE, HALO_FEATURES, HALO_MIXED,
+    HALO_CODE, HALO_FEATURES, HALO_MIXED, SQUARE_LIST, THIRD_LIST, ROW_LIST, GRADIENT_ROWS,
     THREAD_SIZE,
-) = range(33)  # fmt: skip
+) = range(37)  # fmt: skip
 _NO_THREAD_ADDRESSES = (FEATURE_ROW_BYTES, PARENT_ROW_BYTES)
 
 
@@ -208,6 +210,15 @@ class Layout:
         plan[SUMS_2] = gathered("context.2.weight", "context.2.bias", hidden, hidden)
         plan[SUMS_3] = gathered("context.3.weight", None, 2, last)
         plan[SUMS_OUTPUT] = gathered("output.weight", "output.bias", planes, features + tops)
+        plan[RESIDUAL], plan[RESIDUAL_WEIGHTS] = take(planes * SQUARE * planes), at("residual.weight")
+        packed(plan[RESIDUAL], at("residual.weight"), planes, SQUARE * planes, SQUARE * planes, 1)
+        plan[SUMS_RESIDUAL] = gathered("residual.weight", None, planes, SQUARE * planes)
+        # One matrix for each row of the square, from the samples back to the outputs.
+        starts = [take(planes * 3 * planes) for _ in range(3)]
+        plan[RESIDUAL_BACK], plan[RESIDUAL_BACK_SIZE] = starts[0], starts[1] - starts[0]
+        for place in range(SQUARE):
+            dy, dx = divmod(place, 3)
+            packed(starts[dy], at("residual.weight") + planes * place * FLOAT, planes, planes, 1, SQUARE * planes, first=planes * dx, of=3 * planes)
         code_unit = SYNTHESIS_UNIT // CODE_STEP
         for o, row in enumerate(self.octaves):
             channels, planes = int(row[CHANNELS]), int(row[CODE_PLANES])
@@ -272,6 +283,9 @@ class Layout:
         plan[TARGET] = take(self.arch.planes * int(plan[TARGET_PLANE]) // FLOAT)
         plan[ERRORS_PITCH] = 2 * whole(-(-width // 2)) * FLOAT
         plan[ERRORS] = take(height * int(plan[ERRORS_PITCH]) // FLOAT)
+        plan[OUTPUT_PITCH] = (2 * whole(-(-width // 2)) + 2 * MARGIN) * FLOAT
+        plan[OUTPUT_PLANE] = plan[OUTPUT_PITCH] * height
+        plan[[OUTPUTS, OUTPUT_ERRORS]] = [take(self.arch.planes * int(plan[OUTPUT_PLANE]) // FLOAT) + MARGIN * FLOAT for _ in range(2)]
 
     def _list(self, table, field, values, relative):
         """A list of addresses: places in the block if `relative`, to be settled when its address is known."""
@@ -343,6 +357,9 @@ class Layout:
         self._list(own, PAIR_LIST, [0, 0], False)
         self._list(own, CODE_LIST, [ones, *rows(own[CODE_RUN], planes)], True)
         # Vectors at the end of a row of code reach beyond it.
+        for field, count in ((SQUARE_LIST, SQUARE * arch.planes), (THIRD_LIST, 3 * arch.planes), (ROW_LIST, arch.planes)):
+            self._list(own, field, [0] * count, False)
+        own[GRADIENT_ROWS] = take(2 * arch.planes * int(self.plan[OUTPUT_PITCH]) // FLOAT)
         own[HALO_CODE], own[HALO_FEATURES], own[HALO_MIXED] = take(self.halo_code + MARGIN), take(self.halo_features), take(self.halo_mixed)
 
     @property

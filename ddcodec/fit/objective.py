@@ -2,7 +2,7 @@
 
 import torch
 
-from ..arch import NEIGHBOURS
+from ..arch import NEIGHBOURS, Window
 from ..network import context, parent_features, synthesis
 from ..tables import SCALES, STEPS_PER_OCTAVE, UNIT_SCALE
 from .recipe import NAT, moving
@@ -19,7 +19,7 @@ def distortion_of(ops, arch, code, numbers, target):
 
 
 def synthesise(ops, arch, code, numbers):
-    return synthesis(ops, arch, numbers, lambda octave, window: code[octave], arch.windows(0, arch.height))
+    return synthesis(ops, arch, numbers, lambda octave, window: code[octave], Window(0, arch.height))
 
 
 def bits_of(ops, arch, code, numbers):

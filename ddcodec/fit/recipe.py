@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..arch import CODE_STEP, SYNTHESIS_UNIT
+from ..arch import CODE_STEP, SQUARE, SYNTHESIS_UNIT
 from ..bases import FRACTION_BITS, base_values
 from ..samples import peak_of
 from .analysis import first_code
@@ -130,4 +130,5 @@ def plain_output(arch, weights):
         hidden = np.where(np.arange(len(total)) < linear, total, np.maximum(total, 0))
     if arch.top_channels:
         hidden = np.concatenate([hidden, np.maximum(weights["top.weight"] @ hidden + weights["top.bias"], 0)])
-    return weights["output.weight"] @ hidden + weights["output.bias"]
+    output = weights["output.weight"] @ hidden + weights["output.bias"]
+    return output + weights["residual.weight"] @ np.tile(output, SQUARE)

@@ -11,12 +11,12 @@ HARD_SHARE = 0.05
 CODE_RATE, GREATEST_CODE_RATE = 1e-2, 3e-2
 WARM_WEIGHT_RATE, WEIGHT_RATE = 1e-2, 2e-2
 """From a base, and from random weights."""
-LEAST_RATE = 0.03
+LEAST_RATE = 0.01
 HARD_RATE = 1e-3
 TEMPERATURE = (0.45, 0.1)
 USUAL_STEPS, COOLER = 260, 0.07
 """What the temperatures are for; with other numbers of steps they go with their power of -0.07."""
-NOISE = (0.22, 0.15)
+NOISE = (0.24, 0.17)
 LONG_STEPS, FASTER, QUIETER = 1300, 0.28, 0.06
 """From so many steps on a fit is a long one. In shorter ones the code's rate, from a base's first guess, goes with the number's power of -0.28, the noise at the beginning with that of 0.06."""
 FORGETTING, SHORTER = Betas((0.1, 0.025), (0.055, 0.055)), 0.42
