@@ -37,7 +37,7 @@ class Limits:
         memory = arch.memory()
         if self.max_memory and memory > self.max_memory:
             raise LimitError(
-                f"Decoding would need {memory / 2**20:,.0f} MiB, above the limit of {self.max_memory / 2**20:,.0f} MiB (--max-memory)."
+                f"Decoding would need {memory / 2**20:,.1f} MiB, above the limit of {self.max_memory / 2**20:,.3g} MiB (--max-memory)."
             )
         if arch.macs() > OPERATIONS_MAX:
             raise LimitError(f"Decoding would need {arch.macs():.1e} multiplications, above the fixed limit of {OPERATIONS_MAX:.0e}.")
@@ -117,5 +117,5 @@ def octave_of(scale, arch):
     if scale < 1 or scale != 1 << octave:
         raise UsageError(f"The scale must be 1, 1/2, 1/4 or 1/8, not 1/{scale}.")
     if octave >= arch.octaves:
-        raise UsageError(f"The file has {arch.octaves} octaves: its smallest scale is 1/{1 << arch.octaves - 1}, not 1/{scale}.")
+        raise UsageError(f"The file has {arch.octaves} octave{'s' * (arch.octaves > 1)}: its smallest scale is 1/{1 << arch.octaves - 1}, not 1/{scale}.")
     return octave

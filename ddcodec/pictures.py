@@ -114,7 +114,7 @@ def read_picture(source, *, name=None, frame=None, max_pixels=0):
     if not data:
         raise SourceError(f"{name} is empty.")
     if is_ddc(data):
-        raise SourceError(f"{name} is a .ddc file already.")
+        raise SourceError(f"{name} is a .ddc file already; ddcodec decode makes a picture of it.")
     with warnings.catch_warnings(), _own_limit(max_pixels):
         warnings.simplefilter("ignore")
         return _picture(_open(data, name), name, data, frame, max_pixels)

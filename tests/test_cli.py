@@ -484,7 +484,7 @@ def test_sources(here):
     assert refused(3, "encode", "empty.png") == "empty.png is empty."
     assert refused(3, "encode", "cut.png").startswith("cut.png is damaged or cut off")
     assert refused(3, "encode", "lab.tif").startswith("lab.tif is a Lab picture")
-    assert refused(3, "encode", "in.ddc", "-o", "out.ddc") == "in.ddc is a .ddc file already."
+    assert refused(3, "encode", "in.ddc", "-o", "out.ddc") == "in.ddc is a .ddc file already; ddcodec decode makes a picture of it."
     assert refused(3, "encode", "-", input=b"") == "standard input is empty."
     assert refused(3, "decode", "none.ddc") == "none.ddc does not exist."
     assert refused(3, "info", "folder.png") == "folder.png is a folder, not a file."

@@ -497,7 +497,7 @@ def test_cut_off(format, rgb):
 def test_no_picture():
     assert refusal(b"") == "photo is empty."
     assert "no PNG, JPEG" in refusal(b"hello, world")
-    assert refusal(b"\xddDDC" + bytes(40)) == "photo is a .ddc file already."
+    assert refusal(b"\xddDDC" + bytes(40)) == "photo is a .ddc file already; ddcodec decode makes a picture of it."
 
 
 def test_unreadable_paths(tmp_path):

@@ -56,6 +56,7 @@ def _compare(talk, original, reference, path, limits, named):
             height=height,
             planes=_planes(picture.samples),
             psnr=found.psnr,
+            alpha=found.psnr_alpha is not None,
             psnr_alpha=found.psnr_alpha,
             identical=found.identical,
             ms_ssim=found.ms_ssim,
