@@ -274,7 +274,7 @@ def exactness_bound(arch, tensors):
         bounds.append(total)
     total, shift = affine("output.weight", "output.bias", 12, gain=arch.peak)
     bounds.append(total + (1 << shift + 12))
-    # Halves are added in units of the sum, so that even a layer of zeros has a bound.
+    # The layer adds to what it sees, which counts as a weight of 1.
     shift = tensors["residual.weight"].exponent
     bounds.append(arch.peak * ACTIVATION_MAX * (norm("residual.weight") + (1 << shift)) + (1 << shift + 16))
     return max(bounds)

@@ -8,7 +8,7 @@ import numpy as np
 from .decoder import Limits, octave_of, render, with_chunks
 from .errors import DamagedError
 from .metadata import KINDS
-from .syntax import Body, Header, read_beginning, read_header, unpack_body
+from .syntax import Body, Header, beginning_if_any, read_header, unpack_body
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,8 @@ def beginning_of(data):
     Raises as `read_header` does. A file of its full length is never cut off, whatever its checksums say.
     """
     header = read_header(data)
-    try:
-        body = read_beginning(data, header)
-    except DamagedError:
-        return None
-    return Beginning(header, body, len(data)) if len(data) < body.file_bytes else None
+    body = beginning_if_any(data, header)
+    return Beginning(header, body, len(data)) if body and len(data) < body.file_bytes else None
 
 
 def decode_beginning(beginning, *, scale=1, limits=Limits(), threads=None, metadata=KINDS):

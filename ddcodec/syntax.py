@@ -156,13 +156,19 @@ def read_body(data, header):
 
 def _damage(data, header):
     """A sentence on a body that does not have its checksum."""
+    body = beginning_if_any(data, header)
+    if body and body.file_bytes > len(data):
+        return f"The file is cut off: {len(data):,} of {body.file_bytes:,} bytes are there."
+    what = "damaged" if body else "damaged or cut off"
+    return f"The file is {what}: the checksum of the {len(data) - HEADER_BYTES} bytes after its header does not match."
+
+
+def beginning_if_any(data, header):
+    """What `read_beginning` returns, or None where it raises."""
     try:
-        whole = read_beginning(data, header).file_bytes
+        return read_beginning(data, header)
     except DamagedError:
-        return f"The file is damaged or cut off: the checksum of the {len(data) - HEADER_BYTES} bytes after its header does not match."
-    if whole > len(data):
-        return f"The file is cut off: {len(data):,} of {whole:,} bytes are there."
-    return f"The file is damaged: the checksum of the {len(data) - HEADER_BYTES} bytes after its header does not match."
+        return None
 
 
 def read_beginning(data, header):

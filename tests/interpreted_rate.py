@@ -65,6 +65,8 @@ def test_a_step_with_the_kernel_is_the_step_without():
             engine._move(hard, uses)
         for ours, theirs in zip(fused.losses(), plain.losses()):
             assert ours == pytest.approx(theirs, rel=1e-4)
-        # The running mean of the clipped gradients.
-        ours, theirs = (engine._soap.state()[0] for engine in (fused, plain))
-        assert (ours - theirs).norm() <= 1e-4 * theirs.norm() and theirs.norm()
+        # The running mean of the clipped gradients, of which each step adds a twentieth.
+        sizes = [leaf[0].numel() for leaf in plain.numbers.values()]
+        means = (engine._soap.state()[0].split(sizes, 1) for engine in (plain, fused))
+        for name, theirs, ours in zip(plain.numbers, *means):
+            assert (theirs - ours).norm() <= 1e-4 * theirs.norm() + 5e-9, name

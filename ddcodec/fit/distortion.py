@@ -10,8 +10,8 @@ from numba import float32
 from .layout import (
     BIAS, BLOCK, BLOCKS, CHANNELS, CODE_BACK_RUN, CODE_LIST, CODE_PLANES, CODE_RUN, COLUMNS, FEATURE_LIST, FLOAT, FLOORS, FROM_EVEN_ROW, FROM_ODD_ROW,
     GAPPED, GAPPED_STRIDES, GRADIENT, HALO_MIXED, HALO_MIXED_OCTAVE, HIDDEN_LIST, HIDDEN_RUN, JOIN, JOIN_BACK, LONG, MARGIN, MIX, MIX_BACK, MIXED, MIXED_GRADIENT,
-    MIXED_PITCH, MIXED_ROW, MIXED_RUN, NO_FLOORS, OCTAVES, ODD_ROW_PHASES, EVEN_ROW_PHASES, OUTPUT, OUTPUT_BACK, OUTPUT_BIAS, OUTPUTS, PAIR_FLOORS, PAIR_LIST,
-    PARITIES, PHASE, PLANES, Q, ROWS, ROWS_BACK_LIST, ROWS_LIST, RUN, RUNS, SHIFTS, SINGLE, STRIDES, SUMS, SUMS_JOIN, SUMS_MIX,
+    MIXED_PITCH, MIXED_ROW, MIXED_RUN, NO_FLOORS, OCTAVES, ODD_ROW_PHASES, EVEN_ROW_PHASES, OUTPUT, OUTPUT_BACK, OUTPUT_BIAS, OUTPUT_PITCH, OUTPUTS, PAIR_FLOORS, PAIR_LIST,
+    PARITIES, PHASE, PITCH, PLANES, Q, ROWS, ROWS_BACK_LIST, ROWS_LIST, RUN, RUNS, SHIFTS, SINGLE, STRIDES, SUMS, SUMS_JOIN, SUMS_MIX,
     SUMS_OUTPUT, SUMS_UP, TAPS, THREADS, TOP, TOP_BACK, TOP_BIAS, TOPS, SUMS_TOP, UP, UP_ACROSS, UP_ALONG, UP_BACK_ROWS, UP_ROW, UP_ROWS, BACK_RUN, ZEROS,
 )  # fmt: skip
 from .products import NONE, ONE, TWO, added, affine, gated, outer
@@ -37,11 +37,9 @@ def forward(plan, octaves, own, o, thread, weights):
                 plan[STRIDES], own[MIXED_RUN], plan[STRIDES], block, weights + finer[MIX], plan[ZEROS], NONE, plan[NO_FLOORS],
                 finer[CHANNELS], here[CHANNELS], 4 * vectors,
             )  # fmt: skip
-            for row in range(min(2, here[ROWS] - 2 * pair)):
-                for channel in range(finer[CHANNELS]):
-                    source = own[MIXED_RUN] + channel * RUN * FLOAT + 2 * row * vectors * BYTES
-                    target = finer[MIXED] + (2 * pair + row) * finer[MIXED_ROW] + channel * finer[MIXED_PITCH] + 2 * x * FLOAT
-                    _join(target, source, vectors)
+            for channel in range(finer[CHANNELS]):
+                target = finer[MIXED] + 2 * pair * finer[MIXED_ROW] + channel * finer[MIXED_PITCH] + 2 * x * FLOAT
+                _join_pair(here, pair, target, finer[MIXED_ROW], own[MIXED_RUN] + channel * RUN * FLOAT, vectors)
 
 
 @compiled
@@ -58,10 +56,9 @@ def outputs(plan, octaves, own, thread, weights):
                 plan[STRIDES], own[MIXED_RUN], plan[STRIDES], own[HIDDEN_RUN], weights + plan[OUTPUT], weights + plan[OUTPUT_BIAS], NONE, plan[NO_FLOORS],
                 plan[PLANES], here[CHANNELS] + plan[TOPS], 4 * vectors,
             )  # fmt: skip
-            for row in range(min(2, here[ROWS] - 2 * pair)):
-                for plane in range(plan[PLANES]):
-                    target = output_row(plan, plan[OUTPUTS], plane, 2 * pair + row) + 2 * x * FLOAT
-                    _join(target, own[MIXED_RUN] + plane * RUN * FLOAT + 2 * row * vectors * BYTES, vectors)
+            for plane in range(plan[PLANES]):
+                target = output_row(plan, plan[OUTPUTS], plane, 2 * pair) + 2 * x * FLOAT
+                _join_pair(here, pair, target, plan[OUTPUT_PITCH], own[MIXED_RUN] + plane * RUN * FLOAT, vectors)
         for row in range(min(2, here[ROWS] - 2 * pair)):
             close_row(plan, here, 2 * pair + row)
 
@@ -83,12 +80,8 @@ def finest_back(plan, octaves, own, thread, weights, soft):
             x, vectors = run * PHASE, _vectors(here, run)
             _top(plan, octaves, own, pair, x, vectors, weights)
             for plane in range(plan[PLANES]):
-                for row in range(2):
-                    target = own[MIXED_RUN] + plane * RUN * FLOAT + 2 * row * vectors * BYTES
-                    if 2 * pair + row >= here[ROWS]:
-                        clear(target, 2 * vectors * BYTES)
-                        continue
-                    _split(target, gradient_row(plan, own, plane, row) + 2 * x * FLOAT, vectors)
+                source = gradient_row(plan, own, plane, 2 * pair) + 2 * x * FLOAT
+                _split_pair(here, pair, own[MIXED_RUN] + plane * RUN * FLOAT, source, plan[OUTPUT_PITCH], vectors)
             outer(
                 own[SUMS] + plan[SUMS_OUTPUT], plan[STRIDES], own[MIXED_RUN], own[HIDDEN_LIST], NONE,
                 plan[PLANES], here[CHANNELS] + plan[TOPS] + 1, 4 * vectors, ONE, NONE, NONE,
@@ -117,14 +110,9 @@ def backward(plan, octaves, own, o, thread, weights, soft):
         for run in range(here[RUNS]):
             x, vectors = run * PHASE, _vectors(here, run)
             block = here[BLOCKS] + (pair * here[RUNS] + run) * here[BLOCK]
-            for row in range(2):
-                for channel in range(finer[CHANNELS]):
-                    target = own[MIXED_RUN] + channel * RUN * FLOAT + 2 * row * vectors * BYTES
-                    if 2 * pair + row >= here[ROWS]:
-                        clear(target, 2 * vectors * BYTES)
-                        continue
-                    source = finer[MIXED_GRADIENT] + (2 * pair + row) * finer[MIXED_ROW] + channel * finer[MIXED_PITCH] + 2 * x * FLOAT
-                    _split(target, source, vectors)
+            for channel in range(finer[CHANNELS]):
+                source = finer[MIXED_GRADIENT] + 2 * pair * finer[MIXED_ROW] + channel * finer[MIXED_PITCH] + 2 * x * FLOAT
+                _split_pair(here, pair, own[MIXED_RUN] + channel * RUN * FLOAT, source, finer[MIXED_ROW], vectors)
             outer(
                 own[SUMS] + finer[SUMS_MIX], plan[STRIDES], own[MIXED_RUN], plan[STRIDES], block,
                 finer[CHANNELS], here[CHANNELS], 4 * vectors, ONE, NONE, NONE,
@@ -160,21 +148,35 @@ def _vectors(here, run):
 def _gather_code(plan, here, own, pair, x, vectors):
     """The code of a run, by phases."""
     for plane in range(here[CODE_PLANES]):
-        for row in range(2):
-            target = own[CODE_RUN] + plane * RUN * FLOAT + 2 * row * vectors * BYTES
-            if 2 * pair + row >= here[ROWS]:
-                clear(target, 2 * vectors * BYTES)
-                continue
-            _split(target, plan[Q] + row_place(here, plane, 2 * pair + row) + 2 * x * FLOAT, vectors)
+        source = plan[Q] + row_place(here, plane, 2 * pair) + 2 * x * FLOAT
+        _split_pair(here, pair, own[CODE_RUN] + plane * RUN * FLOAT, source, here[PITCH], vectors)
 
 
 @compiled
-def _split(target, source, vectors):
-    """A part of a row by parity: its even columns, then its odd ones."""
-    for v in range(vectors):
-        a, b = load(source + 2 * v * BYTES), load(source + (2 * v + 1) * BYTES)
-        store(target + v * BYTES, even(a, b))
-        store(target + (vectors + v) * BYTES, odd(a, b))
+def _split_pair(here, pair, target, source, pitch, vectors):
+    """A run of a pair's rows, `pitch` bytes apart, by phases: of each row its even columns, then its odd ones; zeros for a row that is not there."""
+    for row in range(2):
+        phases = target + 2 * row * vectors * BYTES
+        if 2 * pair + row >= here[ROWS]:
+            clear(phases, 2 * vectors * BYTES)
+            continue
+        for v in range(vectors):
+            at = source + row * pitch + 2 * v * BYTES
+            a, b = load(at), load(at + BYTES)
+            store(phases + v * BYTES, even(a, b))
+            store(phases + (vectors + v) * BYTES, odd(a, b))
+
+
+@compiled
+def _join_pair(here, pair, target, pitch, source, vectors):
+    """The inverse of `_split_pair`, for the rows that are there."""
+    for row in range(min(2, here[ROWS] - 2 * pair)):
+        phases = source + 2 * row * vectors * BYTES
+        for v in range(vectors):
+            evens, odds = load(phases + v * BYTES), load(phases + (vectors + v) * BYTES)
+            at = target + row * pitch + 2 * v * BYTES
+            store(at, low(evens, odds))
+            store(at + BYTES, high(evens, odds))
 
 
 @compiled
@@ -199,15 +201,6 @@ def _up_rows(plan, octaves, own, o, pair, weights):
             for k in range(taps):
                 poke(row - (k + 1) * FLOAT, peek(row))
                 poke(row + (columns + k) * FLOAT, peek(row + (columns - 1) * FLOAT))
-
-
-@compiled
-def _join(target, source, vectors):
-    """A part of a row from its even columns and, behind them, its odd ones."""
-    for v in range(vectors):
-        evens, odds = load(source + v * BYTES), load(source + (vectors + v) * BYTES)
-        store(target + 2 * v * BYTES, low(evens, odds))
-        store(target + (2 * v + 1) * BYTES, high(evens, odds))
 
 
 @compiled

@@ -356,10 +356,10 @@ class Layout:
         self._list(own, ROWS_BACK_LIST, [0] * self.reach, True)
         self._list(own, PAIR_LIST, [0, 0], False)
         self._list(own, CODE_LIST, [ones, *rows(own[CODE_RUN], planes)], True)
-        # Vectors at the end of a row of code reach beyond it.
         for field, count in ((SQUARE_LIST, SQUARE * arch.planes), (THIRD_LIST, 3 * arch.planes), (ROW_LIST, arch.planes)):
             self._list(own, field, [0] * count, False)
         own[GRADIENT_ROWS] = take(2 * arch.planes * int(self.plan[OUTPUT_PITCH]) // FLOAT)
+        # Vectors at the end of a row of code reach beyond it.
         own[HALO_CODE], own[HALO_FEATURES], own[HALO_MIXED] = take(self.halo_code + MARGIN), take(self.halo_features), take(self.halo_mixed)
 
     @property

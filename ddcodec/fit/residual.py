@@ -53,7 +53,7 @@ def loss(plan, here, own, thread, weights, learn, keep):
             _copy(values, output_row(plan, plan[OUTPUTS], plane, row), vectors)
         added(own[ROW_LIST], NONE, own[SQUARE_LIST], NONE, weights + plan[RESIDUAL], NONE, NONE, plan[NO_FLOORS], planes, SQUARE * planes, vectors)
         for plane in range(planes):
-            squares += _errors(plan, own, plane, row, columns, vectors, gain)
+            squares += _errors(plan, plane, row, columns, vectors, gain)
         if keep:
             _keep_errors(plan, row, vectors)
         if learn:
@@ -68,7 +68,7 @@ def _copy(target, source, vectors):
 
 
 @compiled
-def _errors(plan, own, plane, row, columns, vectors, gain):
+def _errors(plan, plane, row, columns, vectors, gain):
     values = output_row(plan, plan[OUTPUT_ERRORS], plane, row)
     target = plan[TARGET] + plane * plan[TARGET_PLANE] + row * plan[TARGET_PITCH]
     zero, one = full(float32(0)), full(float32(1))
