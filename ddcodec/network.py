@@ -23,27 +23,44 @@ def context(ops, arch, numbers, inputs, octave):
     return ops.affine(weight[:, : arch.context_channels], hidden, bias) + weight[:, arch.context_channels :] @ inputs
 
 
-def parent_features(ops, arch, octave, parent_plane):
-    """The parent plane and its magnitudes, doubled to the size of `octave`: (2, rows, columns) in activations.
+def parent_features(ops, arch, octave, parent_plane, window=None):
+    """The parent plane and its magnitudes, doubled to the size of `octave`: (2, rows, columns) in activations, of the rows `window` or of all.
 
     `parent_plane`: (rows, columns) of the parent octave in code units, or None where there is no parent.
     """
     rows, columns = arch.size(octave)
+    window = window or Window(0, rows)
     if parent_plane is None:
-        return ops.zeros((PARENT_FEATURES, rows, columns))
-    both = ops.stack([parent_plane, abs(parent_plane)])
-    whole = Window(0, rows)
-    return double(ops, both, PARENT_TAPS, Window(0, both.shape[1]), whole, both.shape[1], columns) * (ops.context_step / 16)
+        return ops.zeros((PARENT_FEATURES, window.stop - window.start, columns))
+    reach = len(PARENT_TAPS) // 2
+    held = Window(max(0, window.start // 2 - reach), min(len(parent_plane), (window.stop - 1) // 2 + 1 + reach))
+    parent_rows = parent_plane[held.start : held.stop]
+    both = ops.stack([parent_rows, abs(parent_rows)])
+    return double(ops, both, PARENT_TAPS, held, window, len(parent_plane), columns) * (ops.context_step / 16)
 
 
 def synthesis(ops, arch, numbers, code, window, finest=0):
     """The deep decoder: from the code to samples (FORMAT.md, chapter 7; Heckel & Hand 2019, section 2).
 
-    Mixing is done before upsampling, as in the paper: both are linear, so that they commute, and at the coarse size it costs a quarter.
     `code(octave, window)` gives the planes (P, rows, columns) of a window in code units. Returns samples (planes, rows, columns) of the rows `window` of octave `finest`;
     for `finest` > 0 of a picture that is that much smaller, where the code of finer octaves is that of means over squares, of the same window.
     """
-    windows, hidden = arch.windows(*window, finest), None
+    windows = arch.windows(*window, finest)
+    hidden = hidden_planes(ops, arch, numbers, code, windows, finest)
+    weight = numbers["output.weight"]
+    output = ops.mix(weight[:, : arch.finest_channels], hidden) + numbers["output.bias"][:, None, None]
+    if arch.top_channels:
+        top = ops.activate(ops.mix(numbers["top.weight"], hidden) + numbers["top.bias"][:, None, None], 0)
+        output = output + ops.mix(weight[:, arch.finest_channels :], top)
+    return ops.samples(residual(ops, numbers["residual.weight"], ops.output(output), windows[finest], window, arch.size(finest), finest), arch.peak)
+
+
+def hidden_planes(ops, arch, numbers, code, windows, finest=0):
+    """The channels of the finest octave, (channels, rows, columns) of `windows[finest]`; arguments as for `synthesis`, windows as of `Arch.windows`.
+
+    Mixing is done before upsampling, as in the paper: both are linear, so that they commute, and at the coarse size it costs a quarter.
+    """
+    hidden, last = None, windows[finest]
     for octave in arch.coarse_to_fine[: arch.octaves - finest]:
         total = None
         if hidden is not None:
@@ -59,14 +76,9 @@ def synthesis(ops, arch, numbers, code, window, finest=0):
         mixed = ops.round(ops.mix(numbers[f"mix.{octave}"], hidden))
         total = mixed * numbers[f"taps.{octave}"].sum() ** 2
         if arch.code_planes(octave):
-            total = total + ops.mix(numbers[f"code.{octave}"], code(octave, windows[finest]) * ops.synthesis_step)
+            total = total + ops.mix(numbers[f"code.{octave}"], code(octave, last) * ops.synthesis_step)
         hidden = ops.activate(total + numbers[f"bias.{octave}"][:, None, None], arch.linear, octave)
-    weight = numbers["output.weight"]
-    output = ops.mix(weight[:, : arch.finest_channels], hidden) + numbers["output.bias"][:, None, None]
-    if arch.top_channels:
-        top = ops.activate(ops.mix(numbers["top.weight"], hidden) + numbers["top.bias"][:, None, None], 0)
-        output = output + ops.mix(weight[:, arch.finest_channels :], top)
-    return ops.samples(residual(ops, numbers["residual.weight"], ops.output(output), windows[finest], window, arch.size(finest), finest), arch.peak)
+    return hidden
 
 
 def residual(ops, weight, values, held, window, size, finest=0):

@@ -65,7 +65,9 @@ ALLOWED = {
     "fit/loop": {".recipe", ".schedule"},
     "fit/engine": {"..errors", "..memory", ".recipe"},
     "fit/flips": {"numpy", "..arch", ".loop"},
-    "fit/freeze": {"numpy", "..arch", "..bases", "..syntax", ".loop", ".recipe"},
+    "fit/curvature": {"numpy", "..arch", "..network", "..ops_int", "..tables", ".recipe"},
+    "fit/rounding": {"numpy", "..bases", "..syntax", "..tables", "..wire", ".recipe"},
+    "fit/freeze": {"numpy", "..arch", "..bases", "..syntax", ".curvature", ".loop", ".recipe", ".rounding"},
     "fit/fit": {
         "numpy", "..arch", "..coded", "..decoder", "..errors", "..memory", "..presets", "..samples", ".engine", ".flips", ".freeze", ".loop", ".recipe", ".schedule",
         ".target",

@@ -1,4 +1,4 @@
-"""From real weights to integers: a search of the step of every tensor for the least D + lambda R of the file."""
+"""From real weights to integers, for the least D + lambda R of the file: those whose curvature is known all together, others by a search of the step of every tensor."""
 
 from time import monotonic
 from typing import NamedTuple
@@ -8,8 +8,10 @@ import numpy as np
 from ..arch import EXPONENT_MAX, WEIGHT_MAX, exactness_bound
 from ..bases import FRACTION_BITS, Weights, resolved
 from ..syntax import best_scale
+from .curvature import curvature_of_bits, curvature_of_distortion, is_known
 from .loop import progress_of
 from .recipe import Loss, moving, real_base, weight_step
+from .rounding import Rounding
 
 ROUNDS = 2
 EXPONENTS = (4, 5, 6, 7)
@@ -18,22 +20,30 @@ SEARCH_MAX = 11
 PLAIN_EXPONENT = 9
 DEAD_ZONES = (0.5, 0.6, 0.7, 0.85)
 """What is nearer to zero than this share of a step becomes zero, what is above one step by less than it becomes one, and so on."""
+LEAST_SAMPLES, MOST_SAMPLES, SAMPLES_A_TRIAL = 2000, 40000, 130
+"""Of pixels and of integers that tell the curvature, the more the longer a search may take."""
+BY_SAMPLES, BY_PIXELS, TRUST = 100, 5, 3
+"""What the curvature is damped by: the fewer samples have told it and, since small pictures' weights are rounded more coarsely, the smaller the picture is; and by how much more than it should a loss may rise."""
+TOGETHER = 0.65
+"""About what is left of the bits of the weights where they are rounded together."""
+TRIES = 5
+"""One in so many trials that are left is for the steps of tensors that are rounded together."""
 HEAD_BITS = 5
 """About what the exponent and the table of a tensor cost in the stream."""
 
 
 def trials_for(steps):
     """How many sets of weights a search may measure after a fit of so many steps: it takes some twentieth of the time."""
-    return 15 + steps // 4
+    return 4 + steps // 4
 
 
 def freeze(fit, trials, *, seconds=None, progress=None):
     """The weights of one of an engine's fits as integers: name -> `Weights`. The search ends after `trials` measurements or `seconds`, with what it has.
 
-    Weights are differences from the base. First each tensor's exponent moves by ones and its dead zone grows while the loss falls, then single
-    weights move towards the base (Cool-Chic 5.0.1 orders its search likewise). The loss is the distortion of the rounded code as synthesised with the
-    quantised weights, plus lambda times the bits of code and weights. Both are measured with the real-valued network, which differs from the decoder's by the
-    rounding of activations and of table indices alone. The engine must be folded.
+    Weights are differences from the base. Those of the layers behind the planes and of the context model are rounded together (`rounding`). For each other tensor
+    the exponent moves by ones and its dead zone grows while the loss falls. Then single weights move towards the base (Cool-Chic 5.0.1 orders its search likewise). The loss is
+    the distortion of the rounded code as synthesised with the quantised weights, plus lambda times the bits of code and weights. Both are measured with the real-valued
+    network, which differs from the decoder's by the rounding of activations and of table indices alone. The engine must be folded.
     """
     search = _Search(fit, trials, None if seconds is None else monotonic() + seconds, progress)
     search.run()
@@ -66,7 +76,7 @@ def weight_bits(fit):
     base = real_base(fit.arch)
     for name, _ in fit.arch.coded_tensors():
         bits += HEAD_BITS + best_scale(np.round((weights[name] - base[name]) / step).astype(np.int64))[1]
-    return bits
+    return bits * (TOGETHER if is_known(fit.arch) else 1)
 
 
 class _Step(NamedTuple):
@@ -75,7 +85,7 @@ class _Step(NamedTuple):
 
 
 class _Spent(Exception):
-    """The search has measured as often as it may."""
+    """The search has measured as often or taken as long as it may."""
 
 
 class _Search:
@@ -94,29 +104,35 @@ class _Search:
         self._integers = {name: self.quantised(name, step) for name, step in self._steps.items()}
         self._numbers = {name: self._number(name, own) for name, own in self._integers.items()}
         self._bits = {name: _bits(self._integers[name]) for name in self._names}
-        self._losses = {kind: self._loss(kind) for kind in ("context", "synthesis")}
+        self._losses = {kind: self._loss(kind, self._numbers) for kind in ("context", "synthesis")}
 
     def tensor(self, name):
         return self._integers[name]
 
     def quantised(self, name, step):
-        """The differences of a tensor as integers. The base and they together stay in the range of weights."""
-        base, unit = self._base[name], 2.0**-step.exponent
-        finest = 2.0 ** -max(step.exponent, FRACTION_BITS if base.any() else 0)
-        wished = self._differences[name] / unit
+        """The differences of a tensor as integers."""
+        wished = self._differences[name] * 2.0**step.exponent
         values = np.sign(wished) * np.floor(abs(wished) + 1 - step.dead_zone)
-        most = WEIGHT_MAX * finest
-        return Weights(step.exponent, np.clip(values, np.ceil((-most - base) / unit), np.floor((most - base) / unit)).astype(np.int64))
+        return Weights(step.exponent, self._in_range(name, step.exponent, values))
+
+    def _in_range(self, name, exponent, values):
+        """Differences of a tensor, which the base and they together stay in the range of weights with: int64."""
+        base, unit = self._base[name], 2.0**-exponent
+        most = WEIGHT_MAX * 2.0 ** -max(exponent, FRACTION_BITS if base.any() else 0)
+        return np.clip(values, np.ceil((-most - base) / unit), np.floor((most - base) / unit)).astype(np.int64)
 
     def run(self):
         try:
+            self._check_time()
+            together = self._round_together() if is_known(self._fit.arch) else ()
+            alone = [name for name in self._names if name not in together]
             for kind in self._losses:
-                names = [name for name in self._names if _kind(name) == kind]
+                names = [name for name in alone if _kind(name) == kind]
                 for exponent in reversed(EXPONENTS[:-1]):
-                    if not self._try(names, [_Step(exponent, DEAD_ZONES[0])] * len(names)):
+                    if not names or not self._try(names, [_Step(exponent, DEAD_ZONES[0])] * len(names)):
                         break
             for _ in range(ROUNDS):
-                for name in self._names:
+                for name in alone:
                     self._search_step(name)
             for name in self._names:
                 self._search_elements(name)
@@ -124,6 +140,32 @@ class _Search:
             pass
         self._left = 0
         self._tell()
+
+    def _round_together(self):
+        """The integers of all weights whose curvature is known. Returns the names of the tensors."""
+        arch, tensors, random = self._fit.arch, plainly_rounded(self._fit), np.random.default_rng(0)
+        code = {octave: planes.astype(np.int64) for octave, planes in self._fit.rounded_code().items()}
+        samples = min(MOST_SAMPLES, max(LEAST_SAMPLES, SAMPLES_A_TRIAL * self._trials))
+        curvatures = (
+            curvature_of_distortion(arch, tensors, code, samples, random),
+            curvature_of_bits(arch, tensors, code, samples, random, self._price),
+        )
+        for curvature in curvatures:
+            self._round(curvature)
+        return {name for curvature in curvatures for name in curvature.names}
+
+    def _round(self, curvature):
+        """Again with more damping where a loss rises much more than it should: it is no quadratic there."""
+        kind = _kind(curvature.names[0])
+        real = self._loss(kind, self._numbers | {name: self._fit.weights()[name] for name in curvature.names})
+        damping = max(BY_SAMPLES / curvature.samples, BY_PIXELS / self._fit.pixels**0.5)
+        while True:
+            rounded, rise, spent = Rounding(curvature, damping).search(self._differences, self._price, self._left // TRIES)
+            self._left -= spent
+            kept = self._keep_if_better(rounded, [Weights(own.exponent, self._in_range(name, *own)) for name, own in rounded.items()])
+            if damping > 1 or kept and self._losses[kind] - real < TRUST * rise:
+                return
+            damping *= 4
 
     def _search_step(self, name):
         """Move one tensor's exponent down, or else up, while that pays; then widen its dead zone likewise."""
@@ -158,13 +200,14 @@ class _Search:
 
     def _keep_if_better(self, names, integers):
         """Put integers, all of one kind of tensors, in the place of what is there if the loss falls."""
-        if self._left == 0 or self._end is not None and monotonic() > self._end:
+        self._check_time()
+        if self._left == 0:
             raise _Spent
         self._left -= 1
-        kind, before = _kind(names[0]), {name: self._numbers[name] for name in names}
+        kind, before = _kind(next(iter(names))), {name: self._numbers[name] for name in names}
         bits = {name: _bits(own) for name, own in zip(names, integers)}
         self._numbers.update((name, self._number(name, own)) for name, own in zip(names, integers))
-        loss = self._loss(kind)
+        loss = self._loss(kind, self._numbers)
         better = loss + self._price * sum(bits.values()) < self._losses[kind] + self._price * sum(self._bits[name] for name in names)
         if better:
             self._integers.update(zip(names, integers))
@@ -175,17 +218,21 @@ class _Search:
         self._tell()
         return better
 
+    def _check_time(self):
+        if self._end is not None and monotonic() > self._end:
+            raise _Spent
+
     def _tell(self):
         if self._progress:
-            done = self._trials - self._left
+            done = max(1, self._trials - self._left)
             left = (monotonic() - self._started) * self._left / done
             loss = Loss(self._losses["synthesis"], self._losses["context"] / self._price)
             self._progress(progress_of("freeze", done, self._trials, loss, self._fit, left))
 
-    def _loss(self, kind):
+    def _loss(self, kind, numbers):
         if kind == "context":
-            return self._price * self._fit.bits(self._numbers)
-        return self._fit.distortion(self._numbers)
+            return self._price * self._fit.bits(numbers)
+        return self._fit.distortion(numbers)
 
     def _number(self, name, integers):
         return (self._base[name] + integers.values * 2.0**-integers.exponent).astype(np.float32)

@@ -34,7 +34,7 @@ STUCK = 3
 """Attempts in a row at the last lambda there is, which would have to go farther."""
 CLOSE = 0.3
 """How near, in the logarithm of lambda, a promise must be that is not kept yet to be worth as many attempts again."""
-EAGER, MOST_EAGER = 3.0, 1.5
+EAGER, MOST_EAGER = 2.0, 1.5
 """So few steps answer a lambda in small part, so it is moved by so much more than what would do in the long run; and at most. Half as much once that was too much, twice as much while it is too little."""
 LEAST_MOST = 1500
 """Steps after a fit that there may be at least, else as many as it had."""

@@ -1,0 +1,168 @@
+"""How D + lambda R bends where a fit has ended: its second derivatives by the weights, from a sample of pixels and of integers.
+
+Of the layers behind the upsampled planes, and of the context model, in the approximation of Gauss and Newton: products of first derivatives. What two weights do to the picture is alike far more
+often than not, so that the error of one can be made good by others; `rounding` uses that.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..arch import CODE_MAX, CODE_STEP, CONTEXT_UNIT, NEIGHBOURS, SQUARE, SYNTHESIS_UNIT
+from ..network import hidden_planes, parent_features
+from ..ops_int import IntegerOps
+from ..ops_int import numbers as exact_numbers
+from ..tables import SCALES, STEPS_PER_OCTAVE, UNIT_SCALE
+from .recipe import NAT
+
+OUTER = ("top.weight", "top.bias", "output.weight", "output.bias", "residual.weight")
+CONTEXT = ("context.1.weight", "context.1.bias", "context.2.weight", "context.2.bias", "context.3.weight", "context.3.bias")
+MOST_BANDS = 16
+"""Of a picture or plane are looked at."""
+AT_ONCE = 2048
+"""Pixels or integers whose slopes are in memory."""
+
+
+class Curvature(NamedTuple):
+    """names, sizes: of tensors, whose weights stand one tensor after the other in the rows and columns of `matrix`, float64: the second derivatives of D + lambda R. samples: it was told by so many."""
+
+    names: tuple[str, ...]
+    sizes: tuple[int, ...]
+    matrix: np.ndarray
+    samples: int
+
+
+def is_known(arch):
+    """Whether there is a curvature for fits of this network: whose planes reach the layers at the end as they are."""
+    return arch.passes and arch.top_channels > 0
+
+
+def curvature_of_distortion(arch, tensors, code, pixels, random):
+    """The `Curvature` by the layers behind the upsampled planes. tensors: name -> `Weights`. code: octave -> (planes, rows, columns), integers. pixels: so many are looked at."""
+    ops, numbers = IntegerOps(), exact_numbers(arch, tensors)
+
+    def code_of(octave, window):
+        return code[octave][:, window.start : window.stop].astype(float)
+
+    def slopes(window, rows, columns):
+        windows = arch.windows(*window)
+        planes = hidden_planes(ops, arch, numbers, code_of, windows) / SYNTHESIS_UNIT
+        near = [np.clip(rows + dy, 0, arch.height - 1) - windows[0].start for dy in (-1, 0, 1)]
+        beside = [np.clip(columns + dx, 0, arch.width - 1) for dx in (-1, 0, 1)]
+        for part in _parts(len(rows)):
+            around = np.stack([planes[:, y[part], x[part]].T for y in near for x in beside], 1)
+            yield _output_slopes(arch, numbers, around.astype(np.float32))
+
+    matrix, count = _gram(arch, 0, pixels, random, slopes)
+    return Curvature(OUTER, _sizes(numbers, OUTER), 2 / (count * arch.planes) * matrix, count)
+
+
+def _gram(arch, octave, count, random, slopes):
+    """The sum of products of `slopes(window, rows, columns)`, which yields some lines at a time, for about `count` places of an octave, and how many these were."""
+    bands = arch.bands(octave)
+    if len(bands) > MOST_BANDS:
+        bands = [bands[k] for k in np.sort(random.choice(len(bands), MOST_BANDS, replace=False))]
+    columns = arch.size(octave)[1]
+    sizes = [(band.stop - band.start) * columns for band in bands]
+    share, matrix, total = min(1.0, count / sum(sizes)), 0.0, 0
+    for band, size in zip(bands, sizes):
+        places = np.sort(random.choice(size, max(1, round(share * size)), replace=False))
+        total += len(places)
+        for lines in slopes(band, band.start + places // columns, places % columns):
+            matrix = matrix + lines.T @ lines
+    return matrix.astype(float), total
+
+
+def _sizes(numbers, names):
+    return tuple(numbers[name].size for name in names)
+
+
+def _parts(count):
+    return [slice(start, start + AT_ONCE) for start in range(0, count, AT_ONCE)]
+
+
+def _output_slopes(arch, numbers, planes):
+    """The derivatives of every output of pixels by the weights `OUTER`: float32 (pixels planes, weights). planes: (pixels, SQUARE, channels), of the pixels around and of each itself."""
+    weight, top_weight = (numbers[name].astype(np.float32) for name in ("output.weight", "top.weight"))
+    bias, top_bias = ((numbers[name] / SYNTHESIS_UNIT).astype(np.float32) for name in ("output.bias", "top.bias"))
+    # What the output of each place adds to the pixel's own, (planes of the pixel, places, planes of the place).
+    mixed = numbers["residual.weight"].reshape(arch.planes, SQUARE, arch.planes).astype(np.float32)
+    mixed[:, SQUARE // 2] += np.eye(arch.planes, dtype=np.float32)
+    pixels, channels = len(planes), arch.finest_channels
+    top = planes @ top_weight.T + top_bias
+    active = (top > 0).astype(np.float32)
+    one = np.ones((pixels, SQUARE, 1), np.float32)
+    held = np.concatenate([planes, top * active, one], 2)
+    outputs = held[:, :, :-1] @ weight.T + bias
+    by_plane = []
+    for plane, own in enumerate(mixed):
+        gains = active * (own @ weight[:, channels:])
+        by_top = gains.transpose(0, 2, 1) @ np.concatenate([planes, one], 2)
+        by_output = own.T @ held
+        around = np.zeros((pixels, arch.planes, SQUARE * arch.planes), np.float32)
+        around[:, plane] = outputs.reshape(pixels, -1)
+        parts = by_top[:, :, :-1], by_top[:, :, -1], by_output[:, :, :-1], by_output[:, :, -1], around
+        by_plane.append(np.concatenate([part.reshape(pixels, -1) for part in parts], 1))
+    return np.concatenate(by_plane)
+
+
+def curvature_of_bits(arch, tensors, code, integers, random, price):
+    """The `Curvature` by the context model; price: of a bit. integers: so many of each plane are looked at; other arguments as for `curvature_of_distortion`.
+
+    It is the information of Fisher: slopes of one integer's bits, squared.
+    """
+    numbers = {name: values / (CONTEXT_UNIT if "bias" in name else 1) for name, values in exact_numbers(arch, tensors).items() if name in CONTEXT}
+    numbers = {name: values.astype(np.float32) for name, values in numbers.items()}
+    total, samples = 0.0, 0
+    for octave in arch.coded_octaves:
+        matrix, count = _gram(arch, octave, integers, random, _slopes_of_plane(arch, numbers, code, octave))
+        total, samples = total + matrix * (code[octave].size / count), samples + count
+    return Curvature(CONTEXT, _sizes(numbers, CONTEXT), price / NAT * total, samples)
+
+
+def _slopes_of_plane(arch, numbers, code, octave):
+    plane, parent = code[octave][0], arch.parent(octave)
+    ops, above, beside = IntegerOps(), -min(dy for _, dy in NEIGHBOURS), max(abs(dx) for dx, _ in NEIGHBOURS)
+    field = np.pad(plane, ((above, 0), (beside, beside))).astype(np.float32)
+    parent_plane = None if parent is None else code[parent][0].astype(np.float32)
+    unit, index = np.float32(CODE_STEP / CONTEXT_UNIT), arch.coded_octaves.index(octave)
+
+    def slopes(window, rows, columns):
+        features = parent_features(ops, arch, octave, parent_plane, window) / CONTEXT_UNIT
+        for part in _parts(len(rows)):
+            y, x = rows[part], columns[part]
+            around = [field[y + above + dy, x + beside + dx] * unit for dx, dy in NEIGHBOURS[: arch.neighbours]]
+            yield _bit_slopes(numbers, np.concatenate([np.stack(around), features[:, y - window.start, x]]).T, plane[y, x].astype(np.float32), index)
+
+    return slopes
+
+
+def _bit_slopes(numbers, inputs, values, index):
+    """The derivatives of the nats of integers by the weights `CONTEXT`: float32 (integers, weights). index: of the octave among the coded ones."""
+    first, first_bias, second, second_bias, last, last_bias = (numbers[name] for name in CONTEXT)
+    hidden = np.maximum(inputs @ first.T + first_bias, 0)
+    deeper = np.maximum(hidden @ second.T + second_bias, 0)
+    held = np.concatenate([deeper, inputs], 1)
+    mean, log_scale = (held @ last.T + last_bias[index]).T
+    by_last = np.stack(_laplace_slopes(values - mean, log_scale), 1).astype(np.float32)
+    by_second = (by_last @ last[:, : len(second)]) * (deeper > 0)
+    by_first = (by_second @ second) * (hidden > 0)
+    biases = np.zeros((len(values), *last_bias.shape), np.float32)
+    biases[:, index] = by_last
+    parts = (
+        by_first[:, :, None] * inputs[:, None], by_first, by_second[:, :, None] * hidden[:, None], by_second, by_last[:, :, None] * held[:, None], biases
+    )  # fmt: skip
+    return np.concatenate([part.reshape(len(values), -1) for part in parts], 1)
+
+
+def _laplace_slopes(differences, log_scale):
+    """The derivatives of -log of the chance of integers, discretised Laplace, by mean and by log2 of the scale."""
+    log_scale = np.clip(log_scale, -UNIT_SCALE / STEPS_PER_OCTAVE, (SCALES - 1 - UNIT_SCALE) / STEPS_PER_OCTAVE)
+    inverse, distance = np.exp2(-log_scale), np.minimum(abs(differences), CODE_MAX)
+    inside = np.minimum(distance, 0.5)
+    near, far = (0.5 - inside) * inverse, (0.5 + inside) * inverse
+    below, above = 0.5 * np.exp(-far), 0.5 * np.exp(-near)
+    chance = np.where(distance > 0.5, -0.5 * np.expm1(-far), 1 - below - above)
+    by_mean = -(above - below) * inverse / chance * np.sign(differences)
+    by_scale = (near * above + far * below) / chance - (distance - inside) * inverse
+    return by_mean, by_scale * NAT

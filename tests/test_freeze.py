@@ -1,0 +1,150 @@
+"""Weights rounded together: their curvature against autograd's derivatives, their integers against exhaustive search."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from conftest import painted
+
+from ddcodec.arch import base_arch
+from ddcodec.fit import freeze as freezing
+from ddcodec.fit.cpu_engine import CpuEngine
+from ddcodec.fit.curvature import CONTEXT, OUTER, Curvature, curvature_of_bits, curvature_of_distortion, is_known
+from ddcodec.fit.freeze import freeze, plainly_rounded, real_weights
+from ddcodec.fit.loop import run
+from ddcodec.fit.objective import octave_bits, synthesise
+from ddcodec.fit.rounding import Rounding
+from ddcodec.fit.torch_engine import TorchEngine
+from ddcodec.presets import arch_of
+from ddcodec.syntax import best_scale
+
+
+PRICE = 1e-6
+ALL = 10**6
+
+
+@pytest.fixture(scope="module", params=[1, 3], ids=["grey", "colour"])
+def fitted(request):
+    """A short fit: its engine, weights as integers, and its code."""
+    engine = TorchEngine(painted(37, 45, request.param).reshape(37, 45, -1), base_arch(45, 37, request.param, 3), 1e-3)
+    run(engine, 25)
+    return engine, plainly_rounded(engine), {octave: planes.astype(np.int64) for octave, planes in engine.rounded_code().items()}
+
+
+def jacobian(function, numbers, names):
+    """The derivatives of a function of `numbers` (name -> tensor) by the tensors `names`: (outputs, weights)."""
+    rows = torch.autograd.functional.jacobian(lambda *own: function(numbers | dict(zip(names, own))).flatten(), tuple(numbers[name] for name in names))
+    return torch.cat([row.flatten(1) for row in rows], 1)
+
+
+def for_torch(engine, tensors, code):
+    numbers = {name: torch.from_numpy(values) for name, values in real_weights(engine.arch, tensors).items()}
+    return numbers, {octave: torch.from_numpy(planes).float() for octave, planes in code.items()}
+
+
+def alike(matrix, expected, tolerance):
+    """Up to a share of the geometric mean of the diagonal's two elements."""
+    scale = np.sqrt(np.outer(*[expected.diagonal()] * 2)) + 1e-6 * expected.diagonal().max()
+    return (abs(matrix - expected) < tolerance * scale).all()
+
+
+def test_the_curvature_of_the_distortion_is_that_of_gauss_and_newton(fitted):
+    engine, tensors, code = fitted
+    numbers, planes = for_torch(engine, tensors, code)
+    slopes = jacobian(lambda own: synthesise(engine.ops, engine.arch, planes, own), numbers, OUTER).double().numpy()
+    curvature = curvature_of_distortion(engine.arch, tensors, code, ALL, np.random.default_rng(0))
+    assert curvature.names == OUTER and curvature.sizes == tuple(numbers[name].numel() for name in OUTER)
+    assert alike(curvature.matrix, 2 / len(slopes) * slopes.T @ slopes, 0.05)
+
+
+def test_the_curvature_of_the_bits_is_that_of_fisher(fitted):
+    engine, tensors, code = fitted
+    numbers, planes = for_torch(engine, tensors, code)
+    expected = 0.0
+    for octave in engine.arch.coded_octaves:
+        slopes = jacobian(lambda own: octave_bits(engine.ops, engine.arch, planes, own, octave), numbers, CONTEXT).double().numpy()
+        # Of nats, squared, as bits.
+        expected = expected + PRICE * np.log(2) * slopes.T @ slopes
+    curvature = curvature_of_bits(engine.arch, tensors, code, ALL, np.random.default_rng(0), PRICE)
+    assert alike(curvature.matrix, expected, 0.05)
+
+
+def test_a_sample_tells_about_the_same(fitted):
+    engine, tensors, code = fitted
+    random = np.random.default_rng(1)
+    whole = curvature_of_distortion(engine.arch, tensors, code, ALL, random).matrix
+    part = curvature_of_distortion(engine.arch, tensors, code, 800, random).matrix
+    bits = [curvature_of_bits(engine.arch, tensors, code, count, random, PRICE).matrix for count in (ALL, 400)]
+    for all_, some in ((whole, part), bits):
+        assert 0.5 < some.trace() / all_.trace() < 2
+        assert not (some == all_).all()
+
+
+def test_only_planes_that_reach_the_end_as_they_are_have_a_curvature():
+    assert is_known(base_arch(64, 64, 3, 0)) and not is_known(arch_of("classic", 64, 64, 3, 1e-3))
+
+
+def cost_of(curvature, wished, integers, exponents, price):
+    error = np.concatenate([(2.0**-exponent * own - aim).ravel() for own, exponent, aim in zip(integers, exponents, wished)])
+    return 0.5 * error @ curvature.matrix @ error + price * sum(best_scale(own)[1] for own in integers)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_integers_come_close_to_the_best_of_all(seed):
+    random = np.random.default_rng(seed)
+    mixed = random.standard_normal((5, 5)) + 3 * random.standard_normal((5, 1))
+    curvature = Curvature(("a", "b"), (3, 2), mixed.T @ mixed, 5)
+    wished = {"a": random.standard_normal(3), "b": random.standard_normal(2)}
+    price = 1e-2
+    rounded, _, _ = Rounding(curvature, 0.0).search(wished, price, 0)
+    exponents = [own.exponent for own in rounded.values()]
+    reached = cost_of(curvature, wished.values(), [own.values for own in rounded.values()], exponents, price)
+    middle = np.concatenate([np.rint(2.0**own.exponent * wished[name]) for name, own in rounded.items()]).astype(int)
+    costs = {}
+    for moves in product((-2, -1, 0, 1, 2), repeat=5):
+        integers = np.split(middle + moves, [3])
+        costs[moves] = cost_of(curvature, wished.values(), integers, exponents, price)
+    assert reached <= 1.1 * min(costs.values())
+    # Each rounded to the nearest is what must be beaten, or met.
+    assert reached <= costs[0, 0, 0, 0, 0] + 1e-9
+
+
+def test_more_tries_are_never_worse_and_are_counted():
+    random = np.random.default_rng(3)
+    mixed = random.standard_normal((60, 40))
+    curvature = Curvature(("a", "b"), (30, 10), mixed.T @ mixed / 60, 60)
+    wished = {"a": random.standard_normal((6, 5)), "b": 0.01 * random.standard_normal(10)}
+    costs = []
+    for tries in (0, 3, 30):
+        rounded, rise, spent = Rounding(curvature, 0.0).search(wished, 1e-4, tries)
+        assert spent <= tries and rounded["a"].values.shape == (6, 5)
+        integers, exponents = [own.values for own in rounded.values()], [own.exponent for own in rounded.values()]
+        costs.append(cost_of(curvature, wished.values(), integers, exponents, 1e-4))
+        assert np.isclose(rise, cost_of(curvature, wished.values(), integers, exponents, 0))
+    assert costs == sorted(costs, reverse=True)
+
+
+def test_weights_that_do_not_matter_become_zeros():
+    matrix = np.diag([1.0, 1.0, 0.0, 0.0])
+    rounded, _, _ = Rounding(Curvature(("a",), (4,), matrix, 4), 0.01).search({"a": np.array([0.3, -0.2, 5.0, -0.4])}, 1e-4, 10)
+    exponent, values = rounded["a"]
+    assert not values[2:].any() and np.allclose(values[:2] * 2.0**-exponent, [0.3, -0.2], atol=0.03)
+    nothing, _, _ = Rounding(Curvature(("a",), (4,), 0 * matrix, 4), 0.01).search({"a": np.ones(4)}, 1e-4, 10)
+    assert not nothing["a"].values.any()
+
+
+def test_rounded_together_weights_cost_less(monkeypatch, picture):
+    """D + lambda R with the weights, as `freeze` finds it, against each tensor alone."""
+    engine = CpuEngine(picture, base_arch(64, 48, 3, 3), 1e-3)
+    run(engine, 150)
+
+    def total():
+        tensors = freeze(engine, 60)
+        numbers = real_weights(engine.arch, tensors)
+        bits = engine.bits(numbers) + sum(best_scale(tensors[name].values)[1] for name, _ in engine.arch.coded_tensors())
+        return engine.distortion(numbers) + engine.lambda_ / engine.pixels * bits
+
+    together = total()
+    monkeypatch.setattr(freezing, "is_known", lambda arch: False)
+    assert together < total()
