@@ -178,7 +178,7 @@ def test_pipes(here, made, stubbed):
     result = ddcodec("decode", "-", input=made.data)
     assert result.exit_code == 0
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(result.stdout_bytes))), decoder.decode_picture(made.data))
-    assert result.stderr.startswith("- -> -: 24x16, ")
+    assert result.stderr.startswith("standard input -> standard output: 24x16, ")
     result = ddcodec("decode", "in.ddc", "-o", "-", "--format", "ppm")
     assert result.stdout_bytes.startswith(b"P6\n24 16\n255\n")
     result = ddcodec("encode", "-", input=Path("in.png").read_bytes())

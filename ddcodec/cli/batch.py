@@ -15,7 +15,7 @@ from ..batch import Job, in_bundles, jobs_of
 from ..errors import DdcError, ExistsError, UsageError, explain
 from ..memory import available_cores
 from ..output import make_folder_of, write_target
-from .files import SOME_FAILED, STANDARD, name_of, prepare_output, read_input
+from .files import SOME_FAILED, STANDARD, name_of, passage, prepare_output, read_input
 from .talk import Relayed, bar_text, bytes_text, duration_text
 
 
@@ -226,7 +226,7 @@ def _write(batch, job, made):
 
 def _tell(talk, work, job, made):
     input_, output = (click.format_filename(path) for path in (job.input, job.output))
-    talk.say(f"{input_} -> {output}: {work.line(made)}")
+    talk.say(f"{passage(job.input, job.output)}: {work.line(made)}")
     for line in work.details(made) if talk.verbose else ():
         talk.detail(line)
     talk.report(input=input_, output=output, **made.facts)

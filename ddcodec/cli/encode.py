@@ -163,7 +163,7 @@ class Encoding:
         """ "768x512, 12345 bytes (0.251 bpp), PSNR 31.24 dB, 42.1 s (cpu)" """
         facts = made.facts
         psnr = "inf" if facts["psnr"] is None else f"{facts['psnr']:.2f}"
-        return f"{size_text(facts['width'], facts['height'], facts['bytes'])}, PSNR {psnr} dB, {facts['seconds']:.1f} s ({facts['device']})"
+        return f"{size_text(facts['width'], facts['height'], facts['bytes'])}, PSNR {psnr} dB{' to the restored picture' if self.wished else ''}, {facts['seconds']:.1f} s ({facts['device']})"
 
     def details(self, made):
         from ..syntax import read_info

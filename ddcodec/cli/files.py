@@ -21,6 +21,11 @@ def name_of(path):
     return "standard input" if path == STANDARD else click.format_filename(path)
 
 
+def passage(input_, output):
+    """What messages call the way from an input to an output."""
+    return f"{name_of(input_)} -> {'standard output' if output == STANDARD else click.format_filename(output)}"
+
+
 def read_input(path):
     """All bytes of a file or of standard input. Raises `SourceError`."""
     if path != STANDARD:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import click
 
 from ..errors import UsageError
-from .files import STANDARD, name_of, prepare_output, read_input, say_lost
+from .files import STANDARD, name_of, passage, prepare_output, read_input, say_lost
 from .help import Command, Expert
 from .options import fitting, reading, talking, writing
 from .talk import duration_text, size_text
@@ -99,7 +99,7 @@ def restore(talk, input_, output, force, preview, reference, quality, sigma, mas
     height, width = restored.samples.shape[:2]
     shown, by = click.format_filename(output), f"prior {restored.prior}, {restored.steps} steps, {restored.reason}" if restored.changed else "unchanged"
     size = size_text(width, height, len(written)) if format == "ddc" else f"{width}x{height}"
-    talk.say(f"{name_of(input_)} -> {shown}: {size}, {by}, {restored.seconds:.1f} s")
+    talk.say(f"{passage(input_, output)}: {size}, {by}, {restored.seconds:.1f} s")
     talk.report(
         input=click.format_filename(input_), output=shown, task=wished.task, width=width, height=height, changed=restored.changed, prior=restored.prior,
         sigma=restored.sigma, steps=restored.steps, reason=restored.reason, seams=restored.seams, seconds=restored.seconds, bytes=len(written),

@@ -7,7 +7,7 @@ import click
 
 from ..errors import OutputError, UsageError
 from .compare import check_alike, load
-from .files import STANDARD, name_of, naming, prepare_output, read_input
+from .files import STANDARD, name_of, naming, passage, prepare_output, read_input
 from .help import Command
 from .options import limited, reading, talking, writing
 from .talk import size_text
@@ -100,7 +100,7 @@ def _summarise(talk, shown, opened, input_, original, output):
     info, found = shown.info, shown.original and shown.original.found
     measured = {} if found is None else {"original": click.format_filename(original), **found._asdict(), "identical": found.identical}
     decibels = f", PSNR {found.psnr:.2f} dB" if found else ""
-    talk.say(f"{click.format_filename(input_)} -> {click.format_filename(output)}: {size_text(info['width'], info['height'], info['bytes'])}{decibels}")
+    talk.say(f"{passage(input_, output)}: {size_text(info['width'], info['height'], info['bytes'])}{decibels}")
     talk.report(
         output=click.format_filename(output),
         opened=opened,

@@ -145,7 +145,8 @@ def _colour(section):
     name, _, octave = section["name"].partition(" ")
     if name == "octave":
         return f"class='octave' style='--octave:{octave};--bytes:{section['bytes']}'"
-    return f"class='{name if name in ('chunk', 'weights') else 'head'}' style='--bytes:{section['bytes']}'"
+    kind = "alpha" if section["name"] == "chunk alpha" else name if name in ("chunk", "weights") else "head"
+    return f"class='{kind}' style='--bytes:{section['bytes']}'"
 
 
 def _table(view):
