@@ -24,6 +24,8 @@ LEAST_SAMPLES, MOST_SAMPLES, SAMPLES_A_TRIAL = 2000, 40000, 130
 """Of pixels and of integers that tell the curvature, the more the longer a search may take."""
 BY_SAMPLES, BY_PIXELS, TRUST = 100, 5, 3
 """What the curvature is damped by: the fewer samples have told it and, since small pictures' weights are rounded more coarsely, the smaller the picture is; and by how much more than it should a loss may rise."""
+LEAST_TRIALS = 15
+"""For rounding together: after a fit of some forty steps weights have hardly moved, and it would take longer than the fit of a small picture."""
 TOGETHER = 0.65
 """About what is left of the bits of the weights where they are rounded together."""
 TRIES = 5
@@ -124,7 +126,7 @@ class _Search:
     def run(self):
         try:
             self._check_time()
-            together = self._round_together() if is_known(self._fit.arch) else ()
+            together = self._round_together() if is_known(self._fit.arch) and self._trials >= LEAST_TRIALS else ()
             alone = [name for name in self._names if name not in together]
             for kind in self._losses:
                 names = [name for name in alone if _kind(name) == kind]
