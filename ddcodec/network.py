@@ -60,7 +60,7 @@ def hidden_planes(ops, arch, numbers, code, windows, finest=0):
 
     Mixing is done before upsampling, as in the paper: both are linear, so that they commute, and at the coarse size it costs a quarter.
     """
-    hidden, last = None, windows[finest]
+    hidden = None
     for octave in arch.coarse_to_fine[: arch.octaves - finest]:
         total = None
         if hidden is not None:
@@ -76,7 +76,7 @@ def hidden_planes(ops, arch, numbers, code, windows, finest=0):
         mixed = ops.round(ops.mix(numbers[f"mix.{octave}"], hidden))
         total = mixed * numbers[f"taps.{octave}"].sum() ** 2
         if arch.code_planes(octave):
-            total = total + ops.mix(numbers[f"code.{octave}"], code(octave, last) * ops.synthesis_step)
+            total = total + ops.mix(numbers[f"code.{octave}"], code(octave, windows[finest]) * ops.synthesis_step)
         hidden = ops.activate(total + numbers[f"bias.{octave}"][:, None, None], arch.linear, octave)
     return hidden
 

@@ -19,7 +19,6 @@ from ddcodec.fit.torch_engine import TorchEngine
 from ddcodec.presets import arch_of
 from ddcodec.syntax import best_scale
 
-
 PRICE = 1e-6
 ALL = 10**6
 

@@ -8,12 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..arch import CODE_MAX, CODE_STEP, CONTEXT_UNIT, NEIGHBOURS, SQUARE, SYNTHESIS_UNIT
+from ..arch import CODE_STEP, CONTEXT_UNIT, NEIGHBOURS, SQUARE, SYNTHESIS_UNIT
 from ..network import hidden_planes, parent_features
 from ..ops_int import IntegerOps
 from ..ops_int import numbers as exact_numbers
-from ..tables import SCALES, STEPS_PER_OCTAVE, UNIT_SCALE
-from .recipe import NAT
+from .recipe import GREATEST_SCALE, LEAST_SCALE, NAT
 
 OUTER = ("top.weight", "top.bias", "output.weight", "output.bias", "residual.weight")
 CONTEXT = ("context.1.weight", "context.1.bias", "context.2.weight", "context.2.bias", "context.3.weight", "context.3.bias")
@@ -111,8 +110,8 @@ def curvature_of_bits(arch, tensors, code, integers, random, price):
 
     It is the information of Fisher: slopes of one integer's bits, squared.
     """
-    numbers = {name: values / (CONTEXT_UNIT if "bias" in name else 1) for name, values in exact_numbers(arch, tensors).items() if name in CONTEXT}
-    numbers = {name: values.astype(np.float32) for name, values in numbers.items()}
+    exact = exact_numbers(arch, tensors)
+    numbers = {name: (exact[name] / (CONTEXT_UNIT if "bias" in name else 1)).astype(np.float32) for name in CONTEXT}
     total, samples = 0.0, 0
     for octave in arch.coded_octaves:
         matrix, count = _gram(arch, octave, integers, random, _slopes_of_plane(arch, numbers, code, octave))
@@ -157,8 +156,8 @@ def _bit_slopes(numbers, inputs, values, index):
 
 def _laplace_slopes(differences, log_scale):
     """The derivatives of -log of the chance of integers, discretised Laplace, by mean and by log2 of the scale."""
-    log_scale = np.clip(log_scale, -UNIT_SCALE / STEPS_PER_OCTAVE, (SCALES - 1 - UNIT_SCALE) / STEPS_PER_OCTAVE)
-    inverse, distance = np.exp2(-log_scale), np.minimum(abs(differences), CODE_MAX)
+    log_scale = np.clip(log_scale, LEAST_SCALE, GREATEST_SCALE)
+    inverse, distance = np.exp2(-log_scale), abs(differences)
     inside = np.minimum(distance, 0.5)
     near, far = (0.5 - inside) * inverse, (0.5 + inside) * inverse
     below, above = 0.5 * np.exp(-far), 0.5 * np.exp(-near)

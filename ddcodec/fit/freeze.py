@@ -130,8 +130,8 @@ class _Search:
             alone = [name for name in self._names if name not in together]
             for kind in self._losses:
                 names = [name for name in alone if _kind(name) == kind]
-                for exponent in reversed(EXPONENTS[:-1]):
-                    if not names or not self._try(names, [_Step(exponent, DEAD_ZONES[0])] * len(names)):
+                for exponent in reversed(EXPONENTS[:-1]) if names else ():
+                    if not self._try(names, [_Step(exponent, DEAD_ZONES[0])] * len(names)):
                         break
             for _ in range(ROUNDS):
                 for name in alone:
@@ -158,13 +158,13 @@ class _Search:
 
     def _round(self, curvature):
         """Again with more damping where a loss rises much more than it should: it is no quadratic there."""
-        kind = _kind(curvature.names[0])
-        real = self._loss(kind, self._numbers | {name: self._fit.weights()[name] for name in curvature.names})
+        kind, weights = _kind(curvature.names[0]), self._fit.weights()
+        real = self._loss(kind, self._numbers | {name: weights[name] for name in curvature.names})
         damping = max(BY_SAMPLES / curvature.samples, BY_PIXELS / self._fit.pixels**0.5)
         while True:
             rounded, rise, spent = Rounding(curvature, damping).search(self._differences, self._price, self._left // TRIES)
             self._left -= spent
-            kept = self._keep_if_better(rounded, [Weights(own.exponent, self._in_range(name, *own)) for name, own in rounded.items()])
+            kept = self._keep_if_better(curvature.names, [Weights(own.exponent, self._in_range(name, *own)) for name, own in rounded.items()])
             if damping > 1 or kept and self._losses[kind] - real < TRUST * rise:
                 return
             damping *= 4
@@ -206,7 +206,7 @@ class _Search:
         if self._left == 0:
             raise _Spent
         self._left -= 1
-        kind, before = _kind(next(iter(names))), {name: self._numbers[name] for name in names}
+        kind, before = _kind(names[0]), {name: self._numbers[name] for name in names}
         bits = {name: _bits(own) for name, own in zip(names, integers)}
         self._numbers.update((name, self._number(name, own)) for name, own in zip(names, integers))
         loss = self._loss(kind, self._numbers)

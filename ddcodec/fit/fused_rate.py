@@ -11,8 +11,7 @@ import triton
 import triton.language as tl
 
 from ..arch import NEIGHBOURS, PARENT_FEATURES
-from .objective import GREATEST_SCALE, LEAST_SCALE
-from .recipe import NAT
+from .recipe import GREATEST_SCALE, LEAST_SCALE, NAT
 
 BLOCK, WARPS = 64, 4
 """Positions that go through at once, on so many warps: for an H100 or H200 (sm_90) the most that needs no memory but registers, of which it takes 192."""

@@ -4,11 +4,7 @@ import torch
 
 from ..arch import NEIGHBOURS, Window
 from ..network import context, parent_features, synthesis
-from ..tables import SCALES, STEPS_PER_OCTAVE, UNIT_SCALE
-from .recipe import NAT, moving
-
-LEAST_SCALE, GREATEST_SCALE = -UNIT_SCALE / STEPS_PER_OCTAVE, (SCALES - 1 - UNIT_SCALE) / STEPS_PER_OCTAVE
-"""log2 of the Laplace scales that have a table."""
+from .recipe import GREATEST_SCALE, LEAST_SCALE, NAT, moving
 
 
 def distortion_of(ops, arch, code, numbers, target):

@@ -8,7 +8,6 @@ import numpy as np
 from numba import float32
 
 from ..arch import NEIGHBOURS
-from ..tables import SCALES, STEPS_PER_OCTAVE, UNIT_SCALE
 from .layout import (
     ABOVE, BACK_1, BACK_2, BACK_3, BACK_LIST, CODE, CODE_PLANES, COLUMNS, CONTEXT_1, CONTEXT_1_BIAS, CONTEXT_2, CONTEXT_2_BIAS, CONTEXT_3, CONTEXT_3_BIAS,
     DX_LIST, DX_RUN, FEATURE_GRADIENTS, FEATURE_PITCH, FEATURE_PLANE, FEATURE_ROW_BYTES, FEATURE_ROWS, FEATURES, FLOAT, GRADIENT, H1_LIST, H2_LIST,
@@ -17,7 +16,7 @@ from .layout import (
     SUMS_2, SUMS_3, SUMS_3_BIAS, THREADS, X_LIST, ZEROS,
 )  # fmt: skip
 from .products import NONE, ONE, TWO, added, affine, gated, outer
-from .recipe import NAT
+from .recipe import GREATEST_SCALE, LEAST_SCALE, NAT
 from .simd import (
     BYTES, LANES, absolute, add_onto, clear, compiled, even, exp, exp2, first, full, high, load, log, low, maximum, minimum, odd, peek, poke,
     poke_long, sign, store, total, where,
@@ -25,7 +24,6 @@ from .simd import (
 
 _DX = np.array([dx for dx, _ in NEIGHBOURS])
 _DY = np.array([dy for _, dy in NEIGHBOURS])
-_LEAST, _GREATEST = -UNIT_SCALE / STEPS_PER_OCTAVE, (SCALES - 1 - UNIT_SCALE) / STEPS_PER_OCTAVE
 LEAST_BAND = 8
 """Pairs of rows that a thread takes at least; more than any halo reaches."""
 
@@ -147,7 +145,7 @@ def _laplace(plan, own, q, gradient, columns, vectors, price, soft, learn, keep)
         count = columns - v * LANES
         difference = load(q + at) - load(means + at)
         raw = load(scales + at)
-        inverse = exp2(minimum(maximum(nothing - raw, full(float32(-_GREATEST))), full(float32(-_LEAST))))
+        inverse = exp2(minimum(maximum(nothing - raw, full(float32(-GREATEST_SCALE))), full(float32(-LEAST_SCALE))))
         distance = absolute(difference)
         inside = minimum(distance, half)
         far, near = (half + inside) * inverse, (half - inside) * inverse
@@ -162,8 +160,8 @@ def _laplace(plan, own, q, gradient, columns, vectors, price, soft, learn, keep)
             by_distance = first((above - below) * inverse / chance * sign(difference) * float32(price / NAT), count)
             by_scale = (near * above + far * below) / chance - beyond
             # Beyond the ladder of scales only a step back inside has a gradient.
-            by_scale = where(raw, full(float32(_GREATEST)), maximum(by_scale, nothing), by_scale)
-            by_scale = where(full(float32(_LEAST)), raw, minimum(by_scale, nothing), by_scale)
+            by_scale = where(raw, full(float32(GREATEST_SCALE)), maximum(by_scale, nothing), by_scale)
+            by_scale = where(full(float32(LEAST_SCALE)), raw, minimum(by_scale, nothing), by_scale)
             store(means + at, nothing - by_distance)
             store(scales + at, first(by_scale * float32(price), count))
             if soft:

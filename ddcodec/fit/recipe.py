@@ -8,6 +8,7 @@ import numpy as np
 from ..arch import CODE_STEP, SQUARE, SYNTHESIS_UNIT
 from ..bases import FRACTION_BITS, base_values
 from ..samples import peak_of
+from ..tables import SCALES, STEPS_PER_OCTAVE, UNIT_SCALE
 from .analysis import first_code
 
 CODE_UNITS = SYNTHESIS_UNIT // CODE_STEP
@@ -19,6 +20,8 @@ LINEAR_START, TOP_START = 0.15, 0.1
 CLIP_NORM = 0.1
 NAT = 0.6931471805599453
 """Nats a bit."""
+LEAST_SCALE, GREATEST_SCALE = -UNIT_SCALE / STEPS_PER_OCTAVE, (SCALES - 1 - UNIT_SCALE) / STEPS_PER_OCTAVE
+"""log2 of the Laplace scales that have a table."""
 USUAL_STEP, USUAL_PRICE = 2.0**-6, 1e-3 / 2**16
 """Of the weights' integers, where a bit has that price."""
 INITIAL_LOG_SCALE = -2.0
