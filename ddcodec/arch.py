@@ -24,7 +24,8 @@ NEIGHBOURS = (
     (-3, 0), (0, -3), (-2, -2), (2, -2), (-3, -1), (-1, -3), (1, -3), (3, -2), (-3, -2), (4, -2),
 )  # fmt: skip
 """Causal neighbours (dx, dy) in the order in which a context takes them (FORMAT.md, chapter 6)."""
-PARENT_FEATURES = 2
+FEATURES = 6
+"""Of the coarser octaves' planes, linear, that a context sees; and besides the magnitudes of the next coarser one."""
 SQUARE = 9
 """Places that the residual layer sees."""
 
@@ -129,14 +130,18 @@ class Arch:
         """Whether a fit leaves a tensor as it is: where octaves pass planes on, all that could mix them before the top layer; the plain deep decoder has no residual layer."""
         return self.passes and name.split(".")[0] in ("mix", "code", "bias") or self.profile == "classic" and name == "residual.weight"
 
-    def parent(self, octave):
-        """The octave whose single plane gives features to the context of `octave`, or None."""
-        coarser = octave + 1
-        return coarser if coarser < self.octaves and self.code_planes(octave) and self.code_planes(coarser) == 1 else None
+    def seen(self, octave):
+        """The coarser octaves whose single planes give features to the context of `octave`, the next one first."""
+        return tuple(o for o in range(octave + 1, self.octaves) if self.code_planes(o) == 1) if self.code_planes(octave) else ()
+
+    @property
+    def context_inputs(self):
+        """Numbers that the context model sees: neighbours, features, and magnitudes of the next coarser octave."""
+        return self.neighbours + FEATURES + 1
 
     def tensors(self):
         """All tensors in coding order (FORMAT.md, chapter 5)."""
-        hidden, inputs = self.context_channels, self.neighbours + PARENT_FEATURES
+        hidden, inputs = self.context_channels, self.context_inputs
         rows = [
             Tensor("context.1.weight", (hidden, inputs)),
             Tensor("context.1.bias", (hidden,)),
@@ -145,6 +150,7 @@ class Arch:
             Tensor("context.3.weight", (2, hidden + inputs)),
             Tensor("context.3.bias", (len(self.coded_octaves), 2)),
         ]
+        rows += [Tensor(f"context.features.{octave}", (FEATURES, len(self.seen(octave)))) for octave in self.coarse_to_fine if self.seen(octave)]
         for octave in self.coarse_to_fine:
             channels = self.channels_of(octave)
             if octave < self.octaves - 1:
@@ -199,11 +205,15 @@ class Arch:
         return sum(self.code_planes(o) * prod(self.size(o)) for o in range(finest, self.octaves))
 
     def macs(self):
-        """Multiplications of a whole decode: context model, mixing, upsampling, code, output and residual layer."""
-        hidden, inputs = self.context_channels, self.neighbours + PARENT_FEATURES
+        """Multiplications of a whole decode: context model and its features, mixing, upsampling, code, output and residual layer."""
+        hidden, inputs = self.context_channels, self.context_inputs
         count = self.positions() * (hidden * (inputs + hidden) + 2 * (hidden + inputs))
         for octave in range(self.octaves):
             pixels = prod(self.size(octave))
+            if seen := len(self.seen(octave)):
+                coarse = prod(self.size(octave + 1))
+                doubled = FEATURES + 1 + (seen if octave else 0)
+                count += coarse * FEATURES * seen + 2 * doubled * (2 * coarse + pixels)
             channels = self.channels_of(octave)
             count += pixels * channels * self.code_planes(octave)
             if octave < self.octaves - 1:
@@ -223,7 +233,7 @@ class Arch:
         rows, columns = self.size(0)
         plane = (rows + 3) * (columns + 4)
         code = 4 * sum(self.code_planes(o) * prod(self.size(o)) for o in range(self.octaves))
-        features = 4 * plane * (1 + 4 * PARENT_FEATURES)
+        features = 4 * plane * (1 + 4 * (FEATURES + 1))
         widest = max(self.finest_channels + self.top_channels, self.channels, self.coarsest_planes, SQUARE * self.planes)
         band = 8 * 6 * widest * columns * (band_rows(columns) + 4 * self.taps)
         return code + features + BANDS_AT_ONCE * band + rows * columns * self.planes * self.bits // 8

@@ -43,6 +43,8 @@ def _plain(name, shape, taps):
     values = np.zeros(shape, np.int64)
     if name.startswith("taps."):
         values[taps - 1 : taps + 1] = [1024, 3072]
+    if name.startswith("context.features."):
+        np.fill_diagonal(values, 2**FRACTION_BITS)
     return values
 
 
@@ -50,6 +52,8 @@ def _part(name, shape, arch, values):
     """Of a base for all octaves and three planes, what a picture with fewer takes."""
     if name == "context.3.bias":
         return values[BASE_OCTAVES - arch.octaves :]
+    if name.startswith("context.features."):
+        return values[:, : len(arch.seen(int(name.split(".")[2])))]
     if arch.planes == 1 and name == "residual.weight":
         return values.reshape(PLANES, -1, PLANES).sum(axis=(0, 2))[None] // PLANES
     if arch.planes == 1 and name.startswith("output"):

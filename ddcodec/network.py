@@ -4,15 +4,15 @@
 Arrays are (C, rows, columns) or (C, positions). `numbers` maps the names of `Arch.tensors()` to what `ops` computes with.
 """
 
-from .arch import PARENT_FEATURES, Window
+from .arch import FEATURES, Window
 
-PARENT_TAPS = (1, 3)
+SEEN_TAPS = (1, 3)
 
 
 def context(ops, arch, numbers, inputs, octave):
     """Predict code integers from their causal surroundings (FORMAT.md, chapter 6, *Layers*).
 
-    `inputs`: (neighbours + 2, positions). Returns (2, positions): mean and scale, in the units of the inputs.
+    `inputs`: (context_inputs, positions). Returns (2, positions): mean and scale, in the units of the inputs.
     """
     hidden = ops.affine(numbers["context.1.weight"], inputs, numbers["context.1.bias"])
     hidden = ops.activate(hidden, 0)
@@ -23,20 +23,39 @@ def context(ops, arch, numbers, inputs, octave):
     return ops.affine(weight[:, : arch.context_channels], hidden, bias) + weight[:, arch.context_channels :] @ inputs
 
 
-def parent_features(ops, arch, octave, parent_plane, window=None):
-    """The parent plane and its magnitudes, doubled to the size of `octave`: (2, rows, columns) in activations, of the rows `window` or of all.
+def seen_planes(ops, arch, octave, plane, coarser):
+    """What finer contexts see of `octave` and all coarser ones: (planes, rows, columns) in activations, of its size, its own plane first.
 
-    `parent_plane`: (rows, columns) of the parent octave in code units, or None where there is no parent.
+    `plane`: (rows, columns) in code units; `coarser`: the same of the next coarser octave, or None.
     """
+    own = plane[None] * ops.context_step
+    return own if coarser is None else ops.join([own, double_seen(ops, arch, octave, coarser)])
+
+
+def context_features(ops, arch, numbers, octave, coarser):
+    """What the context of `octave` sees of the coarser ones (FORMAT.md, chapter 6, *Features*; linear ones as in Cool-Chic 5): (FEATURES + 1, rows, columns) in activations.
+
+    `coarser`: `seen_planes` of the next coarser octave, or None.
+    """
+    if coarser is None:
+        return ops.zeros((FEATURES + 1, *arch.size(octave)))
+    return double_seen(ops, arch, octave, handed_down(ops, numbers, octave, coarser))
+
+
+def handed_down(ops, numbers, octave, coarser):
+    """What is doubled to the features of `octave`, of the size of `coarser`: mixing there costs a quarter."""
+    mixed = ops.round(ops.mix(numbers[f"context.features.{octave}"], coarser))
+    return ops.join([mixed, abs(coarser[:1])])
+
+
+def double_seen(ops, arch, octave, planes, window=None):
+    """Planes of the next coarser octave, in activations, doubled to the size of `octave`: the rows `window` of it, or all."""
     rows, columns = arch.size(octave)
     window = window or Window(0, rows)
-    if parent_plane is None:
-        return ops.zeros((PARENT_FEATURES, window.stop - window.start, columns))
-    reach = len(PARENT_TAPS) // 2
-    held = Window(max(0, window.start // 2 - reach), min(len(parent_plane), (window.stop - 1) // 2 + 1 + reach))
-    parent_rows = parent_plane[held.start : held.stop]
-    both = ops.stack([parent_rows, abs(parent_rows)])
-    return double(ops, both, PARENT_TAPS, held, window, len(parent_plane), columns) * (ops.context_step / 16)
+    reach = len(SEEN_TAPS) // 2
+    held = Window(max(0, window.start // 2 - reach), min(planes.shape[1], (window.stop - 1) // 2 + 1 + reach))
+    doubled = double(ops, planes[:, held.start : held.stop], SEEN_TAPS, held, window, planes.shape[1], columns)
+    return ops.round(doubled * (1 / 16))
 
 
 def synthesis(ops, arch, numbers, code, window, finest=0):

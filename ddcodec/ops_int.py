@@ -24,6 +24,10 @@ class IntegerOps:
     def stack(self, planes):
         return np.stack(planes)
 
+    def join(self, parts):
+        """Inputs of the context model, (..., rows, columns) each, one after the other."""
+        return np.concatenate(parts, dtype=np.float32, casting="same_kind")
+
     def take(self, planes, indices, axis):
         first, last = indices[0], indices[-1]
         if last - first + 1 == len(indices):

@@ -4,9 +4,9 @@ from itertools import islice
 
 import numpy as np
 
-from .arch import CODE_MAX, CODE_STEP, CONTEXT_UNIT, NEIGHBOURS, PARENT_FEATURES, WAVEFRONT_SLOPE
+from .arch import CODE_MAX, CODE_STEP, CONTEXT_UNIT, NEIGHBOURS, WAVEFRONT_SLOPE
 from .coded import check_code
-from .network import context, parent_features
+from .network import context, context_features, seen_planes
 from .ops_int import IntegerOps
 from .tables import SCALES, STEPS_PER_OCTAVE, UNIT_SCALE, row
 
@@ -24,16 +24,17 @@ def walk_code(arch, numbers, wire, code=None, finest=0):
     Returns the same as the wire gave it back.
     """
     ops = IntegerOps()
-    result = {}
+    result, seen = {}, None
     for octave in arch.coded_octaves:
         if octave < finest:
             break
-        parent = arch.parent(octave)
-        features = parent_features(ops, arch, octave, None if parent is None else result[parent][0].astype(np.float32))
+        features = context_features(ops, arch, numbers, octave, seen)
         result[octave] = np.zeros((arch.code_planes(octave), *arch.size(octave)), np.int32)
         for index, target in enumerate(result[octave]):
             _walk_plane(ops, arch, numbers, octave, wire, None if code is None else code[octave][index], target, features)
         wire.end_section()
+        if arch.code_planes(octave) == 1 and octave > finest:
+            seen = seen_planes(ops, arch, octave, result[octave][0].astype(np.float32), seen)
     return result
 
 
@@ -44,7 +45,7 @@ def _walk_plane(ops, arch, numbers, octave, wire, plane, target, features):
     """
     rows, columns = target.shape
     pitch = columns + _MARGIN
-    field = np.zeros((1 + PARENT_FEATURES, rows + _ABOVE, pitch), np.float32)
+    field = np.zeros((1 + len(features), rows + _ABOVE, pitch), np.float32)
     field[1:, _ABOVE:, _MARGIN:] = features
     if plane is not None:
         field[0, _ABOVE:, _MARGIN:] = plane * float(CODE_STEP)
@@ -52,7 +53,7 @@ def _walk_plane(ops, arch, numbers, octave, wire, plane, target, features):
     y = np.arange(rows)
     here = _ABOVE * pitch + _MARGIN + y * (pitch - WAVEFRONT_SLOPE)
     reach = [dy * pitch + dx for dx, dy in NEIGHBOURS[: arch.neighbours]]
-    reach += [size * (1 + feature) for feature in range(PARENT_FEATURES)]
+    reach += [size * (1 + feature) for feature in range(len(features))]
     around = here + np.array(reach)[:, None]
     target = target.reshape(-1)
     there = y * (columns - WAVEFRONT_SLOPE)

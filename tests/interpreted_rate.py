@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from conftest import painted
+from ddcodec.arch import FEATURES
 from ddcodec.fit.cuda_engine import GraphEngine
 from ddcodec.fit.fused_rate import fused_bits
 from ddcodec.fit.objective import laplace_bits, neighbourhood
@@ -30,8 +31,8 @@ def test_bits_and_gradients_are_autograds(name):
     def leaf(*shape, scale=1.0):
         return (scale * torch.randn(*shape, generator=random)).requires_grad_()
 
-    planes, features = leaf(fits, arch.code_planes(0), *arch.size(0), scale=2.0), leaf(fits, 2, *arch.size(0))
-    numbers = {name: leaf(fits, *shape, scale=0.5) for name, shape in arch.tensors() if name.startswith("context")}
+    planes, features = leaf(fits, arch.code_planes(0), *arch.size(0), scale=2.0), leaf(fits, FEATURES + 1, *arch.size(0))
+    numbers = {name: leaf(fits, *shape, scale=0.5) for name, shape in arch.tensors() if name.startswith("context") and "features" not in name}
     prices = torch.rand(fits, generator=random)
     bits = fused_bits(arch, 0, planes, features, numbers)
     expected = []

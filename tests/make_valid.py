@@ -73,17 +73,31 @@ def vectors():
 
     add("code_extremes", "4095 and -4095 in turn", change=extremes, width=6, height=6)
 
+    def features(coded):
+        extremes(coded)
+        for name, (_, values) in coded.tensors.items():
+            if "features" in name:
+                coded.tensors[name] = Weights(12, 28000 * np.sign(values))
+
+    add("features_saturate", "sums of coarser planes beyond 2^20, before they are doubled", change=features, width=9, height=7)
+
     def zeros(coded):
         for name, (_, values) in coded.tensors.items():
-            coded.tensors[name] = Weights(12, np.array([0, -1024, -3072, 0])) if "taps" in name else Weights(0, np.zeros_like(values))
+            coded.tensors[name] = Weights(0, np.zeros_like(values))
+            if "taps" in name:
+                coded.tensors[name] = Weights(12, np.array([0, -1024, -3072, 0]))
+            if "features" in name:
+                coded.tensors[name] = Weights(12, -4096 * np.eye(*values.shape, dtype=int))
 
-    add("weights_zero", "no weights, not even taps: the base is coded away", change=zeros, width=9, height=9)
+    add("weights_zero", "no weights, not even taps and features: the base is coded away", change=zeros, width=9, height=9)
 
     def saturating(coded):
         for name, (_, values) in coded.tensors.items():
             if name.startswith(("mix", "code", "context")):
                 greatest = 400 if name.startswith("code") else 30000
                 coded.tensors[name] = Weights(0, greatest * np.sign(values) if "bias" not in name else values)
+            if "features" in name:
+                coded.tensors[name] = Weights(12, 28000 * np.sign(values))
 
     add("activations_saturate", "every layer reaches 2^20", change=saturating, spread=20.0, width=12, height=12)
 

@@ -41,6 +41,9 @@ def random_coded(random, arch, *, spread=0.3):
         real = random.laplace(size=shape) / np.sqrt(shape[-1])
         if name.startswith("taps"):
             real = np.array(TAPS[arch.taps]) - PLAIN[arch.taps]
+        if "features" in name:
+            # With the base's 1 they must stay below 8, the greatest weight in units of 2^-12.
+            real = real.clip(-6.9, 6.9)
         if name == "context.3.bias":
             real[:, 1] -= 2
         if arch.base:

@@ -48,7 +48,7 @@ def test_tensors_are_those_of_the_document():
     a = DEFAULT
     names = dict(
         context_channels=a.context_channels, neighbours=a.neighbours, planes=a.planes, G=len(a.coded_octaves), n=a.taps,
-        C=a.channels_of, P=a.code_planes, H=a.top_channels,
+        C=a.channels_of, P=a.code_planes, H=a.top_channels, S=lambda octave: sum(a.code_planes(o) == 1 for o in range(octave + 1, a.octaves)),
     )  # fmt: skip
     table = [(name.strip("`"), shape) for name, shape, _ in rows_of_table("tensor")]
     expected = []
@@ -57,7 +57,9 @@ def test_tensors_are_those_of_the_document():
         parts = [re.sub(r"\b(\d) ?(n|planes)\b", r"\1*\2", part.replace("`", "")) for part in text.split(", ")]
         return tuple(int(eval(part, dict(names, l=octave))) for part in parts)
 
-    expected += [(name, shape_of(shape)) for name, shape in table if name.startswith("context")]
+    expected += [(name, shape_of(shape)) for name, shape in table if name.startswith("context") and not name.endswith(".l")]
+    (features, shape), = [row for row in table if row[0].startswith("context") and row[0].endswith(".l")]
+    expected += [(f"{features[:-1]}{octave}", shape_of(shape, octave)) for octave in reversed(range(a.octaves - 1))]
     for octave in reversed(range(a.octaves)):
         for name, shape in table:
             kind, _, suffix = name.partition(".")

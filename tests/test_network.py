@@ -9,9 +9,9 @@ import torch
 from ddcodec import ops_int
 from ddcodec.arch import CONTEXT_UNIT, SYNTHESIS_UNIT
 from ddcodec.decoder import render
-from ddcodec.fit.objective import neighbourhood
+from ddcodec.fit.objective import features_of, neighbourhood
 from ddcodec.fit.torch_ops import TorchOps
-from ddcodec.network import context, double, parent_features, synthesis
+from ddcodec.network import context, double, synthesis
 from ddcodec.arch import NEIGHBOURS, Window
 from exact_ops import ExactOps
 from random_coded import DEFAULT, random_arch, random_coded
@@ -54,11 +54,8 @@ def test_context_of_wavefronts_equals_context_of_whole_planes_exactly(seed):
     pyramid.walk_code(arch, ops_int.numbers(arch, coded.tensors), Recorder(), coded.code)
     numbers = exact_numbers(coded)
     fronts = iter(seen)
-    for octave in arch.coded_octaves:
-        parent = arch.parent(octave)
-        plane = None if parent is None else torch.from_numpy(coded.code[parent][0]).double()
-        features = parent_features(ExactOps(), arch, octave, plane)
-        planes = torch.from_numpy(coded.code[octave]).double()
+    code = {octave: torch.from_numpy(planes).double() for octave, planes in coded.code.items()}
+    for octave, planes, features in features_of(ExactOps(), arch, code, numbers):
         rows, columns = arch.size(octave)
         inputs = torch.cat([256 * neighbourhood(planes, arch.neighbours), features.flatten(1).repeat(1, len(planes))])
         table, whole = pyramid._quantised(context(ExactOps(), arch, numbers, inputs, octave).numpy())

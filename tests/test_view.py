@@ -172,14 +172,15 @@ def test_bits_are_those_of_the_witness():
     header = witness.read_header(SMALL)
     decoder = Costing(witness.read_body(header, SMALL[30:])[1])
     tensors = witness.read_tensors(header, decoder)
-    predict, code, bits = witness.context_model(header, tensors), {}, maps.bit_maps(unpack(SMALL))
+    bits = maps.bit_maps(unpack(SMALL))
     assert list(bits) == header.coded == [3, 2, 1, 0]
-    for index, octave in enumerate(header.coded):
-        decoder.costs = []
-        code[octave] = witness.read_octave(header, decoder, predict, code.get(octave + 1, []), index, octave)
-        assert len(decoder.costs) == bits[octave].size
-        order, = witness.read_octave(header, Counting(), lambda *_: None, [], index, octave)
-        assert np.allclose(bits[octave], np.array(decoder.costs)[np.array(order)], rtol=0, atol=1e-9)
+    decoder.costs = []
+    for index, (octave, _) in enumerate(witness.read_code(header, tensors, decoder)):
+        costs, decoder.costs = np.array(decoder.costs), []
+        assert costs.size == bits[octave].size
+        nothing = [np.zeros(header.sizes[octave], int)] * 7
+        order, = witness.read_octave(header, Counting(), lambda *_: None, nothing, index, octave)
+        assert np.allclose(bits[octave], costs[np.array(order)], rtol=0, atol=1e-9)
 
 
 SUMMED = [SAMPLES / "chelsea.ddc", *(VALID / f"{name}.ddc" for name in ("code_escapes", "coarsest_planes_128", "base_2_grey", "sixteen_octaves"))]

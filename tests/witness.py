@@ -76,10 +76,11 @@ def read_header(data):
     header.white = 65535 if header.depth else 255
     header.C = [header.finest_channels] + [header.channels] * (header.octaves - 1)
     header.P = [header.finer_planes] * (header.octaves - 1) + [header.coarsest_planes]
+    header.S = [header.P[octave + 1:].count(1) if header.P[octave] else 0 for octave in range(header.octaves)]
     header.coded = [octave for octave in reversed(range(header.octaves)) if header.P[octave]]
     header.sizes = [(-(-header.height >> octave), -(-header.width >> octave)) for octave in range(header.octaves)]
 
-    demand(header.version == 6, f"version {header.version} is unsupported", Unsupported)
+    demand(header.version == 7, f"version {header.version} is unsupported", Unsupported)
     demand(header_crc == zlib.crc32(data[:26]), "the header does not have its checksum")
     for name, values in SUPPORTED.items():
         demand(getattr(header, name) in values, f"{name} {getattr(header, name)} is unsupported", Unsupported)
@@ -133,9 +134,9 @@ def read_stream(header, words):
     tensors = read_tensors(header, decoder)
     check_bounds(header, tensors)
     ends = [decoder.taken]
-    predict, code = context_model(header, tensors), {}
-    for index, octave in enumerate(header.coded):
-        code[octave] = read_octave(header, decoder, predict, code.get(octave + 1, []), index, octave)
+    code = {}
+    for octave, planes in read_code(header, tensors, decoder):
+        code[octave] = planes
         ends.append(decoder.taken)
     return tensors, code, ends
 
@@ -209,9 +210,10 @@ class Tensor(NamedTuple):
 def tensor_shapes(header):
     """Chapter 5, the first table."""
     hidden, finest = header.context_channels, header.C[0]
-    yield from [("context.1.weight", hidden, header.neighbours + 2), ("context.1.bias", hidden, 1)]
+    yield from [("context.1.weight", hidden, header.neighbours + 7), ("context.1.bias", hidden, 1)]
     yield from [("context.2.weight", hidden, hidden), ("context.2.bias", hidden, 1)]
-    yield from [("context.3.weight", 2, hidden + header.neighbours + 2), ("context.3.bias", len(header.coded), 2)]
+    yield from [("context.3.weight", 2, hidden + header.neighbours + 7), ("context.3.bias", len(header.coded), 2)]
+    yield from [(f"context.features.{octave}", 6, header.S[octave]) for octave in reversed(range(header.octaves)) if header.S[octave]]
     for octave in reversed(range(header.octaves)):
         if octave < header.octaves - 1:
             yield f"mix.{octave}", header.C[octave], header.C[octave + 1]
@@ -229,8 +231,10 @@ def base_tensors(header):
     """Chapter 5: the base of every tensor, a flat list in units of 2^-12."""
     if not header.base:
         steps = [1024 * (k == header.taps - 1) + 3072 * (k == header.taps) for k in range(2 * header.taps)]
-        return {name: steps if name.startswith("taps.") else [0] * (rows * columns) for name, rows, columns in tensor_shapes(header)}
-    whole = SimpleNamespace(**BASE_ROWS, planes=3, octaves=7, C=[7] * 7, P=[1] * 7, coded=range(6, -1, -1))
+        return {name: steps if name.startswith("taps.")
+                else [4096 * (i // columns == i % columns) for i in range(rows * columns)] if name.startswith("context.features.")
+                else [0] * (rows * columns) for name, rows, columns in tensor_shapes(header)}
+    whole = SimpleNamespace(**BASE_ROWS, planes=3, octaves=7, C=[7] * 7, P=[1] * 7, S=[6, 5, 4, 3, 2, 1, 0], coded=range(6, -1, -1))
     shapes = list(tensor_shapes(whole))
     count = sum(rows * columns for _, rows, columns in shapes)
     data = BASES.read_bytes()[2 * count * (header.base - 1):]
@@ -240,6 +244,9 @@ def base_tensors(header):
         start += rows * columns
         if name == "context.3.bias":
             part = part[2 * (7 - header.octaves):]
+        if name.startswith("context.features."):
+            wanted = header.S[int(name[17:])] if int(name[17:]) < header.octaves else 0
+            part = [b for i, b in enumerate(part) if i % columns < wanted]
         if header.planes == 1 and name.startswith("output"):
             part = [sum(part[i::columns]) // 3 for i in range(columns)]
         if header.planes == 1 and name == "residual.weight":
@@ -346,13 +353,34 @@ def context_model(header, tensors):
     return predict
 
 
-def read_octave(header, decoder, predict, coarser, index, octave):
+def read_code(header, tensors, decoder):
+    """Chapter 6: the number and the planes of one octave after the other."""
+    predict, seen = context_model(header, tensors), []
+    for index, octave in enumerate(header.coded):
+        planes = read_octave(header, decoder, predict, octave_features(header, tensors, seen, octave), index, octave)
+        if len(planes) == 1:
+            seen = [[[256 * value for value in row] for row in planes[0]]] + [doubled(plane, *header.sizes[octave]) for plane in seen]
+        yield octave, planes
+
+
+def doubled(plane, rows, columns):
+    """Chapter 6: `round(double(plane) / 16)`."""
+    return [[settle(value, 4, True) for value in row] for row in upsampled(plane, (1, 3), rows, columns)]
+
+
+def octave_features(header, tensors, seen, octave):
+    """Chapter 6, "Features": seven planes, each a list of rows; `seen` are the planes s' of the next coarser octave."""
+    rows, columns = header.sizes[octave]
+    if not header.S[octave]:
+        return [[[0] * columns] * rows] * 7
+    weights = tensors[f"context.features.{octave}"]
+    mixed = [[[settle(dot(weight, values), weights.exponent, True) for values in zip(*lines)] for lines in zip(*seen)] for weight in weights.rows]
+    return [doubled(plane, rows, columns) for plane in mixed + [[list(map(abs, row)) for row in seen[0]]]]
+
+
+def read_octave(header, decoder, predict, features, index, octave):
     """Chapter 6: the planes of one octave, each a list of rows."""
     rows, columns = header.sizes[octave]
-    doubled = [[[0] * columns] * rows] * 2
-    if len(coarser) == 1:
-        absolute = [list(map(abs, row)) for row in coarser[0]]
-        doubled = [upsampled(plane, (1, 3), rows, columns) for plane in (coarser[0], absolute)]
     stride = columns + 2 * MARGIN
     offsets = [dy * stride + dx for dx, dy in NEIGHBOURS[:header.neighbours]]
     starts = [(y + MARGIN) * stride + MARGIN for y in range(rows)]
@@ -361,7 +389,7 @@ def read_octave(header, decoder, predict, coarser, index, octave):
         q = [0] * (stride * (rows + MARGIN))
         for t in range(columns + 3 * (rows - 1)):
             places = [(t - 3 * y, y) for y in range(max(0, -(-(t - columns + 1) // 3)), min(rows, t // 3 + 1))]
-            inputs = ([256 * q[starts[y] + x + offset] for offset in offsets] + [16 * plane[y][x] for plane in doubled]
+            inputs = ([256 * q[starts[y] + x + offset] for offset in offsets] + [plane[y][x] for plane in features]
                       for x, y in places)
             for (x, y), value in zip(places, decoder.integers([predict(numbers, index) for numbers in inputs])):
                 demand(abs(value) <= 4095, "an integer of the code is too great")

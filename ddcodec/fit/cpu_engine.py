@@ -21,6 +21,7 @@ from .rate import merge_gradients, octave_bits
 from .recipe import BETAS, CODE_UNITS, Loss, initial_code, initial_weights, moving, real_base, weight_step
 from .residual import loss
 from .schedule import Point
+from .seen import see, see_back
 from .simd import atomic_add, atomic_load, clear, compiled, kept
 from .soap import Soap
 from .update import add_own_rate, gather_gradients, move_code, pack_all, rounded, soft_rounded
@@ -99,14 +100,14 @@ class CpuEngine:
         return self._measure(self._layout.trial, True, False).bits
 
     def maps(self, octave):
-        """With the code rounded: bits of each integer of an octave, and of the next finer one if there is one, [(rows, columns)], and the squared error of each pixel, (H, W), summed over its planes.
+        """With the code rounded: bits of each integer of an octave and of all finer ones, [(rows, columns)], and the squared error of each pixel, (H, W), summed over its planes.
 
         For codes of one plane an octave. Coarser octaves are taken to be as they were when all was measured last.
         """
-        layout, first = self._layout, max(0, octave - 1)
+        layout = self._layout
         rounding, self._is_rounded = 0 if self._is_rounded else HARD, True
-        self._run(layout.weights, rounding, True, True, False, _STILL, first, octave, True)
-        bits = [layout.plane(GRADIENT, o, 0) / np.float32(log(2)) for o in range(octave, first - 1, -1)]
+        self._run(layout.weights, rounding, True, True, False, _STILL, octave, True)
+        bits = [layout.plane(GRADIENT, o, 0) / np.float32(log(2)) for o in range(octave, -1, -1)]
         return bits, layout.errors() * np.float32((self.pixels * self.arch.planes / 2) ** 2)
 
     def put_plane(self, octave, values):
@@ -177,12 +178,12 @@ class CpuEngine:
         squares, bits = self._results.sum(0).tolist()
         return Loss(squares / (self.pixels * self.arch.planes), bits)
 
-    def _arguments(self, weights, rounding, rate, picture, learn, point, first=0, last=None, keep=False):
-        """first, last: the octaves whose bits are wanted; those above `last` are not synthesised anew. keep: what each integer and each pixel costs."""
+    def _arguments(self, weights, rounding, rate, picture, learn, point, last=None, keep=False):
+        """last: the coarsest octave whose bits are wanted; those above are not synthesised anew. keep: what each integer and each pixel costs."""
         layout = self._layout
         last = self.arch.octaves - 1 if last is None else last
         return (
-            layout.plan, layout.octaves, layout.threads, weights, rounding, rate, picture, first, last, keep, learn, learn and not point.hard,
+            layout.plan, layout.octaves, layout.threads, weights, rounding, rate, picture, last, keep, learn, learn and not point.hard,
             float(point.temperature), float(point.noise), self._key_of_step(), self.lambda_ / self.pixels, layout.sums_size,
             self._weights, self._gradient, layout.places, layout.gains, layout.taps, self._base, self._moving, weight_step(self.lambda_ / self.pixels),
             float(point.code_rate), *self._betas, self._code_steps, self._results,
@@ -292,7 +293,7 @@ def _made(digest):
 
     @kept
     def _pass(
-        plan, octaves, threads, thread, weights, rounding, rate, picture, first_octave, last_octave, keep, learn, soft, temperature, noise, key, price, sums_size,
+        plan, octaves, threads, thread, weights, rounding, rate, picture, last_octave, keep, learn, soft, temperature, noise, key, price, sums_size,
         values, gradient, places, gains, taps, base, moving_tensors, step, code_rate, first_beta, second_beta, code_steps, results,
     ):  # fmt: skip
         """One thread's part of a step or a measurement; all threads run it at once and wait for one another."""
@@ -308,7 +309,11 @@ def _made(digest):
         if rounding and not _wait(plan):
             return
         if rate:
-            for o in range(first_octave, last_octave + 1):
+            for o in range(count - 1, 0, -1):
+                see(plan, octaves, own, o, thread, weights)
+                if not _wait(plan):
+                    return
+            for o in range(last_octave + 1):
                 results[thread, 1] += octave_bits(plan, octaves, own, o, thread, weights, price, soft, learn, keep)
         if picture:
             for o in range(last_octave, 0, -1):
@@ -331,6 +336,7 @@ def _made(digest):
             if not _wait(plan):
                 return
             backward(plan, octaves, own, o, thread, weights, soft)
+            see_back(plan, octaves, own, o, thread, weights, soft)
             if not _wait(plan):
                 return
             merge_mixed(plan, octaves, own, o, thread)
@@ -348,7 +354,7 @@ def _made(digest):
 def _digest():
     """Of the sources that are compiled, and of those whose constants are."""
     folder = Path(__file__).parent
-    names = ("simd", "products", "layout", "recipe", "rate", "residual", "distortion", "update", "cpu_engine", "../arch", "../tables")
+    names = ("simd", "products", "layout", "recipe", "rows", "seen", "rate", "residual", "distortion", "update", "cpu_engine", "../arch", "../tables")
     return crc32(b"".join((folder / f"{name}.py").read_bytes() for name in names))
 
 

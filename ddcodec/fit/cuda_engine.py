@@ -12,9 +12,8 @@ import numpy as np
 import torch
 
 from ..arch import CODE_MAX
-from ..network import parent_features
 from ..samples import peak_of
-from .objective import bits_of, distortion_of, own_bits, soft_round
+from .objective import bits_of, distortion_of, features_of, own_bits, soft_round
 from .recipe import ADAM_EPSILON, BETAS, CODE_UNITS, Loss, initial_code, initial_weights, real_base, weight_step
 from .soap import Soap
 from .torch_ops import BatchOps
@@ -119,13 +118,9 @@ class GraphEngine:
     def _fused(self, code):
         """Distortions and bits, the bits from one kernel an octave."""
         fused_rate, bits = import_module(f"{__package__}.fused_rate"), 0
-        for octave in self.arch.coded_octaves:
-            parent = self.arch.parent(octave)
-            if parent is None:
-                features = self._ops.zeros((len(self.fits), *parent_features(self._ops, self.arch, octave, None).shape))
-            else:
-                features = torch.func.vmap(lambda plane: parent_features(self._ops, self.arch, octave, plane))(code[parent][:, 0])
-            bits = bits + fused_rate.fused_bits(self.arch, octave, code[octave], features, self.numbers)
+        features = torch.func.vmap(lambda *own: [part for *_, part in features_of(self._ops, self.arch, *own)])(code, self.numbers)
+        for octave, own in zip(self.arch.coded_octaves, features):
+            bits = bits + fused_rate.fused_bits(self.arch, octave, code[octave], own, self.numbers)
         return self._distortion(code, self.numbers, self._target), bits
 
     def _rounded(self):

@@ -8,14 +8,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..arch import CODE_STEP, CONTEXT_UNIT, NEIGHBOURS, SQUARE, SYNTHESIS_UNIT
-from ..network import hidden_planes, parent_features
+from ..arch import CODE_STEP, CONTEXT_UNIT, FEATURES, NEIGHBOURS, SQUARE, SYNTHESIS_UNIT
+from ..network import double_seen, handed_down, hidden_planes, seen_planes
 from ..ops_int import IntegerOps
 from ..ops_int import numbers as exact_numbers
 from .recipe import GREATEST_SCALE, LEAST_SCALE, NAT
 
 OUTER = ("top.weight", "top.bias", "output.weight", "output.bias", "residual.weight")
 CONTEXT = ("context.1.weight", "context.1.bias", "context.2.weight", "context.2.bias", "context.3.weight", "context.3.bias")
+"""The layers; before them the model has `context.features.l` for each octave that sees coarser ones."""
 MOST_BANDS = 16
 """Of a picture or plane are looked at."""
 AT_ONCE = 2048
@@ -110,35 +111,41 @@ def curvature_of_bits(arch, tensors, code, integers, random, price):
 
     It is the information of Fisher: slopes of one integer's bits, squared.
     """
-    exact = exact_numbers(arch, tensors)
-    numbers = {name: (exact[name] / (CONTEXT_UNIT if "bias" in name else 1)).astype(np.float32) for name in CONTEXT}
-    total, samples = 0.0, 0
+    exact, names = exact_numbers(arch, tensors), tuple(name for name, _ in arch.tensors() if name.startswith("context"))
+    numbers = {name: (exact[name] / (CONTEXT_UNIT if "bias" in name else 1)).astype(np.float32) for name in names}
+    total, samples, seen = 0.0, 0, None
     for octave in arch.coded_octaves:
-        matrix, count = _gram(arch, octave, integers, random, _slopes_of_plane(arch, numbers, code, octave))
-        total, samples = total + matrix * (code[octave].size / count), samples + count
-    return Curvature(CONTEXT, _sizes(numbers, CONTEXT), price / NAT * total, samples)
+        plane = code[octave][0].astype(np.float32)
+        matrix, count = _gram(arch, octave, integers, random, _slopes_of_plane(arch, numbers, octave, plane, seen))
+        total, samples = total + matrix * (plane.size / count), samples + count
+        if octave:
+            seen = seen_planes(IntegerOps(), arch, octave, plane, seen)
+    return Curvature(names, _sizes(numbers, names), price / NAT * total, samples)
 
 
-def _slopes_of_plane(arch, numbers, code, octave):
-    plane, parent = code[octave][0], arch.parent(octave)
+def _slopes_of_plane(arch, numbers, octave, plane, seen):
     ops, above, beside = IntegerOps(), -min(dy for _, dy in NEIGHBOURS), max(abs(dx) for dx, _ in NEIGHBOURS)
-    field = np.pad(plane, ((above, 0), (beside, beside))).astype(np.float32)
-    parent_plane = None if parent is None else code[parent][0].astype(np.float32)
-    unit, index = np.float32(CODE_STEP / CONTEXT_UNIT), arch.coded_octaves.index(octave)
+    field = np.pad(plane, ((above, 0), (beside, beside)))
+    handed = None if seen is None else handed_down(ops, numbers, octave, seen)
+    unit = np.float32(CODE_STEP / CONTEXT_UNIT)
 
     def slopes(window, rows, columns):
-        features = parent_features(ops, arch, octave, parent_plane, window) / CONTEXT_UNIT
+        features, raised = np.zeros((FEATURES + 1, len(rows)), np.float32), np.zeros((0, len(rows)), np.float32)
+        if seen is not None:
+            features, raised = (double_seen(ops, arch, octave, planes, window)[:, rows - window.start, columns] / CONTEXT_UNIT for planes in (handed, seen))
         for part in _parts(len(rows)):
             y, x = rows[part], columns[part]
             around = [field[y + above + dy, x + beside + dx] * unit for dx, dy in NEIGHBOURS[: arch.neighbours]]
-            yield _bit_slopes(numbers, np.concatenate([np.stack(around), features[:, y - window.start, x]]).T, plane[y, x].astype(np.float32), index)
+            inputs = np.concatenate([np.stack(around), features[:, part]])
+            yield _bit_slopes(arch, numbers, inputs.T, raised[:, part].T, plane[y, x], octave)
 
     return slopes
 
 
-def _bit_slopes(numbers, inputs, values, index):
-    """The derivatives of the nats of integers by the weights `CONTEXT`: float32 (integers, weights). index: of the octave among the coded ones."""
+def _bit_slopes(arch, numbers, inputs, raised, values, octave):
+    """The derivatives of the nats of integers by the weights of the context model: float32 (integers, weights). raised: (integers, seen), of which the features are made."""
     first, first_bias, second, second_bias, last, last_bias = (numbers[name] for name in CONTEXT)
+    index = arch.coded_octaves.index(octave)
     hidden = np.maximum(inputs @ first.T + first_bias, 0)
     deeper = np.maximum(hidden @ second.T + second_bias, 0)
     held = np.concatenate([deeper, inputs], 1)
@@ -146,11 +153,17 @@ def _bit_slopes(numbers, inputs, values, index):
     by_last = np.stack(_laplace_slopes(values - mean, log_scale), 1).astype(np.float32)
     by_second = (by_last @ last[:, : len(second)]) * (deeper > 0)
     by_first = (by_second @ second) * (hidden > 0)
+    by_features = (by_first @ first + by_last @ last[:, len(second) :])[:, arch.neighbours : arch.neighbours + FEATURES]
     biases = np.zeros((len(values), *last_bias.shape), np.float32)
     biases[:, index] = by_last
-    parts = (
+    parts = [
         by_first[:, :, None] * inputs[:, None], by_first, by_second[:, :, None] * hidden[:, None], by_second, by_last[:, :, None] * held[:, None], biases
-    )  # fmt: skip
+    ]  # fmt: skip
+    for other in arch.coded_octaves:
+        if other == octave:
+            parts.append(by_features[:, :, None] * raised[:, None])
+        else:
+            parts.append(np.zeros((len(values), FEATURES * len(arch.seen(other))), np.float32))
     return np.concatenate([part.reshape(len(values), -1) for part in parts], 1)
 
 

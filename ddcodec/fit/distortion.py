@@ -15,7 +15,7 @@ from .layout import (
     SUMS_OUTPUT, SUMS_UP, TAPS, THREADS, TOP, TOP_BACK, TOP_BIAS, TOPS, SUMS_TOP, UP, UP_ACROSS, UP_ALONG, UP_BACK_ROWS, UP_ROW, UP_ROWS, BACK_RUN, ZEROS,
 )  # fmt: skip
 from .products import NONE, ONE, TWO, added, affine, gated, outer
-from .rate import band, row_place
+from .rows import band, row_place
 from .residual import back, close_row, gradient_row, output_row
 from .simd import (
     BYTES, LANES, add_onto, clear, compiled, even, high, load, low, odd, peek, poke, poke_long, store,

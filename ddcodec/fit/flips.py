@@ -82,7 +82,7 @@ class _Search:
         return True
 
     def _costs(self, octave):
-        """What each pixel, each integer of an octave and each of the next finer one costs: arrays whose sum is D + lambda R, of all that a move can change."""
+        """What each pixel, each integer of an octave and each of all finer ones costs: arrays whose sum is D + lambda R, of all that a move can change."""
         fit = self._fit
         bits, errors = fit.maps(octave)
         return [errors * np.float32(1 / (fit.pixels * fit.arch.planes)), *(own * np.float32(fit.lambda_ / fit.pixels) for own in bits)]
@@ -101,18 +101,18 @@ def _spacing(arch, octave):
 
 
 class _Tiles:
-    """The tiles around the integers that are moved, in one of the arrays of `_Search._costs` (kind): of pixels, of the octave's integers, of the finer one's."""
+    """The tiles around the integers that are moved, in one of the arrays of `_Search._costs` (kind): of pixels, of the octave's integers, of the next finer ones', and so on."""
 
     def __init__(self, arch, octave, kind, start, counts, shape):
         spacing, before = _spacing(arch, octave), (0, SEEN_LEFT)
-        scale = (2**octave, 1, 2)[kind]
+        scale = 2 ** (kind - 1 if kind else octave)
         if kind == 0:
             # The residual layer reaches one pixel further, for which there is room elsewhere.
             before = (1, 1) if octave == 0 else (2 * arch.taps - 1,) * 2
         origins = [scale * (first - back) for first, back in zip(start, before)]
-        if kind == 2:
-            # A parent is seen from one place before to two after.
-            origins = [2 * first - 1 for first in start]
+        if kind > 1:
+            # The next finer octave sees an integer from one place before to two after, and so on.
+            origins = [scale * first - (scale - 1) for first in start]
         self._counts, self._size = counts, [scale * step for step in spacing]
         self._wide = [count * side for count, side in zip(counts, self._size)]
         self._here = tuple(slice(max(0, at), min(at + wide, end)) for at, wide, end in zip(origins, self._wide, shape))

@@ -10,7 +10,7 @@ import torch
 import triton
 import triton.language as tl
 
-from ..arch import NEIGHBOURS, PARENT_FEATURES
+from ..arch import NEIGHBOURS
 from .recipe import GREATEST_SCALE, LEAST_SCALE, NAT
 
 BLOCK, WARPS = 64, 4
@@ -24,7 +24,7 @@ LEAST_SIDE = 16
 def fused_bits(arch, octave, planes, features, numbers):
     """Bits of an octave's code of every fit: (B,), differentiable by all that is passed.
 
-    planes: (B, P, rows, columns) in code units. features: (B, 2, rows, columns). numbers: name -> (B, ...), the weights of all fits.
+    planes: (B, P, rows, columns) in code units. features: (B, FEATURES + 1, rows, columns). numbers: name -> (B, ...), the weights of all fits.
     """
     bias = numbers["context.3.bias"][:, arch.coded_octaves.index(octave)]
     weights = [numbers[f"context.{layer}.{part}"] for layer in (1, 2) for part in ("weight", "bias")]
@@ -65,7 +65,7 @@ class _FusedBits(torch.autograd.Function):
         by_1, by_bias_1, by_2, by_bias_2, by_mean, by_scale, mean_by_input, scale_by_input, by_bias_3, bits = total.split(sizes, 1)
         ctx.save_for_backward(
             by_planes,
-            by_input[:, neighbours:].reshape(fits, PARENT_FEATURES, count, rows, columns).sum(2),
+            by_input[:, neighbours:].reshape(fits, features.shape[1], count, rows, columns).sum(2),
             by_1.reshape(fits, deep, wide)[:, :hidden, :inputs], by_bias_1[:, :hidden],
             by_2.reshape(fits, deep, deep)[:, :hidden, :hidden], by_bias_2[:, :hidden],
             torch.stack([torch.cat([by_h[:, :hidden], by_x[:, :inputs]], 1) for by_h, by_x in ((by_mean, mean_by_input), (by_scale, scale_by_input))], 1), by_bias_3,
@@ -119,7 +119,7 @@ def _rate(
         around = (i - place)[None, :] + to_y * columns + to_x
         seen = tl.load(planes + fit * positions + around, mask=there, other=0.0)
         feature = tl.load(
-            features + (2 * fit + k - NEIGHBOURS)[:, None] * plane_size + place[None, :], mask=is_feature[:, None] & inside[None, :], other=0.0
+            features + ((inputs - NEIGHBOURS) * fit + k - NEIGHBOURS)[:, None] * plane_size + place[None, :], mask=is_feature[:, None] & inside[None, :], other=0.0
         )
         seen += feature
         one = tl.dot(first, seen, input_precision="ieee") + shift_1[:, None]

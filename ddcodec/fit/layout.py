@@ -2,7 +2,7 @@
 
     code planes     y, its two moments, the noisy integers q, their slope and their gradient, all in one form: three rows of zeros, then rows
                     of MARGIN zeros and the plane's columns; so a causal neighbour is a shifted row, and outside the plane are zeros
-    features        gradients by the doubled parent plane and its magnitudes, of the parent's size
+    features        what contexts see of coarser octaves, and gradients by it, of an octave's size: see `seen`
     mixed           the input of an upsampling: (rows, channels, columns) of the coarser octave, and its gradient
     outputs         what the residual layer sees, and the gradients by the samples: rows with a margin on both sides
     blocks          the hidden channels of all octaves but the finest, run by run in the order in which they are made
@@ -14,7 +14,8 @@ Sizes and addresses are int64 and in bytes, the numbers of the code planes in fl
 
 import numpy as np
 
-from ..arch import CODE_STEP, NEIGHBOURS, PARENT_FEATURES, SQUARE, SYNTHESIS_UNIT
+from ..arch import CODE_STEP, NEIGHBOURS, SQUARE, SYNTHESIS_UNIT
+from ..arch import FEATURES as FEATURE_COUNT
 from .simd import BYTES
 
 MARGIN = 16
@@ -53,22 +54,22 @@ _PLAN_ADDRESSES = (
 
 # One row an octave.
 (
-    ROWS, COLUMNS, CODE_PLANES, CHANNELS, CODE, PITCH, PLANE, POSITION, HAS_PARENT, IS_PARENT, FEATURES, FEATURE_PLANE, FEATURE_PITCH,
+    ROWS, COLUMNS, CODE_PLANES, CHANNELS, CODE, PITCH, PLANE, POSITION, HAS_PARENT, IS_PARENT, FEATURES, SEEN, RAISED, HANDED, BY_SEEN, SEEN_PLANE, SEEN_PITCH, SEE, SEE_BACK, SUMS_SEE,
     MIXED, MIXED_GRADIENT, MIXED_PITCH, MIXED_ROW, BLOCKS, BLOCK, RUNS,
     BIAS, JOIN, JOIN_BACK, MIX, MIX_BACK, UP, UP_ALONG, UP_ACROSS, CONTEXT_3_BIAS, SUMS_JOIN, SUMS_MIX, SUMS_UP, SUMS_3_BIAS,
     HALO_CODE_PLANE, HALO_FEATURE, HALO_MIXED_OCTAVE,
     OCTAVE_SIZE,
-) = range(37)  # fmt: skip
-_OCTAVE_ADDRESSES = (FEATURES, MIXED, MIXED_GRADIENT, BLOCKS)
+) = range(44)  # fmt: skip
+_OCTAVE_ADDRESSES = (FEATURES, RAISED, HANDED, BY_SEEN, MIXED, MIXED_GRADIENT, BLOCKS)
 
 # One row a thread.
 (
     SUMS, X_LIST, H1_LIST, H2_LIST, O_LIST, OUT_ROWS, BACK_LIST, DX_LIST, DX_RUN, SCATTER_LIST, ONE_TARGET,
     FEATURE_ROWS, FEATURE_GRADIENTS, FEATURE_ROW_BYTES, PARENT_ROWS, PARENT_ROW_BYTES,
     HIDDEN_RUN, HIDDEN_LIST, FEATURE_LIST, BACK_RUN, MIXED_RUN, CODE_RUN, CODE_LIST, CODE_BACK_RUN, UP_ROWS, UP_BACK_ROWS, ROWS_LIST, ROWS_BACK_LIST, PAIR_LIST,
-    HALO_CODE, HALO_FEATURES, HALO_MIXED, SQUARE_LIST, THIRD_LIST, ROW_LIST, GRADIENT_ROWS,
+    HALO_CODE, HALO_FEATURES, HALO_MIXED, SQUARE_LIST, THIRD_LIST, ROW_LIST, GRADIENT_ROWS, SEEN_LIST, HANDED_LIST,
     THREAD_SIZE,
-) = range(37)  # fmt: skip
+) = range(39)  # fmt: skip
 _NO_THREAD_ADDRESSES = (FEATURE_ROW_BYTES, PARENT_ROW_BYTES)
 
 
@@ -134,8 +135,9 @@ class Layout:
         for o, row in enumerate(self.octaves):
             row[[ROWS, COLUMNS]] = arch.size(o)
             row[[CODE_PLANES, CHANNELS]] = arch.code_planes(o), arch.channels_of(o)
-            row[HAS_PARENT] = arch.parent(o) is not None
-            row[IS_PARENT] = o > 0 and arch.parent(o - 1) is not None
+            row[HAS_PARENT] = bool(arch.seen(o))
+            row[SEEN] = len(arch.seen(o - 1)) if o else 0
+            row[IS_PARENT] = row[SEEN] > 0
             row[RUNS] = -(-((row[COLUMNS] + 1) // 2) // PHASE)
             row[BLOCK] = row[CHANNELS] * RUN * FLOAT
 
@@ -184,7 +186,7 @@ class Layout:
                 self.places[self.names[bias]] = places[:, 0 if bias_first else inputs]
             return place
 
-        hidden, inputs = arch.context_channels, arch.neighbours + PARENT_FEATURES
+        hidden, inputs = arch.context_channels, arch.context_inputs
         last = hidden + inputs
         plan[[CONTEXT_2, BACK_2]] = matrix("context.2.weight", hidden, hidden)
         plan[[CONTEXT_1, CONTEXT_3, BACK_1, BACK_3]] = take(hidden * inputs), take(2 * last), take(inputs * (hidden + 2)), take(hidden * 2)
@@ -230,6 +232,10 @@ class Layout:
                 row[SUMS_3_BIAS] = sums(2, 1)
                 start = self.names["context.3.bias"].start + 2 * index
                 self.places[start : start + 2] = row[SUMS_3_BIAS] + BYTES * np.arange(2)
+            if row[IS_PARENT]:
+                name = f"context.features.{o - 1}"
+                row[[SEE, SEE_BACK]] = matrix(name, FEATURE_COUNT, int(row[SEEN]))
+                row[SUMS_SEE] = gathered(name, None, FEATURE_COUNT, int(row[SEEN]))
             row[SUMS_JOIN] = gathered(f"code.{o}", f"bias.{o}", channels, planes, code_unit, bias_first=True)
             if o < arch.octaves - 1:
                 coarser = arch.channels_of(o + 1)
@@ -261,11 +267,13 @@ class Layout:
             row[HALO_CODE_PLANE] = self.halo_code * FLOAT
             self.halo_code += int(planes * ABOVE * row[PITCH]) // FLOAT
             if row[IS_PARENT]:
-                row[FEATURE_PITCH] = whole(columns) * FLOAT
-                row[FEATURE_PLANE] = rows * row[FEATURE_PITCH]
-                row[FEATURES] = take(int(2 * row[FEATURE_PLANE]) // FLOAT)
+                # Rows are written in pairs of vectors.
+                row[SEEN_PITCH] = 2 * whole(-(-columns // 2)) * FLOAT
+                row[SEEN_PLANE] = rows * row[SEEN_PITCH]
+                for field, count in ((FEATURES, FEATURE_COUNT + 1), (RAISED, row[SEEN] - 1), (HANDED, FEATURE_COUNT), (BY_SEEN, row[SEEN])):
+                    row[field] = take(int(count * row[SEEN_PLANE]) // FLOAT)
                 row[HALO_FEATURE] = self.halo_features * FLOAT
-                self.halo_features += 4 * whole(columns)
+                self.halo_features += 2 * (FEATURE_COUNT + 1) * int(row[SEEN_PITCH]) // FLOAT
         # Vectors at a plane's end reach beyond it.
         for field in (Y, FIRST_MOMENT, SECOND_MOMENT, Q, SLOPE, GRADIENT):
             plan[field] = take(size + 8 * MARGIN)
@@ -323,7 +331,7 @@ class Layout:
     def _thread(self, own):
         arch, take = self.arch, self.block.take
         hidden, neighbours, most = arch.context_channels, arch.neighbours, self.widest
-        inputs, planes = neighbours + PARENT_FEATURES, max(arch.code_planes(o) for o in range(arch.octaves))
+        inputs, planes = arch.context_inputs, max(arch.code_planes(o) for o in range(arch.octaves))
         ones = int(self.plan[ONES])
 
         def rows(start, count, stride=RUN):
@@ -340,13 +348,16 @@ class Layout:
         self._list(own, BACK_LIST, rows(first, hidden) + rows(out, 2), True)
         own[DX_RUN] = take(neighbours * SHIFTED)
         shifted = rows(own[DX_RUN] + MARGIN * FLOAT, neighbours, SHIFTED)
-        self._list(own, DX_LIST, shifted + [0] * PARENT_FEATURES, True)
+        self._list(own, DX_LIST, shifted + [0] * (FEATURE_COUNT + 1), True)
         # A product starts one margin before its target's run.
         self._list(own, SCATTER_LIST, [shifted[k] - (MARGIN + NEIGHBOURS[k][0]) * FLOAT for k in self.by_row], True)
         self._list(own, ONE_TARGET, [0], True)
         width = whole(arch.width) + 4 * MARGIN
         own[[FEATURE_ROW_BYTES, PARENT_ROW_BYTES]] = width * FLOAT, width * FLOAT
-        own[[FEATURE_ROWS, FEATURE_GRADIENTS, PARENT_ROWS]] = [take(2 * width) for _ in range(3)]
+        own[[FEATURE_ROWS, FEATURE_GRADIENTS]] = [take((FEATURE_COUNT + 1) * width) for _ in range(2)]
+        own[PARENT_ROWS] = take(2 * width)
+        self._list(own, SEEN_LIST, [0] * max(1, int(self.octaves[:, SEEN].max())), False)
+        self._list(own, HANDED_LIST, [0] * FEATURE_COUNT, False)
         own[HIDDEN_RUN], own[BACK_RUN] = take(most * RUN), take(most * GAPPED)
         own[MIXED_RUN], own[CODE_RUN], own[CODE_BACK_RUN] = take(max(most, arch.planes) * RUN), take(planes * RUN), take(planes * RUN)
         self._list(own, HIDDEN_LIST, [*rows(own[HIDDEN_RUN], arch.finest_channels + arch.top_channels), ones], True)

@@ -3,7 +3,7 @@
 import torch
 
 from ..arch import NEIGHBOURS, Window
-from ..network import context, parent_features, synthesis
+from ..network import context, context_features, seen_planes, synthesis
 from .recipe import GREATEST_SCALE, LEAST_SCALE, NAT, moving
 
 
@@ -20,7 +20,17 @@ def synthesise(ops, arch, code, numbers):
 
 def bits_of(ops, arch, code, numbers):
     """Of the code."""
-    return sum(octave_bits(ops, arch, code, numbers, octave).sum() for octave in arch.coded_octaves)
+    return sum(octave_bits(ops, arch, numbers, *own).sum() for own in features_of(ops, arch, code, numbers))
+
+
+def features_of(ops, arch, code, numbers):
+    """(octave, its planes, what its context sees of coarser ones), coarse to fine. code: octave -> (planes, rows, columns)."""
+    seen = None
+    for octave in arch.coded_octaves:
+        planes = code[octave]
+        yield octave, planes, context_features(ops, arch, numbers, octave, seen)
+        if octave and len(planes) == 1:
+            seen = seen_planes(ops, arch, octave, planes[0], seen)
 
 
 def own_bits(arch, numbers, base, step):
@@ -31,11 +41,8 @@ def own_bits(arch, numbers, base, step):
     return sum(base[name].numel() * torch.log2(width / least) for name, width in widths.items())
 
 
-def octave_bits(ops, arch, code, numbers, octave):
-    """Of each integer of an octave: (planes rows columns,)."""
-    parent = arch.parent(octave)
-    features = parent_features(ops, arch, octave, None if parent is None else code[parent][0])
-    planes = code[octave]
+def octave_bits(ops, arch, numbers, octave, planes, features):
+    """Of each integer of an octave, whose arguments are those of `features_of`: (planes rows columns,)."""
     inputs = torch.cat([neighbourhood(planes, arch.neighbours), features.flatten(1).repeat(1, len(planes))])
     mean, log_scale = context(ops, arch, numbers, inputs, octave)
     return laplace_bits(planes.flatten() - mean, log_scale)

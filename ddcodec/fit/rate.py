@@ -7,16 +7,19 @@ plane, while the run's rows lie in the processor's caches.
 import numpy as np
 from numba import float32
 
+from ..arch import FEATURES as FEATURE_COUNT
 from ..arch import NEIGHBOURS
 from .layout import (
     ABOVE, BACK_1, BACK_2, BACK_3, BACK_LIST, CODE, CODE_PLANES, COLUMNS, CONTEXT_1, CONTEXT_1_BIAS, CONTEXT_2, CONTEXT_2_BIAS, CONTEXT_3, CONTEXT_3_BIAS,
-    DX_LIST, DX_RUN, FEATURE_GRADIENTS, FEATURE_PITCH, FEATURE_PLANE, FEATURE_ROW_BYTES, FEATURE_ROWS, FEATURES, FLOAT, GRADIENT, H1_LIST, H2_LIST,
+    DX_LIST, DX_RUN, FEATURE_GRADIENTS, FEATURE_ROW_BYTES, FEATURE_ROWS, FEATURES, FLOAT, GRADIENT, H1_LIST, H2_LIST, HANDED,
     HALO_CODE, HALO_CODE_PLANE, HALO_FEATURE, HALO_FEATURES, HAS_PARENT, HIDDEN, LONG, MARGIN, NEIGHBOUR_COUNT, NO_FLOORS, O_LIST,
-    ONE_TARGET, ONES, ONES_LIST, OUT_ROWS, PARENT_ROW_BYTES, PARENT_ROWS, PITCH, PLANE, Q, ROWS, RUN, SCATTER_LIST, SCATTER_STARTS, SHIFTED, SUMS, SUMS_1,
+    ONE_TARGET, ONES, ONES_LIST, OUT_ROWS, PARENT_ROW_BYTES, PARENT_ROWS, PITCH, PLANE, Q, ROWS, RUN, SCATTER_LIST, SCATTER_STARTS, SEEN_PITCH, SHIFTED, SUMS, SUMS_1,
     SUMS_2, SUMS_3, SUMS_3_BIAS, THREADS, X_LIST, ZEROS,
 )  # fmt: skip
 from .products import NONE, ONE, TWO, added, affine, gated, outer
 from .recipe import GREATEST_SCALE, LEAST_SCALE, NAT
+from .rows import band, row_place
+from .seen import double_row, other_row, row_of, seen_row
 from .simd import (
     BYTES, LANES, absolute, add_onto, clear, compiled, even, exp, exp2, first, full, high, load, log, low, maximum, minimum, odd, peek, poke,
     poke_long, sign, store, total, where,
@@ -24,28 +27,13 @@ from .simd import (
 
 _DX = np.array([dx for dx, _ in NEIGHBOURS])
 _DY = np.array([dy for _, dy in NEIGHBOURS])
-LEAST_BAND = 8
-"""Pairs of rows that a thread takes at least; more than any halo reaches."""
-
-
-@compiled
-def band(pairs, threads, thread):
-    """The pairs of rows first .. last - 1 of an octave that are a thread's; small octaves are one thread's alone."""
-    bands = max(1, min(threads, pairs // LEAST_BAND))
-    if thread >= bands:
-        return pairs, pairs
-    return pairs * thread // bands, pairs * (thread + 1) // bands
-
-
-@compiled
-def row_place(here, plane, row):
-    """Where the columns of a row of code begin, in bytes from the start of an array in the form of code planes."""
-    return here[CODE] + plane * here[PLANE] + (row + ABOVE) * here[PITCH] + MARGIN * FLOAT
+SEEN_FEATURES = FEATURE_COUNT + 1
+"""With the magnitudes."""
 
 
 @compiled
 def octave_bits(plan, octaves, own, o, thread, weights, price, soft, learn, keep):
-    """Bits of a thread's rows of octave `o`. learn: add to the weights' sums. soft: add to the code's gradients. price: of a bit. keep: write each integer's nats where its gradient would be."""
+    """Bits of a thread's rows of octave `o`. learn: add to the weights' sums and to the gradients by features. soft: add to the code's gradients. price: of a bit. keep: write each integer's nats where its gradient would be."""
     here = octaves[o]
     rows, columns = here[ROWS], here[COLUMNS]
     first_pair, last_pair = band((rows + 1) // 2, plan[THREADS], thread)
@@ -53,18 +41,18 @@ def octave_bits(plan, octaves, own, o, thread, weights, price, soft, learn, keep
         return 0.0
     start, stop = 2 * first_pair, min(2 * last_pair, rows)
     parent = here[HAS_PARENT]
-    if soft:
+    if learn:
         _clear_halos(octaves, own, o, first_pair)
     bits = 0.0
     for plane in range(here[CODE_PLANES]):
         for y in range(start, stop):
-            if soft:
+            if learn:
                 _clear_rows(plan, octaves, o, plane, y, last_pair)
             if parent:
                 _double_parent(plan, octaves, own, o, y)
             for x in range(0, columns, RUN):
                 bits += _run(plan, here, own, o, plane, y, x, start, weights, price, soft, learn, keep)
-            if soft and parent:
+            if learn and parent:
                 _back_to_parent(octaves, own, o, y, first_pair, last_pair)
     return bits
 
@@ -77,9 +65,9 @@ def _clear_halos(octaves, own, o, first_pair):
         clear(_halo(own, here, plane), ABOVE * here[PITCH])
     if here[HAS_PARENT]:
         parent = octaves[o + 1]
-        for feature in range(2):
-            clear(parent[FEATURES] + feature * parent[FEATURE_PLANE] + first_pair * parent[FEATURE_PITCH], parent[FEATURE_PITCH])
-        clear(own[HALO_FEATURES] + parent[HALO_FEATURE], 4 * parent[FEATURE_PITCH])
+        for feature in range(SEEN_FEATURES):
+            clear(row_of(parent, FEATURES, feature, first_pair), parent[SEEN_PITCH])
+        clear(own[HALO_FEATURES] + parent[HALO_FEATURE], 2 * SEEN_FEATURES * parent[SEEN_PITCH])
 
 
 @compiled
@@ -90,8 +78,8 @@ def _clear_rows(plan, octaves, o, plane, y, last_pair):
     row = y // 2 + 1
     if here[HAS_PARENT] and y % 2 == 0 and row < last_pair:
         parent = octaves[o + 1]
-        for feature in range(2):
-            clear(parent[FEATURES] + feature * parent[FEATURE_PLANE] + row * parent[FEATURE_PITCH], parent[FEATURE_PITCH])
+        for feature in range(SEEN_FEATURES):
+            clear(row_of(parent, FEATURES, feature, row), parent[SEEN_PITCH])
 
 
 @compiled
@@ -103,14 +91,14 @@ def _halo(own, here, plane):
 @compiled
 def _run(plan, here, own, o, plane, y, x, start, weights, price, soft, learn, keep):
     columns, neighbours, hidden = here[COLUMNS], plan[NEIGHBOUR_COUNT], plan[HIDDEN]
-    inputs = neighbours + 2
+    inputs = neighbours + SEEN_FEATURES
     vectors = (min(RUN, columns - x) + LANES - 1) // LANES
     place = row_place(here, plane, y) + x * FLOAT
     q = plan[Q] + place
     xs, h1, h2, out = own[X_LIST], own[H1_LIST], own[H2_LIST], own[O_LIST]
     for k in range(neighbours):
         poke_long(xs + LONG * k, q + _DY[k] * here[PITCH] + _DX[k] * FLOAT)
-    for feature in range(2):
+    for feature in range(SEEN_FEATURES):
         features = own[FEATURE_ROWS] + feature * own[FEATURE_ROW_BYTES] + x * FLOAT
         poke_long(xs + LONG * (neighbours + feature), features if here[HAS_PARENT] else plan[ZEROS])
 
@@ -127,8 +115,8 @@ def _run(plan, here, own, o, plane, y, x, start, weights, price, soft, learn, ke
     outer(own[SUMS] + plan[SUMS_2], h2, NONE, h1, NONE, hidden, hidden + 1, vectors, ONE, NONE, NONE)
     gated(h1, NONE, h2, NONE, weights + plan[BACK_2], h1, NONE, plan[ZEROS], hidden, hidden, vectors)
     outer(own[SUMS] + plan[SUMS_1], h1, NONE, xs, NONE, hidden, inputs + 1, vectors, ONE, NONE, NONE)
-    if soft:
-        _back_to_neighbours(plan, here, own, plane, y, x, start, vectors, weights)
+    if soft or here[HAS_PARENT]:
+        _back_to_inputs(plan, here, own, plane, y, x, start, vectors, weights, soft)
     return bits
 
 
@@ -170,13 +158,15 @@ def _laplace(plan, own, q, gradient, columns, vectors, price, soft, learn, keep)
 
 
 @compiled
-def _back_to_neighbours(plan, here, own, plane, y, x, start, vectors, weights):
+def _back_to_inputs(plan, here, own, plane, y, x, start, vectors, weights, soft):
     neighbours, hidden = plan[NEIGHBOUR_COUNT], plan[HIDDEN]
     back = own[DX_LIST]
-    # Without a parent nobody reads these two; but the weights are packed for so many outputs.
-    for feature in range(2):
+    # Without a parent nobody reads these; but the weights are packed for so many outputs.
+    for feature in range(SEEN_FEATURES):
         poke_long(back + LONG * (neighbours + feature), own[FEATURE_GRADIENTS] + feature * own[FEATURE_ROW_BYTES] + x * FLOAT)
-    affine(back, NONE, own[BACK_LIST], NONE, weights + plan[BACK_1], plan[ZEROS], NONE, plan[NO_FLOORS], neighbours + 2, hidden + 2, vectors)
+    affine(back, NONE, own[BACK_LIST], NONE, weights + plan[BACK_1], plan[ZEROS], NONE, plan[NO_FLOORS], neighbours + SEEN_FEATURES, hidden + 2, vectors)
+    if not soft:
+        return
     # What a longer run left behind must not be scattered.
     for k in range(neighbours):
         clear(own[DX_RUN] + (k * SHIFTED + MARGIN + vectors * LANES) * FLOAT, 2 * MARGIN * FLOAT)
@@ -199,42 +189,26 @@ def _back_to_neighbours(plan, here, own, plane, y, x, start, vectors, weights):
 
 @compiled
 def _double_parent(plan, octaves, own, o, y):
-    """The two features of a row: the parent plane and its magnitudes, doubled with the taps 1, 3 (FORMAT.md, chapter 6)."""
+    """The features of a row: what the next coarser octave hands down, and its magnitudes, doubled."""
     parent = octaves[o + 1]
-    rows, columns = parent[ROWS], parent[COLUMNS]
-    row = y // 2
-    other = max(row - 1, 0) if y % 2 == 0 else min(row + 1, rows - 1)
-    plane = plan[Q] + parent[CODE] + ABOVE * parent[PITCH] + MARGIN * FLOAT
-    near, far = plane + row * parent[PITCH], plane + other * parent[PITCH]
-    vectors = (columns + LANES - 1) // LANES
-    for feature in range(2):
-        across = own[PARENT_ROWS] + feature * own[PARENT_ROW_BYTES] + MARGIN * FLOAT
-        for v in range(vectors):
-            a, b = load(near + v * BYTES), load(far + v * BYTES)
-            if feature:
-                a, b = absolute(a), absolute(b)
-            store(across + v * BYTES, (3 * a + b) * 0.0625)
-        poke(across - FLOAT, peek(across))
-        poke(across + columns * FLOAT, peek(across + (columns - 1) * FLOAT))
-        along = own[FEATURE_ROWS] + feature * own[FEATURE_ROW_BYTES]
-        for v in range(vectors):
-            at = across + v * BYTES
-            middle = load(at) * 3
-            left, right = middle + load(at - FLOAT), middle + load(at + FLOAT)
-            store(along + 2 * v * BYTES, low(left, right))
-            store(along + (2 * v + 1) * BYTES, high(left, right))
+    row, other = y // 2, other_row(parent, y)
+    across = own[PARENT_ROWS] + MARGIN * FLOAT
+    for feature in range(FEATURE_COUNT):
+        near, far = row_of(parent, HANDED, feature, row), row_of(parent, HANDED, feature, other)
+        double_row(near, far, False, across, own[FEATURE_ROWS] + feature * own[FEATURE_ROW_BYTES], parent[COLUMNS])
+    near, far = seen_row(plan, parent, 0, row), seen_row(plan, parent, 0, other)
+    double_row(near, far, True, across, own[FEATURE_ROWS] + FEATURE_COUNT * own[FEATURE_ROW_BYTES], parent[COLUMNS])
 
 
 @compiled
 def _back_to_parent(octaves, own, o, y, first_pair, last_pair):
     """The adjoint of `_double_parent`, onto the parent's gradients."""
     width, parent = octaves[o, COLUMNS], octaves[o + 1]
-    rows, columns = parent[ROWS], parent[COLUMNS]
-    row = y // 2
-    other = max(row - 1, 0) if y % 2 == 0 else min(row + 1, rows - 1)
+    columns = parent[COLUMNS]
+    row, other = y // 2, other_row(parent, y)
     vectors = (columns + LANES - 1) // LANES
     lefts, rights = own[PARENT_ROWS] + MARGIN * FLOAT, own[PARENT_ROWS] + own[PARENT_ROW_BYTES] + MARGIN * FLOAT
-    for feature in range(2):
+    for feature in range(SEEN_FEATURES):
         along = own[FEATURE_GRADIENTS] + feature * own[FEATURE_ROW_BYTES]
         for v in range(vectors):
             a, b = load(along + 2 * v * BYTES), load(along + (2 * v + 1) * BYTES)
@@ -261,12 +235,12 @@ def _back_to_parent(octaves, own, o, y, first_pair, last_pair):
 @compiled
 def _feature_row(own, parent, feature, row, first_pair, last_pair):
     """Where a thread adds to a row of the parent's gradients: its own, or the halo before or after."""
-    pitch = parent[FEATURE_PITCH]
+    pitch = parent[SEEN_PITCH]
     if row < first_pair:
         return own[HALO_FEATURES] + parent[HALO_FEATURE] + feature * pitch
     if row >= last_pair:
-        return own[HALO_FEATURES] + parent[HALO_FEATURE] + (2 + feature) * pitch
-    return parent[FEATURES] + feature * parent[FEATURE_PLANE] + row * pitch
+        return own[HALO_FEATURES] + parent[HALO_FEATURE] + (SEEN_FEATURES + feature) * pitch
+    return row_of(parent, FEATURES, feature, row)
 
 
 @compiled
@@ -285,11 +259,10 @@ def merge_gradients(plan, octaves, own, o, thread):
             add_onto(target, _halo(own, here, plane), ABOVE * here[PITCH])
     if here[HAS_PARENT]:
         parent = octaves[o + 1]
-        pitch = parent[FEATURE_PITCH]
-        for feature in range(2):
-            plane = parent[FEATURES] + feature * parent[FEATURE_PLANE]
+        pitch = parent[SEEN_PITCH]
+        for feature in range(SEEN_FEATURES):
             halo = own[HALO_FEATURES] + parent[HALO_FEATURE] + feature * pitch
             if first_pair:
-                add_onto(plane + (first_pair - 1) * pitch, halo, pitch)
+                add_onto(row_of(parent, FEATURES, feature, first_pair - 1), halo, pitch)
             if last_pair < pairs:
-                add_onto(plane + last_pair * pitch, halo + 2 * pitch, pitch)
+                add_onto(row_of(parent, FEATURES, feature, last_pair), halo + SEEN_FEATURES * pitch, pitch)

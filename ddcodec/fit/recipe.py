@@ -78,6 +78,8 @@ def initial_weights(arch, samples, random):
             weights[name] = normal(*shape, shape[0] if kind == "code" else shape[1])
         elif kind == "taps":
             weights[name] = np.array(_INITIAL_TAPS[arch.taps])
+        elif name.startswith("context.features."):
+            weights[name] = np.eye(*shape)
         else:
             weights[name] = np.zeros(shape)
         if kind == "mix" and arch.linear:

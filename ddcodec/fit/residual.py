@@ -11,7 +11,7 @@ from .layout import (
     RESIDUAL_BACK, RESIDUAL_BACK_SIZE, RESIDUAL_WEIGHTS, ROW_LIST, ROWS, SHORT, SQUARE_LIST, SUMS, SUMS_RESIDUAL, TARGET, TARGET_PITCH, TARGET_PLANE, THIRD_LIST, THREADS,
 )  # fmt: skip
 from .products import NONE, ONE, added, outer
-from .rate import band
+from .rows import band
 from .simd import BYTES, LANES, compiled, first, full, load, load_shorts, maximum, minimum, peek, poke, poke_long, store, total
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from ..arch import CODE_MAX, PARENT_FEATURES
+from ..arch import CODE_MAX
 from ..samples import peak_of
-from .objective import bits_of, distortion_of, octave_bits, own_bits, soft_round, synthesise
+from .objective import bits_of, distortion_of, features_of, octave_bits, own_bits, soft_round, synthesise
 from .recipe import ADAM_EPSILON, BETAS, CODE_UNITS, Loss, initial_code, initial_weights, real_base, weight_step
 from .soap import Soap
 from .torch_ops import NormalisingOps, TorchOps
@@ -83,9 +83,10 @@ class TorchEngine:
 
     @torch.no_grad()
     def maps(self, octave):
-        """With the code rounded: bits of each integer of an octave, and of the next finer one if there is one, [(rows, columns)], and the squared error of each pixel, (H, W), summed over its planes. For codes of one plane an octave."""
+        """With the code rounded: bits of each integer of an octave and of all finer ones, [(rows, columns)], and the squared error of each pixel, (H, W), summed over its planes. For codes of one plane an octave."""
         code = self._rounded()
-        bits = [octave_bits(self.ops, self.arch, code, self.numbers, o).reshape(self.arch.size(o)).numpy(force=True) for o in range(octave, max(0, octave - 1) - 1, -1)]
+        own = [features for features in features_of(self.ops, self.arch, code, self.numbers) if features[0] <= octave]
+        bits = [octave_bits(self.ops, self.arch, self.numbers, o, planes, part).reshape(self.arch.size(o)).numpy(force=True) for o, planes, part in own]
         errors = synthesise(self.ops, self.arch, code, self.numbers).clamp(0, 1) - self.target
         return bits, errors.square().sum(0).numpy(force=True)
 
@@ -193,6 +194,6 @@ class TorchEngine:
 def memory_of(arch):
     """About the bytes that a step takes, beside the program: the arrays that autograd keeps, measured to within a fifth."""
     pixels = arch.width * arch.height
-    by_position = 2 * (arch.neighbours + PARENT_FEATURES) + 6 * arch.context_channels
+    by_position = 2 * arch.context_inputs + 6 * arch.context_channels
     by_pixel = 12 * arch.finest_channels + 4 * arch.channels + 4 * arch.top_channels
     return 4 * (arch.positions() * by_position + pixels * by_pixel)

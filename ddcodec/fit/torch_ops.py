@@ -24,6 +24,9 @@ class TorchOps:
     def stack(self, planes):
         return torch.stack(planes)
 
+    def join(self, parts):
+        return torch.cat(parts)
+
     def take(self, planes, indices, axis):
         # The indices are a range whose ends repeat where it was clamped: slices and copies differentiate faster than a gather.
         first, last = indices[0], indices[-1]

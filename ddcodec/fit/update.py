@@ -6,12 +6,14 @@ from math import sqrt
 from numba import float32
 
 from ..arch import CODE_MAX
+from ..arch import FEATURES as FEATURE_COUNT
 from .layout import (
-    CODE_PLANES, COLUMNS, FEATURE_PITCH, FEATURE_PLANE, FEATURES, FIRST_MOMENT, FLOAT, GRADIENT, IS_PARENT, OCTAVES, POSITION, Q, ROWS, SECOND_MOMENT, SLOPE, SUMS, TAPS, THREADS, Y,
+    BY_SEEN, CODE_PLANES, COLUMNS, FEATURES, FIRST_MOMENT, FLOAT, GRADIENT, IS_PARENT, OCTAVES, POSITION, Q, ROWS, SECOND_MOMENT, SLOPE, SUMS, TAPS, THREADS, Y,
 )  # fmt: skip
 from .products import folded, pack
-from .rate import band, row_place
 from .recipe import ADAM_EPSILON, CODE_UNITS, NAT
+from .rows import band, row_place
+from .seen import row_of
 from .simd import BYTES, LANES, compiled, exp, first, floor, full, load, maximum, minimum, normal, peek, poke, rint, root, sign, store
 
 
@@ -76,8 +78,8 @@ def move_code(plan, octaves, thread, rate, first_beta, second_beta, step):
                     at = place + x * FLOAT
                     gradient = load(plan[GRADIENT] + at)
                     if here[IS_PARENT]:
-                        by_value = here[FEATURES] + row * here[FEATURE_PITCH] + x * FLOAT
-                        gradient = gradient + load(by_value) + sign(load(plan[Q] + at)) * load(by_value + here[FEATURE_PLANE])
+                        by_value, by_magnitude = row_of(here, BY_SEEN, 0, row) + x * FLOAT, row_of(here, FEATURES, FEATURE_COUNT, row) + x * FLOAT
+                        gradient = gradient + load(by_value) + sign(load(plan[Q] + at)) * load(by_magnitude)
                     gradient = first(gradient * load(plan[SLOPE] + at) * CODE_UNITS, here[COLUMNS] - x)
                     moment = first_beta * load(plan[FIRST_MOMENT] + at) + (1 - first_beta) * gradient
                     second = second_beta * load(plan[SECOND_MOMENT] + at) + (1 - second_beta) * (gradient * gradient)
