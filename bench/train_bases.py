@@ -5,7 +5,7 @@
 PICTURES: a folder of photographs (PNG), each of at least 256x256 pixels. First one fit of a mosaic of crops gives weights that serve many pictures,
 at the middle lambda; fits that go on from it give those of the others. Then the analysis network learns to make the code from the picture: first
 that of the mosaic, then whatever makes D + lambda R small with the bases as they are. (Bases learned together with the analysis, or crop after crop, or by SOAP,
-or with a residual layer of their own, were worse: see bench/README.md.)
+or with a residual layer of their own, were worse: see bench/README.md.) `train_contexts.py` then learns the bases' context model anew, for what fits make of the guess.
 """
 
 import argparse
@@ -45,32 +45,46 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
-    pictures = [np.asarray(Image.open(path).convert("RGB")) for path in sorted(options.pictures.glob("*.png"))]
-    crops = mosaic_crops(pictures)
+    crops = mosaic_crops(options.pictures)
     fits = learn_bases(crops, options.threads)
-    numbers = [np.round(values * 4096).clip(-32767, 32767) for weights, _ in fits for values in weights.values()]
-    (options.output / "bases.bin").write_bytes(np.concatenate([each.ravel() for each in numbers]).astype("<i2").tobytes())
-    network = learn_analysis(pictures, crops, fits, options.minutes)
+    (options.output / "bases.bin").write_bytes(as_numbers([weights for weights, _ in fits]))
+    network = learn_analysis(read(options.pictures), crops, fits, options.minutes)
     (options.output / "analysis.bin").write_bytes(network.numbers().astype("<f2").tobytes())
 
 
-def mosaic_crops(pictures):
+def read(folder):
+    """Its PNG files as uint8 (H, W, 3), by name."""
+    return [np.asarray(Image.open(path).convert("RGB")) for path in sorted(folder.glob("*.png"))]
+
+
+def mosaic_crops(folder):
     """SIDE x SIDE crops of pictures spread over the folder."""
-    random, count = np.random.default_rng(5), MOSAIC[0] * MOSAIC[1]
+    random, count, pictures = np.random.default_rng(5), MOSAIC[0] * MOSAIC[1], read(folder)
     chosen = [pictures[len(pictures) * k // count] for k in range(count)]
     return [_crop(picture, random) for picture in chosen]
 
 
+def joined(crops):
+    """The mosaic of them."""
+    down, across = MOSAIC
+    return np.concatenate([np.concatenate(crops[row * across : (row + 1) * across], 1) for row in range(down)])
+
+
+def as_numbers(bases):
+    """The bytes of bases.bin; bases: for each, name -> array in coding order."""
+    numbers = [np.round(values * 4096).clip(-32767, 32767) for weights in bases for values in weights.values()]
+    return np.concatenate([each.ravel() for each in numbers]).astype("<i2").tobytes()
+
+
 def learn_bases(crops, threads):
     """For every base's lambda: weights (name -> array) and the crops' codes (a list of octave -> (rows, columns), in code units)."""
-    down, across = MOSAIC
-    mosaic = np.concatenate([np.concatenate(crops[row * across : (row + 1) * across], 1) for row in range(down)])
+    (down, across), mosaic = MOSAIC, joined(crops)
     lambdas = base_lambdas()
     middle, results = len(lambdas) // 2, {}
     order = [middle, *range(middle - 1, -1, -1), *range(middle + 1, len(lambdas))]
     for index in order:
         engine = CpuEngine(mosaic, base_arch(across * SIDE, down * SIDE, 3), lambdas[index], threads=threads)
-        engine._soap = Adam(engine)
+        engine._soap = Adam(engine, ["residual.weight"])
         steps = FIRST_STEPS
         if index != middle:
             weights, code = results[index + 1 if index < middle else index - 1]
@@ -79,17 +93,17 @@ def learn_bases(crops, threads):
         for step in range(steps):
             engine.step(_point(step / steps, first=index == middle))
             if step % 100 == 99:
-                _say(f"lambda {lambdas[index]:g}, step {step + 1}", engine)
+                say(f"lambda {lambdas[index]:g}, step {step + 1}", engine)
         code = {octave: CODE_UNITS * engine._layout.plane(Y, octave, 0) for octave in OCTAVES}
         results[index] = engine.weights(), code
     return [(weights, [_part(code, k) for k in range(len(crops))]) for weights, code in (results[index] for index in range(len(lambdas)))]
 
 
 class Adam:
-    """Moves the weights in the place of `ddcodec.fit.soap.Soap` (Kingma & Ba 2015, algorithm 1); those of the residual layer stay 0."""
+    """Moves the weights in the place of `ddcodec.fit.soap.Soap` (Kingma & Ba 2015, algorithm 1), but those of the tensors `fixed`."""
 
-    def __init__(self, engine):
-        self._fixed, self._betas, self._steps = engine._layout.names["residual.weight"], (0.9, 0.99), 0
+    def __init__(self, engine, fixed):
+        self._fixed, self._betas, self._steps = [engine._layout.names[name] for name in fixed], (0.9, 0.99), 0
         self._mean, self._square = (np.zeros(engine._layout.weight_count) for _ in range(2))
 
     def change(self, gradient):
@@ -99,7 +113,8 @@ class Adam:
             moment += (1 - beta) * (gradient**power - moment)
         first, second = (moment / (1 - beta**self._steps) for moment, beta in zip((self._mean, self._square), self._betas))
         change = first / (np.sqrt(second) + ADAM_EPSILON)
-        change[self._fixed] = 0
+        for place in self._fixed:
+            change[place] = 0
         return change
 
     def end(self):
@@ -221,7 +236,7 @@ def _tensor(crop):
     return (torch.from_numpy(crop.copy()).permute(2, 0, 1)[None].float() / 255).contiguous(memory_format=torch.channels_last)
 
 
-def _say(what, engine):
+def say(what, engine):
     loss = engine.losses()[0]
     value = loss.distortion / engine.lambda_ + loss.bits / engine.pixels
     print(f"{what}: loss / lambda {value:.3f}", flush=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from ddcodec.arch import base_arch
 from ddcodec.bases import Weights
-from ddcodec.syntax import HEADER_BYTES, ROWS, ROWS_BYTES, pack, read_body, read_header
+from ddcodec.syntax import HEADER_BYTES, ROWS, ROWS_BYTES, VERSION, pack, read_body, read_header
 from ddcodec.tables import ESCAPE, row
 from ddcodec.wire import Writer
 from random_coded import DEFAULT, random_coded, sealed
@@ -82,15 +82,8 @@ def bad_files():
     wrong = bytes(byte ^ 255 for byte in good[ROWS_BYTES + 4 : ROWS_BYTES + 8])
     damaged("samples_crc_wrong", mended(good[: ROWS_BYTES + 4] + wrong + good[ROWS_BYTES + 8 :]))
     # Each header row one past its range, or saying what the body does not hold.
-    unsupported("version_0", with_row(good, "version", 0))
-    unsupported("version_1", with_row(good, "version", 1))
-    unsupported("version_2", with_row(good, "version", 2))
-    unsupported("version_3", with_row(good, "version", 3))
-    unsupported("version_4", with_row(good, "version", 4))
-    unsupported("version_5", with_row(good, "version", 5))
-    unsupported("version_6", with_row(good, "version", 6))
-    unsupported("version_8", with_row(good, "version", 8))
-    unsupported("version_255", with_row(good, "version", 255))
+    for version in (*range(VERSION), VERSION + 1, 255):
+        unsupported(f"version_{version}", with_row(good, "version", version))
     damaged("version_255_short", with_row(good, "version", 255)[:20])
     unsupported("required_feature", with_row(good, "required", 1))
     unsupported("planes_2", with_row(good, "planes", 1))
