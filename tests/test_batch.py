@@ -347,7 +347,7 @@ def test_time_left_follows_the_bytes(here, monkeypatch):
     now = iter(range(0, 1000, 10))
     monkeypatch.setattr(carrying, "monotonic", lambda: next(now))
     jobs = [batch.Job("a.png", "a.ddc", 100), batch.Job("b.png", "b.ddc", 300)]
-    work = SimpleNamespace(line=lambda made: "", details=lambda made: ())
+    work = SimpleNamespace(sizes=True, line=lambda made: "", details=lambda made: ())
     course = carrying._Course(carrying.Relayed(lambda sentence: None), work, carrying.Batch(("a.png", "b.png")), jobs)
     shown = []
     course.show = shown.append

@@ -131,14 +131,17 @@ posix = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals and term
 # What the commands do
 
 
-def test_encode_says_one_line_on_stderr(made):
+def test_encode_says_one_line_on_stderr_and_another_if_that_was_in_vain(made):
     assert made.result.stdout == ""
     form = r"(.*)in\.png -> \1in\.ddc: 24x16, (\d+) bytes \((\d+\.\d{3}) bpp\), PSNR (\d+\.\d\d) dB, \d+\.\d s \(cpu\)\n"
-    match = re.fullmatch(form, made.result.stderr)
+    line, note = made.result.stderr.splitlines(keepends=True)
+    match = re.fullmatch(form, line)
     assert match
     assert int(match[2]) == len(made.data)
     assert match[3] == f"{8 * len(made.data) / (WIDTH * HEIGHT):.3f}"
     assert match[4] == f"{peak_signal_noise_ratio(gradient(), decoder.decode_picture(made.data)):.2f}"
+    size = (made.folder / "in.png").stat().st_size
+    assert size < len(made.data) and note == f"Note: {match[1]}in.ddc is larger than {match[1]}in.png, which has {size} bytes; a lower quality makes it smaller.\n"
     assert sorted(os.listdir(made.folder)) == ["in.ddc", "in.png"]
 
 

@@ -286,6 +286,15 @@ def test_a_clock_measures_steps_not_their_launches(monkeypatch, picture, progres
     assert sum(point.hard for point in engine.points) == pytest.approx(steps * HARD_SHARE, abs=0.05 * steps)
 
 
+def test_a_fit_by_the_clock_is_annealed_as_one_of_so_many_steps(monkeypatch, picture):
+    """However many it may have: short fits are annealed from softer roundings."""
+    engine = Slow(monkeypatch, picture)
+    steps, _ = run(engine, 10**6, seconds=10)
+    by_clock, by_count = engine.points[steps // 2], Slow(monkeypatch, picture)
+    run(by_count, steps)
+    assert by_clock.temperature == pytest.approx(by_count.points[steps // 2].temperature, rel=0.03)
+
+
 def test_a_time_limit_that_is_over_before_the_fit_is_said(monkeypatch, picture):
     said = []
     monkeypatch.setattr("ddcodec.fit.fit.prepare", lambda kind, arch: time.sleep(0.02))

@@ -147,15 +147,17 @@ def _carry_out_one(talk, work, batch):
     talk.about = {"input": click.format_filename(input_)}
     try:
         output = prepare_output(talk, input_, batch.output, work.extension, batch.force)
-        (made,) = work.finish(talk, [work.prepare(talk, name_of(input_), read_input(input_))])
-        _write(batch, Job(input_, output), made)
+        data = read_input(input_)
+        job = Job(input_, output, 0 if STANDARD in (input_, output) else len(data))
+        (made,) = work.finish(talk, [work.prepare(talk, name_of(input_), data)])
+        _write(batch, job, made)
     except ExistsError as error:
         if not batch.skip_existing:
             raise
         talk.say(f"{name_of(input_)} is skipped: {str(error).partition(';')[0]}.")
         talk.report(input=name_of(input_), skipped=True)
     else:
-        _tell(talk, work, Job(input_, output), made)
+        _tell(talk, work, job, made)
 
 
 def _jobs(work, batch):
@@ -227,6 +229,8 @@ def _write(batch, job, made):
 def _tell(talk, work, job, made):
     input_, output = (click.format_filename(path) for path in (job.input, job.output))
     talk.say(f"{passage(job.input, job.output)}: {work.line(made)}")
+    if work.sizes and len(made.data) > job.weight > 0:
+        talk.say(f"Note: {output} is larger than {input_}, which has {job.weight} bytes; a lower quality makes it smaller.")
     for line in work.details(made) if talk.verbose else ():
         talk.detail(line)
     talk.report(input=input_, output=output, **made.facts)

@@ -1,5 +1,6 @@
 """From real weights to integers, for the least D + lambda R of the file: those whose curvature is known all together, others by a search of the step of every tensor."""
 
+from math import log2
 from time import monotonic
 from typing import NamedTuple
 
@@ -14,8 +15,8 @@ from .recipe import Loss, moving, real_base, weight_step
 from .rounding import Rounding
 
 ROUNDS = 2
-EXPONENTS = (4, 5, 6, 7)
-"""Where the search begins: the best of these for all tensors of a kind at once."""
+AROUND = (-2, -1, 0, 1)
+"""Where the search begins: the best of these exponents, counted from the one of `recipe.weight_step`, for all tensors of a kind at once."""
 SEARCH_MAX = 11
 PLAIN_EXPONENT = 9
 DEAD_ZONES = (0.5, 0.6, 0.7, 0.85)
@@ -100,7 +101,9 @@ class _Search:
         self._base = {name: values.astype(float) for name, values in real_base(fit.arch).items()}
         self._differences = {name: values - self._base[name] for name, values in fit.weights().items()}
         self._names = sorted(moving(fit.arch), key=lambda name: (-self._base[name].size, name))
-        self._steps = dict.fromkeys(self._names, _Step(EXPONENTS[-1], DEAD_ZONES[0]))
+        usual = round(-log2(weight_step(self._price)))
+        self._exponents = [min(SEARCH_MAX, max(0, usual + more)) for more in AROUND]
+        self._steps = dict.fromkeys(self._names, _Step(self._exponents[-1], DEAD_ZONES[0]))
         # What is fixed is whole numbers.
         self._steps.update(dict.fromkeys(self._base.keys() - self._names, _Step(0, DEAD_ZONES[0])))
         self._integers = {name: self.quantised(name, step) for name, step in self._steps.items()}
@@ -130,7 +133,7 @@ class _Search:
             alone = [name for name in self._names if name not in together]
             for kind in self._losses:
                 names = [name for name in alone if _kind(name) == kind]
-                for exponent in reversed(EXPONENTS[:-1]) if names else ():
+                for exponent in reversed(self._exponents[:-1]) if names else ():
                     if not self._try(names, [_Step(exponent, DEAD_ZONES[0])] * len(names)):
                         break
             for _ in range(ROUNDS):

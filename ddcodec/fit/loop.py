@@ -73,7 +73,8 @@ def run(engine, iterations, *, seconds=None, progress=None, may_collapse=False, 
                 return step, list(range(len(watches)))
         for steering in steerings:
             steering.look(share)
-        point = point_at(share, warm, iterations)
+        # Where the clock drives, it will be as many as its pace so far allows.
+        point = point_at(share, warm, step / share if step else iterations)
         if point.hard and not hard:
             hard = True
             _fix_code(engine, watches, steerings)
