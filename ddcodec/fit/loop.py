@@ -7,8 +7,8 @@ from time import monotonic
 from .recipe import Loss
 from .schedule import HARD_SHARE, point_at
 
-CHECKS = 8
-"""How often a fit looks at what rounding gives: in the second half of its noisy part, and again while the code is fixed."""
+CHECKS, STEPS_A_CHECK = 8, 20
+"""How often a fit looks at what rounding gives, in the second half of its noisy part, and again while the code is fixed: at most, and for how many of all steps once."""
 COLLAPSE = 0.7
 LEAST_STEPS_TO_JUDGE = 100
 SECONDS_BETWEEN_LOSSES = 0.05
@@ -49,8 +49,9 @@ def run(engine, iterations, *, seconds=None, progress=None, may_collapse=False, 
     """
     start, step, hard = monotonic(), 0, False
     watches = [_Watch(fit) for fit in engine.fits]
-    checks = [(0.5 + 0.5 * k / CHECKS) * (1 - HARD_SHARE) for k in range(1, CHECKS + 1)]
-    checks += [1 - HARD_SHARE * (1 - k / CHECKS) for k in range(1, CHECKS)]
+    count = min(CHECKS, 1 + iterations // STEPS_A_CHECK)
+    checks = [(0.5 + 0.5 * k / count) * (1 - HARD_SHARE) for k in range(1, count + 1)]
+    checks += [1 - HARD_SHARE * (1 - k / count) for k in range(1, count)]
     warm = bool(engine.fits[0].arch.base)
     told = _Told(engine, progress, seconds is not None)
     for watch in watches:
