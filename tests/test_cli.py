@@ -131,18 +131,23 @@ posix = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals and term
 # What the commands do
 
 
-def test_encode_says_one_line_on_stderr_and_another_if_that_was_in_vain(made):
+def test_encode_says_one_line_on_stderr(made):
     assert made.result.stdout == ""
     form = r"(.*)in\.png -> \1in\.ddc: 24x16, (\d+) bytes \((\d+\.\d{3}) bpp\), PSNR (\d+\.\d\d) dB, \d+\.\d s \(cpu\)\n"
-    line, note = made.result.stderr.splitlines(keepends=True)
-    match = re.fullmatch(form, line)
+    match = re.match(form, made.result.stderr)
     assert match
     assert int(match[2]) == len(made.data)
     assert match[3] == f"{8 * len(made.data) / (WIDTH * HEIGHT):.3f}"
     assert match[4] == f"{peak_signal_noise_ratio(gradient(), decoder.decode_picture(made.data)):.2f}"
-    size = (made.folder / "in.png").stat().st_size
-    assert size < len(made.data) and note == f"Note: {match[1]}in.ddc is larger than {match[1]}in.png, which has {size} bytes; a lower quality makes it smaller.\n"
     assert sorted(os.listdir(made.folder)) == ["in.ddc", "in.png"]
+
+
+@pytest.mark.parametrize("more, said", [(0, ""), (1, "Note: out.ddc is larger than in.png, which has {size} bytes; a lower quality makes it smaller.\n")])
+def test_a_file_that_is_larger_than_its_source_is_said_to_be(here, monkeypatch, more, said):
+    size = (here / "in.png").stat().st_size
+    encoded = encoder.Encoded(bytes(size + more), gradient(), 1e-3, 4, 0.1, "cpu", 30.0)
+    monkeypatch.setattr(encoder, "encode_pictures", lambda sources, options, progress, say: [encoded])
+    assert "".join(ddcodec("encode", "in.png", "-o", "out.ddc").stderr.splitlines(keepends=True)[1:]) == said.format(size=size)
 
 
 def test_decode_writes_the_decoded_picture(here, made):

@@ -83,6 +83,8 @@ def run(engine, iterations, *, seconds=None, progress=None, may_collapse=False, 
         step += 1
         told.step(step, iterations, elapsed * (1 - share) / share if share else float("inf"))
     if not hard:
+        for watch in watches:
+            watch.look(code=True)
         _fix_code(engine, watches, steerings)
     for watch in watches:
         watch.look(code=False)
