@@ -45,10 +45,11 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
-    crops = mosaic_crops(options.pictures)
+    pictures = read(options.pictures)
+    crops = mosaic_crops(pictures)
     fits = learn_bases(crops, options.threads)
     (options.output / "bases.bin").write_bytes(as_numbers([weights for weights, _ in fits]))
-    network = learn_analysis(read(options.pictures), crops, fits, options.minutes)
+    network = learn_analysis(pictures, crops, fits, options.minutes)
     (options.output / "analysis.bin").write_bytes(network.numbers().astype("<f2").tobytes())
 
 
@@ -57,9 +58,9 @@ def read(folder):
     return [np.asarray(Image.open(path).convert("RGB")) for path in sorted(folder.glob("*.png"))]
 
 
-def mosaic_crops(folder):
-    """SIDE x SIDE crops of pictures spread over the folder."""
-    random, count, pictures = np.random.default_rng(5), MOSAIC[0] * MOSAIC[1], read(folder)
+def mosaic_crops(pictures):
+    """SIDE x SIDE crops of pictures spread over the list."""
+    random, count = np.random.default_rng(5), MOSAIC[0] * MOSAIC[1]
     chosen = [pictures[len(pictures) * k // count] for k in range(count)]
     return [_crop(picture, random) for picture in chosen]
 

@@ -9,8 +9,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from train_bases import MOSAIC, SIDE, Adam, as_numbers, joined, mosaic_crops, say
+from train_bases import MOSAIC, SIDE, Adam, as_numbers, joined, mosaic_crops, read, say
 
 from ddcodec.arch import base_arch
 from ddcodec.fit.cpu_engine import CpuEngine
@@ -27,7 +26,7 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
-    mosaic = joined(mosaic_crops(options.pictures))
+    mosaic = joined(mosaic_crops(read(options.pictures)))
     bases = [learn_context(mosaic, base, lambda_, options.threads) for base, lambda_ in enumerate(base_lambdas(), 1)]
     (options.output / "bases.bin").write_bytes(as_numbers(bases))
 
