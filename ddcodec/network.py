@@ -23,23 +23,26 @@ def context(ops, arch, numbers, inputs, octave):
     return ops.affine(weight[:, : arch.context_channels], hidden, bias) + weight[:, arch.context_channels :] @ inputs
 
 
-def seen_planes(ops, arch, octave, plane, coarser):
-    """What finer contexts see of `octave` and all coarser ones: (planes, rows, columns) in activations, of its size, its own plane first.
+class Coarser:
+    """What contexts see of the octaves coarser than their own (FORMAT.md, chapter 6, *Features*; linear ones as in Cool-Chic 5). Coarse to fine: `features` of an octave, then `add` its code.
 
-    `plane`: (rows, columns) in code units; `coarser`: the same of the next coarser octave, or None.
+    planes: of all coarser octaves, the next coarser one's own first, at its size: (planes, rows, columns) in activations; None where there are none.
     """
-    own = plane[None] * ops.context_step
-    return own if coarser is None else ops.join([own, double_seen(ops, arch, octave, coarser)])
 
+    def __init__(self, ops, arch):
+        self._ops, self._arch, self.planes = ops, arch, None
 
-def context_features(ops, arch, numbers, octave, coarser):
-    """What the context of `octave` sees of the coarser ones (FORMAT.md, chapter 6, *Features*; linear ones as in Cool-Chic 5): (FEATURES + 1, rows, columns) in activations.
+    def features(self, numbers, octave):
+        """For the context of `octave`: (FEATURES + 1, rows, columns) in activations."""
+        if self.planes is None:
+            return self._ops.zeros((FEATURES + 1, *self._arch.size(octave)))
+        return double_seen(self._ops, self._arch, octave, handed_down(self._ops, numbers, octave, self.planes))
 
-    `coarser`: `seen_planes` of the next coarser octave, or None.
-    """
-    if coarser is None:
-        return ops.zeros((FEATURES + 1, *arch.size(octave)))
-    return double_seen(ops, arch, octave, handed_down(ops, numbers, octave, coarser))
+    def add(self, octave, code):
+        """code: (planes, rows, columns) of `octave` in code units; finer ones see it if it is one plane."""
+        if octave and len(code) == 1:
+            own = code * self._ops.context_step
+            self.planes = own if self.planes is None else self._ops.join([own, double_seen(self._ops, self._arch, octave, self.planes)])
 
 
 def handed_down(ops, numbers, octave, coarser):

@@ -6,7 +6,7 @@ import numpy as np
 
 from .arch import CODE_MAX, CODE_STEP, CONTEXT_UNIT, NEIGHBOURS, WAVEFRONT_SLOPE
 from .coded import check_code
-from .network import context, context_features, seen_planes
+from .network import Coarser, context
 from .ops_int import IntegerOps
 from .tables import SCALES, STEPS_PER_OCTAVE, UNIT_SCALE, row
 
@@ -24,17 +24,17 @@ def walk_code(arch, numbers, wire, code=None, finest=0):
     Returns the same as the wire gave it back.
     """
     ops = IntegerOps()
-    result, seen = {}, None
+    result, coarser = {}, Coarser(ops, arch)
     for octave in arch.coded_octaves:
         if octave < finest:
             break
-        features = context_features(ops, arch, numbers, octave, seen)
+        features = coarser.features(numbers, octave)
         result[octave] = np.zeros((arch.code_planes(octave), *arch.size(octave)), np.int32)
         for index, target in enumerate(result[octave]):
             _walk_plane(ops, arch, numbers, octave, wire, None if code is None else code[octave][index], target, features)
         wire.end_section()
-        if arch.code_planes(octave) == 1 and octave > finest:
-            seen = seen_planes(ops, arch, octave, result[octave][0].astype(np.float32), seen)
+        if octave > finest:
+            coarser.add(octave, result[octave].astype(np.float32))
     return result
 
 

@@ -15,7 +15,7 @@ from ddcodec.fit.layout import FIRST_MOMENT, Q, Y
 from ddcodec.fit.recipe import BETAS, Betas
 from ddcodec.fit.schedule import Point, point_at
 from ddcodec.fit.soap import Soap
-from ddcodec.fit.objective import soft_round
+from ddcodec.fit.objective import soft_round, synthesise
 from ddcodec.fit.torch_engine import TorchEngine
 from ddcodec.presets import arch_of
 from random_coded import DEFAULT, random_arch
@@ -53,11 +53,11 @@ class SameNoise(TorchEngine):
 class Pair:
     """A CPU engine after one step from random weights and code, with learning rates of nothing, and the reference in float64 at the same place."""
 
-    def __init__(self, arch, seed, threads, hard=False):
+    def __init__(self, arch, seed, threads, hard=False, known=None):
         random = np.random.default_rng(seed)
         picture = painted(arch.height, arch.width, arch.planes).reshape(arch.height, arch.width, -1)
-        self.arch, self.cpu = arch, CpuEngine(picture, arch, LAMBDA, seed=seed, threads=threads)
-        self.reference = SameNoise(picture, arch, LAMBDA, dtype=torch.float64)
+        self.arch, self.cpu = arch, CpuEngine(picture, arch, LAMBDA, seed=seed, threads=threads, known=known)
+        self.reference = SameNoise(picture, arch, LAMBDA, dtype=torch.float64, known=known)
         self.reference.cpu = self.cpu
         weights = {name: (w + 0.2 * random.standard_normal(w.shape)).astype(np.float32) for name, w in self.cpu.weights().items()}
         self.cpu.take(weights, {})
@@ -143,6 +143,18 @@ def test_gradients_of_any_architecture(seed):
     random = np.random.default_rng(seed)
     pair = Pair(random_arch(random), seed, threads=int(random.integers(1, 4)))
     assert {name: error for name, error in pair.errors().items() if not error < 1e-4} == {}
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_only_known_pixels_count(threads):
+    known = np.random.default_rng(3).random((67, 1601)) < 0.6
+    pair = Pair(replace(DEFAULT, width=1601, height=67), seed=6, threads=threads, known=known)
+    assert pair.cpu.losses()[0].distortion == pytest.approx(pair.distortion.item(), rel=1e-5)
+    assert {name: error for name, error in pair.errors().items() if not error < 1e-4} == {}
+    # Of which the reference knows by another way: the errors of the others are not there at all.
+    output = synthesise(pair.reference.ops, pair.arch, pair.noisy, pair.reference.numbers).clamp(0, 1)
+    errors = (output - pair.reference.target).detach().numpy()[:, known]
+    assert pair.distortion.item() == pytest.approx((errors**2).sum() / (3 * known.size), rel=1e-9)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 5])

@@ -79,7 +79,7 @@ ALLOWED = {
     "fit/fused_rate": {"torch", "triton", "..arch", ".recipe"},
     "fit/simd": {"llvmlite", "numba"},
     "fit/products": {"llvmlite", "numba", "numpy", ".simd"},
-    "fit/layout": {"numpy", "..arch", ".simd"},
+    "fit/layout": {"numpy", "..arch", ".products", ".simd"},
     "fit/rows": {".layout", ".simd"},
     "fit/seen": {"numba", "..arch", ".layout", ".products", ".rows", ".simd"},
     "fit/rate": {"numpy", "numba", "..arch", ".layout", ".products", ".recipe", ".rows", ".seen", ".simd"},

@@ -32,19 +32,21 @@ _SPINS = 200
 
 
 class CpuEngine:
-    """The engine of one fit on the CPU; see `fit.engine` for what engines have in common. threads: at least 1.
+    """The engine of one fit on the CPU; see `fit.engine` for what engines have in common. known: bool (H, W), the pixels that count, or None for all. threads: at least 1.
 
     Raises `MemoryError`. Results do not depend on timing, but in the last digits on the number of threads.
     """
 
     name, device = "numba", "cpu"
 
-    def __init__(self, samples, arch, lambda_, *, betas=BETAS, seed=0, threads=1):
+    def __init__(self, samples, arch, lambda_, *, betas=BETAS, seed=0, threads=1, known=None):
         self.arch, self.lambda_, self.pixels = arch, lambda_, arch.width * arch.height
         self.variance = float(np.mean([_variance(plane) for plane in samples.reshape(-1, arch.planes).T]))
-        self._layout = layout = Layout(arch, threads)
+        self._layout = layout = Layout(arch, threads, known is not None)
         layout.settle()
         self.retarget(samples)
+        if known is not None:
+            layout.known()[:] = known
         random = np.random.default_rng(seed)
         self._key = crc32(seed.to_bytes(8, "little"))
         count = layout.weight_count
@@ -179,7 +181,7 @@ class CpuEngine:
         return Loss(squares / (self.pixels * self.arch.planes), bits)
 
     def _arguments(self, weights, rounding, rate, picture, learn, point, last=None, keep=False):
-        """last: the coarsest octave whose bits are wanted; those above are not synthesised anew. keep: what each integer and each pixel costs."""
+        """last: the coarsest octave whose bits are wanted; what is coarser is neither seen nor synthesised anew. keep: what each integer and each pixel costs."""
         layout = self._layout
         last = self.arch.octaves - 1 if last is None else last
         return (
@@ -309,7 +311,7 @@ def _made(digest):
         if rounding and not _wait(plan):
             return
         if rate:
-            for o in range(count - 1, 0, -1):
+            for o in range(last_octave, 0, -1):
                 see(plan, octaves, own, o, thread, weights)
                 if not _wait(plan):
                     return

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..arch import CODE_STEP, CONTEXT_UNIT, FEATURES, NEIGHBOURS, SQUARE, SYNTHESIS_UNIT
-from ..network import double_seen, handed_down, hidden_planes, seen_planes
+from ..network import Coarser, double_seen, handed_down, hidden_planes
 from ..ops_int import IntegerOps
 from ..ops_int import numbers as exact_numbers
 from .recipe import GREATEST_SCALE, LEAST_SCALE, NAT
@@ -113,13 +113,12 @@ def curvature_of_bits(arch, tensors, code, integers, random, price):
     """
     exact, names = exact_numbers(arch, tensors), tuple(name for name, _ in arch.tensors() if name.startswith("context"))
     numbers = {name: (exact[name] / (CONTEXT_UNIT if "bias" in name else 1)).astype(np.float32) for name in names}
-    total, samples, seen = 0.0, 0, None
+    total, samples, coarser = 0.0, 0, Coarser(IntegerOps(), arch)
     for octave in arch.coded_octaves:
-        plane = code[octave][0].astype(np.float32)
-        matrix, count = _gram(arch, octave, integers, random, _slopes_of_plane(arch, numbers, octave, plane, seen))
-        total, samples = total + matrix * (plane.size / count), samples + count
-        if octave:
-            seen = seen_planes(IntegerOps(), arch, octave, plane, seen)
+        planes = code[octave].astype(np.float32)
+        matrix, count = _gram(arch, octave, integers, random, _slopes_of_plane(arch, numbers, octave, planes[0], coarser.planes))
+        total, samples = total + matrix * (planes.size / count), samples + count
+        coarser.add(octave, planes)
     return Curvature(names, _sizes(numbers, names), price / NAT * total, samples)
 
 

@@ -72,15 +72,15 @@ def kind_for(arch, device, *, normalise=False, threads=None):
     return Kind("numba", device, threads)
 
 
-def make(kind, pictures, arches, lambdas, *, betas=BETAS, normalise=False, seed=0):
+def make(kind, pictures, arches, lambdas, *, betas=BETAS, normalise=False, seed=0, known=None):
     """An engine for pictures (uint8 (H, W, planes)), each with its lambda and its `Arch`, alike but for their bases; all kinds but "cuda graph" take one.
 
-    betas: `recipe.Betas`. Raises `MemoryError`, or `torch.OutOfMemoryError` on a GPU.
+    betas: `recipe.Betas`. known: bool (H, W), the pixels that count in the distortion, which is still a mean over all; not on "cuda graph". Raises `MemoryError`, or `torch.OutOfMemoryError` on a GPU.
     """
     if kind.name == "numba":
         from .cpu_engine import CpuEngine
 
-        return CpuEngine(pictures[0], arches[0], lambdas[0], betas=betas, seed=seed, threads=kind.threads)
+        return CpuEngine(pictures[0], arches[0], lambdas[0], betas=betas, seed=seed, threads=kind.threads, known=known)
     torch = torch_for("This fit")
     if kind.name == "cuda graph":
         from .cuda_engine import GraphEngine
@@ -89,7 +89,7 @@ def make(kind, pictures, arches, lambdas, *, betas=BETAS, normalise=False, seed=
     from .torch_engine import TorchEngine
 
     torch.set_num_threads(kind.threads)
-    return TorchEngine(pictures[0], arches[0], lambdas[0], betas=betas, normalise=normalise, seed=seed, device=kind.device)
+    return TorchEngine(pictures[0], arches[0], lambdas[0], betas=betas, normalise=normalise, seed=seed, device=kind.device, known=known)
 
 
 def prepare(kind, arch):

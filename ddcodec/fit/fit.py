@@ -30,8 +30,6 @@ FIT_SHARE, FREEZE_SHARE, MOVES_SHARE = 0.75, 0.4, 0.4
 """Of the time that is left; what is then left is for packing and checking."""
 COMPILING = "Compiling the fit for this processor; this happens once after an installation and takes some 20 seconds."
 SECONDS_UNTIL_COMPILING_IS_SAID = 1.5
-FILLED_EVERY = 20
-"""Steps between two fillings of what is unknown in a picture."""
 
 
 def fit_pictures(
@@ -86,7 +84,7 @@ def lambda_for(picture, target, *, device="auto", threads=None, max_memory=0, sa
 def fit_samples(picture, lambda_, *, iterations, known=None, seconds=None, threads=None, seed=0, progress=None, say=None):
     """What a picture (uint8 (H, W, planes)) becomes when it is fitted at a lambda, without making a file of it: uint8 (H, W, planes). On the CPU.
 
-    known: bool (H, W), True where pixels count; what the others become is then the network's own (in rounds: what is unknown is set to what the fit makes of it).
+    known: bool (H, W), True where pixels count; what the others become is then the network's own.
     progress: called after every step with a `loop.Progress`. Raises `ShortMemoryError`.
     """
     arch = base_arch(*picture.shape[1::-1], picture.shape[2], nearest_base(lambda_))
@@ -94,24 +92,14 @@ def fit_samples(picture, lambda_, *, iterations, known=None, seconds=None, threa
     _check_memory(kind, arch)
     _compile(kind, arch, say or (lambda sentence: None))
 
-    def decoded(fit):
-        code = {octave: planes.astype("int64") for octave, planes in fit.rounded_code().items()}
-        return render(CodedImage(arch, plainly_rounded(fit), code), threads=threads).reshape(picture.shape)
-
     with _threads_kept(kind):
         try:
-            engine = make(kind, [picture], [arch], [lambda_], betas=betas_for(iterations), seed=seed)
+            engine = make(kind, [picture], [arch], [lambda_], betas=betas_for(iterations), seed=seed, known=known)
             (fit,) = engine.fits
             _plain_start(fit, picture)
-
-            def follow(told):
-                if known is not None and told.step % FILLED_EVERY == 0:
-                    fit.retarget(np.where(known[..., None], picture, decoded(fit)))
-                if progress:
-                    progress(told)
-
-            run(engine, iterations, seconds=seconds, progress=follow, may_collapse=True)
-            return decoded(fit)
+            run(engine, iterations, seconds=seconds, progress=progress, may_collapse=True)
+            code = {octave: planes.astype("int64") for octave, planes in fit.rounded_code().items()}
+            return render(CodedImage(arch, plainly_rounded(fit), code), threads=threads).reshape(picture.shape)
         except MemoryError:
             raise _short(arch) from None
 

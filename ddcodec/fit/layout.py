@@ -16,6 +16,7 @@ import numpy as np
 
 from ..arch import CODE_STEP, NEIGHBOURS, SQUARE, SYNTHESIS_UNIT
 from ..arch import FEATURES as FEATURE_COUNT
+from .products import NONE
 from .simd import BYTES
 
 MARGIN = 16
@@ -44,22 +45,22 @@ SHORT = 2
     FROM_EVEN_ROW, FROM_ODD_ROW, EVEN_ROW_PHASES, ODD_ROW_PHASES, PARITIES, UP_ROW,
     CONTEXT_1, CONTEXT_2, CONTEXT_3, BACK_1, BACK_2, BACK_3, CONTEXT_1_BIAS, CONTEXT_2_BIAS, OUTPUT, OUTPUT_BACK, OUTPUT_BIAS,
     SUMS_1, SUMS_2, SUMS_3, SUMS_OUTPUT, TOPS, TOP, TOP_BIAS, TOP_BACK, SUMS_TOP, ERRORS, ERRORS_PITCH,
-    OUTPUTS, OUTPUT_ERRORS, OUTPUT_PITCH, OUTPUT_PLANE, RESIDUAL, RESIDUAL_BACK, RESIDUAL_BACK_SIZE, RESIDUAL_WEIGHTS, SUMS_RESIDUAL, BARRIER, SCATTER_STARTS,
-) = range(64)  # fmt: skip
+    OUTPUTS, OUTPUT_ERRORS, OUTPUT_PITCH, OUTPUT_PLANE, RESIDUAL, RESIDUAL_BACK, RESIDUAL_BACK_SIZE, RESIDUAL_WEIGHTS, SUMS_RESIDUAL, BARRIER, KNOWN, SCATTER_STARTS,
+) = range(65)  # fmt: skip
 PLAN_SIZE = SCATTER_STARTS + ABOVE + 2
 _PLAN_ADDRESSES = (
     Y, FIRST_MOMENT, SECOND_MOMENT, Q, SLOPE, GRADIENT, TARGET, FLOORS, PAIR_FLOORS, NO_FLOORS, ZEROS, ONES, ONES_LIST, SINGLE,
-    STRIDES, GAPPED_STRIDES, SHIFTS, FROM_EVEN_ROW, FROM_ODD_ROW, EVEN_ROW_PHASES, ODD_ROW_PHASES, PARITIES, ERRORS, OUTPUTS, OUTPUT_ERRORS, BARRIER,
+    STRIDES, GAPPED_STRIDES, SHIFTS, FROM_EVEN_ROW, FROM_ODD_ROW, EVEN_ROW_PHASES, ODD_ROW_PHASES, PARITIES, ERRORS, OUTPUTS, OUTPUT_ERRORS, BARRIER, KNOWN,
 )  # fmt: skip
 
 # One row an octave.
 (
-    ROWS, COLUMNS, CODE_PLANES, CHANNELS, CODE, PITCH, PLANE, POSITION, HAS_PARENT, IS_PARENT, FEATURES, SEEN, RAISED, HANDED, BY_SEEN, SEEN_PLANE, SEEN_PITCH, SEE, SEE_BACK, SUMS_SEE,
+    ROWS, COLUMNS, CODE_PLANES, CHANNELS, CODE, PITCH, PLANE, POSITION, HAS_PARENT, FEATURES, SEEN, RAISED, HANDED, BY_SEEN, SEEN_PLANE, SEEN_PITCH, SEE, SEE_BACK, SUMS_SEE,
     MIXED, MIXED_GRADIENT, MIXED_PITCH, MIXED_ROW, BLOCKS, BLOCK, RUNS,
     BIAS, JOIN, JOIN_BACK, MIX, MIX_BACK, UP, UP_ALONG, UP_ACROSS, CONTEXT_3_BIAS, SUMS_JOIN, SUMS_MIX, SUMS_UP, SUMS_3_BIAS,
     HALO_CODE_PLANE, HALO_FEATURE, HALO_MIXED_OCTAVE,
     OCTAVE_SIZE,
-) = range(44)  # fmt: skip
+) = range(43)  # fmt: skip
 _OCTAVE_ADDRESSES = (FEATURES, RAISED, HANDED, BY_SEEN, MIXED, MIXED_GRADIENT, BLOCKS)
 
 # One row a thread.
@@ -107,11 +108,11 @@ class Layout:
     """The tables of a fit and, after `settle`, their memory. `weights` and `trial` are two blocks of weights, for the fit and for weights on trial.
 
     plan (PLAN_SIZE,), octaves (octaves, OCTAVE_SIZE), threads (threads, THREAD_SIZE): int64, for the kernels. names: name -> slice of the
-    weights in coding order. places, gains, taps, matrices, ups: what `update` needs to gather gradients and to pack.
+    weights in coding order. masked: whether there is room for which pixels count. places, gains, taps, matrices, ups: what `update` needs to gather gradients and to pack.
     """
 
-    def __init__(self, arch, threads):
-        self.arch, self.count = arch, threads
+    def __init__(self, arch, threads, masked=False):
+        self.arch, self.count, self._masked = arch, threads, masked
         self.plan = np.zeros(PLAN_SIZE, np.int64)
         self.octaves = np.zeros((arch.octaves, OCTAVE_SIZE), np.int64)
         self.threads = np.zeros((threads, THREAD_SIZE), np.int64)
@@ -137,7 +138,6 @@ class Layout:
             row[[CODE_PLANES, CHANNELS]] = arch.code_planes(o), arch.channels_of(o)
             row[HAS_PARENT] = bool(arch.seen(o))
             row[SEEN] = len(arch.seen(o - 1)) if o else 0
-            row[IS_PARENT] = row[SEEN] > 0
             row[RUNS] = -(-((row[COLUMNS] + 1) // 2) // PHASE)
             row[BLOCK] = row[CHANNELS] * RUN * FLOAT
 
@@ -232,7 +232,7 @@ class Layout:
                 row[SUMS_3_BIAS] = sums(2, 1)
                 start = self.names["context.3.bias"].start + 2 * index
                 self.places[start : start + 2] = row[SUMS_3_BIAS] + BYTES * np.arange(2)
-            if row[IS_PARENT]:
+            if row[SEEN]:
                 name = f"context.features.{o - 1}"
                 row[[SEE, SEE_BACK]] = matrix(name, FEATURE_COUNT, int(row[SEEN]))
                 row[SUMS_SEE] = gathered(name, None, FEATURE_COUNT, int(row[SEEN]))
@@ -266,7 +266,7 @@ class Layout:
             position += planes * rows * columns
             row[HALO_CODE_PLANE] = self.halo_code * FLOAT
             self.halo_code += int(planes * ABOVE * row[PITCH]) // FLOAT
-            if row[IS_PARENT]:
+            if row[SEEN]:
                 # Rows are written in pairs of vectors.
                 row[SEEN_PITCH] = 2 * whole(-(-columns // 2)) * FLOAT
                 row[SEEN_PLANE] = rows * row[SEEN_PITCH]
@@ -291,6 +291,8 @@ class Layout:
         plan[TARGET] = take(self.arch.planes * int(plan[TARGET_PLANE]) // FLOAT)
         plan[ERRORS_PITCH] = 2 * whole(-(-width // 2)) * FLOAT
         plan[ERRORS] = take(height * int(plan[ERRORS_PITCH]) // FLOAT)
+        if self._masked:
+            plan[KNOWN] = take(height * int(plan[ERRORS_PITCH]) // FLOAT)
         plan[OUTPUT_PITCH] = (2 * whole(-(-width // 2)) + 2 * MARGIN) * FLOAT
         plan[OUTPUT_PLANE] = plan[OUTPUT_PITCH] * height
         plan[[OUTPUTS, OUTPUT_ERRORS]] = [take(self.arch.planes * int(plan[OUTPUT_PLANE]) // FLOAT) + MARGIN * FLOAT for _ in range(2)]
@@ -385,6 +387,8 @@ class Layout:
         for place, values, relative in self._lists:
             self.block.longs(place, values + address if relative else values)
         self.plan[list(_PLAN_ADDRESSES)] += address
+        if not self._masked:
+            self.plan[KNOWN] = NONE
         self.octaves[:, list(_OCTAVE_ADDRESSES)] += address
         self.threads[:, [field for field in range(THREAD_SIZE) if field not in _NO_THREAD_ADDRESSES]] += address
         most = max(128, self.widest)
@@ -411,8 +415,15 @@ class Layout:
 
     def errors(self):
         """What `distortion` keeps of every pixel: a view (rows, columns)."""
+        return self._pixels(ERRORS)
+
+    def known(self):
+        """1 for each pixel that counts, else 0: a view (rows, columns)."""
+        return self._pixels(KNOWN)
+
+    def _pixels(self, field):
         pitch, height = int(self.plan[ERRORS_PITCH]) // FLOAT, self.arch.height
-        return self.at(int(self.plan[ERRORS]), height * pitch).reshape(height, pitch)[:, : self.arch.width]
+        return self.at(int(self.plan[field]), height * pitch).reshape(height, pitch)[:, : self.arch.width]
 
     def target(self):
         """The samples' place: uint16 (planes, rows, pitch), of full range whatever the picture's depth."""

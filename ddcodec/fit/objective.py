@@ -3,15 +3,16 @@
 import torch
 
 from ..arch import NEIGHBOURS, Window
-from ..network import context, context_features, seen_planes, synthesis
+from ..network import Coarser, context, synthesis
 from .recipe import GREATEST_SCALE, LEAST_SCALE, NAT, moving
 
 
-def distortion_of(ops, arch, code, numbers, target):
-    """MSE of samples in [0, 1], clamped. code: octave -> (planes, rows, columns) in code units; target: (planes, H, W)."""
+def distortion_of(ops, arch, code, numbers, target, known=None):
+    """MSE of samples in [0, 1], clamped. code: octave -> (planes, rows, columns) in code units; target: (planes, H, W); known: (H, W), the pixels whose errors count, or None for all."""
     output = synthesise(ops, arch, code, numbers)
     # The clamp is inside the loss but not inside the gradient's way: with it, bright pictures collapse.
-    return (output + (output.clamp(0, 1) - output).detach() - target).square().mean()
+    errors = output + (output.clamp(0, 1) - output).detach() - target
+    return (errors if known is None else errors * known).square().mean()
 
 
 def synthesise(ops, arch, code, numbers):
@@ -25,12 +26,10 @@ def bits_of(ops, arch, code, numbers):
 
 def features_of(ops, arch, code, numbers):
     """(octave, its planes, what its context sees of coarser ones), coarse to fine. code: octave -> (planes, rows, columns)."""
-    seen = None
+    coarser = Coarser(ops, arch)
     for octave in arch.coded_octaves:
-        planes = code[octave]
-        yield octave, planes, context_features(ops, arch, numbers, octave, seen)
-        if octave and len(planes) == 1:
-            seen = seen_planes(ops, arch, octave, planes[0], seen)
+        yield octave, code[octave], coarser.features(numbers, octave)
+        coarser.add(octave, code[octave])
 
 
 def own_bits(arch, numbers, base, step):

@@ -7,7 +7,7 @@ from numba import float32
 
 from ..arch import SQUARE
 from .layout import (
-    COLUMNS, ERRORS, ERRORS_PITCH, FLOAT, GRADIENT_ROWS, LONG, NO_FLOORS, OUTPUT_ERRORS, OUTPUT_PITCH, OUTPUT_PLANE, OUTPUTS, PLANES, RESIDUAL,
+    COLUMNS, ERRORS, ERRORS_PITCH, FLOAT, GRADIENT_ROWS, KNOWN, LONG, NO_FLOORS, OUTPUT_ERRORS, OUTPUT_PITCH, OUTPUT_PLANE, OUTPUTS, PLANES, RESIDUAL,
     RESIDUAL_BACK, RESIDUAL_BACK_SIZE, RESIDUAL_WEIGHTS, ROW_LIST, ROWS, SHORT, SQUARE_LIST, SUMS, SUMS_RESIDUAL, TARGET, TARGET_PITCH, TARGET_PLANE, THIRD_LIST, THREADS,
 )  # fmt: skip
 from .products import NONE, ONE, added, outer
@@ -32,7 +32,7 @@ def close_row(plan, here, row):
 
 @compiled
 def loss(plan, here, own, thread, weights, learn, keep):
-    """The sum of squares of a thread's rows of samples, clamped; leaves the gradients of the mean square by the samples, as if nothing were clamped.
+    """The sum of squares of a thread's rows of samples, clamped, of the pixels that count; leaves the gradients of the mean square by the samples, as if nothing were clamped.
 
     keep: write the sum of each pixel to `ERRORS`.
     """
@@ -71,11 +71,14 @@ def _copy(target, source, vectors):
 def _errors(plan, plane, row, columns, vectors, gain):
     values = output_row(plan, plan[OUTPUT_ERRORS], plane, row)
     target = plan[TARGET] + plane * plan[TARGET_PLANE] + row * plan[TARGET_PITCH]
+    known = plan[KNOWN] + row * plan[ERRORS_PITCH] if plan[KNOWN] != NONE else NONE
     zero, one = full(float32(0)), full(float32(1))
     squares = zero
     for v in range(vectors):
         inside = minimum(maximum(load(values + v * BYTES), zero), one)
         error = first(inside - load_shorts(target + v * LANES * SHORT) * float32(1 / 65535), columns - v * LANES)
+        if known != NONE:
+            error = error * load(known + v * BYTES)
         squares = squares + error * error
         store(values + v * BYTES, error * gain)
     return total(squares)

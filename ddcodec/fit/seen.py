@@ -8,7 +8,7 @@ from numba import float32
 
 from ..arch import FEATURES as COUNT
 from .layout import (
-    BY_SEEN, COLUMNS, FEATURES, FLOAT, HANDED, HANDED_LIST, IS_PARENT, LONG, MARGIN, NO_FLOORS, PARENT_ROWS, Q, RAISED, ROWS,
+    BY_SEEN, COLUMNS, FEATURES, FLOAT, HANDED, HANDED_LIST, LONG, MARGIN, NO_FLOORS, PARENT_ROWS, Q, RAISED, ROWS,
     SEE, SEE_BACK, SEEN, SEEN_LIST, SEEN_PITCH, SEEN_PLANE, SUMS, SUMS_SEE, THREADS, ZEROS,
 )  # fmt: skip
 from .products import NONE, ONE, added, affine, outer
@@ -61,7 +61,7 @@ def see(plan, octaves, own, o, thread, weights):
     """A thread's rows of what octave `o` has of coarser ones, and of what it hands down. The next coarser octave must be done."""
     here = octaves[o]
     first_pair, last_pair = band((here[ROWS] + 1) // 2, plan[THREADS], thread)
-    if not here[IS_PARENT]:
+    if not here[SEEN]:
         return
     across, vectors = own[PARENT_ROWS] + MARGIN * FLOAT, (here[COLUMNS] + LANES - 1) // LANES
     for y in range(2 * first_pair, min(2 * last_pair, here[ROWS])):
@@ -86,7 +86,7 @@ def see_back(plan, octaves, own, o, thread, weights, soft):
     """From the gradients by what octave `o` hands down, a thread's rows of those by the weights and, if `soft`, by what is seen. The next finer octave must be done."""
     here = octaves[o]
     first_pair, last_pair = band((here[ROWS] + 1) // 2, plan[THREADS], thread)
-    if not here[IS_PARENT]:
+    if not here[SEEN]:
         return
     columns = here[COLUMNS]
     vectors = (columns + LANES - 1) // LANES
@@ -101,7 +101,7 @@ def see_back(plan, octaves, own, o, thread, weights, soft):
         for plane in range(here[SEEN]):
             target = row_of(here, BY_SEEN, plane, y)
             poke_long(own[SEEN_LIST] + LONG * plane, target)
-            if octaves[o - 1, IS_PARENT]:
+            if octaves[o - 1, SEEN]:
                 _halve_rows(octaves[o - 1], here, own, plane, y, target)
             else:
                 clear(target, vectors * BYTES)

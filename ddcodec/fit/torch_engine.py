@@ -14,15 +14,16 @@ from .torch_ops import NormalisingOps, TorchOps
 class TorchEngine:
     """The reference engine (see `fit.engine`); the only one that knows channel normalisation.
 
-    samples: uint8 or uint16 (H, W, planes). `numbers` (name -> tensor, real values) and `code` (octave -> y) are the state; `step` moves it.
+    samples: uint8 or uint16 (H, W, planes). known: bool (H, W), the pixels that count, or None for all. `numbers` (name -> tensor, real values) and `code` (octave -> y) are the state; `step` moves it.
     """
 
     name = "torch"
 
-    def __init__(self, samples, arch, lambda_, *, betas=BETAS, normalise=False, seed=0, device="cpu", dtype=torch.float32):
+    def __init__(self, samples, arch, lambda_, *, betas=BETAS, normalise=False, seed=0, device="cpu", dtype=torch.float32, known=None):
         self.arch, self.lambda_, self.device, self._betas = arch, lambda_, device, betas
         self.ops = TorchOps(device, dtype)
         self.retarget(samples)
+        self._known = None if known is None else torch.tensor(known, device=device)
         self.variance = self.target.var((1, 2), correction=0).mean().item()
         self.pixels = arch.width * arch.height
         random = np.random.default_rng(seed)
@@ -157,7 +158,7 @@ class TorchEngine:
         return distortion + price * (bits + own_bits(self.arch, self.numbers, self._base, weight_step(price)))
 
     def _distortion(self, code, numbers):
-        return distortion_of(self.ops, self.arch, code, numbers, self.target)
+        return distortion_of(self.ops, self.arch, code, numbers, self.target, self._known)
 
     def _rounded(self):
         return {o: (CODE_UNITS * y.detach()).round().clamp(-CODE_MAX, CODE_MAX) for o, y in self.code.items()}

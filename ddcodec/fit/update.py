@@ -8,7 +8,7 @@ from numba import float32
 from ..arch import CODE_MAX
 from ..arch import FEATURES as FEATURE_COUNT
 from .layout import (
-    BY_SEEN, CODE_PLANES, COLUMNS, FEATURES, FIRST_MOMENT, FLOAT, GRADIENT, IS_PARENT, OCTAVES, POSITION, Q, ROWS, SECOND_MOMENT, SLOPE, SUMS, TAPS, THREADS, Y,
+    BY_SEEN, CODE_PLANES, COLUMNS, FEATURES, FIRST_MOMENT, FLOAT, GRADIENT, OCTAVES, POSITION, Q, ROWS, SECOND_MOMENT, SEEN, SLOPE, SUMS, TAPS, THREADS, Y,
 )  # fmt: skip
 from .products import folded, pack
 from .recipe import ADAM_EPSILON, CODE_UNITS, NAT
@@ -77,7 +77,7 @@ def move_code(plan, octaves, thread, rate, first_beta, second_beta, step):
                 for x in range(0, here[COLUMNS], LANES):
                     at = place + x * FLOAT
                     gradient = load(plan[GRADIENT] + at)
-                    if here[IS_PARENT]:
+                    if here[SEEN]:
                         by_value, by_magnitude = row_of(here, BY_SEEN, 0, row) + x * FLOAT, row_of(here, FEATURES, FEATURE_COUNT, row) + x * FLOAT
                         gradient = gradient + load(by_value) + sign(load(plan[Q] + at)) * load(by_magnitude)
                     gradient = first(gradient * load(plan[SLOPE] + at) * CODE_UNITS, here[COLUMNS] - x)

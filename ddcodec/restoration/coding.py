@@ -2,6 +2,8 @@
 
 What is noise cannot be coded in fewer bits than it has, so that a fit for the least D + lambda R leaves it out: ZS-NCD (NeurIPS 2025) denoises thus with a small
 neural compressor. A fit's own errors depend on where its octaves' grids lie; over several fits they cancel (cycle spinning, Coifman & Donoho 1995).
+
+Where something is missing, the errors there do not count (as in the Deep Image Prior, section 2): what then comes into the holes is what costs the fewest bits, given all around them.
 """
 
 from math import log
@@ -17,8 +19,8 @@ PRICE = 1.2
 """Of a bit, in terms of what it is worth if the noise is Gaussian; the best of several on noisy photographs. A fit learns some noise all the same."""
 SPREAD = 4 / 3
 """Factor by which every other fit's lambda is above that, and the others' below: errors of different kinds cancel better."""
-KNOWN_LAMBDA = 1e-3
-"""Where nothing is noise and only what is missing is wanted."""
+KNOWN_LAMBDA = 1.25e-4
+"""Where nothing is noise and only what is missing is wanted: a fit that sees more detail around a hole knows better what goes on in it."""
 SHIFT_MAX = 32
 
 
@@ -62,6 +64,9 @@ def fit_by_coding(samples, lambda_, *, known=None, views, steps, seed=0, seconds
         )  # fmt: skip
         total += view.back(made)
         done += 1
+        if known is not None:
+            # The next fit's first guess is of the holes as they are filled by now; nothing else there is looked at.
+            samples = np.where(known[..., None], samples, np.rint(total / done).astype(np.uint8))
     return Fitted((total / done / 255).astype(np.float32), done * steps, "all fits are done")
 
 
