@@ -62,8 +62,8 @@ Examples:
 def restore(talk, input_, output, force, preview, reference, quality, sigma, mask, mask_missing, mask_color, **options):
     """Restore INPUT, a picture of 8-bit grey or RGB, with or without transparency, and write what it should have been.
 
-    Nothing is learned beforehand and nothing is looked up: a network or the codec itself is fitted to this one picture, which takes from seconds to
-    hours. What is no noise is left alone, and known pixels of an inpainted picture stay bit for bit.
+    A network, or the codec itself from the bases of every encode, is fitted to this one picture, which takes from seconds to hours.
+    What is no noise is left alone, and known pixels of an inpainted picture stay bit for bit.
     """
     from ..encoder import EncodeOptions, encode_picture
     from ..memory import keep_freed_memory
