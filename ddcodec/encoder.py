@@ -128,6 +128,11 @@ class Source:
         """The samples that are coded: without those that nobody can see."""
         return self.samples if self.alpha is None or options.exact else filled(self.samples, self.alpha)
 
+    def known(self, options):
+        """The pixels whose colours count, bool (H, W), or None if all do, or none."""
+        seen = None if self.alpha is None or options.exact else self.alpha > 0
+        return None if seen is None or seen.all() or not seen.any() else seen
+
     def chunks(self, options):
         """Metadata and alpha as the file's chunks."""
         chunks = chunks_of(self.metadata or {})
@@ -162,19 +167,19 @@ def encode_pictures(sources, options=EncodeOptions(), progress=None, *, say=None
         if max(height, width) > SIDE_MAX:
             raise SourceError(f"The picture has {width}x{height} pixels; no side may be above {SIDE_MAX:,}.")
         picture = np.ascontiguousarray(source.shown(options)).reshape(height, width, -1)
-        chunks = source.chunks(options)
+        chunks, known = source.chunks(options), source.known(options)
         lambda_, goal = options.chosen_lambda() if source.lambda_ is None else source.lambda_, None
         if source.lambda_ is None and options.has_target():
             goal = _goal(options, source, chunks)
-            lambda_ = lambda_for(picture, goal.target, device=options.device, threads=options.threads, max_memory=options.max_memory, say=say)
+            lambda_ = lambda_for(picture, goal.target, known=known, device=options.device, threads=options.threads, max_memory=options.max_memory, say=say)
         arch = arch_of(options.profile, *picture.shape, lambda_, warm=options.base == "auto", depth=picture.dtype.itemsize - 1)
-        groups.setdefault(replace(arch, base=0), []).append((index, picture, arch, lambda_, chunks, goal))
+        groups.setdefault(replace(arch, base=0), []).append((index, picture, arch, lambda_, chunks, goal, known))
     results, left = [None] * len(sources), len(sources)
     for members in groups.values():
-        indices, pictures, arches, lambdas, chunks, goals = zip(*members)
+        indices, pictures, arches, lambdas, chunks, goals, knowns = zip(*members)
         began, share = monotonic(), len(members) / left
         fitted = fit_pictures(
-            pictures, arches, lambdas, iterations=options.iterations or iterations_of(options.effort), goals=goals,
+            pictures, arches, lambdas, iterations=options.iterations or iterations_of(options.effort), goals=goals, knowns=knowns,
             time_limit=None if options.time_limit is None else max(0.0, options.time_limit - (began - start)) * share,
             device=options.device, threads=options.threads, max_memory=options.max_memory, normalise=normalises(options.profile), seed=options.seed, progress=progress, say=say,
         )  # fmt: skip

@@ -13,8 +13,11 @@ from PIL import Image
 import invalid
 import witness
 from ddcodec.alpha import alpha_chunk, alpha_of, coarser, filled
+from conftest import painted
 from ddcodec.decoder import decode_file
+from ddcodec.encoder import EncodeOptions, Source, encode_picture
 from ddcodec.errors import DamagedError, SourceError
+from ddcodec.metrics import psnr
 from ddcodec.syntax import HEADER_BYTES, pack, read_body, read_header
 from random_coded import DEFAULT, random_coded
 
@@ -146,6 +149,36 @@ def test_hidden_colours():
     assert not filled(samples, 0 * alpha).any() and np.array_equal(filled(samples, 0 * alpha + 1), samples)
     grey = filled(samples[..., 0].astype(np.uint16) * 250, alpha)
     assert grey.shape == (40, 50) and grey.dtype == np.uint16 and grey.min() >= 25000
+
+
+@pytest.mark.parametrize("options", [{"lambda_": 2e-3}, {"target_psnr": 31.0}, {"lambda_": 2e-3, "profile": "classic"}], ids=["lambda", "target", "classic"])
+def test_what_is_hidden_does_not_count(monkeypatch, options):
+    """A file is smaller and better where it can be seen than one that has to show the means of what is around under transparency, too."""
+    samples, alpha = painted(72, 96), np.zeros((72, 96), np.uint8)
+    y, x = np.mgrid[:72, :96]
+    alpha[(x // 11 + y // 13) % 2 == 0] = 255
+    options = EncodeOptions(**options, iterations=150)
+    freed = encode_picture(samples, options, alpha=alpha)
+    monkeypatch.setattr(Source, "known", lambda source, options: None)
+    bound = encode_picture(samples, options, alpha=alpha)
+    seen = alpha > 0
+    for encoded in (freed, bound):
+        assert encoded.psnr == pytest.approx(psnr(samples[seen], decode_file(encoded.data).whole()[..., :3][seen]), abs=1e-9)
+    if options.target_psnr:
+        assert 31 <= freed.psnr <= 31.1 and len(freed.data) < 0.95 * len(bound.data)
+    else:
+        losses = [10 ** (-encoded.psnr / 10) * seen.mean() + options.lambda_ * 8 * len(encoded.data) / seen.size for encoded in (freed, bound)]
+        assert losses[0] < 0.97 * losses[1]
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_which_pixels_count(exact):
+    alpha = np.array([[0, 1, 255]], np.uint8)
+    options = EncodeOptions(exact=exact)
+    known = Source(np.zeros((1, 3), np.uint8), alpha=alpha).known(options)
+    assert known is None if exact else known.tolist() == [[False, True, True]]
+    for all_alike in (0 * alpha, 0 * alpha + 9, None):
+        assert Source(np.zeros((1, 3), np.uint8), alpha=all_alike).known(options) is None
 
 
 def test_more_than_fits_is_refused(monkeypatch):

@@ -155,6 +155,8 @@ def test_only_known_pixels_count(threads):
     output = synthesise(pair.reference.ops, pair.arch, pair.noisy, pair.reference.numbers).clamp(0, 1)
     errors = (output - pair.reference.target).detach().numpy()[:, known]
     assert pair.distortion.item() == pytest.approx((errors**2).sum() / (3 * known.size), rel=1e-9)
+    spread = ((painted(67, 1601)[known] / 255 - (painted(67, 1601)[known] / 255).mean(0)) ** 2).sum() / (3 * known.size)
+    assert pair.cpu.variance == pytest.approx(spread, rel=1e-6) and pair.reference.variance == pytest.approx(spread, rel=1e-6)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 5])

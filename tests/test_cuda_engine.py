@@ -38,12 +38,15 @@ def moved_apart(batch, singles, seed=0):
 
 
 @pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("name", ARCHS)
-def test_many_fits_at_once_do_what_each_does_alone(name):
+def test_many_fits_at_once_do_what_each_does_alone(name, masked):
     arch = ARCHS[name]
-    pictures = pictures_for(arch)
-    batch = GraphEngine(pictures, [arch] * 3, LAMBDAS)
-    singles = [TorchEngine(picture, arch, lambda_) for picture, lambda_ in zip(pictures, LAMBDAS)]
+    pictures, knowns = pictures_for(arch), [None] * 3
+    if masked:
+        knowns[1:] = np.random.default_rng(2).random((2, arch.height, arch.width)) < 0.4
+    batch = GraphEngine(pictures, [arch] * 3, LAMBDAS, knowns=knowns)
+    singles = [TorchEngine(picture, arch, lambda_, known=known) for picture, lambda_, known in zip(pictures, LAMBDAS, knowns)]
     moved_apart(batch, singles)
     for fit, single in zip(batch.fits, singles):
         assert fit.evaluate() == pytest.approx(single.evaluate(), rel=1e-5)

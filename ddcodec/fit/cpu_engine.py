@@ -18,7 +18,7 @@ from .distortion import backward, finest_back, forward, merge_mixed, outputs
 from .layout import BARRIER, GRADIENT, OCTAVES, Q, SUMS, THREADS, Y, Layout
 from .products import NONE
 from .rate import merge_gradients, octave_bits
-from .recipe import BETAS, CODE_UNITS, Loss, initial_code, initial_weights, moving, real_base, weight_step
+from .recipe import BETAS, CODE_UNITS, Loss, initial_code, initial_weights, moving, real_base, share_of, weight_step
 from .residual import loss
 from .schedule import Point
 from .seen import see, see_back
@@ -41,7 +41,9 @@ class CpuEngine:
 
     def __init__(self, samples, arch, lambda_, *, betas=BETAS, seed=0, threads=1, known=None):
         self.arch, self.lambda_, self.pixels = arch, lambda_, arch.width * arch.height
-        self.variance = float(np.mean([_variance(plane) for plane in samples.reshape(-1, arch.planes).T]))
+        self.known, self.share = known, share_of(known)
+        counted = samples.reshape(-1, arch.planes) if known is None else samples[known]
+        self.variance = self.share * float(np.mean([_variance(plane) for plane in counted.T]))
         self._layout = layout = Layout(arch, threads, known is not None)
         layout.settle()
         self.retarget(samples)

@@ -14,7 +14,7 @@ import torch
 from ..arch import CODE_MAX
 from ..samples import peak_of
 from .objective import bits_of, distortion_of, features_of, own_bits, soft_round
-from .recipe import ADAM_EPSILON, BETAS, CODE_UNITS, Loss, initial_code, initial_weights, real_base, weight_step
+from .recipe import ADAM_EPSILON, BETAS, CODE_UNITS, Loss, initial_code, initial_weights, real_base, share_of, weight_step
 from .soap import Soap
 from .torch_ops import BatchOps
 
@@ -25,18 +25,22 @@ TIMED = 5
 
 
 class GraphEngine:
-    """Fits of pictures (uint8 (H, W, planes)), each with its lambda and its `Arch`, alike but for their bases; see `fit.engine`.
+    """Fits of pictures (uint8 (H, W, planes)), each with its lambda and its `Arch`, alike but for their bases; see `fit.engine`. knowns: for each bool (H, W), the pixels that count, or None.
 
     Raises `torch.OutOfMemoryError`, also in `warm_up`.
     """
 
     name = "cuda graph"
 
-    def __init__(self, pictures, arches, lambdas, *, betas=BETAS, seed=0, device="cpu"):
+    def __init__(self, pictures, arches, lambdas, *, betas=BETAS, seed=0, device="cpu", knowns=None):
         arch = arches[0]
         self.arch, self.device, self.pixels = arch, device, arch.width * arch.height
         self._ops = BatchOps(device)
         self._target = torch.stack([torch.tensor(p / peak_of(p), device=device, dtype=torch.float32).permute(2, 0, 1) for p in pictures])
+        knowns = knowns or [None] * len(pictures)
+        self._counts = None
+        if any(known is not None for known in knowns):
+            self._counts = torch.tensor(np.stack([np.ones(p.shape[:2], bool) if known is None else known for p, known in zip(pictures, knowns)]), device=device)
         self._lambdas = torch.tensor(lambdas, device=device, dtype=torch.float32)
         starts = [np.random.default_rng(seed) for _ in pictures]
         weights = [initial_weights(*own) for own in zip(arches, pictures, starts)]
@@ -53,11 +57,11 @@ class GraphEngine:
         self._code_optimiser = torch.optim.Adam(
             self.code.values(), lr=self._code_rate, betas=betas.code, eps=ADAM_EPSILON, fused=True, capturable=self._is_cuda
         )  # fmt: skip
-        self._objective, self._distortion = torch.func.vmap(self._one), torch.func.vmap(self._distortion_of_one)
+        axes = 0, 0, 0, None if self._counts is None else 0
+        self._objective, self._distortion = torch.func.vmap(self._one, axes), torch.func.vmap(self._distortion_of_one, axes)
         self._losses = torch.zeros(2, len(pictures), device=device)
         self._graphs, self._evaluated = {}, None
-        variances = self._target.var((2, 3), correction=0).mean(1).tolist()
-        self.fits = tuple(_Fit(self, index, *own) for index, own in enumerate(zip(arches, lambdas, variances)))
+        self.fits = tuple(_Fit(self, index, *own) for index, own in enumerate(zip(arches, lambdas, knowns)))
 
     def warm_up(self):
         """Capture the graphs, so that a lack of memory shows at once."""
@@ -91,7 +95,7 @@ class GraphEngine:
     def evaluate(self):
         """The `Loss` of every fit with the code rounded."""
         if self._evaluated is None:
-            losses = torch.stack(self._objective(self._rounded(), self.numbers, self._target))
+            losses = torch.stack(self._objective(self._rounded(), self.numbers, self._target, self._counts))
             self._evaluated = [Loss(*values) for values in losses.T.tolist()]
         return self._evaluated
 
@@ -109,11 +113,11 @@ class GraphEngine:
     def _leaf(self, arrays):
         return torch.tensor(np.stack(arrays), device=self.device, requires_grad=True)
 
-    def _one(self, code, numbers, target):
-        return self._distortion_of_one(code, numbers, target), bits_of(self._ops, self.arch, code, numbers)
+    def _one(self, code, numbers, target, known):
+        return self._distortion_of_one(code, numbers, target, known), bits_of(self._ops, self.arch, code, numbers)
 
-    def _distortion_of_one(self, code, numbers, target):
-        return distortion_of(self._ops, self.arch, code, numbers, target)
+    def _distortion_of_one(self, code, numbers, target, known):
+        return distortion_of(self._ops, self.arch, code, numbers, target, known)
 
     def _fused(self, code):
         """Distortions and bits, the bits from one kernel an octave."""
@@ -121,7 +125,7 @@ class GraphEngine:
         features = torch.func.vmap(lambda *own: [part for *_, part in features_of(self._ops, self.arch, *own)])(code, self.numbers)
         for octave, own in zip(self.arch.coded_octaves, features):
             bits = bits + fused_rate.fused_bits(self.arch, octave, code[octave], own, self.numbers)
-        return self._distortion(code, self.numbers, self._target), bits
+        return self._distortion(code, self.numbers, self._target, self._counts), bits
 
     def _rounded(self):
         return {o: (CODE_UNITS * y.detach()).round().clamp(-CODE_MAX, CODE_MAX) for o, y in self.code.items()}
@@ -134,7 +138,7 @@ class GraphEngine:
         """The step itself: no value of it is ever looked at here."""
         moved = list(self.numbers.values()) + ([] if hard else list(self.code.values()))
         code = self._rounded() if hard else {octave: self._noisy(y) for octave, y in self.code.items()}
-        distortion, bits = self._fused(code) if fused else self._objective(code, self.numbers, self._target)
+        distortion, bits = self._fused(code) if fused else self._objective(code, self.numbers, self._target, self._counts)
         prices = self._lambdas / self.pixels
         own = torch.func.vmap(lambda *own: own_bits(self.arch, *own))(self.numbers, self._base, weight_step(prices))
         gradients = torch.autograd.grad((distortion + prices * (bits + own)).sum(), moved)
@@ -209,9 +213,12 @@ class GraphEngine:
 class _Fit:
     """One of a `GraphEngine`'s fits."""
 
-    def __init__(self, engine, index, arch, lambda_, variance):
-        self._engine, self._index, self.arch, self._lambda, self.variance = engine, index, arch, lambda_, variance
-        self.pixels = engine.pixels
+    def __init__(self, engine, index, arch, lambda_, known):
+        self._engine, self._index, self.arch, self._lambda = engine, index, arch, lambda_
+        self.pixels, self.known, self.share = engine.pixels, known, share_of(known)
+        target = engine._target[index]
+        counted = target.flatten(1) if known is None else target[:, engine._counts[index]]
+        self.variance = self.share * counted.var(1, correction=0).mean().item()
 
     @property
     def lambda_(self):

@@ -12,7 +12,7 @@ from ..arch import CODE_STEP, CONTEXT_UNIT, FEATURES, NEIGHBOURS, SQUARE, SYNTHE
 from ..network import Coarser, double_seen, handed_down, hidden_planes
 from ..ops_int import IntegerOps
 from ..ops_int import numbers as exact_numbers
-from .recipe import GREATEST_SCALE, LEAST_SCALE, NAT
+from .recipe import GREATEST_SCALE, LEAST_SCALE, NAT, share_of
 
 OUTER = ("top.weight", "top.bias", "output.weight", "output.bias", "residual.weight")
 CONTEXT = ("context.1.weight", "context.1.bias", "context.2.weight", "context.2.bias", "context.3.weight", "context.3.bias")
@@ -37,8 +37,8 @@ def is_known(arch):
     return arch.passes and arch.top_channels > 0
 
 
-def curvature_of_distortion(arch, tensors, code, pixels, random):
-    """The `Curvature` by the layers behind the upsampled planes. tensors: name -> `Weights`. code: octave -> (planes, rows, columns), integers. pixels: so many are looked at."""
+def curvature_of_distortion(arch, tensors, code, pixels, random, known=None):
+    """The `Curvature` by the layers behind the upsampled planes. tensors: name -> `Weights`. code: octave -> (planes, rows, columns), integers. pixels: so many are looked at. known: bool (H, W), those that count, or None for all."""
     ops, numbers = IntegerOps(), exact_numbers(arch, tensors)
 
     def code_of(octave, window):
@@ -53,20 +53,20 @@ def curvature_of_distortion(arch, tensors, code, pixels, random):
             around = np.stack([planes[:, y[part], x[part]].T for y in near for x in beside], 1)
             yield _output_slopes(arch, numbers, around.astype(np.float32))
 
-    matrix, count = _gram(arch, 0, pixels, random, slopes)
-    return Curvature(OUTER, _sizes(numbers, OUTER), 2 / (count * arch.planes) * matrix, count)
+    matrix, count = _gram(arch, 0, pixels, random, slopes, known)
+    return Curvature(OUTER, _sizes(numbers, OUTER), share_of(known) * 2 / (count * arch.planes) * matrix, count)
 
 
-def _gram(arch, octave, count, random, slopes):
-    """The sum of products of `slopes(window, rows, columns)`, which yields some lines at a time, for about `count` places of an octave, and how many these were."""
-    bands = arch.bands(octave)
+def _gram(arch, octave, count, random, slopes, known=None):
+    """The sum of products of `slopes(window, rows, columns)`, which yields some lines at a time, for about `count` places of an octave that are known, if not all are, and how many these were."""
+    bands = [band for band in arch.bands(octave) if known is None or known[slice(*band)].any()]
     if len(bands) > MOST_BANDS:
         bands = [bands[k] for k in np.sort(random.choice(len(bands), MOST_BANDS, replace=False))]
     columns = arch.size(octave)[1]
-    sizes = [(band.stop - band.start) * columns for band in bands]
-    share, matrix, total = min(1.0, count / sum(sizes)), 0.0, 0
-    for band, size in zip(bands, sizes):
-        places = np.sort(random.choice(size, max(1, round(share * size)), replace=False))
+    inside = [np.arange((band.stop - band.start) * columns) if known is None else np.flatnonzero(known[slice(*band)]) for band in bands]
+    share, matrix, total = min(1.0, count / sum(map(len, inside))), 0.0, 0
+    for band, own in zip(bands, inside):
+        places = np.sort(random.choice(own, max(1, round(share * len(own))), replace=False))
         total += len(places)
         for lines in slopes(band, band.start + places // columns, places % columns):
             matrix = matrix + lines.T @ lines

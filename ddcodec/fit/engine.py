@@ -9,7 +9,9 @@ An engine holds one or more fits of the same architecture, each from its own bas
     fold()              end the channel normalisation, if there is one
     fits                what stands for each fit, with
 
-        arch, lambda_, pixels, variance      lambda_ may be set between steps; variance: MSE of the best single colour
+        arch, lambda_, pixels                lambda_ may be set between steps
+        known, share                         which pixels count, bool (H, W), or None for all; how large a share of all they are
+        variance                             the distortion of the best single colour
         evaluate()                           the `Loss` with the code rounded
         state(code=True), restore(state)     copies of the weights and the rounded code, or of the weights alone
         take(weights, code)                  go on from weights and a code as the next three give them, or from a part of them; not on "cuda graph"
@@ -72,24 +74,25 @@ def kind_for(arch, device, *, normalise=False, threads=None):
     return Kind("numba", device, threads)
 
 
-def make(kind, pictures, arches, lambdas, *, betas=BETAS, normalise=False, seed=0, known=None):
+def make(kind, pictures, arches, lambdas, *, betas=BETAS, normalise=False, seed=0, knowns=None):
     """An engine for pictures (uint8 (H, W, planes)), each with its lambda and its `Arch`, alike but for their bases; all kinds but "cuda graph" take one.
 
-    betas: `recipe.Betas`. known: bool (H, W), the pixels that count in the distortion, which is still a mean over all; not on "cuda graph". Raises `MemoryError`, or `torch.OutOfMemoryError` on a GPU.
+    betas: `recipe.Betas`. knowns: for each bool (H, W), the pixels that count in the distortion, which is still a mean over all, or None. Raises `MemoryError`, or `torch.OutOfMemoryError` on a GPU.
     """
+    knowns = knowns or [None] * len(pictures)
     if kind.name == "numba":
         from .cpu_engine import CpuEngine
 
-        return CpuEngine(pictures[0], arches[0], lambdas[0], betas=betas, seed=seed, threads=kind.threads, known=known)
+        return CpuEngine(pictures[0], arches[0], lambdas[0], betas=betas, seed=seed, threads=kind.threads, known=knowns[0])
     torch = torch_for("This fit")
     if kind.name == "cuda graph":
         from .cuda_engine import GraphEngine
 
-        return GraphEngine(pictures, arches, lambdas, betas=betas, seed=seed, device=kind.device)
+        return GraphEngine(pictures, arches, lambdas, betas=betas, seed=seed, device=kind.device, knowns=knowns)
     from .torch_engine import TorchEngine
 
     torch.set_num_threads(kind.threads)
-    return TorchEngine(pictures[0], arches[0], lambdas[0], betas=betas, normalise=normalise, seed=seed, device=kind.device, known=known)
+    return TorchEngine(pictures[0], arches[0], lambdas[0], betas=betas, normalise=normalise, seed=seed, device=kind.device, known=knowns[0])
 
 
 def prepare(kind, arch):

@@ -33,14 +33,14 @@ SECONDS_UNTIL_COMPILING_IS_SAID = 1.5
 
 
 def fit_pictures(
-    pictures, arches, lambdas, *, iterations, goals=None, time_limit=None, device="auto", threads=None, max_memory=0, normalise=False, seed=0, progress=None, say=None
+    pictures, arches, lambdas, *, iterations, goals=None, knowns=None, time_limit=None, device="auto", threads=None, max_memory=0, normalise=False, seed=0, progress=None, say=None
 ):  # fmt: skip
     """Fit pictures (uint8 or uint16 (H, W, planes)), each with its `Arch` and lambda; on a GPU all at once, or as many as its memory holds.
 
-    arches: alike but for their bases. goals: a `Goal` or None for each; where there is one, its lambda is only where the fit begins. time_limit: seconds for
+    arches: alike but for their bases. goals: a `Goal` or None for each; where there is one, its lambda is only where the fit begins. knowns: bool (H, W), the pixels whose errors count, or None for each. time_limit: seconds for
     all. max_memory: bytes that a fit on the CPU may take; 0 for what is free. progress: called with `loop.Progress`. say: called with sentences to the user. Returns for every picture its `Fitted`. Raises `UsageError`, `ShortMemoryError`, `LimitError`, `TargetError`.
     """
-    say, goals = say or (lambda sentence: None), goals or [None] * len(pictures)
+    say, goals, knowns = say or (lambda sentence: None), goals or [None] * len(pictures), knowns or [None] * len(pictures)
     device, clock = device_of(device), _Clock(time_limit)
     results, together = [], 1 if device == "cpu" or normalise else len(pictures)
     while len(results) < len(pictures):
@@ -53,7 +53,7 @@ def fit_pictures(
         try:
             with _threads_kept(kind):
                 job = _Job(kind, iterations, share, normalise, threads, max_memory, progress, say)
-                results += job.fit(*(list(each[group]) for each in (pictures, arches, lambdas, goals)), seed)
+                results += job.fit(*(list(each[group]) for each in (pictures, arches, lambdas, goals, knowns)), seed)
         except memory_errors():
             failed = True
         # Outside of the clause, where the failed engine is gone with the exception.
@@ -62,8 +62,8 @@ def fit_pictures(
     return results
 
 
-def lambda_for(picture, target, *, device="auto", threads=None, max_memory=0, say=None):
-    """The lambda at which a fit of a picture (uint8 or uint16 (H, W, planes)) towards a target begins. Raises `UsageError`, `ShortMemoryError`, `LimitError`."""
+def lambda_for(picture, target, *, known=None, device="auto", threads=None, max_memory=0, say=None):
+    """The lambda at which a fit of a picture (uint8 or uint16 (H, W, planes)) towards a target begins. known: bool (H, W), the pixels whose errors count, or None. Raises `UsageError`, `ShortMemoryError`, `LimitError`."""
     device_of(device)
     height, width, planes = picture.shape
     kind = kind_for(base_arch(width, height, planes), "cpu", threads=threads)
@@ -72,7 +72,7 @@ def lambda_for(picture, target, *, device="auto", threads=None, max_memory=0, sa
 
     def step_of(index, lambda_):
         # An engine is gone before the next is made.
-        return first_step(target, make(kind, [picture], [base_arch(width, height, planes, 1 + index)], [lambda_]).fits[0])
+        return first_step(target, make(kind, [picture], [base_arch(width, height, planes, 1 + index)], [lambda_], knowns=[known]).fits[0])
 
     with _threads_kept(kind):
         try:
@@ -94,7 +94,7 @@ def fit_samples(picture, lambda_, *, iterations, known=None, seconds=None, threa
 
     with _threads_kept(kind):
         try:
-            engine = make(kind, [picture], [arch], [lambda_], betas=betas_for(iterations), seed=seed, known=known)
+            engine = make(kind, [picture], [arch], [lambda_], betas=betas_for(iterations), seed=seed, knowns=[known])
             (fit,) = engine.fits
             _plain_start(fit, picture)
             run(engine, iterations, seconds=seconds, progress=progress, may_collapse=True)
@@ -149,11 +149,11 @@ class _Job:
     progress: Callable | None
     say: Callable
 
-    def fit(self, pictures, arches, lambdas, goals, seed):
+    def fit(self, pictures, arches, lambdas, goals, knowns, seed):
         """[`Fitted`] of as many pictures as the engine takes at once."""
         _check_memory(self.kind, arches[0], self.max_memory)
         _compile(self.kind, arches[0], self.say)
-        engine = self._engine(self.kind, pictures, arches, lambdas, seed)
+        engine = self._engine(self.kind, pictures, arches, lambdas, knowns, seed)
         if self.clock.left() == 0.0:
             self.say("Note: the time limit was over before the fit could begin; the file is that of one step.")
         steps, collapsed, codes = self._run(engine, goals, FIT_SHARE)
@@ -166,7 +166,7 @@ class _Job:
         del engine, fit
         for index in collapsed:
             # Once more from another start, a base's is always the same; what comes out then is taken.
-            engine = self._engine(self.kind, [pictures[index]], [replace(arches[index], base=0)], [lambdas[index]], seed + 1)
+            engine = self._engine(self.kind, [pictures[index]], [replace(arches[index], base=0)], [lambdas[index]], [knowns[index]], seed + 1)
             steps, _, again = self._run(engine, [goals[index]], FIT_SHARE / todo, may_collapse=True)
             results[index] = self._frozen(engine.fits[0], pictures[index], goals[index], again[0], todo, steps)
             todo -= 1
@@ -182,8 +182,8 @@ class _Job:
         done = run(engine, self.iterations, seconds=self.clock.left(share), progress=self.progress, steerings=[s for s in steerings if s], **options)
         return *done, [steering and steering.code for steering in steerings]
 
-    def _engine(self, kind, pictures, arches, lambdas, seed):
-        engine = make(kind, pictures, arches, lambdas, betas=betas_for(self.iterations), normalise=self.normalise, seed=seed)
+    def _engine(self, kind, pictures, arches, lambdas, knowns, seed):
+        engine = make(kind, pictures, arches, lambdas, betas=betas_for(self.iterations), normalise=self.normalise, seed=seed, knowns=knowns)
         engine.warm_up()
         if kind.name != "cuda graph":
             for fit in engine.fits:
@@ -194,10 +194,10 @@ class _Job:
         """A fit as integers, which reach the goal if there is one. The search for them asks for one loss after the other, which keeps a GPU waiting: a CPU's engine is asked."""
         arch = fit.arch
         if self.kind.name == "cuda graph":
-            weights, code, kind = fit.weights(), fit.rounded_code(), kind_for(arch, "cpu", threads=self.threads)
+            weights, code, known, kind = fit.weights(), fit.rounded_code(), fit.known, kind_for(arch, "cpu", threads=self.threads)
             try:
                 _compile(kind, arch, self.say)
-                (fit,) = self._engine(kind, [picture], [arch], [fit.lambda_], 0).fits
+                (fit,) = self._engine(kind, [picture], [arch], [fit.lambda_], [known], 0).fits
             except MemoryError:
                 raise _short(arch) from None
             fit.take(weights, code)
@@ -225,7 +225,8 @@ def _plain_start(fit, picture):
     loss = fit.evaluate()
     if fit.arch.base and fit.variance < loss.distortion + fit.lambda_ * loss.bits / fit.pixels:
         weights = fit.weights()
-        bias = weights["output.bias"] + picture.mean((0, 1)) / peak_of(picture) - plain_output(fit.arch, weights)
+        counted = picture.reshape(-1, picture.shape[2]) if fit.known is None else picture[fit.known]
+        bias = weights["output.bias"] + counted.mean(0) / peak_of(picture) - plain_output(fit.arch, weights)
         fit.take({"output.bias": bias.astype("float32")}, {octave: 0 * planes for octave, planes in fit.rounded_code().items()})
 
 

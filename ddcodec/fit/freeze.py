@@ -152,7 +152,7 @@ class _Search:
         code = {octave: planes.astype(np.int64) for octave, planes in self._fit.rounded_code().items()}
         samples = min(MOST_SAMPLES, max(LEAST_SAMPLES, SAMPLES_A_TRIAL * self._trials))
         curvatures = (
-            curvature_of_distortion(arch, tensors, code, samples, random),
+            curvature_of_distortion(arch, tensors, code, samples, random, self._fit.known),
             curvature_of_bits(arch, tensors, code, samples, random, self._price),
         )
         for curvature in curvatures:

@@ -37,7 +37,7 @@ class Progress:
 def progress_of(phase, step, total, loss, fit, seconds_left):
     """A `Progress`; `loss` is the present `Loss`, `fit` one of an engine's."""
     bits = loss.bits + (WARM_BITS_A_WEIGHT if fit.arch.base else BITS_A_WEIGHT) * fit.arch.weight_count()
-    return Progress(phase, step, total, bits / fit.pixels, -10 * log10(max(loss.distortion, 1e-10)), seconds_left)
+    return Progress(phase, step, total, bits / fit.pixels, -10 * log10(max(loss.distortion / fit.share, 1e-10)), seconds_left)
 
 
 def run(engine, iterations, *, seconds=None, progress=None, may_collapse=False, steerings=()):

@@ -41,7 +41,7 @@ ADAM_EPSILON = 1e-8
 
 
 class Loss(NamedTuple):
-    """distortion: MSE of samples in [0, 1], clamped. bits: of the code."""
+    """distortion: MSE of samples in [0, 1], clamped, where errors of pixels that do not count are 0. bits: of the code."""
 
     distortion: float
     bits: float
@@ -50,6 +50,11 @@ class Loss(NamedTuple):
 def weight_step(price):
     """About the step at which the search of `freeze` ends where a bit has this price (lambda / pixels): the error of rounding falls with its square, bits with its logarithm."""
     return USUAL_STEP * (price / USUAL_PRICE) ** 0.5
+
+
+def share_of(known):
+    """The share of the pixels that count; known: bool (H, W), or None for all."""
+    return 1.0 if known is None else float(known.mean())
 
 
 def real_base(arch):

@@ -140,7 +140,7 @@ def _ended(loss, share):
 
 def _estimated(target, fit, loss):
     size = (loss.bits + weight_bits(fit)) / 8 + target.overhead
-    return target.of(size, -10 * log10(max(loss.distortion, 1e-12)))
+    return target.of(size, -10 * log10(max(loss.distortion / fit.share, 1e-12)))
 
 
 def _inside(lambda_):

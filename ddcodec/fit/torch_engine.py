@@ -6,7 +6,7 @@ import torch
 from ..arch import CODE_MAX
 from ..samples import peak_of
 from .objective import bits_of, distortion_of, features_of, octave_bits, own_bits, soft_round, synthesise
-from .recipe import ADAM_EPSILON, BETAS, CODE_UNITS, Loss, initial_code, initial_weights, real_base, weight_step
+from .recipe import ADAM_EPSILON, BETAS, CODE_UNITS, Loss, initial_code, initial_weights, real_base, share_of, weight_step
 from .soap import Soap
 from .torch_ops import NormalisingOps, TorchOps
 
@@ -23,8 +23,10 @@ class TorchEngine:
         self.arch, self.lambda_, self.device, self._betas = arch, lambda_, device, betas
         self.ops = TorchOps(device, dtype)
         self.retarget(samples)
-        self._known = None if known is None else torch.tensor(known, device=device)
-        self.variance = self.target.var((1, 2), correction=0).mean().item()
+        self.known, self.share = known, share_of(known)
+        self._counts = None if known is None else torch.tensor(known, device=device)
+        counted = self.target.flatten(1) if known is None else self.target[:, self._counts]
+        self.variance = self.share * counted.var(1, correction=0).mean().item()
         self.pixels = arch.width * arch.height
         random = np.random.default_rng(seed)
         self.noise = torch.Generator(device).manual_seed(seed)
@@ -158,7 +160,7 @@ class TorchEngine:
         return distortion + price * (bits + own_bits(self.arch, self.numbers, self._base, weight_step(price)))
 
     def _distortion(self, code, numbers):
-        return distortion_of(self.ops, self.arch, code, numbers, self.target, self._known)
+        return distortion_of(self.ops, self.arch, code, numbers, self.target, self._counts)
 
     def _rounded(self):
         return {o: (CODE_UNITS * y.detach()).round().clamp(-CODE_MAX, CODE_MAX) for o, y in self.code.items()}
