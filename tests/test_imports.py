@@ -69,7 +69,7 @@ ALLOWED = {
     "fit/rounding": {"numpy", "..bases", "..syntax", "..tables", "..wire", ".recipe"},
     "fit/freeze": {"numpy", "..arch", "..bases", "..syntax", ".curvature", ".loop", ".recipe", ".rounding"},
     "fit/fit": {
-        "numpy", "..arch", "..coded", "..decoder", "..errors", "..memory", "..presets", "..samples", ".engine", ".flips", ".freeze", ".loop", ".recipe", ".schedule",
+        "..arch", "..coded", "..decoder", "..errors", "..memory", "..presets", "..samples", ".engine", ".flips", ".freeze", ".loop", ".recipe", ".schedule",
         ".target",
     },
     "fit/torch_ops": {"torch", "..arch"},

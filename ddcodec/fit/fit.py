@@ -9,8 +9,6 @@ from threading import Timer
 from time import monotonic
 from typing import NamedTuple
 
-import numpy as np
-
 from ..arch import base_arch
 from ..coded import CodedImage
 from ..decoder import render
