@@ -10,9 +10,8 @@ import ddcodec.wire as wire
 from ddcodec import ops_int
 from ddcodec.arch import ACTIVATION_MAX, CODE_MAX, base_arch
 from ddcodec.bases import Weights
-from ddcodec.decoder import decode_picture
 from ddcodec.errors import DamagedError
-from ddcodec.syntax import ROWS_BYTES, pack, read_body, read_header, read_info, unpack
+from ddcodec.syntax import ROWS_BYTES, pack, read_info, unpack
 from random_coded import DEFAULT, random_arch, random_coded, same, sealed
 
 

@@ -1,7 +1,6 @@
 """Files that are cut off: what the octaves that are there make, held against the witness, and what is refused."""
 
 import json
-import re
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ from PIL import Image
 
 import witness
 from ddcodec.cli import cli
-from ddcodec.decoder import Limits, decode_file, decode_picture
+from ddcodec.decoder import Limits, decode_file
 from ddcodec.errors import DamagedError, DdcError, LimitError, UsageError
 from ddcodec.partial import beginning_of, decode_beginning
 

@@ -21,7 +21,7 @@ from .recipe import GREATEST_SCALE, LEAST_SCALE, NAT
 from .rows import band, row_place
 from .seen import double_row, other_row, row_of, seen_row
 from .simd import (
-    BYTES, LANES, absolute, add_onto, clear, compiled, even, exp, exp2, first, full, high, load, log, low, maximum, minimum, odd, peek, poke,
+    BYTES, LANES, absolute, add_onto, clear, compiled, even, exp, exp2, first, full, load, log, maximum, minimum, odd, peek, poke,
     poke_long, sign, store, total, where,
 )  # fmt: skip
 
