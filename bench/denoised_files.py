@@ -14,12 +14,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
-import numpy as np
 from PIL import Image
 
 import ddcodec
 from ddcodec.benchmark.machine import machine
 from ddcodec.benchmark.peers import peer_of
+from ddcodec.benchmark.restoration import with_noise
 from ddcodec.metrics import psnr
 from ddcodec.pictures import load_picture
 
@@ -37,8 +37,7 @@ def coded(folder, options, restoring):
 
 def row_of(path, options):
     truth = load_picture(path)
-    noise = np.random.default_rng(0).normal(0, options.sigma, truth.shape)
-    noisy = np.rint(truth + noise).clip(0, 255).astype(np.uint8)
+    noisy = with_noise(truth, options.sigma)
     with TemporaryDirectory() as name:
         folder = Path(name)
         Image.fromarray(noisy).save(folder / "noisy.png")

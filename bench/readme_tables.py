@@ -133,17 +133,16 @@ def restoration():
         own = [row for row in found if row.prior == CODEC and row.setting.startswith(f"effort={effort} ")]
         if own:
             given = f"{_mean(own, 'before')} dB" if measure == "after" else ""
-            others = others or "OpenCV: " + ", ".join(f"{title} {_mean([row for row in found if row.prior == prior], measure)}" for prior, title in OPENCV.items()) + " dB"
+            others = others or "OpenCV: " + ", ".join(f"{method} {_mean([row for row in found if row.prior == prior], measure)}" for prior, method in OPENCV.items()) + " dB"
             lines.append(f"| {title.format(len(own))} | {given} | {_mean(own, measure)} dB | {others} | {seconds_text(fmean(row.seconds for row in own))} |")
     return lines
 
 
 def grey():
     """PSNR over the whole picture, in dB, of the grey pictures with half of their pixels missing: our rows, and what others have published."""
-    own = [row for row in read_rows(RESTORATION) if _has_mask("mask50")(row)]
-    columns = {f"{row.prior}, {row.setting.split()[0].replace('=', ' ')}": {} for row in own}
-    for row in own:
-        columns[f"{row.prior}, {row.setting.split()[0].replace('=', ' ')}"][row.picture] = row.after
+    columns = {}
+    for row in filter(_has_mask("mask50"), read_rows(RESTORATION)):
+        columns.setdefault(f"{row.prior}, {row.setting.split()[0].replace('=', ' ')}", {})[row.picture] = row.after
     with INPAINTED.open(newline="") as file:
         for row in csv.DictReader(file):
             columns.setdefault(f"*{row['method']}*", {})[row["picture"]] = float(row["psnr_db"])

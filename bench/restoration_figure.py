@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 import ddcodec
+from ddcodec.benchmark.restoration import with_noise
 from ddcodec.restoration.restore import RestoreOptions, restore_picture
 
 SAMPLES = Path(__file__).parents[1] / "samples"
@@ -33,7 +34,7 @@ def lettering():
 
 def pairs(effort):
     """(before, after), uint8 (SIDE, SIDE, 3), for each of the tasks."""
-    noisy = np.rint(crop("astronaut.png", 130, 20) + np.random.default_rng(0).normal(0, 25, (SIDE, SIDE, 3))).clip(0, 255).astype(np.uint8)
+    noisy = with_noise(crop("astronaut.png", 130, 20), 25)
     yield noisy, ddcodec.restore(noisy, "denoise", effort=effort)
     hole = np.ones((SIDE, SIDE), bool)
     hole[96:136, 120:168] = False

@@ -76,6 +76,11 @@ def jobs_of(truths, inputs=None, masks=None, ending=("", "")):
     return [Job(path, beside(inputs, path), beside(masks, path)) for path in paths]
 
 
+def with_noise(samples, sigma):
+    """uint8 samples and white noise of a standard deviation in levels, always the same, clipped and rounded to 8 bits."""
+    return np.rint(samples + np.random.default_rng(0).normal(0, sigma, samples.shape)).clip(0, 255).astype(np.uint8)
+
+
 def measure(job, options, *, added=None, setting="", progress=None, say=None):
     """The `Row` of a job. added: sigma of the white noise that makes the input of the truth, clipped and rounded to 8 bits."""
     truth = load_picture(job.truth)
@@ -87,8 +92,7 @@ def measure(job, options, *, added=None, setting="", progress=None, say=None):
         known = known_from(levels if levels.shape[:2] == truth.shape[:2] else levels.swapaxes(0, 1), truth.shape, name=str(job.mask))
         samples = np.where(known if truth.ndim == 2 else known[..., None], truth, 0).astype(np.uint8)
     elif added is not None:
-        noise = np.random.default_rng(0).normal(0, added, truth.shape)
-        samples = np.rint(truth + noise).clip(0, 255).astype(np.uint8)
+        samples = with_noise(truth, added)
     elif options.task == "superres":
         truth, samples = _smaller(truth, options.scale)
     elif job.input is None:

@@ -13,7 +13,7 @@ import torch
 
 from ..arch import CODE_MAX
 from ..samples import peak_of
-from .objective import bits_of, distortion_of, features_of, own_bits, soft_round
+from .objective import bits_of, distortion_of, features_of, own_bits, soft_round, variance_of
 from .recipe import ADAM_EPSILON, BETAS, CODE_UNITS, Loss, initial_code, initial_weights, real_base, share_of, weight_step
 from .soap import Soap
 from .torch_ops import BatchOps
@@ -216,9 +216,7 @@ class _Fit:
     def __init__(self, engine, index, arch, lambda_, known):
         self._engine, self._index, self.arch, self._lambda = engine, index, arch, lambda_
         self.pixels, self.known, self.share = engine.pixels, known, share_of(known)
-        target = engine._target[index]
-        counted = target.flatten(1) if known is None else target[:, engine._counts[index]]
-        self.variance = self.share * counted.var(1, correction=0).mean().item()
+        self.variance = variance_of(engine._target[index], None if known is None else engine._counts[index])
 
     @property
     def lambda_(self):

@@ -15,6 +15,12 @@ def distortion_of(ops, arch, code, numbers, target, known=None):
     return (errors if known is None else errors * known).square().mean()
 
 
+def variance_of(target, known=None):
+    """The distortion of the best single colour, as a number; arguments as for `distortion_of`."""
+    counted = target.flatten(1) if known is None else target[:, known]
+    return counted.var(1, correction=0).mean().item() * counted.shape[1] / target[0].numel()
+
+
 def synthesise(ops, arch, code, numbers):
     return synthesis(ops, arch, numbers, lambda octave, window: code[octave], Window(0, arch.height))
 

@@ -5,7 +5,7 @@ import torch
 
 from ..arch import CODE_MAX
 from ..samples import peak_of
-from .objective import bits_of, distortion_of, features_of, octave_bits, own_bits, soft_round, synthesise
+from .objective import bits_of, distortion_of, features_of, octave_bits, own_bits, soft_round, synthesise, variance_of
 from .recipe import ADAM_EPSILON, BETAS, CODE_UNITS, Loss, initial_code, initial_weights, real_base, share_of, weight_step
 from .soap import Soap
 from .torch_ops import NormalisingOps, TorchOps
@@ -25,8 +25,7 @@ class TorchEngine:
         self.retarget(samples)
         self.known, self.share = known, share_of(known)
         self._counts = None if known is None else torch.tensor(known, device=device)
-        counted = self.target.flatten(1) if known is None else self.target[:, self._counts]
-        self.variance = self.share * counted.var(1, correction=0).mean().item()
+        self.variance = variance_of(self.target, self._counts)
         self.pixels = arch.width * arch.height
         random = np.random.default_rng(seed)
         self.noise = torch.Generator(device).manual_seed(seed)
