@@ -8,16 +8,15 @@ those that a table has already of the same version are not measured again.
 
 import argparse
 import io
-from datetime import date
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from ddcodec.benchmark.machine import machine
 from ddcodec.benchmark.peers import peer_of
 from ddcodec.encoder import EncodeOptions, encode_picture
 from ddcodec.metrics import psnr
+from rows import Rows
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 SIDE = 224
@@ -54,22 +53,17 @@ def main():
     parser.add_argument("--lambda", dest="lambda_", type=float, default=1e-3)
     options = parser.parse_args()
     versions = "; ".join([peer_of("ddc").versions(), peer_of("avif").versions()])
-    if not options.output.exists():
-        options.output.write_text("\t".join(COLUMNS) + "\n", "utf-8")
-    done = {tuple(line.split("\t")[2:8]) for line in options.output.read_text("utf-8").splitlines()[1:]}
+    rows = Rows(options.output, COLUMNS, COLUMNS[2:8])
     for name, (left, top) in CROPS.items():
         samples = np.asarray(Image.open(SAMPLES / name).convert("RGB").crop((left, top, left + SIDE, top + SIDE)))
         for shape, seen in shapes().items():
-            key = versions, Path(name).stem, shape, f"{seen.mean():.2f}", f"{options.effort}", f"{options.lambda_:g}"
-            if key in done:
+            key = versions, Path(name).stem, shape, f"{seen.mean():.2f}", options.effort, f"{options.lambda_:g}"
+            if key in rows:
                 continue
             alpha = np.where(seen, 255, 0).astype(np.uint8)
             encoded = encode_picture(samples, EncodeOptions(effort=options.effort, lambda_=options.lambda_), alpha=alpha)
             rgba, size = np.dstack([samples * seen[..., None], alpha]), len(encoded.data)
-            row = [date.today().isoformat(), machine(), *key, size, f"{encoded.psnr:.3f}", *(each for peer in PEERS.values() for each in best_below(rgba, size, peer))]
-            with open(options.output, "a", encoding="utf-8") as file:
-                file.write("\t".join(map(str, row)) + "\n")
-            print(*row[3:], sep="\t", flush=True)
+            rows.append([*key, size, f"{encoded.psnr:.3f}", *(each for peer in PEERS.values() for each in best_below(rgba, size, peer))])
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ own file, a PNG, and those of `encode` without `--restore` stand beside. One row
 import argparse
 import subprocess
 import sys
-from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -17,11 +16,11 @@ from time import perf_counter
 from PIL import Image
 
 import ddcodec
-from ddcodec.benchmark.machine import machine
 from ddcodec.benchmark.peers import peer_of
 from ddcodec.benchmark.restoration import with_noise
 from ddcodec.metrics import psnr
 from ddcodec.pictures import load_picture
+from rows import Rows
 
 COLUMNS = ("date", "machine", "versions", "picture", "sigma", "effort", "quality", "png_bytes", "noisy_psnr", "plain_bytes", "plain_psnr", "bytes", "psnr", "seconds")
 
@@ -55,17 +54,11 @@ def main():
     parser.add_argument("--quality", type=float, default=70)
     options = parser.parse_args()
     versions = peer_of("ddc").versions()
-    if not options.output.exists():
-        options.output.write_text("\t".join(COLUMNS) + "\n", "utf-8")
-    done = {tuple(line.split("\t")[2:7]) for line in options.output.read_text("utf-8").splitlines()[1:]}
+    rows = Rows(options.output, COLUMNS, COLUMNS[2:7])
     for path in options.pictures:
-        key = versions, path.stem, f"{options.sigma:g}", f"{options.effort}", f"{options.quality:g}"
-        if key in done:
-            continue
-        row = [date.today().isoformat(), machine(), *key, *row_of(path, options)]
-        with open(options.output, "a", encoding="utf-8") as file:
-            file.write("\t".join(map(str, row)) + "\n")
-        print(*row[3:], sep="\t", flush=True)
+        key = versions, path.stem, f"{options.sigma:g}", options.effort, f"{options.quality:g}"
+        if key not in rows:
+            rows.append([*key, *row_of(path, options)])
 
 
 if __name__ == "__main__":

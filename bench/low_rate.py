@@ -7,16 +7,15 @@ One row a picture, written as it comes; those that a table has already of the sa
 
 import argparse
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 from time import perf_counter
 
-from ddcodec.benchmark.machine import machine
 from ddcodec.benchmark.peers import of_size, peer_of
 from ddcodec.encoder import EncodeOptions, encode_picture
 from ddcodec.memory import keep_freed_memory
 from ddcodec.metrics import psnr
 from ddcodec.pictures import load_picture
+from rows import Rows
 
 COLUMNS = ("date", "machine", "versions", "picture", "codec", "setting", "bytes", "bpp", "psnr", "effort", "ddc_bytes", "ddc_psnr", "ddc_s")
 QUALITIES = (0, 90)
@@ -45,17 +44,10 @@ def main():
     keep_freed_memory()
     peer = replace(peer_of(arguments.codec), settings=QUALITIES)
     versions = f"{peer_of('ddc').versions()}; {peer.versions()}"
-    if not arguments.output.exists():
-        arguments.output.write_text("\t".join(COLUMNS) + "\n", "utf-8")
-    lines = [line.split("\t") for line in arguments.output.read_text("utf-8").splitlines()[1:]]
-    done = {(line[2], line[3], line[4], int(line[9])) for line in lines}
+    rows = Rows(arguments.output, COLUMNS, ("versions", "picture", "codec", "effort"))
     for path in arguments.pictures:
-        if (versions, path.stem, peer.name, arguments.effort) in done:
-            continue
-        row = [date.today().isoformat(), machine(), versions, *row_of(path, peer, arguments.effort, arguments.bpp)]
-        with open(arguments.output, "a", encoding="utf-8") as file:
-            file.write("\t".join(map(str, row)) + "\n")
-        print(*row[3:], sep="\t", flush=True)
+        if (versions, path.stem, peer.name, arguments.effort) not in rows:
+            rows.append([versions, *row_of(path, peer, arguments.effort, arguments.bpp)])
 
 
 if __name__ == "__main__":
