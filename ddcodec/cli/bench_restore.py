@@ -41,6 +41,7 @@ def bench_restore(talk, truths, output, inputs, ending, add_noise, mask, save, s
     The truth makes the input where none is given, and the score; the method never sees it. A time limit is for each picture.
     """
     from ..benchmark.restoration import append_row, jobs_of, measure, read_rows
+    from ..memory import keep_freed_memory
     from ..output import write_target
     from ..pictures import Picture, encode_image_bytes
 
@@ -58,6 +59,7 @@ def bench_restore(talk, truths, output, inputs, ending, add_noise, mask, save, s
     kept = {row.key: row for row in read_rows(path)}
     if save:
         Path(save).mkdir(parents=True, exist_ok=True)
+    keep_freed_memory()
     for job in jobs:
         talk.about = {"input": click.format_filename(job.truth)}
         key = wished.task, setting, noise, job.truth.stem

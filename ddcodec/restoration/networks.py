@@ -75,9 +75,8 @@ class Level(nn.Module):
         below = self.down(x)
         if self.deeper is not None:
             below = self.deeper(below)
-        # The bicubic kernel has no bfloat16 on every device.
-        below = functional.interpolate(below.float() if self.upsampling == "bicubic" else below, size=x.shape[2:], mode=self.upsampling)
-        return self.up(self.norm(below if self.skip is None else torch.cat([self.skip(x), below.to(x.dtype)], 1)))
+        below = _resized(below, x.shape[2:], self.upsampling)
+        return self.up(self.norm(below if self.skip is None else _joined(self.skip(x), below)))
 
 
 class DeepDecoder(nn.Module):
@@ -113,15 +112,40 @@ def _after(channels):
 
 
 def _layer(inputs, outputs, side):
-    return nn.Sequential(_filter(inputs, outputs, side), *_after(outputs))
+    return nn.Sequential(_Filter(inputs, outputs, side), *_after(outputs))
 
 
-def _filter(inputs, outputs, side, stride=1):
-    return nn.Conv2d(inputs, outputs, side, stride, padding=side // 2, padding_mode="reflect" if side > 1 else "zeros")
+class _Filter(nn.Conv2d):
+    """A convolution that sees its input reflected at the edges."""
+
+    def forward(self, x):
+        if self.kernel_size[0] > 1:
+            x = _as_it_comes(functional.pad, x, [self.kernel_size[0] // 2] * 4, "reflect")
+        return functional.conv2d(x, self.weight, self.bias, self.stride)
+
+
+def _resized(x, size, mode):
+    # The bicubic kernel has no bfloat16 on every device.
+    return _as_it_comes(functional.interpolate, x.float() if mode == "bicubic" else x, size=size, mode=mode)
+
+
+def _joined(skip, below):
+    below = below.to(skip.dtype)
+    if below.requires_grad:
+        # What falls to one of the two is a slice of the pixels' channels, which the backward passes before it would take channel by channel.
+        for part in (skip, below):
+            part.register_hook(lambda gradient: gradient.contiguous(memory_format=torch.channels_last))
+    return torch.cat([skip, below], 1)
+
+
+def _as_it_comes(function, x, *arguments, **options):
+    """`function` in the type of `x`: autocast on a CPU would turn it to float32, and the time of a step is that of moving memory."""
+    with torch.autocast(x.device.type, enabled=False):
+        return function(x, *arguments, **options)
 
 
 def _halving(setting, inputs, outputs):
     if setting.downsampling == "stride":
-        return _filter(inputs, outputs, setting.down_filter, 2)
+        return _Filter(inputs, outputs, setting.down_filter, 2)
     pool = {"average": nn.AvgPool2d, "max": nn.MaxPool2d}[setting.downsampling]
-    return nn.Sequential(_filter(inputs, outputs, setting.down_filter), pool(2, 2))
+    return nn.Sequential(_Filter(inputs, outputs, setting.down_filter), pool(2, 2))
