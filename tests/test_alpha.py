@@ -157,7 +157,7 @@ def test_what_is_hidden_does_not_count(monkeypatch, options):
     samples, alpha = painted(72, 96), np.zeros((72, 96), np.uint8)
     y, x = np.mgrid[:72, :96]
     alpha[(x // 11 + y // 13) % 2 == 0] = 255
-    options = EncodeOptions(**options, iterations=150)
+    options = EncodeOptions(**options, iterations=60)
     freed = encode_picture(samples, options, alpha=alpha)
     monkeypatch.setattr(Source, "known", lambda source, options: None)
     bound = encode_picture(samples, options, alpha=alpha)

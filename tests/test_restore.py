@@ -15,7 +15,7 @@ from ddcodec.errors import SourceError, UsageError
 from ddcodec.metrics import psnr
 from ddcodec.restoration.coding import _View, lambda_for_noise
 from ddcodec.restoration.masks import dilated, filled, known_from, pasted
-from ddcodec.restoration.networks import network_for
+from ddcodec.restoration.networks import _Filter, network_for
 from ddcodec.restoration.noise import estimate_noise, is_noise
 from ddcodec.restoration.operators import Downsampler, Identity
 from ddcodec.restoration.prior import Observation, fit_prior, memory_of
@@ -69,6 +69,42 @@ def test_each_setting_runs_on_a_side_that_is_no_multiple(name, task):
     known = np.random.default_rng(1).random((70, 50)) < 0.5 if task == "inpaint" else None
     fitted = fit_prior(Observation(samples, Identity(), known), setting_of(name, task), steps=2)
     assert fitted.picture.shape == (70, 50, 1) and np.isfinite(fitted.picture).all() and fitted.steps == 2
+
+
+@pytest.mark.parametrize("name", ["dip", "dip-hole", "dip-text"])
+def test_slopes_of_a_network_are_those_of_its_loss(name):
+    """What its layers do to move less memory leaves the mathematics as they are."""
+    setting = replace(setting_of(name, "denoise"), widths=(8, 9, 10), skips=(4, 4, 4) if name != "dip-hole" else (0, 0, 0), input_channels=5)
+    torch.manual_seed(2)
+    network, x = network_for(setting, 3).double(), torch.rand(1, 5, 32, 40, dtype=torch.float64).contiguous(memory_format=torch.channels_last)
+    target = torch.rand(1, 3, 32, 40)
+
+    def loss():
+        return (network(x) - target).double().square().sum()
+
+    loss().backward()
+    for weight in network.parameters():
+        way, step = torch.randn_like(weight), 1e-9
+        with torch.no_grad():
+            weight += step * way
+            ahead = loss()
+            weight -= 2 * step * way
+            behind = loss()
+            weight += step * way
+        slope = (way * weight.grad).sum().item()
+        assert ((ahead - behind) / (2 * step)).item() == pytest.approx(slope, rel=1e-3, abs=1e-4)
+
+
+def test_layers_reflect_at_edges_as_those_of_torch():
+    torch.manual_seed(1)
+    x = torch.randn(1, 6, 9, 7)
+    for side, stride in (1, 1), (3, 1), (3, 2), (5, 1):
+        mine, theirs = _Filter(6, 4, side, stride), torch.nn.Conv2d(6, 4, side, stride, padding=side // 2, padding_mode="reflect")
+        theirs.load_state_dict(mine.state_dict())
+        assert torch.allclose(mine(x), theirs(x), atol=1e-6)
+        with torch.autocast("cpu", torch.bfloat16):
+            rounded = mine(x)
+        assert rounded.dtype == torch.bfloat16 and torch.allclose(rounded.float(), theirs(x), atol=0.1)
 
 
 def test_the_two_orders_of_the_deep_decoder_differ_in_nothing_but_the_order():

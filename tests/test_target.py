@@ -104,7 +104,7 @@ def test_several_pictures_each_reach_the_target(picture):
 
 
 def test_a_time_limit_ends_the_search(picture):
-    encoded = encode_picture(picture, EncodeOptions(target_size=2500, iterations=10**6, time_limit=3))
+    encoded = encode_picture(picture, EncodeOptions(target_size=2500, iterations=10**6, time_limit=1))
     assert len(encoded.data) <= 2500 and encoded.steps < 10**5
 
 
