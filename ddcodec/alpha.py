@@ -43,34 +43,6 @@ def coarser(alpha, quality):
     return np.rint(np.rint(alpha * (steps / peak)) * (peak / steps)).astype(alpha.dtype)
 
 
-def filled(samples, alpha):
-    """Samples (H, W) or (H, W, 3) whose colours under full transparency are the means of what is visible around: they cost next to nothing.
-
-    From coarse to fine: what has no visible sample in its square takes the value of the square above it.
-    """
-    weights = (alpha > 0).astype(np.float32)
-    if weights.all() or not weights.any():
-        return samples if weights.any() else np.zeros_like(samples)
-    planes = samples.reshape(*alpha.shape, -1) * weights[..., None]
-    levels = [(planes, weights)]
-    while (levels[-1][1] == 0).any():
-        levels.append(tuple(_halved(each) for each in levels[-1]))
-    values = None
-    for planes, weights in reversed(levels):
-        means = planes / np.where(weights, weights, 1)[..., None]
-        if values is not None:
-            above = values.repeat(2, 0).repeat(2, 1)[: means.shape[0], : means.shape[1]]
-            means = np.where(weights[..., None] > 0, means, above)
-        values = means
-    return np.rint(values).astype(samples.dtype).reshape(samples.shape)
-
-
-def _halved(values):
-    """Sums over 2x2."""
-    rows, columns = (range(0, size, 2) for size in values.shape[:2])
-    return np.add.reduceat(np.add.reduceat(values, rows, 0), columns, 1)
-
-
 def _axes(kind):
     """Along which a prediction takes differences: of nothing, of the sample to the left, of that above, of both."""
     return [axis for axis, bit in ((1, 1), (0, 2)) if kind & bit]

@@ -7,10 +7,11 @@ from time import monotonic
 
 import numpy as np
 
-from .alpha import alpha_chunk, coarser, filled
+from .alpha import alpha_chunk, coarser
 from .arch import SIDE_MAX
 from .decoder import checksum, render
 from .errors import DamagedError, EncoderError, SourceError, UsageError
+from .filling import filled
 from .metadata import chunks_of
 from .metrics import psnr
 from .presets import BASE_CHOICES, DEFAULT_EFFORT, DEFAULT_QUALITY, EFFORTS, PROFILES, arch_of, iterations_of, lambda_of_quality, normalises
@@ -126,7 +127,7 @@ class Source:
 
     def shown(self, options):
         """The samples that are coded: without those that nobody can see."""
-        return self.samples if self.alpha is None or options.exact else filled(self.samples, self.alpha)
+        return self.samples if self.alpha is None or options.exact else filled(self.samples, self.alpha > 0)
 
     def known(self, options):
         """The pixels whose colours count, bool (H, W), or None if all do, or none."""

@@ -14,7 +14,7 @@ import ddcodec
 from ddcodec.errors import SourceError, UsageError
 from ddcodec.metrics import psnr
 from ddcodec.restoration.coding import _View, lambda_for_noise
-from ddcodec.restoration.masks import dilated, filled, known_from, pasted
+from ddcodec.restoration.masks import dilated, known_from, pasted
 from ddcodec.restoration.networks import _Filter, network_for
 from ddcodec.restoration.noise import estimate_noise, is_noise
 from ddcodec.restoration.operators import Downsampler, Identity
@@ -201,15 +201,6 @@ def test_holes_grow_as_scipy_grows_them():
     known = np.random.default_rng(0).random((40, 30)) > 0.02
     assert (dilated(known, 3) == ~ndimage.binary_dilation(~known, np.ones((3, 3)), iterations=3)).all()
     assert (dilated(known, 0) == known).all()
-
-
-def test_filling():
-    known = np.random.default_rng(0).random((37, 53)) < 0.4
-    ramp = np.rint(np.add.outer(np.linspace(20, 120, 37), np.linspace(0, 100, 53)))[..., None].astype(np.uint8)
-    full = filled(np.where(known[..., None], ramp, 0).astype(np.uint8), known)
-    assert (full[known] == ramp[known]).all() and np.abs(full.astype(int) - ramp).mean() < 4
-    plain = np.full((5, 1, 3), 77, np.uint8)
-    assert (filled(plain, np.array([[True], [False], [True], [False], [False]])) == 77).all()
 
 
 def test_known_pixels_are_put_back():

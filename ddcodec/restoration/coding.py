@@ -11,8 +11,8 @@ from time import monotonic
 
 import numpy as np
 
+from ..filling import filled
 from ..fit.target import LAMBDAS
-from .masks import filled
 from .progress import Fitted, Progress
 
 PRICE = 1.2

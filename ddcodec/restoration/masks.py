@@ -1,4 +1,4 @@
-"""What is missing in a picture: masks read and checked, holes filled at first, known pixels put back."""
+"""What is missing in a picture: masks read and checked, known pixels put back."""
 
 import numpy as np
 
@@ -47,44 +47,6 @@ def dilated(known, pixels):
         height, width = missing.shape
         missing = np.any([padded[y : y + height, x : x + width] for y in range(3) for x in range(3)], axis=0)
     return ~missing
-
-
-def filled(samples, known):
-    """uint8 samples (H, W, planes) whose missing pixels have the mean of the known ones around, from coarse to fine (pull-push, Gortler et al. 1996)."""
-    if min(known.shape) <= 1 or known.all():
-        mean = samples[known].mean(0) if known.any() else 128
-        return np.where(known[..., None], samples, np.uint8(np.rint(mean)))
-    values = np.where(known[..., None], samples, 0).astype(np.float32)
-    return np.rint(_pulled(values, known.astype(np.float32)[..., None])).clip(0, 255).astype(np.uint8)
-
-
-def _pulled(values, weight):
-    """values (already 0 where weight (H, W, 1) is) with what is missing taken from half the size."""
-    height, width = weight.shape[:2]
-    if weight.min() >= 1 or max(height, width) == 1:
-        return values
-    even = [(0, height % 2), (0, width % 2), (0, 0)]
-
-    def halved(array):
-        padded = np.pad(array, even)
-        return padded.reshape(len(padded) // 2, 2, padded.shape[1] // 2, 2, -1).sum((1, 3))
-
-    sums, counts = halved(values * weight), halved(weight)
-    coarse = _pulled(np.where(counts > 0, sums / np.maximum(counts, 1e-6), 0), np.minimum(counts, 1))
-    return values * weight + (1 - weight) * _doubled(coarse)[:height, :width]
-
-
-def _doubled(values):
-    """Twice as large by bilinear interpolation, samples centred in blocks."""
-    for axis in (0, 1):
-        length = values.shape[axis]
-        padded = np.pad(values, [(int(a == axis),) * 2 for a in range(3)], "edge")
-        before, after = padded.take(range(length), axis), padded.take(range(2, length + 2), axis)
-        near = np.stack([0.75 * values + 0.25 * before, 0.75 * values + 0.25 * after], axis + 1)
-        shape = list(values.shape)
-        shape[axis] *= 2
-        values = near.reshape(shape)
-    return values
 
 
 def pasted(picture, samples, known, feather=0):
