@@ -159,6 +159,31 @@ def test_only_known_pixels_count(threads):
     assert pair.cpu.variance == pytest.approx(spread, rel=1e-6) and pair.reference.variance == pytest.approx(spread, rel=1e-6)
 
 
+@pytest.mark.parametrize("shape", [dict(width=41, height=33), dict(width=1601, height=70, planes=1)])
+@pytest.mark.parametrize("is_masked", [False, True])
+def test_the_mean_of_steps(shape, is_masked):
+    """Also where pixels do not count, and of steps alone: not of measurements, nor of what was before."""
+    arch = replace(DEFAULT, **shape)
+    known = np.random.default_rng(3).random((arch.height, arch.width)) < 0.6 if is_masked else None
+    pair = Pair(arch, seed=6, threads=2, known=known)
+    point, wanted = Point(False, TEMPERATURE, NOISE, 0.0, 0.0), []
+    for engine in (pair.cpu, pair.reference):
+        engine.average()
+        assert engine.mean() is None
+    for _ in range(3):
+        pair.cpu.step(point)
+        pair.reference.step(point)
+        noisy = {o: pair.reference._noisy(y, point) for o, y in pair.reference.code.items()}
+        wanted.append(synthesise(pair.reference.ops, arch, noisy, pair.reference.numbers).detach().clamp(0, 1).permute(1, 2, 0))
+        pair.cpu.evaluate()
+    assert not torch.allclose(wanted[0], wanted[2], atol=1e-3)
+    assert np.allclose(pair.cpu.mean(), sum(wanted) / 3, atol=1e-5) and np.allclose(pair.reference.mean(), sum(wanted) / 3, atol=1e-5)
+    pair.cpu.average()
+    pair.cpu.step(Point(True, 0.0, 0.0, 0.0, 0.0))
+    rounded = synthesise(pair.reference.ops, arch, pair.reference._rounded(), pair.reference.numbers).detach().clamp(0, 1)
+    assert np.allclose(pair.cpu.mean(), rounded.permute(1, 2, 0), atol=1e-5)
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3, 5])
 @pytest.mark.parametrize("octaves", [1, 2, 5])
 def test_threads_change_nothing_but_digits(threads, octaves):

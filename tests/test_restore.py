@@ -12,6 +12,7 @@ from scipy import interpolate, ndimage
 
 import ddcodec
 from ddcodec.errors import SourceError, UsageError
+from ddcodec.fit.fit import fit_samples
 from ddcodec.metrics import psnr
 from ddcodec.restoration.coding import _View, lambda_for_noise
 from ddcodec.restoration.masks import dilated, known_from, pasted
@@ -317,7 +318,7 @@ def test_views_go_back(turn):
 
 
 def test_lambda_follows_the_noise():
-    assert lambda_for_noise(25, 3) == pytest.approx(1.2 * 2 * np.log(2) * (25 / 255) ** 2 / 3)
+    assert lambda_for_noise(25, 3) == pytest.approx(2 * np.log(2) * (25 / 255) ** 2 / 3)
     assert lambda_for_noise(25, 1) == pytest.approx(3 * lambda_for_noise(25, 3)) and lambda_for_noise(0, 3) == 1e-7
 
 
@@ -328,6 +329,22 @@ def test_the_codec_denoises_colour_and_grey():
         restored = restore_picture(given, RestoreOptions(effort=2), say=said.append)
         assert restored.samples.shape == truth.shape and restored.prior == "codec" and restored.changed
         assert psnr(truth, restored.samples) > psnr(truth, given) + 5 and said[0].startswith("Noise: about 2")
+
+
+def test_what_the_mean_of_a_fit_is_good_for():
+    """It is nearer to what is behind the noise than the picture in which a fit of the same steps ends."""
+    clean = photograph()
+    lambda_ = lambda_for_noise(25, 3)
+    mean = fit_samples(noisy(clean, 25), lambda_, iterations=150)
+    assert mean.shape == clean.shape and mean.dtype == np.float32
+    ended = ddcodec.decode(ddcodec.encode(noisy(clean, 25), lambda_=lambda_, iterations=150))
+    assert psnr(clean, np.rint(255 * mean).astype(np.uint8)) > psnr(clean, ended) + 0.7
+
+
+@pytest.mark.parametrize("options", [{"iterations": 1}, {"iterations": 10**6, "seconds": 0.0}, {"iterations": 10**6, "seconds": 0.3}])
+def test_a_mean_of_few_steps(options):
+    mean = fit_samples(photograph()[:40, :30], 1e-3, **options)
+    assert mean.shape == (40, 30, 3) and mean.min() >= 0 and mean.max() <= 1 and mean.std() > 0.01
 
 
 def test_the_codec_inpaints():

@@ -64,7 +64,7 @@ class CpuEngine:
         for octave, planes in initial_code(arch, samples, random).items():
             for plane, values in enumerate(planes):
                 layout.plane(Y, octave, plane)[:] = values
-        self._betas, self._steps, self._code_steps = betas.code, 0, 0
+        self._betas, self._steps, self._code_steps, self._averaged_from = betas.code, 0, 0, 0
         self._is_rounded = False
 
     @property
@@ -88,6 +88,17 @@ class CpuEngine:
     def losses(self):
         """The `Loss` before the last step."""
         return [self._loss]
+
+    def average(self):
+        """Take the mean of the pictures of all steps from now on."""
+        self._layout.sums()[:] = 0
+        self._layout.sum_from_now()
+        self._averaged_from = self._steps
+
+    def mean(self):
+        """That of the pictures since `average`, float32 (H, W, planes) in 0..1, or None where there has been no step."""
+        count = self._steps - self._averaged_from
+        return self._layout.sums().transpose(1, 2, 0) / np.float32(count) if count else None
 
     def evaluate(self):
         """The `Loss` with the code rounded."""

@@ -11,15 +11,14 @@ from typing import NamedTuple
 
 from ..arch import base_arch
 from ..coded import CodedImage
-from ..decoder import render
 from ..errors import LimitError, ShortMemoryError
 from ..memory import available_memory
 from ..presets import base_lambdas, nearest_base
 from ..samples import peak_of
 from .engine import Kind, device_of, kind_for, make, memory_errors, memory_of, prepare, torch_for
 from .flips import improve, measurements_for
-from .freeze import freeze, plainly_rounded, real_weights, trials_for
-from .loop import run
+from .freeze import freeze, real_weights, trials_for
+from .loop import run, run_for_mean
 from .recipe import plain_output
 from .schedule import betas_for
 from .target import LEAST_MOST, Steering, Target, correct, first_lambda, first_step
@@ -80,7 +79,7 @@ def lambda_for(picture, target, *, known=None, device="auto", threads=None, max_
 
 
 def fit_samples(picture, lambda_, *, iterations, known=None, seconds=None, threads=None, seed=0, progress=None, say=None):
-    """What a picture (uint8 (H, W, planes)) becomes when it is fitted at a lambda, without making a file of it: uint8 (H, W, planes). On the CPU.
+    """What a picture (uint8 (H, W, planes)) is in the mean while it is fitted at a lambda, without making a file of it: float32 (H, W, planes) in 0..1. On the CPU.
 
     known: bool (H, W), True where pixels count; what the others become is then the network's own.
     progress: called after every step with a `loop.Progress`. Raises `ShortMemoryError`.
@@ -95,9 +94,7 @@ def fit_samples(picture, lambda_, *, iterations, known=None, seconds=None, threa
             engine = make(kind, [picture], [arch], [lambda_], betas=betas_for(iterations), seed=seed, knowns=[known])
             (fit,) = engine.fits
             _plain_start(fit, picture)
-            run(engine, iterations, seconds=seconds, progress=progress, may_collapse=True)
-            code = {octave: planes.astype("int64") for octave, planes in fit.rounded_code().items()}
-            return render(CodedImage(arch, plainly_rounded(fit), code), threads=threads).reshape(picture.shape)
+            return run_for_mean(engine, iterations, seconds=seconds, progress=progress)
         except MemoryError:
             raise _short(arch) from None
 

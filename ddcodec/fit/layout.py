@@ -4,7 +4,7 @@
                     of MARGIN zeros and the plane's columns; so a causal neighbour is a shifted row, and outside the plane are zeros
     features        what contexts see of coarser octaves, and gradients by it, of an octave's size: see `seen`
     mixed           the input of an upsampling: (rows, channels, columns) of the coarser octave, and its gradient
-    outputs         what the residual layer sees, and the gradients by the samples: rows with a margin on both sides
+    outputs         what the residual layer sees, the gradients by the samples, and sums of samples over steps: rows with a margin on both sides
     blocks          the hidden channels of all octaves but the finest, run by run in the order in which they are made
     halos           what a thread adds to rows of its neighbours, until they take it over
     scratch         rows of one run, for each thread
@@ -45,12 +45,12 @@ SHORT = 2
     FROM_EVEN_ROW, FROM_ODD_ROW, EVEN_ROW_PHASES, ODD_ROW_PHASES, PARITIES, UP_ROW,
     CONTEXT_1, CONTEXT_2, CONTEXT_3, BACK_1, BACK_2, BACK_3, CONTEXT_1_BIAS, CONTEXT_2_BIAS, OUTPUT, OUTPUT_BACK, OUTPUT_BIAS,
     SUMS_1, SUMS_2, SUMS_3, SUMS_OUTPUT, TOPS, TOP, TOP_BIAS, TOP_BACK, SUMS_TOP, ERRORS, ERRORS_PITCH,
-    OUTPUTS, OUTPUT_ERRORS, OUTPUT_PITCH, OUTPUT_PLANE, RESIDUAL, RESIDUAL_BACK, RESIDUAL_BACK_SIZE, RESIDUAL_WEIGHTS, SUMS_RESIDUAL, BARRIER, KNOWN, SCATTER_STARTS,
-) = range(65)  # fmt: skip
+    OUTPUTS, OUTPUT_ERRORS, OUTPUT_PITCH, OUTPUT_PLANE, RESIDUAL, RESIDUAL_BACK, RESIDUAL_BACK_SIZE, RESIDUAL_WEIGHTS, SUMS_RESIDUAL, BARRIER, KNOWN, MEANS, SCATTER_STARTS,
+) = range(66)  # fmt: skip
 PLAN_SIZE = SCATTER_STARTS + ABOVE + 2
 _PLAN_ADDRESSES = (
     Y, FIRST_MOMENT, SECOND_MOMENT, Q, SLOPE, GRADIENT, TARGET, FLOORS, PAIR_FLOORS, NO_FLOORS, ZEROS, ONES, ONES_LIST, SINGLE,
-    STRIDES, GAPPED_STRIDES, SHIFTS, FROM_EVEN_ROW, FROM_ODD_ROW, EVEN_ROW_PHASES, ODD_ROW_PHASES, PARITIES, ERRORS, OUTPUTS, OUTPUT_ERRORS, BARRIER, KNOWN,
+    STRIDES, GAPPED_STRIDES, SHIFTS, FROM_EVEN_ROW, FROM_ODD_ROW, EVEN_ROW_PHASES, ODD_ROW_PHASES, PARITIES, ERRORS, OUTPUTS, OUTPUT_ERRORS, BARRIER, KNOWN, MEANS,
 )  # fmt: skip
 
 # One row an octave.
@@ -295,7 +295,7 @@ class Layout:
             plan[KNOWN] = take(height * int(plan[ERRORS_PITCH]) // FLOAT)
         plan[OUTPUT_PITCH] = (2 * whole(-(-width // 2)) + 2 * MARGIN) * FLOAT
         plan[OUTPUT_PLANE] = plan[OUTPUT_PITCH] * height
-        plan[[OUTPUTS, OUTPUT_ERRORS]] = [take(self.arch.planes * int(plan[OUTPUT_PLANE]) // FLOAT) + MARGIN * FLOAT for _ in range(2)]
+        plan[[OUTPUTS, OUTPUT_ERRORS, MEANS]] = [take(self.arch.planes * int(plan[OUTPUT_PLANE]) // FLOAT) + MARGIN * FLOAT for _ in range(3)]
 
     def _list(self, table, field, values, relative):
         """A list of addresses: places in the block if `relative`, to be settled when its address is known."""
@@ -389,6 +389,7 @@ class Layout:
         self.plan[list(_PLAN_ADDRESSES)] += address
         if not self._masked:
             self.plan[KNOWN] = NONE
+        self._means, self.plan[MEANS] = int(self.plan[MEANS]), NONE
         self.octaves[:, list(_OCTAVE_ADDRESSES)] += address
         self.threads[:, [field for field in range(THREAD_SIZE) if field not in _NO_THREAD_ADDRESSES]] += address
         most = max(128, self.widest)
@@ -416,6 +417,15 @@ class Layout:
     def errors(self):
         """What `distortion` keeps of every pixel: a view (rows, columns)."""
         return self._pixels(ERRORS)
+
+    def sum_from_now(self):
+        """Let every step add its samples to `sums`."""
+        self.plan[MEANS] = self._means
+
+    def sums(self):
+        """The sums of samples: a view (planes, rows, columns)."""
+        arch, pitch = self.arch, int(self.plan[OUTPUT_PITCH]) // FLOAT
+        return self.at(self._means - MARGIN * FLOAT, arch.planes * arch.height * pitch).reshape(arch.planes, arch.height, pitch)[..., MARGIN : MARGIN + arch.width]
 
     def known(self):
         """1 for each pixel that counts, else 0: a view (rows, columns)."""

@@ -5,10 +5,12 @@ from math import log10
 from time import monotonic
 
 from .recipe import Loss
-from .schedule import HARD_SHARE, point_at
+from .schedule import HARD_SHARE, point_at, point_of_mean
 
 CHECKS, STEPS_A_CHECK = 8, 20
 """How often a fit looks at what rounding gives, in the second half of its noisy part, and again while the code is fixed: at most, and for how many of all steps once."""
+MEAN_FROM = 0.3
+"""Share of a fit whose pictures are averaged that is no part of the mean."""
 COLLAPSE = 0.7
 LEAST_STEPS_TO_JUDGE = 100
 SECONDS_BETWEEN_LOSSES = 0.05
@@ -59,9 +61,7 @@ def run(engine, iterations, *, seconds=None, progress=None, may_collapse=False, 
         watch.look(code=True)
     while True:
         elapsed = monotonic() - start
-        share = step / iterations
-        if seconds is not None:
-            share = max(share, elapsed / seconds if seconds > 0 else 1.0)
+        share = _share(step, iterations, elapsed, seconds)
         if share >= 1 and step:
             break
         if checks and share >= checks[0]:
@@ -90,6 +90,34 @@ def run(engine, iterations, *, seconds=None, progress=None, may_collapse=False, 
         watch.look(code=False)
         watch.restore()
     return step, [index for index, watch in enumerate(watches) if watch.collapsed]
+
+
+def run_for_mean(engine, iterations, *, seconds=None, progress=None):
+    """Step until `iterations` are done or `seconds` are over, but once at least, and take the mean of what the picture is in all steps but the first: float32 (H, W, planes) in 0..1.
+
+    Each step sees the code with other noise and other weights, as drawn from all that explain the picture about as well; the mean of those is nearer to what is behind it than any of
+    them (stochastic gradient Langevin dynamics: Cheng et al., "A Bayesian Perspective on the Deep Image Prior", CVPR 2019).
+    """
+    start, step, (fit,), is_settled = monotonic(), 0, engine.fits, False
+    told = _Told(engine, progress, False)
+    fit.average()
+    while True:
+        elapsed = monotonic() - start
+        share = _share(step, iterations, elapsed, seconds)
+        if share >= 1 and step:
+            return fit.mean()
+        if share >= MEAN_FROM and not is_settled:
+            is_settled = True
+            fit.average()
+        engine.step(point_of_mean(share, step / share if step else iterations))
+        step += 1
+        told.step(step, iterations, elapsed * (1 - share) / share if share else float("inf"))
+
+
+def _share(step, iterations, elapsed, seconds):
+    """How much of a fit is done, by its steps or, if that is more, by its seconds."""
+    by_clock = 0.0 if seconds is None else elapsed / seconds if seconds > 0 else 1.0
+    return max(step / iterations, by_clock)
 
 
 def _fix_code(engine, watches, steerings):

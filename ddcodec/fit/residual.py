@@ -7,7 +7,7 @@ from numba import float32
 
 from ..arch import SQUARE
 from .layout import (
-    COLUMNS, ERRORS, ERRORS_PITCH, FLOAT, GRADIENT_ROWS, KNOWN, LONG, NO_FLOORS, OUTPUT_ERRORS, OUTPUT_PITCH, OUTPUT_PLANE, OUTPUTS, PLANES, RESIDUAL,
+    COLUMNS, ERRORS, ERRORS_PITCH, FLOAT, GRADIENT_ROWS, KNOWN, LONG, MEANS, NO_FLOORS, OUTPUT_ERRORS, OUTPUT_PITCH, OUTPUT_PLANE, OUTPUTS, PLANES, RESIDUAL,
     RESIDUAL_BACK, RESIDUAL_BACK_SIZE, RESIDUAL_WEIGHTS, ROW_LIST, ROWS, SHORT, SQUARE_LIST, SUMS, SUMS_RESIDUAL, TARGET, TARGET_PITCH, TARGET_PLANE, THIRD_LIST, THREADS,
 )  # fmt: skip
 from .products import NONE, ONE, added, outer
@@ -34,7 +34,7 @@ def close_row(plan, here, row):
 def loss(plan, here, own, thread, weights, learn, keep):
     """The sum of squares of a thread's rows of samples, clamped, of the pixels that count; leaves the gradients of the mean square by the samples, as if nothing were clamped.
 
-    keep: write the sum of each pixel to `ERRORS`.
+    learn: add the samples to `MEANS`, where they are wanted. keep: write the sum of each pixel to `ERRORS`.
     """
     rows, columns, planes = here[ROWS], here[COLUMNS], plan[PLANES]
     first_pair, last_pair = band((rows + 1) // 2, plan[THREADS], thread)
@@ -53,7 +53,7 @@ def loss(plan, here, own, thread, weights, learn, keep):
             _copy(values, output_row(plan, plan[OUTPUTS], plane, row), vectors)
         added(own[ROW_LIST], NONE, own[SQUARE_LIST], NONE, weights + plan[RESIDUAL], NONE, NONE, plan[NO_FLOORS], planes, SQUARE * planes, vectors)
         for plane in range(planes):
-            squares += _errors(plan, plane, row, columns, vectors, gain)
+            squares += _errors(plan, plane, row, columns, vectors, gain, learn)
         if keep:
             _keep_errors(plan, row, vectors)
         if learn:
@@ -68,14 +68,17 @@ def _copy(target, source, vectors):
 
 
 @compiled
-def _errors(plan, plane, row, columns, vectors, gain):
+def _errors(plan, plane, row, columns, vectors, gain, learn):
     values = output_row(plan, plan[OUTPUT_ERRORS], plane, row)
     target = plan[TARGET] + plane * plan[TARGET_PLANE] + row * plan[TARGET_PITCH]
     known = plan[KNOWN] + row * plan[ERRORS_PITCH] if plan[KNOWN] != NONE else NONE
+    means = output_row(plan, plan[MEANS], plane, row) if learn and plan[MEANS] != NONE else NONE
     zero, one = full(float32(0)), full(float32(1))
     squares = zero
     for v in range(vectors):
         inside = minimum(maximum(load(values + v * BYTES), zero), one)
+        if means != NONE:
+            store(means + v * BYTES, load(means + v * BYTES) + inside)
         error = first(inside - load_shorts(target + v * LANES * SHORT) * float32(1 / 65535), columns - v * LANES)
         if known != NONE:
             error = error * load(known + v * BYTES)

@@ -22,6 +22,8 @@ LONG_STEPS, FASTER, QUIETER = 1300, 0.28, 0.06
 FORGETTING, SHORTER = Betas((0.1, 0.025), (0.055, 0.055)), 0.42
 """What the optimisers' means forget in each step of a long fit; it goes with the number's power of -0.42, each within `FORGETS`."""
 FORGETS = Betas(((0.1, 0.5), (0.01, 0.1)), ((0.05, 0.2), (0.05, 0.2)))
+STEADY = 0.15
+"""Share of a fit that is averaged from which on nothing is annealed any more."""
 MORE_RATE = 1e-3
 """Of the code in steps after a fit: faster ones cost quality."""
 
@@ -54,6 +56,11 @@ def betas_for(steps):
 def point_after(progress):
     """The point at `progress` in 0..1 of some more steps after a fit, of the code alone, which goes on as the noisy part of the fit ended."""
     return Point(False, TEMPERATURE[1], NOISE[1], MORE_RATE * (1 - progress), 0.0)
+
+
+def point_of_mean(progress, steps):
+    """The point of a warm fit whose pictures are averaged, which does not settle: it stays what it is at `STEADY`."""
+    return point_at(min(progress, STEADY), True, steps)
 
 
 def point_at(progress, warm=False, steps=USUAL_STEPS):

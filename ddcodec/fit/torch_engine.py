@@ -32,7 +32,7 @@ class TorchEngine:
         self.numbers = {n: self._leaf(w) for n, w in initial_weights(arch, samples, random).items()}
         self.code = {o: self._leaf(y) for o, y in initial_code(arch, samples, random).items()}
         self._base = self._tensors(real_base(arch))
-        self.norm = None
+        self._sum, self._count, self.norm = None, 0, None
         if normalise:
             self.norm = {o: torch.ones(arch.channels_of(o), device=device, requires_grad=True) for o in range(arch.octaves)}
             self.norm_shift = {o: torch.zeros(arch.channels_of(o), device=device, requires_grad=True) for o in range(arch.octaves)}
@@ -52,6 +52,10 @@ class TorchEngine:
             leaf.grad = None
         self.code_optimiser.zero_grad()
         code = self._rounded() if point.hard else {o: self._noisy(y, point) for o, y in self.code.items()}
+        if self._sum is not None:
+            with torch.no_grad():
+                self._sum += synthesise(self.ops, self.arch, code, self.numbers).clamp(0, 1)
+            self._count += 1
         distortion, bits = self.objective(code)
         self.minimised(distortion, bits).backward()
         for name, values in self.numbers.items():
@@ -66,6 +70,14 @@ class TorchEngine:
     def losses(self):
         """The `Loss` before the last step."""
         return [Loss(*(value.item() for value in self._loss))]
+
+    def average(self):
+        """Take the mean of the pictures of all steps from now on."""
+        self._sum, self._count = torch.zeros_like(self.target), 0
+
+    def mean(self):
+        """That of the pictures since `average`, float32 (H, W, planes) in 0..1, or None where there has been no step."""
+        return (self._sum / self._count).permute(1, 2, 0).cpu().float().numpy() if self._count else None
 
     @torch.no_grad()
     def evaluate(self):

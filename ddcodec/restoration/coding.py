@@ -1,7 +1,8 @@
 """The codec as prior: a picture is fitted at the rate at which noise is not worth its bits, several times, each time shifted and turned otherwise, and the mean is taken.
 
 What is noise cannot be coded in fewer bits than it has, so that a fit for the least D + lambda R leaves it out: ZS-NCD (NeurIPS 2025) denoises thus with a small
-neural compressor. A fit's own errors depend on where its octaves' grids lie; over several fits they cancel (cycle spinning, Coifman & Donoho 1995).
+neural compressor. What counts is the mean of the pictures of a fit's steps, see `fit.loop.run_for_mean`. A fit's own errors depend on where its octaves' grids lie; over several fits they cancel
+(cycle spinning, Coifman & Donoho 1995).
 
 Where something is missing, the errors there do not count (as in the Deep Image Prior, section 2): what then comes into the holes is what costs the fewest bits, given all around them.
 """
@@ -15,10 +16,6 @@ from ..filling import filled
 from ..fit.target import LAMBDAS
 from .progress import Fitted, Progress
 
-PRICE = 1.2
-"""Of a bit, in terms of what it is worth if the noise is Gaussian; the best of several on noisy photographs. A fit learns some noise all the same."""
-SPREAD = 4 / 3
-"""Factor by which every other fit's lambda is above that, and the others' below: errors of different kinds cancel better."""
 KNOWN_LAMBDA = 1.25e-4
 """Where nothing is noise and only what is missing is wanted: a fit that sees more detail around a hole knows better what goes on in it."""
 SHIFT_MAX = 32
@@ -30,7 +27,7 @@ def lambda_for_noise(sigma, planes):
     The likelihood of samples y under a picture x is exp(-|y - x|^2 / 2 sigma^2), a code's prior 2^-bits; the most probable x has the least
     |y - x|^2 + 2 ln 2 sigma^2 bits, which is D + lambda R for samples in 0..1, D their mean over all planes, if lambda = 2 ln 2 (sigma / 255)^2 / planes.
     """
-    return min(LAMBDAS[1], max(LAMBDAS[0], PRICE * 2 * log(2) * (sigma / 255) ** 2 / planes))
+    return min(LAMBDAS[1], max(LAMBDAS[0], 2 * log(2) * (sigma / 255) ** 2 / planes))
 
 
 def fit_by_coding(samples, lambda_, *, known=None, views, steps, seed=0, seconds=None, threads=None, progress=None, say=None):
@@ -41,33 +38,32 @@ def fit_by_coding(samples, lambda_, *, known=None, views, steps, seed=0, seconds
     from ..fit.fit import fit_samples
 
     start, random = monotonic(), np.random.default_rng(seed)
-    total, done = np.zeros(samples.shape), 0
+    total, done = np.zeros(samples.shape, np.float32), 0
     samples = samples if known is None else filled(samples, known)
 
     def follow(told):
         elapsed, step = monotonic() - start, done * steps + told.step
         if progress and told.phase == "fit":
             left = elapsed / step * (views * steps - step)
-            picture = (lambda: (total / done / 255).astype(np.float32)) if done else None
+            picture = (lambda: total / done) if done else None
             progress(Progress(step, views * steps, f"fit {done + 1} of {views}", None, left if seconds is None else min(left, seconds - elapsed), picture))
 
     while done < views:
         left = None if seconds is None else max(0.0, seconds - (monotonic() - start)) / (views - done)
         if left == 0.0 and done:
-            return Fitted((total / done / 255).astype(np.float32), done * steps, "the time is over")
+            return Fitted(total / done, done * steps, "the time is over")
         shift = random.integers(0, SHIFT_MAX, 2) if done else (0, 0)
         view = _View(*(int(s) for s in shift), done % 8)
-        own = lambda_ * (1 if views == 1 else SPREAD if done % 2 else 1 / SPREAD)
         made = fit_samples(
-            view.of(samples), own, iterations=steps, known=None if known is None else view.of(known), seconds=left,
+            view.of(samples), lambda_, iterations=steps, known=None if known is None else view.of(known), seconds=left,
             threads=threads, seed=seed + done, progress=follow, say=say if not done else None,
         )  # fmt: skip
         total += view.back(made)
         done += 1
         if known is not None:
             # The next fit's first guess is of the holes as they are filled by now; nothing else there is looked at.
-            samples = np.where(known[..., None], samples, np.rint(total / done).astype(np.uint8))
-    return Fitted((total / done / 255).astype(np.float32), done * steps, "all fits are done")
+            samples = np.where(known[..., None], samples, np.rint(255 * total / done).astype(np.uint8))
+    return Fitted(total / done, done * steps, "all fits are done")
 
 
 class _View:
