@@ -28,6 +28,9 @@ FEATURES = 6
 """Of the coarser octaves' planes, linear, that a context sees; and besides the magnitudes of the next coarser one."""
 SQUARE = 9
 """Places that the residual layer sees."""
+FILTER_REACH = 2
+FILTER_SIDE = 2 * FILTER_REACH + 1
+"""Of the square that the filter of an octave's code sees: so far from the place itself, and so many places wide."""
 
 BANDS_AT_ONCE = 2
 """Bands of the picture that a decoder makes at once, one a thread."""
@@ -127,8 +130,8 @@ class Arch:
         return one_plane and self.octaves <= self.linear == self.channels == self.finest_channels
 
     def is_fixed(self, name):
-        """Whether a fit leaves a tensor as it is: where octaves pass planes on, all that could mix them before the top layer; the plain deep decoder has no residual layer."""
-        return self.passes and name.split(".")[0] in ("mix", "code", "bias") or self.profile == "classic" and name == "residual.weight"
+        """Whether a fit leaves a tensor as it is: where octaves pass planes on, all that could mix them before the top layer; the plain deep decoder has neither a residual layer nor filters."""
+        return self.passes and name.split(".")[0] in ("mix", "code", "bias") or self.profile == "classic" and name.split(".")[0] in ("residual", "filter")
 
     def seen(self, octave):
         """The coarser octaves whose single planes give features to the context of `octave`, the next one first."""
@@ -157,6 +160,7 @@ class Arch:
                 rows.append(Tensor(f"mix.{octave}", (channels, self.channels_of(octave + 1))))
                 rows.append(Tensor(f"taps.{octave}", (2 * self.taps,)))
             if self.code_planes(octave):
+                rows.append(Tensor(f"filter.{octave}", (FILTER_SIDE, FILTER_SIDE)))
                 rows.append(Tensor(f"code.{octave}", (channels, self.code_planes(octave))))
             rows.append(Tensor(f"bias.{octave}", (channels,)))
         if self.top_channels:
@@ -215,7 +219,7 @@ class Arch:
                 doubled = FEATURES + 1 + (seen if octave else 0)
                 count += coarse * FEATURES * seen + 2 * doubled * (2 * coarse + pixels)
             channels = self.channels_of(octave)
-            count += pixels * channels * self.code_planes(octave)
+            count += pixels * (channels + FILTER_SIDE**2) * self.code_planes(octave)
             if octave < self.octaves - 1:
                 coarse = prod(self.size(octave + 1))
                 count += coarse * channels * self.channels_of(octave + 1)

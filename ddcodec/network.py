@@ -4,7 +4,7 @@
 Arrays are (C, rows, columns) or (C, positions). `numbers` maps the names of `Arch.tensors()` to what `ops` computes with.
 """
 
-from .arch import FEATURES, Window
+from .arch import FEATURES, FILTER_REACH, Window
 
 SEEN_TAPS = (1, 3)
 
@@ -91,16 +91,33 @@ def hidden_planes(ops, arch, numbers, code, windows, finest=0):
             taps = numbers[f"taps.{octave}"]
             total = double(ops, mixed, taps, windows[octave + 1], windows[octave], rows, columns)
         if arch.code_planes(octave):
-            joined = ops.mix(numbers[f"code.{octave}"], code(octave, windows[octave]) * ops.synthesis_step)
+            joined = ops.mix(numbers[f"code.{octave}"], seen_code(ops, arch, numbers, octave, code, windows[octave]))
             total = joined if total is None else total + joined
         hidden = ops.activate(total + numbers[f"bias.{octave}"][:, None, None], arch.linear, octave)
     for octave in reversed(range(finest)):
         mixed = ops.round(ops.mix(numbers[f"mix.{octave}"], hidden))
         total = mixed * numbers[f"taps.{octave}"].sum() ** 2
         if arch.code_planes(octave):
-            total = total + ops.mix(numbers[f"code.{octave}"], code(octave, windows[finest]) * ops.synthesis_step)
+            total = total + ops.mix(numbers[f"code.{octave}"], seen_code(ops, arch, numbers, octave, code, windows[finest], True))
         hidden = ops.activate(total + numbers[f"bias.{octave}"][:, None, None], arch.linear, octave)
     return hidden
+
+
+def seen_code(ops, arch, numbers, octave, code, window, means=False):
+    """The code of the rows `window` of an octave as the synthesis sees it, through the octave's filter: (planes, window, columns) in activations.
+
+    The filter (FORMAT.md, chapter 7; separable, symmetric and of 7 taps in Cool-Chic 5) adds to each place what it makes of the square around, 0 outside the plane.
+    means: the code is that of means over the pixels of a smaller picture, which are then all places of the square.
+    """
+    weight = numbers[f"filter.{octave}"]
+    if means:
+        return ops.round(code(octave, window) * ops.synthesis_step * (1 + weight.sum()))
+    rows, reach = arch.size(octave)[0], FILTER_REACH
+    held = Window(max(0, window.start - reach), min(rows, window.stop + reach))
+    planes = code(octave, held) * ops.synthesis_step
+    beyond = held.start - (window.start - reach), window.stop + reach - held.stop
+    own = planes[:, window.start - held.start : window.stop - held.start]
+    return ops.round(own + ops.filter(weight, ops.pad(planes, beyond, reach)))
 
 
 def residual(ops, weight, values, held, window, size, finest=0):

@@ -6,7 +6,7 @@ All arrays are float64 that hold integers, or numbers w 2^-e whose sums of produ
 
 import numpy as np
 
-from .arch import ACTIVATION_MAX, CODE_STEP, CONTEXT_UNIT, OUTPUT_UNIT, SYNTHESIS_UNIT
+from .arch import ACTIVATION_MAX, CODE_STEP, CONTEXT_UNIT, FILTER_SIDE, OUTPUT_UNIT, SYNTHESIS_UNIT
 from .bases import resolved
 
 _AXES = (slice(None),) * 3
@@ -51,6 +51,19 @@ class IntegerOps:
         both[(*_AXES[:axis], slice(0, None, 2))] = even
         both[(*_AXES[:axis], slice(1, None, 2))] = odd
         return both[(*_AXES[:axis], slice(start, stop))]
+
+    def pad(self, planes, rows, columns):
+        """With zeros around: `rows` before and after, `columns` on either side."""
+        return np.pad(planes, ((0, 0), rows, (columns, columns)))
+
+    def filter(self, weight, planes):
+        """sum over dy and dx of weight[dy][dx] planes[:, y + dy, x + dx]: (P, rows, columns) from (P, rows + side - 1, columns + side - 1)."""
+        rows, columns = (size - FILTER_SIDE + 1 for size in planes.shape[1:])
+        total, product = (np.zeros((len(planes), rows, columns)) for _ in range(2))
+        for (dy, dx), one in np.ndenumerate(weight):
+            if one:
+                total += np.multiply(planes[:, dy : dy + rows, dx : dx + columns], one, out=product)
+        return total
 
     def mix(self, weight, planes):
         """A 1x1 layer: (O, I) by (I, rows, columns)."""

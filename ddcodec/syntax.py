@@ -14,7 +14,7 @@ from .pyramid import walk_code
 from .wire import Reader, Writer, integer_bits
 
 MAGIC = 0xDD444443
-VERSION = 8
+VERSION = 9
 CHUNK_NAMES = {1: "icc", 2: "exif", 3: "xmp", 4: "note", 5: "alpha"}
 
 FIRST_EXPONENT, EXPONENT_TABLE = 6, tables.UNIT_SCALE

@@ -61,7 +61,7 @@ def test_many_fits_at_once_do_what_each_does_alone(name, masked):
         theirs = single.weights()
         for name, values in fit.weights().items():
             # Where a gradient is next to nothing a step is as long as any other.
-            assert np.mean(np.abs(values - theirs[name]) < 3e-4) > 0.9, name
+            assert np.mean(np.abs(values - theirs[name]) < 3e-4) > 0.85, name
         ours = fit.rounded_code()
         for octave, planes in single.rounded_code().items():
             assert np.mean(ours[octave] == planes) > 0.98

@@ -86,9 +86,9 @@ def test_no_further_move_pays():
 def test_limits():
     engine, _ = fitted(40, 56)
     before, told = engine.rounded_code(), []
-    assert improve(engine, 31) == 0 and improve(engine, 500, is_over=lambda: True) == 0
+    assert improve(engine, 55) == 0 and improve(engine, 500, is_over=lambda: True) == 0
     assert all(np.array_equal(before[octave], planes) for octave, planes in engine.rounded_code().items())
-    assert improve(engine, 32, progress=told.append) > 0
-    assert [(each.phase, each.step, each.total) for each in told] == [("code", step, 32) for step in range(1, 33)]
+    assert improve(engine, 56, progress=told.append) > 0
+    assert [(each.phase, each.step, each.total) for each in told] == [("code", step, 56) for step in range(1, 57)]
     after = engine.rounded_code()
     assert (abs(after[0]) <= abs(before[0])).all() and all(np.array_equal(before[octave], after[octave]) for octave in range(1, 7))

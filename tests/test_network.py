@@ -79,7 +79,7 @@ def test_neighbourhood_is_what_its_table_says():
 
 
 def test_real_numbers_are_close_to_integers():
-    coded = random_coded(np.random.default_rng(1), replace(DEFAULT, width=40, height=30), spread=2.0)
+    coded = random_coded(np.random.default_rng(1), replace(DEFAULT, width=40, height=30), spread=0.5)
     arch = coded.arch
     real = {}
     for name, value in ops_int.numbers(arch, coded.tensors).items():

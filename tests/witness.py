@@ -80,7 +80,7 @@ def read_header(data):
     header.coded = [octave for octave in reversed(range(header.octaves)) if header.P[octave]]
     header.sizes = [(-(-header.height >> octave), -(-header.width >> octave)) for octave in range(header.octaves)]
 
-    demand(header.version == 8, f"version {header.version} is unsupported", Unsupported)
+    demand(header.version == 9, f"version {header.version} is unsupported", Unsupported)
     demand(header_crc == zlib.crc32(data[:26]), "the header does not have its checksum")
     for name, values in SUPPORTED.items():
         demand(getattr(header, name) in values, f"{name} {getattr(header, name)} is unsupported", Unsupported)
@@ -219,6 +219,7 @@ def tensor_shapes(header):
             yield f"mix.{octave}", header.C[octave], header.C[octave + 1]
             yield f"taps.{octave}", 1, 2 * header.taps
         if header.P[octave]:
+            yield f"filter.{octave}", 5, 5
             yield f"code.{octave}", header.C[octave], header.P[octave]
         yield f"bias.{octave}", header.C[octave], 1
     if header.top_channels:
@@ -464,8 +465,7 @@ def octave_sums(header, tensors, code, smallest, octave, pixels):
     rows, columns = header.sizes[max(octave, smallest)]
     z = [[value] * (rows * columns) for value, in bias]
     if octave in code:
-        side = 2**max(smallest - octave, 0)
-        q = list(zip(*(square_means(plane, side) for plane in code[octave])))
+        q = list(zip(*filtered_code(tensors[f"filter.{octave}"], code[octave], max(smallest - octave, 0))))
         for j, row in enumerate(matrix):
             z[j] = [total + dot(row, values) for total, values in zip(z[j], q)]
     for j, row in enumerate(mix.rows):
@@ -478,6 +478,20 @@ def octave_sums(header, tensors, code, smallest, octave, pixels):
             up = [sum(taps.rows[0])**2 * value for value in m]
         z[j] = [total + (value << s - 2 * taps.exponent) for total, value in zip(z[j], up)]
     return s, z
+
+
+def filtered_code(weights, planes, finer):
+    """Chapter 7: `f` of every plane of an octave, a flat list; `finer`: by how many octaves the picture is smaller."""
+    unit = 2**weights.exponent
+    for plane in planes:
+        if finer:
+            gain = unit + sum(map(sum, weights.rows))
+            yield [settle(gain * mean, weights.exponent, True) for mean in square_means(plane, 2**finer)]
+            continue
+        blank = [0] * (len(plane[0]) + 4)
+        wide = [blank] * 2 + [[0, 0, *(256 * value for value in row), 0, 0] for row in plane] + [blank] * 2
+        yield [settle(unit * wide[y + 2][x + 2] + sum(dot(row, wide[y + k][x:x + 5]) for k, row in enumerate(weights.rows)), weights.exponent, True)
+               for y in range(len(plane)) for x in range(len(plane[0]))]
 
 
 def square_means(plane, side):

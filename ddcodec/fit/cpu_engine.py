@@ -15,6 +15,7 @@ from numba import types
 from ..arch import CODE_MAX
 from ..samples import deep, peak_of
 from .distortion import backward, finest_back, forward, merge_mixed, outputs
+from .filters import filtered_back
 from .layout import BARRIER, GRADIENT, OCTAVES, Q, SUMS, THREADS, Y, Layout
 from .products import NONE
 from .rate import merge_gradients, octave_bits
@@ -341,7 +342,7 @@ def _made(digest):
             results[thread, 0] = loss(plan, octaves[0], own, thread, weights, learn, keep)
         if not learn or not _wait(plan):
             return
-        finest_back(plan, octaves, own, thread, weights, soft)
+        finest_back(plan, octaves, own, thread, weights)
         if not _wait(plan):
             return
         for o in range(count):
@@ -350,11 +351,15 @@ def _made(digest):
         for o in range(1, count):
             if not _wait(plan):
                 return
-            backward(plan, octaves, own, o, thread, weights, soft)
+            backward(plan, octaves, own, o, thread, weights)
             see_back(plan, octaves, own, o, thread, weights, soft)
             if not _wait(plan):
                 return
             merge_mixed(plan, octaves, own, o, thread)
+        if not _wait(plan):
+            return
+        for o in range(count):
+            filtered_back(plan, octaves, own, o, thread, weights, soft)
         if not _wait(plan):
             return
         if soft:
@@ -369,7 +374,7 @@ def _made(digest):
 def _digest():
     """Of the sources that are compiled, and of those whose constants are."""
     folder = Path(__file__).parent
-    names = ("simd", "products", "layout", "recipe", "rows", "seen", "rate", "residual", "distortion", "update", "cpu_engine", "../arch", "../tables")
+    names = ("simd", "products", "layout", "recipe", "rows", "seen", "rate", "residual", "filters", "distortion", "update", "cpu_engine", "../arch", "../tables")
     return crc32(b"".join((folder / f"{name}.py").read_bytes() for name in names))
 
 

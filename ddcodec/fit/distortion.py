@@ -8,12 +8,13 @@ Each octave is made whole, coarse to fine, then taken back, fine to coarse; the 
 from numba import float32
 
 from .layout import (
-    BIAS, BLOCK, BLOCKS, CHANNELS, CODE_BACK_RUN, CODE_LIST, CODE_PLANES, CODE_RUN, COLUMNS, FEATURE_LIST, FLOAT, FLOORS, FROM_EVEN_ROW, FROM_ODD_ROW,
-    GAPPED, GAPPED_STRIDES, GRADIENT, HALO_MIXED, HALO_MIXED_OCTAVE, HIDDEN_LIST, HIDDEN_RUN, JOIN, JOIN_BACK, LONG, MARGIN, MIX, MIX_BACK, MIXED, MIXED_GRADIENT,
+    BIAS, BLOCK, BLOCKS, BY_FILTERED, CHANNELS, CODE_BACK_RUN, CODE_LIST, CODE_PLANES, CODE_RUN, COLUMNS, FEATURE_LIST, FILTERED, FLOAT, FLOORS, FROM_EVEN_ROW, FROM_ODD_ROW,
+    GAPPED, GAPPED_STRIDES, HALO_MIXED, HALO_MIXED_OCTAVE, HIDDEN_LIST, HIDDEN_RUN, JOIN, JOIN_BACK, LONG, MARGIN, MIX, MIX_BACK, MIXED, MIXED_GRADIENT,
     MIXED_PITCH, MIXED_ROW, MIXED_RUN, NO_FLOORS, OCTAVES, ODD_ROW_PHASES, EVEN_ROW_PHASES, OUTPUT, OUTPUT_BACK, OUTPUT_BIAS, OUTPUT_PITCH, OUTPUTS, PAIR_FLOORS, PAIR_LIST,
-    PARITIES, PHASE, PITCH, PLANES, Q, ROWS, ROWS_BACK_LIST, ROWS_LIST, RUN, RUNS, SHIFTS, SINGLE, STRIDES, SUMS, SUMS_JOIN, SUMS_MIX,
+    PARITIES, PHASE, PITCH, PLANES, ROWS, ROWS_BACK_LIST, ROWS_LIST, RUN, RUNS, SHIFTS, SINGLE, STRIDES, SUMS, SUMS_JOIN, SUMS_MIX,
     SUMS_OUTPUT, SUMS_UP, TAPS, THREADS, TOP, TOP_BACK, TOP_BIAS, TOPS, SUMS_TOP, UP, UP_ACROSS, UP_ALONG, UP_BACK_ROWS, UP_ROW, UP_ROWS, BACK_RUN, ZEROS,
 )  # fmt: skip
+from .filters import filtered
 from .products import NONE, ONE, TWO, added, affine, gated, outer
 from .rows import band, row_place
 from .residual import back, close_row, gradient_row, output_row
@@ -26,6 +27,7 @@ from .simd import (
 def forward(plan, octaves, own, o, thread, weights):
     """A thread's rows of the hidden channels of octave `o` (not the finest), and of what the next octave upsamples."""
     here, finer = octaves[o], octaves[o - 1]
+    filtered(plan, octaves, own, o, thread, weights)
     first_pair, last_pair = band((here[ROWS] + 1) // 2, plan[THREADS], thread)
     for pair in range(first_pair, last_pair):
         _up_rows(plan, octaves, own, o, pair, weights)
@@ -46,6 +48,7 @@ def forward(plan, octaves, own, o, thread, weights):
 def outputs(plan, octaves, own, thread, weights):
     """A thread's rows of what the residual layer sees."""
     here = octaves[0]
+    filtered(plan, octaves, own, NONE, thread, weights)
     first_pair, last_pair = band((here[ROWS] + 1) // 2, plan[THREADS], thread)
     for pair in range(first_pair, last_pair):
         _up_rows(plan, octaves, own, NONE, pair, weights)
@@ -64,7 +67,7 @@ def outputs(plan, octaves, own, thread, weights):
 
 
 @compiled
-def finest_back(plan, octaves, own, thread, weights, soft):
+def finest_back(plan, octaves, own, thread, weights):
     """All gradients of the finest octave for a thread's rows, from those by the samples. The hidden channels are made again, which is faster than to keep them."""
     here = octaves[0]
     first_pair, last_pair = band((here[ROWS] + 1) // 2, plan[THREADS], thread)
@@ -94,12 +97,12 @@ def finest_back(plan, octaves, own, thread, weights, soft):
                 own[SUMS] + plan[SUMS_TOP], plan[STRIDES], top_back, own[FEATURE_LIST], NONE,
                 plan[TOPS], here[CHANNELS] + 1, 4 * vectors, ONE, NONE, NONE,
             )  # fmt: skip
-            _back(plan, octaves, own, NONE, pair, x, vectors, weights, own[HIDDEN_RUN], weights + plan[OUTPUT_BACK], plan[PLANES] + plan[TOPS], soft)
+            _back(plan, octaves, own, NONE, pair, x, vectors, weights, own[HIDDEN_RUN], weights + plan[OUTPUT_BACK], plan[PLANES] + plan[TOPS])
         _back_rows(plan, octaves, own, NONE, pair, first_pair, last_pair, weights)
 
 
 @compiled
-def backward(plan, octaves, own, o, thread, weights, soft):
+def backward(plan, octaves, own, o, thread, weights):
     """The gradients of octave `o` (not the finest) for a thread's rows, from those of what the next octave upsampled."""
     here, finer = octaves[o], octaves[o - 1]
     first_pair, last_pair = band((here[ROWS] + 1) // 2, plan[THREADS], thread)
@@ -118,7 +121,7 @@ def backward(plan, octaves, own, o, thread, weights, soft):
                 finer[CHANNELS], here[CHANNELS], 4 * vectors, ONE, NONE, NONE,
             )  # fmt: skip
             _gather_code(plan, here, own, pair, x, vectors)
-            _back(plan, octaves, own, o, pair, x, vectors, weights, block, weights + finer[MIX_BACK], finer[CHANNELS], soft)
+            _back(plan, octaves, own, o, pair, x, vectors, weights, block, weights + finer[MIX_BACK], finer[CHANNELS])
         _back_rows(plan, octaves, own, o, pair, first_pair, last_pair, weights)
 
 
@@ -146,9 +149,9 @@ def _vectors(here, run):
 
 @compiled
 def _gather_code(plan, here, own, pair, x, vectors):
-    """The code of a run, by phases."""
+    """The code of a run, through its filter, by phases."""
     for plane in range(here[CODE_PLANES]):
-        source = plan[Q] + row_place(here, plane, 2 * pair) + 2 * x * FLOAT
+        source = plan[FILTERED] + row_place(here, plane, 2 * pair) + 2 * x * FLOAT
         _split_pair(here, pair, own[CODE_RUN] + plane * RUN * FLOAT, source, here[PITCH], vectors)
 
 
@@ -237,7 +240,7 @@ def _hidden(plan, octaves, own, o, pair, x, vectors, weights, hidden):
 
 
 @compiled
-def _back(plan, octaves, own, o, pair, x, vectors, weights, hidden, back, count, soft):
+def _back(plan, octaves, own, o, pair, x, vectors, weights, hidden, back, count):
     """From gradients of a run's outputs (`count` rows in MIXED_RUN, which come from `hidden` by weights whose transpose is `back`) to all below."""
     here = octaves[o]
     channels, planes, size = here[CHANNELS], here[CODE_PLANES], vectors * BYTES
@@ -251,12 +254,12 @@ def _back(plan, octaves, own, o, pair, x, vectors, weights, hidden, back, count,
             for channel in range(channels):
                 clear(gapped + channel * GAPPED * FLOAT + size, MARGIN * FLOAT)
         outer(own[SUMS] + here[SUMS_JOIN], plan[GAPPED_STRIDES], gapped, own[CODE_LIST], phase * size, channels, planes + 1, vectors, ONE, NONE, NONE)
-        if soft:
+        if planes:
             affine(
                 plan[STRIDES], own[CODE_BACK_RUN] + phase * size, plan[GAPPED_STRIDES], gapped, weights + here[JOIN_BACK], plan[ZEROS], NONE,
                 plan[NO_FLOORS], planes, channels, vectors,
             )  # fmt: skip
-    if soft:
+    if planes:
         _scatter_code(plan, here, own, pair, x, vectors)
     if o == plan[OCTAVES] - 1:
         return
@@ -279,12 +282,12 @@ def _scatter_code(plan, here, own, pair, x, vectors):
     for plane in range(here[CODE_PLANES]):
         for row in range(min(2, here[ROWS] - 2 * pair)):
             source = own[CODE_BACK_RUN] + plane * RUN * FLOAT + 2 * row * vectors * BYTES
-            target = plan[GRADIENT] + row_place(here, plane, 2 * pair + row) + 2 * x * FLOAT
+            target = plan[BY_FILTERED] + row_place(here, plane, 2 * pair + row) + 2 * x * FLOAT
             for v in range(vectors):
                 evens, odds = load(source + v * BYTES), load(source + (vectors + v) * BYTES)
                 at = target + 2 * v * BYTES
-                store(at, load(at) + low(evens, odds))
-                store(at + BYTES, load(at + BYTES) + high(evens, odds))
+                store(at, low(evens, odds))
+                store(at + BYTES, high(evens, odds))
 
 
 @compiled

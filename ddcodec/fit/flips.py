@@ -8,7 +8,7 @@ from time import monotonic
 
 import numpy as np
 
-from ..arch import CODE_MAX, NEIGHBOURS
+from ..arch import CODE_MAX, FILTER_REACH, NEIGHBOURS
 from .loop import progress_of
 
 SEEN_LEFT, SEEN_RIGHT = max(dx for dx, _ in NEIGHBOURS), max(-dx for dx, _ in NEIGHBOURS)
@@ -96,8 +96,14 @@ class _Search:
 def _spacing(arch, octave):
     """Rows and columns between integers that are moved at once."""
     seen = SEEN_BELOW + 1, SEEN_LEFT + SEEN_RIGHT + 1
-    # An upsampling by 2n taps reaches from 2n - 1 places before to 2n after.
-    return seen if octave == 0 else tuple(max(4 * arch.taps, each) for each in seen)
+    # From `_reach` before to one more after, for which an upsampling has room, too.
+    painted = 2 * _reach(arch, octave) + 1
+    return tuple(max(painted, each) for each in seen)
+
+
+def _reach(arch, octave):
+    """Places of an octave from an integer to the first pixel that it changes: the filter's, and those of the residual layer or of an upsampling by 2n taps, which reaches from 2n - 1 finer places before to 2n after."""
+    return FILTER_REACH + (1 if octave == 0 else 2 * arch.taps - 1)
 
 
 class _Tiles:
@@ -107,8 +113,8 @@ class _Tiles:
         spacing, before = _spacing(arch, octave), (0, SEEN_LEFT)
         scale = 2 ** (kind - 1 if kind else octave)
         if kind == 0:
-            # The residual layer reaches one pixel further, for which there is room elsewhere.
-            before = (1, 1) if octave == 0 else (2 * arch.taps - 1,) * 2
+            # The residual layer's pixel has room in what an upsampling does not reach.
+            before = (_reach(arch, octave),) * 2
         origins = [scale * (first - back) for first, back in zip(start, before)]
         if kind > 1:
             # The next finer octave sees an integer from one place before to two after, and so on.

@@ -1,7 +1,7 @@
 """Where everything of a fit on the CPU lies in memory: one block of float32, and tables of addresses in it that the kernels read.
 
-    code planes     y, its two moments, the noisy integers q, their slope and their gradient, all in one form: three rows of zeros, then rows
-                    of MARGIN zeros and the plane's columns; so a causal neighbour is a shifted row, and outside the plane are zeros
+    code planes     y, its two moments, the noisy integers q, their slope and their gradient, q through its filter and the gradient by that, all in one form: three
+                    rows of zeros, then rows of MARGIN zeros and the plane's columns; so a neighbour is a shifted row, and outside the plane are zeros
     features        what contexts see of coarser octaves, and gradients by it, of an octave's size: see `seen`
     mixed           the input of an upsampling: (rows, channels, columns) of the coarser octave, and its gradient
     outputs         what the residual layer sees, the gradients by the samples, and sums of samples over steps: rows with a margin on both sides
@@ -14,7 +14,7 @@ Sizes and addresses are int64 and in bytes, the numbers of the code planes in fl
 
 import numpy as np
 
-from ..arch import CODE_STEP, NEIGHBOURS, SQUARE, SYNTHESIS_UNIT
+from ..arch import CODE_STEP, FILTER_REACH, FILTER_SIDE, NEIGHBOURS, SQUARE, SYNTHESIS_UNIT
 from ..arch import FEATURES as FEATURE_COUNT
 from .products import NONE
 from .simd import BYTES
@@ -40,16 +40,16 @@ SHORT = 2
 # The plan: one row.
 (
     THREADS, OCTAVES, PLANES, TAPS, NEIGHBOUR_COUNT, HIDDEN,
-    Y, FIRST_MOMENT, SECOND_MOMENT, Q, SLOPE, GRADIENT, TARGET, TARGET_PITCH, TARGET_PLANE,
+    Y, FIRST_MOMENT, SECOND_MOMENT, Q, SLOPE, GRADIENT, FILTERED, BY_FILTERED, TARGET, TARGET_PITCH, TARGET_PLANE,
     FLOORS, PAIR_FLOORS, NO_FLOORS, ZEROS, ONES, ONES_LIST, SINGLE, STRIDES, GAPPED_STRIDES, SHIFTS,
     FROM_EVEN_ROW, FROM_ODD_ROW, EVEN_ROW_PHASES, ODD_ROW_PHASES, PARITIES, UP_ROW,
     CONTEXT_1, CONTEXT_2, CONTEXT_3, BACK_1, BACK_2, BACK_3, CONTEXT_1_BIAS, CONTEXT_2_BIAS, OUTPUT, OUTPUT_BACK, OUTPUT_BIAS,
     SUMS_1, SUMS_2, SUMS_3, SUMS_OUTPUT, TOPS, TOP, TOP_BIAS, TOP_BACK, SUMS_TOP, ERRORS, ERRORS_PITCH,
     OUTPUTS, OUTPUT_ERRORS, OUTPUT_PITCH, OUTPUT_PLANE, RESIDUAL, RESIDUAL_BACK, RESIDUAL_BACK_SIZE, RESIDUAL_WEIGHTS, SUMS_RESIDUAL, BARRIER, KNOWN, MEANS, SCATTER_STARTS,
-) = range(66)  # fmt: skip
+) = range(68)  # fmt: skip
 PLAN_SIZE = SCATTER_STARTS + ABOVE + 2
 _PLAN_ADDRESSES = (
-    Y, FIRST_MOMENT, SECOND_MOMENT, Q, SLOPE, GRADIENT, TARGET, FLOORS, PAIR_FLOORS, NO_FLOORS, ZEROS, ONES, ONES_LIST, SINGLE,
+    Y, FIRST_MOMENT, SECOND_MOMENT, Q, SLOPE, GRADIENT, FILTERED, BY_FILTERED, TARGET, FLOORS, PAIR_FLOORS, NO_FLOORS, ZEROS, ONES, ONES_LIST, SINGLE,
     STRIDES, GAPPED_STRIDES, SHIFTS, FROM_EVEN_ROW, FROM_ODD_ROW, EVEN_ROW_PHASES, ODD_ROW_PHASES, PARITIES, ERRORS, OUTPUTS, OUTPUT_ERRORS, BARRIER, KNOWN, MEANS,
 )  # fmt: skip
 
@@ -57,10 +57,10 @@ _PLAN_ADDRESSES = (
 (
     ROWS, COLUMNS, CODE_PLANES, CHANNELS, CODE, PITCH, PLANE, POSITION, HAS_PARENT, FEATURES, SEEN, RAISED, HANDED, BY_SEEN, SEEN_PLANE, SEEN_PITCH, SEE, SEE_BACK, SUMS_SEE,
     MIXED, MIXED_GRADIENT, MIXED_PITCH, MIXED_ROW, BLOCKS, BLOCK, RUNS,
-    BIAS, JOIN, JOIN_BACK, MIX, MIX_BACK, UP, UP_ALONG, UP_ACROSS, CONTEXT_3_BIAS, SUMS_JOIN, SUMS_MIX, SUMS_UP, SUMS_3_BIAS,
+    BIAS, FILTER, FILTER_BACK, JOIN, JOIN_BACK, MIX, MIX_BACK, UP, UP_ALONG, UP_ACROSS, CONTEXT_3_BIAS, SUMS_FILTER, SUMS_JOIN, SUMS_MIX, SUMS_UP, SUMS_3_BIAS,
     HALO_CODE_PLANE, HALO_FEATURE, HALO_MIXED_OCTAVE,
     OCTAVE_SIZE,
-) = range(43)  # fmt: skip
+) = range(46)  # fmt: skip
 _OCTAVE_ADDRESSES = (FEATURES, RAISED, HANDED, BY_SEEN, MIXED, MIXED_GRADIENT, BLOCKS)
 
 # One row a thread.
@@ -227,6 +227,12 @@ class Layout:
             row[BIAS] = at(f"bias.{o}")
             if planes:
                 row[[JOIN, JOIN_BACK]] = matrix(f"code.{o}", channels, planes, code_unit)
+                places, name = FILTER_SIDE**2, f"filter.{o}"
+                row[[FILTER, FILTER_BACK]] = take(places), take(places)
+                packed(row[FILTER], at(name), 1, places, places, 1)
+                # Backwards, from the last place to the first.
+                packed(row[FILTER_BACK], at(name) + (places - 1) * FLOAT, 1, places, places, -1)
+                row[SUMS_FILTER] = gathered(name, None, 1, places)
                 index = arch.coded_octaves.index(o)
                 row[CONTEXT_3_BIAS] = at("context.3.bias") + 2 * index * FLOAT
                 row[SUMS_3_BIAS] = sums(2, 1)
@@ -262,7 +268,8 @@ class Layout:
             row[[CODE, POSITION]] = size * FLOAT, position
             row[PITCH] = (whole(columns) + MARGIN) * FLOAT
             row[PLANE] = (rows + ABOVE) * row[PITCH]
-            size += int(planes * row[PLANE]) // FLOAT
+            # Below the last plane, too, there are as many zeros as the filter reaches: what follows is narrower.
+            size += int(planes * row[PLANE] + FILTER_REACH * row[PITCH]) // FLOAT
             position += planes * rows * columns
             row[HALO_CODE_PLANE] = self.halo_code * FLOAT
             self.halo_code += int(planes * ABOVE * row[PITCH]) // FLOAT
@@ -275,7 +282,7 @@ class Layout:
                 row[HALO_FEATURE] = self.halo_features * FLOAT
                 self.halo_features += 2 * (FEATURE_COUNT + 1) * int(row[SEEN_PITCH]) // FLOAT
         # Vectors at a plane's end reach beyond it.
-        for field in (Y, FIRST_MOMENT, SECOND_MOMENT, Q, SLOPE, GRADIENT):
+        for field in (Y, FIRST_MOMENT, SECOND_MOMENT, Q, SLOPE, GRADIENT, FILTERED, BY_FILTERED):
             plan[field] = take(size + 8 * MARGIN)
         for o, row in enumerate(self.octaves[1:], 1):
             finer, rows, columns = self.octaves[o - 1], int(row[ROWS]), int(row[COLUMNS])
@@ -369,7 +376,7 @@ class Layout:
         self._list(own, ROWS_BACK_LIST, [0] * self.reach, True)
         self._list(own, PAIR_LIST, [0, 0], False)
         self._list(own, CODE_LIST, [ones, *rows(own[CODE_RUN], planes)], True)
-        for field, count in ((SQUARE_LIST, SQUARE * arch.planes), (THIRD_LIST, 3 * arch.planes), (ROW_LIST, arch.planes)):
+        for field, count in ((SQUARE_LIST, max(SQUARE * arch.planes, FILTER_SIDE**2)), (THIRD_LIST, 3 * arch.planes), (ROW_LIST, arch.planes)):
             self._list(own, field, [0] * count, False)
         own[GRADIENT_ROWS] = take(2 * arch.planes * int(self.plan[OUTPUT_PITCH]) // FLOAT)
         # Vectors at the end of a row of code reach beyond it.

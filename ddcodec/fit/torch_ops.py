@@ -52,6 +52,12 @@ class TorchOps:
         both = torch.stack([even, odd], axis + 1).flatten(axis, axis + 1)
         return both.narrow(axis, start, stop - start)
 
+    def pad(self, planes, rows, columns):
+        return torch.nn.functional.pad(planes, (columns, columns, *rows))
+
+    def filter(self, weight, planes):
+        return torch.nn.functional.conv2d(planes[:, None], weight[None, None])[:, 0]
+
     def mix(self, weight, planes):
         return (weight @ planes.reshape(len(planes), -1)).reshape(-1, *planes.shape[1:])
 
