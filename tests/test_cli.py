@@ -26,6 +26,7 @@ from ddcodec.cli.talk import Talk, duration_text, fit_text
 from ddcodec.errors import EncoderError, ShortMemoryError
 from ddcodec.restoration import restore
 from ddcodec.restoration.restore import Restored
+from ddcodec.syntax import VERSION
 
 
 WIDTH, HEIGHT = 24, 16
@@ -210,7 +211,7 @@ def test_info(here, made):
     assert result.exit_code == 0 and result.stderr == ""
     lines = result.stdout.splitlines()
     assert lines[0] == f"in.ddc: 24x16, {len(made.data)} bytes ({8 * len(made.data) / 384:.3f} bpp)"
-    assert lines[1] == "format version 8, RGB, 8 bits a sample"
+    assert lines[1] == "format version 9, RGB, 8 bits a sample"
     table = {name: int(count) for name, count in re.findall(r"^(.+?) +(\d+) +\d+\.\d %$", result.stdout, re.MULTILINE)}
     parts = [count for name, count in table.items() if name not in ("all octaves", "file")]
     assert sum(parts) == table["file"] == len(made.data)
@@ -513,9 +514,9 @@ def test_damaged_files(here, made, command):
 
 
 def test_newer_version(here, made):
-    Path("newer.ddc").write_bytes(made.data[:4] + b"\x09" + made.data[5:])
+    Path("newer.ddc").write_bytes(made.data[:4] + bytes([VERSION + 1]) + made.data[5:])
     for command in "decode", "info", "verify":
-        assert refused(5, command, "newer.ddc") == "newer.ddc: The file has format version 9; this decoder reads version 8."
+        assert refused(5, command, "newer.ddc") == f"newer.ddc: The file has format version {VERSION + 1}; this decoder reads version {VERSION}."
 
 
 def test_limits_name_their_options(here):
