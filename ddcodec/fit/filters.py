@@ -5,10 +5,10 @@ It sees rows of other threads, in both directions, so that threads wait before: 
 
 from ..arch import FILTER_REACH, FILTER_SIDE
 from .layout import (
-    BY_FILTERED, CODE_PLANES, COLUMNS, FILTER, FILTER_BACK, FILTERED, FLOAT, GRADIENT, LONG, NO_FLOORS, ONE_TARGET, PITCH, Q, ROWS, SQUARE_LIST, SUMS, SUMS_FILTER, THREADS,
+    BY_FILTERED, CODE_PLANES, COLUMNS, FILTER, FILTER_BACK, FILTERED, FLOAT, GRADIENT, LONG, NO_FLOORS, ONE_TARGET, PITCH, Q, SQUARE_LIST, SUMS, SUMS_FILTER,
 )  # fmt: skip
 from .products import NONE, ONE, added, outer
-from .rows import band, row_place
+from .rows import own_rows, row_place
 from .simd import BYTES, LANES, compiled, load, poke_long, store
 
 
@@ -17,9 +17,9 @@ def filtered(plan, octaves, own, o, thread, weights):
     """A thread's rows of the code of octave `o` as the synthesis sees it."""
     here = octaves[o]
     vectors = (here[COLUMNS] + LANES - 1) // LANES
-    first_pair, last_pair = band((here[ROWS] + 1) // 2, plan[THREADS], thread)
+    start, stop = own_rows(plan, here, thread)
     for plane in range(here[CODE_PLANES]):
-        for row in range(2 * first_pair, min(2 * last_pair, here[ROWS])):
+        for row in range(start, stop):
             place = row_place(here, plane, row)
             for v in range(vectors):
                 store(plan[FILTERED] + place + v * BYTES, load(plan[Q] + place + v * BYTES))
@@ -32,9 +32,9 @@ def filtered_back(plan, octaves, own, o, thread, weights, soft):
     """From the gradients by what the synthesis saw of octave `o`, a thread's rows of those by the code, if `soft`, and its sums of those by the filter."""
     here = octaves[o]
     vectors = (here[COLUMNS] + LANES - 1) // LANES
-    first_pair, last_pair = band((here[ROWS] + 1) // 2, plan[THREADS], thread)
+    start, stop = own_rows(plan, here, thread)
     for plane in range(here[CODE_PLANES]):
-        for row in range(2 * first_pair, min(2 * last_pair, here[ROWS])):
+        for row in range(start, stop):
             place = row_place(here, plane, row)
             _around(here, own, plan[Q] + place)
             poke_long(own[ONE_TARGET], plan[BY_FILTERED] + place)

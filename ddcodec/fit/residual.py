@@ -8,10 +8,10 @@ from numba import float32
 from ..arch import SQUARE
 from .layout import (
     COLUMNS, ERRORS, ERRORS_PITCH, FLOAT, GRADIENT_ROWS, KNOWN, LONG, MEANS, NO_FLOORS, OUTPUT_ERRORS, OUTPUT_PITCH, OUTPUT_PLANE, OUTPUTS, PLANES, RESIDUAL,
-    RESIDUAL_BACK, RESIDUAL_BACK_SIZE, RESIDUAL_WEIGHTS, ROW_LIST, ROWS, SHORT, SQUARE_LIST, SUMS, SUMS_RESIDUAL, TARGET, TARGET_PITCH, TARGET_PLANE, THIRD_LIST, THREADS,
+    RESIDUAL_BACK, RESIDUAL_BACK_SIZE, RESIDUAL_WEIGHTS, ROW_LIST, ROWS, SHORT, SQUARE_LIST, SUMS, SUMS_RESIDUAL, TARGET, TARGET_PITCH, TARGET_PLANE, THIRD_LIST,
 )  # fmt: skip
 from .products import NONE, ONE, added, outer
-from .rows import band
+from .rows import own_rows
 from .simd import BYTES, LANES, compiled, first, full, load, load_shorts, maximum, minimum, peek, poke, poke_long, store, total
 
 
@@ -37,11 +37,11 @@ def loss(plan, here, own, thread, weights, learn, keep):
     learn: add the samples to `MEANS`, where they are wanted. keep: write the sum of each pixel to `ERRORS`.
     """
     rows, columns, planes = here[ROWS], here[COLUMNS], plan[PLANES]
-    first_pair, last_pair = band((rows + 1) // 2, plan[THREADS], thread)
+    start, stop = own_rows(plan, here, thread)
     vectors = (columns + LANES - 1) // LANES
     gain = float32(2.0 / (rows * columns * planes))
     squares = 0.0
-    for row in range(2 * first_pair, min(2 * last_pair, rows)):
+    for row in range(start, stop):
         for dy in range(3):
             near = min(max(row + dy - 1, 0), rows - 1)
             for dx in range(3):

@@ -1,6 +1,6 @@
 """Which rows of an octave are a thread's on the CPU, and where rows of code lie."""
 
-from .layout import ABOVE, CODE, FLOAT, MARGIN, PITCH, PLANE
+from .layout import ABOVE, CODE, FLOAT, MARGIN, PITCH, PLANE, ROWS, THREADS
 from .simd import compiled
 
 LEAST_BAND = 8
@@ -14,6 +14,13 @@ def band(pairs, threads, thread):
     if thread >= bands:
         return pairs, pairs
     return pairs * thread // bands, pairs * (thread + 1) // bands
+
+
+@compiled
+def own_rows(plan, here, thread):
+    """The rows start .. stop - 1 of an octave that are a thread's."""
+    first_pair, last_pair = band((here[ROWS] + 1) // 2, plan[THREADS], thread)
+    return 2 * first_pair, min(2 * last_pair, here[ROWS])
 
 
 @compiled

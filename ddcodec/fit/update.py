@@ -12,7 +12,7 @@ from .layout import (
 )  # fmt: skip
 from .products import folded, pack
 from .recipe import ADAM_EPSILON, CODE_UNITS, NAT
-from .rows import band, row_place
+from .rows import own_rows, row_place
 from .seen import row_of
 from .simd import BYTES, LANES, compiled, exp, first, floor, full, load, maximum, minimum, normal, peek, poke, rint, root, sign, store
 
@@ -24,9 +24,9 @@ def soft_rounded(plan, octaves, thread, temperature, noise, key):
     steep = float32(1 / temperature)
     for o in range(plan[OCTAVES]):
         here = octaves[o]
-        start, stop = band((here[ROWS] + 1) // 2, plan[THREADS], thread)
+        start, stop = own_rows(plan, here, thread)
         for plane in range(here[CODE_PLANES]):
-            for row in range(2 * start, min(2 * stop, here[ROWS])):
+            for row in range(start, stop):
                 place = row_place(here, plane, row)
                 index = here[POSITION] + (plane * here[ROWS] + row) * here[COLUMNS]
                 for x in range(0, here[COLUMNS], LANES):
@@ -54,9 +54,9 @@ def rounded(plan, octaves, thread):
     limit = full(float32(CODE_MAX))
     for o in range(plan[OCTAVES]):
         here = octaves[o]
-        start, stop = band((here[ROWS] + 1) // 2, plan[THREADS], thread)
+        start, stop = own_rows(plan, here, thread)
         for plane in range(here[CODE_PLANES]):
-            for row in range(2 * start, min(2 * stop, here[ROWS])):
+            for row in range(start, stop):
                 place = row_place(here, plane, row)
                 for x in range(0, here[COLUMNS], LANES):
                     at = place + x * FLOAT
@@ -70,9 +70,9 @@ def move_code(plan, octaves, thread, rate, first_beta, second_beta, step):
     correction = float32(1 / sqrt(1 - second_beta**step))
     for o in range(plan[OCTAVES]):
         here = octaves[o]
-        start, stop = band((here[ROWS] + 1) // 2, plan[THREADS], thread)
+        start, stop = own_rows(plan, here, thread)
         for plane in range(here[CODE_PLANES]):
-            for row in range(2 * start, min(2 * stop, here[ROWS])):
+            for row in range(start, stop):
                 place = row_place(here, plane, row)
                 for x in range(0, here[COLUMNS], LANES):
                     at = place + x * FLOAT
