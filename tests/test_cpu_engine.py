@@ -12,7 +12,7 @@ import torch
 from conftest import painted
 from ddcodec.fit.cpu_engine import CpuEngine, memory_of
 from ddcodec.fit.layout import FIRST_MOMENT, Q, Y
-from ddcodec.fit.recipe import BETAS, Betas
+from ddcodec.fit.recipe import BETAS, Betas, moving, real_base
 from ddcodec.fit.schedule import Point, point_at
 from ddcodec.fit.soap import Soap
 from ddcodec.fit.objective import soft_round, synthesise
@@ -243,7 +243,7 @@ def test_noise_is_of_mean_0_and_variance_1_and_new_at_every_step():
     assert abs(np.mean(first**4) - 3 + 1.2 / 4) < 0.15
 
 
-@pytest.mark.parametrize("betas", [BETAS, Betas((0.6, 0.9), (0.8, 0.85))])
+@pytest.mark.parametrize("betas", [BETAS, Betas((0.6, 0.9), (0.8, 0.85), 0.3)])
 def test_steps_are_adams_and_soaps(betas):
     """Some steps of code and weights against torch.optim.Adam and `Soap` (see `test_soap.py`), fed with the gradients that the engine had."""
     arch = replace(DEFAULT, width=40, height=33)
@@ -255,16 +255,17 @@ def test_steps_are_adams_and_soaps(betas):
     def flat(tensors):
         return np.concatenate([values.ravel() for values in tensors.values()])
 
-    weights = flat(engine.weights()).astype(float)
+    weights, base = (flat(tensors).astype(float) for tensors in (engine.weights(), real_base(arch)))
+    is_moving = flat({name: np.full(shape, name in moving(arch)) for name, shape in arch.tensors()})
     code, before = code_and_moment()
-    soap = Soap([shape for _, shape in arch.tensors()], betas.weights, np.zeros, np.linalg)
+    soap = Soap([shape for _, shape in arch.tensors()], betas.weights, np.zeros, np.linalg, decay=betas.decay)
     adam = torch.optim.Adam([code], betas=betas.code)
     for step in range(1, 6):
         point = Point(False, TEMPERATURE, NOISE, 1e-2 / step, 2e-2 / step)
         engine.step(point)
         _, moment = code_and_moment()
         code.grad, before = (moment - betas.code[0] * before) / (1 - betas.code[0]), moment
-        weights -= point.weight_rate * soap.change(flat(engine.gradients()))
+        weights -= point.weight_rate * soap.change(flat(engine.gradients()), is_moving * (weights - base))
         soap.end()
         adam.param_groups[0]["lr"] = point.code_rate
         adam.step()

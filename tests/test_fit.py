@@ -21,7 +21,7 @@ from ddcodec.fit.cpu_engine import CpuEngine
 from ddcodec.fit.cuda_engine import GraphEngine
 from ddcodec.fit.freeze import freeze, real_weights
 from ddcodec.fit.loop import run
-from ddcodec.fit.schedule import HARD_SHARE, Point, point_at
+from ddcodec.fit.schedule import HARD_SHARE, Point, betas_for, point_at
 from ddcodec.fit.objective import laplace_bits, neighbourhood, soft_round, synthesise
 from ddcodec.fit.torch_engine import TorchEngine
 from ddcodec.metrics import psnr
@@ -80,6 +80,7 @@ def test_schedule():
         values = [getattr(point, name) for point in soft]
         assert values == sorted(values, reverse=True) and values[-1] > 0
     assert point_at(1.0).weight_rate > 0
+    assert betas_for(100).decay == 0 < betas_for(10000).decay < 0.5
 
 
 @pytest.mark.parametrize("kind", [CpuEngine, TorchEngine])

@@ -8,6 +8,7 @@ from ddcodec.fit.recipe import CLIP_NORM
 from ddcodec.fit.soap import Soap
 
 SHAPES = [(4, 4), (5,), (3, 3)]
+DECAY = 0.1
 
 
 def gradients(seed, steps):
@@ -23,12 +24,15 @@ def gradients(seed, steps):
 
 
 def test_as_in_another_package():
-    """Through several turns of the bases. Ours does not sort them, and keeps directions without a gradient as they are: here there are none, and nothing to sort."""
-    weights = [torch.zeros(shape, dtype=torch.float64) for shape in SHAPES]
-    theirs = SOAP(weights, betas=(0.9, 0.95), weight_decay=0)
+    """Through several turns of the bases. Ours does not sort them, and keeps directions without a gradient as they are: here there are none, and nothing to sort. What decays are differences from a base."""
+    random = np.random.default_rng(5)
+    start, base = [5 * random.standard_normal(shape) for shape in SHAPES], 3.0
+    weights = [torch.tensor(own - base) for own in start]
+    theirs = SOAP(weights, betas=(0.9, 0.95), weight_decay=DECAY)
     plain = [weight.clone() for weight in weights]
-    adam = torch.optim.Adam(plain, betas=(0.9, 0.95))
-    ours, moved = Soap(SHAPES, (0.9, 0.95), np.zeros, np.linalg), 0
+    adam = torch.optim.AdamW(plain, betas=(0.9, 0.95), weight_decay=DECAY)
+    before = np.concatenate([own.ravel() for own in start])
+    ours, moved = Soap(SHAPES, (0.9, 0.95), np.zeros, np.linalg, decay=DECAY), before
     for step, own in enumerate(gradients(1, 24)):
         for weight, gradient in zip(weights, own):
             weight.grad = torch.from_numpy(gradient)
@@ -36,11 +40,12 @@ def test_as_in_another_package():
             weight.grad = torch.from_numpy(gradient)
         theirs.param_groups[0]["lr"] = rate = 0.01 / (1 + step)
         theirs.step()
-        moved = moved - rate * ours.change(np.concatenate([g.ravel() for g in own]))
+        moved = moved - rate * ours.change(np.concatenate([g.ravel() for g in own]), moved - base)
         ours.end()
         adam.param_groups[0]["lr"] = rate
         adam.step()
-    theirs, adams = (torch.cat([w.flatten() for w in own]).numpy() for own in (weights, plain))
+    theirs, adams = (torch.cat([w.flatten() for w in own]).numpy() + base - before for own in (weights, plain))
+    moved = moved - before
     assert np.linalg.norm(moved - theirs) < 0.02 * np.linalg.norm(theirs) < 0.1 * np.linalg.norm(adams - theirs)
 
 
@@ -48,12 +53,13 @@ def test_many_fits_at_once_are_those_one_by_one():
     def zeros(shape):
         return torch.zeros(shape, dtype=torch.float64)
 
-    both = Soap(SHAPES, (0.8, 0.9), zeros, torch.linalg, (2,))
-    alone = [Soap(SHAPES, (0.8, 0.9), np.zeros, np.linalg) for _ in range(2)]
+    both = Soap(SHAPES, (0.8, 0.9), zeros, torch.linalg, (2,), DECAY)
+    alone = [Soap(SHAPES, (0.8, 0.9), np.zeros, np.linalg, decay=DECAY) for _ in range(2)]
     for pair in zip(gradients(2, 13), gradients(3, 13)):
         flat = [np.concatenate([g.ravel() for g in own]) for own in pair]
-        together = both.change(torch.from_numpy(np.stack(flat))).numpy()
-        apart = np.stack([soap.change(own) for soap, own in zip(alone, flat)])
+        differences = [1.0 * np.arange(own.size) - k for k, own in enumerate(flat)]
+        together = both.change(*(torch.from_numpy(np.stack(part)) for part in (flat, differences))).numpy()
+        apart = np.stack([soap.change(*own) for soap, *own in zip(alone, flat, differences)])
         for soap in (both, *alone):
             soap.end()
         assert np.allclose(together, apart, atol=1e-9)
@@ -66,7 +72,7 @@ def test_the_gradients_norm_is_clipped():
     for size in (1.0, CLIP_NORM, CLIP_NORM / 2):
         soap = Soap(SHAPES, (0.9, 0.95), np.zeros, np.linalg)
         for gradient in (first, size * direction, third):
-            change = soap.change(gradient)
+            change = soap.change(gradient, 0 * gradient)
             soap.end()
         results.append(change)
     assert np.linalg.norm(results[0] - results[1]) < 1e-3

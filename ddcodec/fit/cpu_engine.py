@@ -55,10 +55,13 @@ class CpuEngine:
         count = layout.weight_count
         self._weights = layout.at(layout.weights, count)
         self._gradient = np.zeros(count)
-        self._soap = Soap([shape for _, shape in arch.tensors()], betas.weights, np.zeros, np.linalg)
+        self._soap = Soap([shape for _, shape in arch.tensors()], betas.weights, np.zeros, np.linalg, decay=betas.decay)
         base = real_base(arch)
         self._base = np.concatenate([base[name].ravel() for name, _ in arch.tensors()])
         self._moving = np.array([(layout.names[name].start, layout.names[name].stop) for name in moving(arch)])
+        self._is_moving = np.zeros(count)
+        for start, stop in self._moving:
+            self._is_moving[start:stop] = 1
         self._results = np.zeros((threads, 2))
         self._crew = _Crew(threads, layout.at(int(layout.plan[BARRIER]), 6).view(np.int64))
         self._put(layout.weights, initial_weights(arch, samples, random))
@@ -82,7 +85,7 @@ class CpuEngine:
         rounding = SOFTLY if not point.hard else 0 if self._is_rounded else HARD
         self._is_rounded = point.hard
         self._loss = self._run(self._layout.weights, rounding, True, True, True, point)
-        self._weights -= point.weight_rate * self._soap.change(self._gradient)
+        self._weights -= point.weight_rate * self._soap.change(self._gradient, self._is_moving * (self._weights - self._base))
         self._soap.end()
         self._pack(self._layout.weights)
 

@@ -53,7 +53,7 @@ class GraphEngine:
         # The schedule's values, where a captured graph finds them.
         self._temperature, self._noise, self._code_rate, self._weight_rate = torch.ones(4, device=device).unbind()
         shapes = [leaf.shape[1:] for leaf in self.numbers.values()]
-        self._soap = Soap(shapes, betas.weights, lambda shape: torch.zeros(shape, device=device), torch.linalg, (len(pictures),))
+        self._soap = Soap(shapes, betas.weights, lambda shape: torch.zeros(shape, device=device), torch.linalg, (len(pictures),), betas.decay)
         self._code_optimiser = torch.optim.Adam(
             self.code.values(), lr=self._code_rate, betas=betas.code, eps=ADAM_EPSILON, fused=True, capturable=self._is_cuda
         )  # fmt: skip
@@ -145,7 +145,8 @@ class GraphEngine:
         with torch.no_grad():
             self._losses.copy_(torch.stack([distortion, bits]))
             by_weights = [0 * g if self.arch.is_fixed(name) else g for name, g in zip(self.numbers, gradients)]
-            change = self._weight_rate * self._soap.change(torch.cat([g.flatten(1) for g in by_weights], 1))
+            differences = [0 * leaf if self.arch.is_fixed(name) else leaf - self._base[name] for name, leaf in self.numbers.items()]
+            change = self._weight_rate * self._soap.change(*(torch.cat([part.flatten(1) for part in parts], 1) for parts in (by_weights, differences)))
             for leaf, part in zip(self.numbers.values(), change.split([g[0].numel() for g in by_weights], 1)):
                 leaf -= part.reshape(leaf.shape)
             if not hard:

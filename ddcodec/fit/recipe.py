@@ -29,14 +29,18 @@ INITIAL_LOG_SCALE = -2.0
 
 
 class Betas(NamedTuple):
-    """What the optimisers keep in each step of their running means of gradients and of squares: Adam's of the code, SOAP's of the weights."""
+    """What the optimisers keep in each step of their running means of gradients and of squares: Adam's of the code, SOAP's of the weights.
+
+    decay: what goes of the weights' differences from the base, at a learning rate of 1.
+    """
 
     code: tuple[float, float]
     weights: tuple[float, float]
+    decay: float = 0.0
 
 
 BETAS = Betas((0.9, 0.99), (0.95, 0.95))
-"""Of the longest fits; `schedule.betas_for` has those of others."""
+"""Of the longest fits, but for the decay; `schedule.betas_for` has those of others."""
 ADAM_EPSILON = 1e-8
 
 

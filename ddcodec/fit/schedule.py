@@ -22,6 +22,8 @@ LONG_STEPS, FASTER, QUIETER = 1300, 0.28, 0.06
 FORGETTING, SHORTER = Betas((0.1, 0.025), (0.055, 0.055)), 0.42
 """What the optimisers' means forget in each step of a long fit; it goes with the number's power of -0.42, each within `FORGETS`."""
 FORGETS = Betas(((0.1, 0.5), (0.01, 0.1)), ((0.05, 0.2), (0.05, 0.2)))
+DECAY = 0.1
+"""Of the weights' differences from the base, in long fits: the noise of gradients would else carry those far away that hardly matter, but cost bits."""
 STEADY = 0.15
 """Share of a fit that is averaged from which on nothing is annealed any more."""
 MORE_RATE = 1e-3
@@ -50,7 +52,7 @@ def betas_for(steps):
     def within(shares, limits):
         return tuple(1 - min(most, max(least, factor * share)) for share, (least, most) in zip(shares, limits))
 
-    return Betas(*map(within, FORGETTING, FORGETS))
+    return Betas(within(FORGETTING.code, FORGETS.code), within(FORGETTING.weights, FORGETS.weights), DECAY if steps >= LONG_STEPS else 0.0)
 
 
 def point_after(progress):

@@ -1,4 +1,4 @@
-"""SOAP (Vyas et al. 2024, arXiv 2409.11321, algorithm 3): Adam on the weights, in the eigenbases of each matrix's gradients.
+"""SOAP (Vyas et al. 2024, arXiv 2409.11321, algorithm 3): Adam on the weights, in the eigenbases of each matrix's gradients; with decoupled decay.
 
 Written once for NumPy and torch: the engines on the CPU move one vector of weights, a captured graph those of many fits at once.
 """
@@ -17,11 +17,11 @@ class Soap:
     """Moves vectors of weights (..., count): tensors of the given shapes, each flattened, one after the other; `batch` is what `...` stands for.
 
     Matrices of more than one row and column have bases; other tensors go as with Adam. zeros: makes an array of a shape. linalg: `numpy.linalg` or
-    `torch.linalg`. A step is a `change`, which a graph can capture, and then an `end`, which it cannot. The first step moves nothing and finds the first bases.
+    `torch.linalg`. decay: what goes of differences at a learning rate of 1 (decoupled: Loshchilov & Hutter 2019, arXiv 1711.05101). A step is a `change`, which a graph can capture, and then an `end`, which it cannot. The first step moves nothing and finds the first bases.
     """
 
-    def __init__(self, shapes, betas, zeros, linalg, batch=()):
-        self._betas, self._linalg, self._steps = betas, linalg, 0
+    def __init__(self, shapes, betas, zeros, linalg, batch=(), decay=0.0):
+        self._betas, self._decay, self._linalg, self._steps = betas, decay, linalg, 0
         self._matrices, start = [], 0
         for shape in shapes:
             if len(shape) == 2 and min(shape) > 1:
@@ -30,8 +30,8 @@ class Soap:
         self._mean, self._square = (zeros((*batch, start)) for _ in range(2))
         self._moved, self._is_open = zeros(()), zeros(())
 
-    def change(self, gradient):
-        """What the weights go down by at a learning rate of 1; the gradient of each fit is first clipped to a norm of `CLIP_NORM`."""
+    def change(self, gradient, differences):
+        """What the weights go down by at a learning rate of 1; the gradient of each fit is first clipped to a norm of `CLIP_NORM`. differences: of the weights from what they decay to."""
         norm = (gradient**2).sum(-1)[..., None] ** 0.5
         gradient = gradient * (CLIP_NORM / (norm + 1e-6)).clip(None, 1)
         first_beta, second_beta = self._betas
@@ -45,7 +45,7 @@ class Soap:
             own = matrix.of(gradient)
             for side, factor in ((matrix.left, own), (matrix.right, own.mT)):
                 side.mean += (1 - second_beta) * (factor @ factor.mT - side.mean)
-        return change * self._is_open
+        return (change + self._decay * differences) * self._is_open
 
     def end(self):
         """End a step: new bases where they are due, by steps of orthogonal iteration."""
