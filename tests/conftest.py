@@ -1,5 +1,6 @@
 """What several tests share: a small picture with structure, and files fitted to it once."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -7,6 +8,13 @@ import numpy as np
 import pytest
 
 sys.path[:0] = [str(Path(__file__).parent), *(str(Path(__file__).parents[1] / folder) for folder in ("bench", "docs"))]
+
+
+def pytest_configure(config):
+    """Each of several processes that share the tests keeps to a core of its own, where the system can tell it to: their threads would else wait for one another's."""
+    if hasattr(config, "workerinput") and hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[int(config.workerinput["workerid"].removeprefix("gw")) % len(cores)]})
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -347,7 +347,7 @@ def test_an_interrupt_leaves_no_thread_waiting():
 def test_processors_without_avx_512():
     tests = Path(__file__).with_name("eight_lanes.py")
     result = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tests)], capture_output=True, text=True, cwd=tests.parents[1]
+        [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", str(tests)], capture_output=True, text=True, cwd=tests.parents[1]
     )
     assert result.returncode == 0, result.stdout
 

@@ -15,7 +15,7 @@ def test_the_kernel_in_triton_s_interpreter():
     """Triton must know that it interprets before it is first imported."""
     tests = Path(__file__).with_name("interpreted_rate.py")
     result = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tests)],
+        [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", str(tests)],
         env=os.environ | {"TRITON_INTERPRET": "1"}, capture_output=True, text=True, cwd=tests.parents[1],
     )  # fmt: skip
     assert result.returncode == 0, result.stdout
