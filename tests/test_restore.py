@@ -11,10 +11,11 @@ from PIL import Image
 from scipy import interpolate, ndimage
 
 import ddcodec
+from conftest import painted
 from ddcodec.errors import SourceError, UsageError
 from ddcodec.fit.fit import fit_samples
 from ddcodec.metrics import psnr
-from ddcodec.restoration.coding import _View, lambda_for_noise
+from ddcodec.restoration.coding import _View, fit_by_coding, lambda_for_noise
 from ddcodec.restoration.masks import dilated, known_from, pasted
 from ddcodec.restoration.networks import _Filter, network_for
 from ddcodec.restoration.noise import estimate_noise, is_noise
@@ -277,6 +278,13 @@ def test_a_fit_may_end_by_the_clock_and_tells_how_it_goes():
     told = []
     fitted = fit_prior(Observation(np.zeros((32, 32, 1), np.float32) + 0.5, Identity()), replace(DIP, widths=(4, 4), skips=(0, 0)), steps=10**6, seconds=0.5, progress=told.append)
     assert fitted.reason == "the time is over" and 0 < fitted.steps < 10**6 and told[-1].picture().shape == (32, 32, 1)
+
+
+@pytest.mark.parametrize("steps, seconds, reason", [(3, None, "all fits are done"), (10**6, 0.4, "the time is over")])
+def test_steps_are_those_that_were_taken(steps, seconds, reason):
+    told = []
+    fitted = fit_by_coding(painted(32, 32), 1e-3, views=2, steps=steps, seconds=seconds, progress=told.append)
+    assert fitted.reason == reason and fitted.steps == len(told)
 
 
 def test_a_spike_is_rolled_back(monkeypatch):

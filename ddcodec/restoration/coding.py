@@ -38,10 +38,11 @@ def fit_by_coding(samples, lambda_, *, known=None, views, steps, seed=0, seconds
     from ..fit.fit import fit_samples
 
     start, random = monotonic(), np.random.default_rng(seed)
-    total, done = np.zeros(samples.shape, np.float32), 0
+    total, taken, done = np.zeros(samples.shape, np.float32), [], 0
     samples = samples if known is None else filled(samples, known)
 
     def follow(told):
+        taken[-1] = told.step
         elapsed, step = monotonic() - start, done * steps + told.step
         if progress and told.phase == "fit":
             left = elapsed / step * (views * steps - step)
@@ -51,9 +52,10 @@ def fit_by_coding(samples, lambda_, *, known=None, views, steps, seed=0, seconds
     while done < views:
         left = None if seconds is None else max(0.0, seconds - (monotonic() - start)) / (views - done)
         if left == 0.0 and done:
-            return Fitted(total / done, done * steps, "the time is over")
+            break
         shift = random.integers(0, SHIFT_MAX, 2) if done else (0, 0)
         view = _View(*(int(s) for s in shift), done % 8)
+        taken.append(0)
         made = fit_samples(
             view.of(samples), lambda_, iterations=steps, known=None if known is None else view.of(known), seconds=left,
             threads=threads, seed=seed + done, progress=follow, say=say if not done else None,
@@ -63,7 +65,7 @@ def fit_by_coding(samples, lambda_, *, known=None, views, steps, seed=0, seconds
         if known is not None:
             # The next fit's first guess is of the holes as they are filled by now; nothing else there is looked at.
             samples = np.where(known[..., None], samples, np.rint(255 * total / done).astype(np.uint8))
-    return Fitted(total / done, done * steps, "all fits are done")
+    return Fitted(total / done, sum(taken), "all fits are done" if sum(taken) == views * steps else "the time is over")
 
 
 class _View:
