@@ -1,14 +1,12 @@
 """The torch engine: the objective D + lambda R of one picture, by autograd, on CPU or CUDA; the reference for all others."""
 
-from itertools import zip_longest
-
 import numpy as np
 import torch
 
 from ..arch import CODE_MAX
 from ..samples import peak_of
 from .objective import bits_of, distortion_of, features_of, octave_bits, own_bits, soft_round, synthesise, variance_of
-from .recipe import ADAM_EPSILON, BETAS, CODE_UNITS, Loss, initial_code, initial_weights, moving, real_base, share_of, weight_step
+from .recipe import ADAM_EPSILON, BETAS, CODE_UNITS, Loss, initial_code, initial_weights, real_base, share_of, weight_step
 from .soap import Soap
 from .torch_ops import NormalisingOps, TorchOps
 
@@ -33,7 +31,7 @@ class TorchEngine:
         self.noise = torch.Generator(device).manual_seed(seed)
         self.numbers = {n: self._leaf(w) for n, w in initial_weights(arch, samples, random).items()}
         self.code = {o: self._leaf(y) for o, y in initial_code(arch, samples, random).items()}
-        self._base, self._moving = self._tensors(real_base(arch)), set(moving(arch))
+        self._base = self._tensors(real_base(arch))
         self._sum, self._count, self.norm = None, 0, None
         if normalise:
             self.norm = {o: torch.ones(arch.channels_of(o), device=device, requires_grad=True) for o in range(arch.octaves)}
@@ -201,7 +199,9 @@ class TorchEngine:
     @torch.no_grad()
     def _move_weights(self, rate):
         leaves = self._weight_leaves()
-        differences = [leaf - self._base[name] if name in self._moving else 0 * leaf for name, leaf in zip_longest(self.numbers, leaves)]
+        differences = [0 * leaf if self.arch.is_fixed(name) else leaf - self._base[name] for name, leaf in self.numbers.items()]
+        # Those of the normalisation have no base.
+        differences += [0 * leaf for leaf in leaves[len(differences) :]]
         change = self._soap.change(*(torch.cat([part.flatten() for part in parts]) for parts in ([leaf.grad for leaf in leaves], differences)))
         for leaf, part in zip(leaves, change.split([leaf.numel() for leaf in leaves])):
             leaf -= rate * part.reshape(leaf.shape)
