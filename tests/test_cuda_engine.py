@@ -1,4 +1,4 @@
-"""The engine for GPUs, on the CPU: many fits at once do what each does alone; what a graph would not forgive is not there."""
+"""The engine for GPUs, on the CPU and on a GPU if there is one: many fits at once do what each does alone; what a graph would not forgive is not there."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from conftest import painted
-from ddcodec.fit.cuda_engine import GraphEngine
+from ddcodec.fit.cuda_engine import GraphEngine, next_basis
 from ddcodec.fit.loop import run
 from ddcodec.fit.schedule import Point, point_at
 from ddcodec.fit.torch_engine import TorchEngine
@@ -15,11 +15,23 @@ from random_coded import DEFAULT
 
 ARCHS = {
     "default": replace(DEFAULT, width=40, height=33),
+    "planes passed on": replace(DEFAULT, width=40, height=33, finest_channels=5, channels=5, linear=5),
     "one row": replace(DEFAULT, width=40, height=1),
     "code in the coarsest alone": replace(DEFAULT, width=24, height=33, octaves=4, coarsest_planes=5, finer_planes=0),
     "one octave, grey": replace(DEFAULT, width=17, height=20, octaves=1, planes=1, coarsest_planes=3),
 }
 LAMBDAS = [1e-3, 1e-2, 3e-4]
+
+
+@pytest.fixture(params=["cpu", pytest.param("cuda:0", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="There is no GPU."))])
+def device(request):
+    return request.param
+
+
+def engine_on(device, *arguments, **options):
+    engine = GraphEngine(*arguments, device=device, **options)
+    engine.warm_up()
+    return engine
 
 
 def pictures_for(arch):
@@ -34,18 +46,19 @@ def moved_apart(batch, singles, seed=0):
         weights = {name: (w + 0.2 * random.standard_normal(w.shape)).astype(np.float32) for name, w in single.weights().items()}
         code = {o: random.integers(-2, 3, planes.shape).astype(np.int16) for o, planes in single.rounded_code().items()}
         single.take(weights, code)
-        fit.restore(([torch.from_numpy(w) for w in weights.values()], {o: torch.from_numpy(planes) for o, planes in code.items()}))
+        to = batch.device
+        fit.restore(([torch.from_numpy(w).to(to) for w in weights.values()], {o: torch.from_numpy(planes).to(to) for o, planes in code.items()}))
 
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("name", ARCHS)
-def test_many_fits_at_once_do_what_each_does_alone(name, masked):
+def test_many_fits_at_once_do_what_each_does_alone(name, masked, device):
     arch = ARCHS[name]
     pictures, knowns = pictures_for(arch), [None] * 3
     if masked:
         knowns[1:] = np.random.default_rng(2).random((2, arch.height, arch.width)) < 0.4
-    batch = GraphEngine(pictures, [arch] * 3, LAMBDAS, knowns=knowns)
+    batch = engine_on(device, pictures, [arch] * 3, LAMBDAS, knowns=knowns)
     singles = [TorchEngine(picture, arch, lambda_, known=known) for picture, lambda_, known in zip(pictures, LAMBDAS, knowns)]
     moved_apart(batch, singles)
     for fit, single in zip(batch.fits, singles):
@@ -60,21 +73,21 @@ def test_many_fits_at_once_do_what_each_does_alone(name, masked):
     for fit, single in zip(batch.fits, singles):
         theirs = single.weights()
         for name, values in fit.weights().items():
-            # Where a gradient is next to nothing a step is as long as any other.
-            assert np.mean(np.abs(values - theirs[name]) < 3e-4) > 0.85, name
+            # Where a gradient is next to nothing a step is as long as any other; a GPU adds up in another order, which makes more of those.
+            assert np.mean(np.abs(values - theirs[name]) < 3e-4) > (0.85 if device == "cpu" else 0.7), name
         ours = fit.rounded_code()
         for octave, planes in single.rounded_code().items():
             assert np.mean(ours[octave] == planes) > 0.98
 
 
-def test_fits_do_not_see_one_another():
+def test_fits_do_not_see_one_another(device):
     """A picture fitted beside others ends as beside different ones, but for the noise."""
     arch = ARCHS["default"]
     first, second, third = pictures_for(arch)
     point = Point(False, 0.4, 0.0, 1e-2, 1e-2)
     weights = []
     for other in (second, third):
-        engine = GraphEngine([first, other], [arch] * 2, LAMBDAS[:2])
+        engine = engine_on(device, [first, other], [arch] * 2, LAMBDAS[:2])
         for _ in range(3):
             engine.step(point)
         weights.append(engine.fits[0].weights())
@@ -82,10 +95,10 @@ def test_fits_do_not_see_one_another():
         assert np.array_equal(weights[0][name], weights[1][name]), name
 
 
-def test_a_whole_fit_of_several():
+def test_a_whole_fit_of_several(device):
     arch = ARCHS["default"]
     pictures = pictures_for(arch)
-    engine = GraphEngine(pictures, [arch] * 3, [3e-4] * 3)
+    engine = engine_on(device, pictures, [arch] * 3, [3e-4] * 3)
     before = [fit.evaluate().distortion for fit in engine.fits]
     told = []
     assert run(engine, 100, progress=told.append) == (100, [])
@@ -99,7 +112,7 @@ def test_noise_differs_between_fits_and_steps():
     engine = GraphEngine([painted(33, 40)] * 2, [arch] * 2, [1e-3] * 2)
     engine._noise.fill_(0.25)
     engine._temperature.fill_(50.0)
-    seen = [engine._noisy(engine.code[0]).detach() / 0.25 for _ in range(2)]
+    seen = [engine._noisy()[0].detach() / 0.25 for _ in range(2)]
     (a, b), (c, _) = seen
     for one, other in ((a, b), (a, c)):
         assert abs(np.corrcoef(one.ravel(), other.ravel())[0, 1]) < 0.1
@@ -118,13 +131,13 @@ def test_a_step_waits_for_nothing(monkeypatch):
         engine._move(hard)
 
 
-def test_a_lambda_may_move_between_steps():
+def test_a_lambda_may_move_between_steps(device):
     """Only the fit whose lambda has moved goes another way."""
     arch = ARCHS["default"]
     pictures = pictures_for(arch)
 
     def weights(moved):
-        engine = GraphEngine(pictures, [arch] * 3, LAMBDAS)
+        engine = engine_on(device, pictures, [arch] * 3, LAMBDAS)
         for _ in range(3):
             engine.step(point_at(0.2))
         if moved:
@@ -137,3 +150,17 @@ def test_a_lambda_may_move_between_steps():
     before, after = weights(False), weights(True)
     assert not np.allclose(before[0], after[0], atol=1e-4)
     assert all(np.allclose(*pair, atol=1e-5) for pair in list(zip(before, after))[1:])
+
+
+def test_the_next_basis_is_a_qr_decomposition_s(device):
+    random = np.random.default_rng(5)
+    factors, starts = random.standard_normal((2, 4, 20, 20))
+    squares, bases = factors @ factors.transpose(0, 2, 1) + 1e-3 * np.eye(20), np.linalg.qr(starts)[0]
+    # Where there never was a gradient the basis stays.
+    squares[3] = 0
+    found = next_basis(*(torch.tensor(part, dtype=torch.float32, device=device) for part in (squares, bases))).cpu().double().numpy()
+    assert np.abs(found.transpose(0, 2, 1) @ found - np.eye(20)).max() < 1e-4
+    assert np.abs(found[3] - bases[3]).max() < 1e-5
+    # But for signs.
+    along = np.abs((np.linalg.qr(squares[:3] @ bases[:3])[0] * found[:3]).sum(1))
+    assert np.abs(along - 1).max() < 1e-3

@@ -78,6 +78,7 @@ ALLOWED = {
     "fit/torch_engine": {"numpy", "torch", "..arch", "..samples", ".objective", ".recipe", ".soap", ".torch_ops"},
     "fit/cuda_engine": {"numpy", "torch", "..arch", "..samples", ".objective", ".recipe", ".soap", ".torch_ops"},
     "fit/fused_rate": {"torch", "triton", "..arch", ".recipe"},
+    "fit/fused_synthesis": {"torch", "triton", "..arch", "..network", ".fused_rate", ".recipe"},
     "fit/simd": {"llvmlite", "numba"},
     "fit/products": {"llvmlite", "numba", "numpy", ".simd"},
     "fit/layout": {"numpy", "..arch", ".products", ".simd"},

@@ -5,7 +5,7 @@ import torch
 from pytorch_optimizer import SOAP
 
 from ddcodec.fit.recipe import CLIP_NORM
-from ddcodec.fit.soap import Soap
+from ddcodec.fit.soap import Soap, by_qr
 
 SHAPES = [(4, 4), (5,), (3, 3)]
 DECAY = 0.1
@@ -32,7 +32,7 @@ def test_as_in_another_package():
     plain = [weight.clone() for weight in weights]
     adam = torch.optim.AdamW(plain, betas=(0.9, 0.95), weight_decay=DECAY)
     before = np.concatenate([own.ravel() for own in start])
-    ours, moved = Soap(SHAPES, (0.9, 0.95), np.zeros, np.linalg, decay=DECAY), before
+    ours, moved = Soap(SHAPES, (0.9, 0.95), np.zeros, by_qr(np.linalg), decay=DECAY), before
     for step, own in enumerate(gradients(1, 24)):
         for weight, gradient in zip(weights, own):
             weight.grad = torch.from_numpy(gradient)
@@ -53,8 +53,8 @@ def test_many_fits_at_once_are_those_one_by_one():
     def zeros(shape):
         return torch.zeros(shape, dtype=torch.float64)
 
-    both = Soap(SHAPES, (0.8, 0.9), zeros, torch.linalg, (2,), DECAY)
-    alone = [Soap(SHAPES, (0.8, 0.9), np.zeros, np.linalg, decay=DECAY) for _ in range(2)]
+    both = Soap(SHAPES, (0.8, 0.9), zeros, by_qr(torch.linalg), (2,), DECAY)
+    alone = [Soap(SHAPES, (0.8, 0.9), np.zeros, by_qr(np.linalg), decay=DECAY) for _ in range(2)]
     for pair in zip(gradients(2, 13), gradients(3, 13)):
         flat = [np.concatenate([g.ravel() for g in own]) for own in pair]
         differences = [1.0 * np.arange(own.size) - k for k, own in enumerate(flat)]
@@ -70,7 +70,7 @@ def test_the_gradients_norm_is_clipped():
     direction = second / np.linalg.norm(second)
     results = []
     for size in (1.0, CLIP_NORM, CLIP_NORM / 2):
-        soap = Soap(SHAPES, (0.9, 0.95), np.zeros, np.linalg)
+        soap = Soap(SHAPES, (0.9, 0.95), np.zeros, by_qr(np.linalg))
         for gradient in (first, size * direction, third):
             change = soap.change(gradient, 0 * gradient)
             soap.end()

@@ -24,7 +24,7 @@ from .residual import loss
 from .schedule import Point
 from .seen import see, see_back
 from .simd import atomic_add, atomic_load, clear, compiled, kept
-from .soap import Soap
+from .soap import Soap, by_qr
 from .update import add_own_rate, gather_gradients, move_code, pack_all, rounded, soft_rounded
 
 SOFTLY, HARD = 1, 2
@@ -55,7 +55,7 @@ class CpuEngine:
         count = layout.weight_count
         self._weights = layout.at(layout.weights, count)
         self._gradient = np.zeros(count)
-        self._soap = Soap([shape for _, shape in arch.tensors()], betas.weights, np.zeros, np.linalg, decay=betas.decay)
+        self._soap = Soap([shape for _, shape in arch.tensors()], betas.weights, np.zeros, by_qr(np.linalg), decay=betas.decay)
         base = real_base(arch)
         self._base = np.concatenate([base[name].ravel() for name, _ in arch.tensors()])
         self._moving = np.array([(layout.names[name].start, layout.names[name].stop) for name in moving(arch)])

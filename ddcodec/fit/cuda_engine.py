@@ -1,27 +1,27 @@
 """The GPU engine: many fits take each step together, in one captured CUDA graph that nothing on the host waits for.
 
-Every array has one more axis in front, for the fits. The objective is the reference's under `torch.func.vmap`, which makes batched products of
-its layers; so pictures, or rates of one picture, share the launches of a step. The rate can also be had from one Triton kernel: whichever is faster
-on the machine at hand is captured. On a CPU the same steps run one by one, for the tests.
+Every array has one more axis in front, for the fits, so that pictures, or rates of one picture, share the launches of a step. The objective comes from
+Triton kernels; where those cannot be had it is the reference's under `torch.func.vmap`, some five times slower. On a CPU the same steps run one by one, for the tests.
 """
 
 import warnings
 from importlib import import_module
+from math import prod
 
 import numpy as np
 import torch
 
 from ..arch import CODE_MAX
 from ..samples import peak_of
-from .objective import bits_of, distortion_of, features_of, own_bits, soft_round, variance_of
-from .recipe import ADAM_EPSILON, BETAS, CODE_UNITS, Loss, initial_code, initial_weights, real_base, share_of, weight_step
+from .objective import bits_of, distortion_of, own_bits, soft_round, variance_of
+from .recipe import ADAM_EPSILON, BETAS, CODE_UNITS, Loss, initial_code, initial_weights, moving, real_base, share_of, weight_step
 from .soap import Soap
 from .torch_ops import BatchOps
 
 WARM_UP = 3
 """Steps before a graph is captured, so that libraries have set themselves up; their effect is taken back."""
-TIMED = 5
-"""Steps by which the faster of two graphs is found."""
+TINY = 1e-30
+"""Beside a mean product of gradients: what has none keeps its basis."""
 
 
 class GraphEngine:
@@ -45,18 +45,20 @@ class GraphEngine:
         starts = [np.random.default_rng(seed) for _ in pictures]
         weights = [initial_weights(*own) for own in zip(arches, pictures, starts)]
         code = [initial_code(*own) for own in zip(arches, pictures, starts)]
-        self.numbers = {name: self._leaf([w[name] for w in weights]) for name in weights[0]}
+        self.numbers = {name: torch.tensor(np.stack([w[name] for w in weights]), device=device) for name in weights[0]}
+        self._moved = {name: self.numbers[name].requires_grad_() for name in moving(arch)}
         bases = [real_base(own) for own in arches]
         self._base = {name: torch.tensor(np.stack([base[name] for base in bases]), device=device) for name in self.numbers}
-        self.code = {octave: self._leaf([y[octave] for y in code]) for octave in code[0]}
+        # All octaves in one tensor: what is done to each integer alone is then done by one kernel.
+        self._shapes = {octave: y.shape for octave, y in code[0].items()}
+        self._y = torch.tensor(np.stack([np.concatenate([y.ravel() for y in own.values()]) for own in code]), device=device, requires_grad=True)
+        self.code = self._by_octave(self._y.detach())
         self._generator = torch.Generator(device).manual_seed(seed)
         # The schedule's values, where a captured graph finds them.
         self._temperature, self._noise, self._code_rate, self._weight_rate = torch.ones(4, device=device).unbind()
-        shapes = [leaf.shape[1:] for leaf in self.numbers.values()]
-        self._soap = Soap(shapes, betas.weights, lambda shape: torch.zeros(shape, device=device), torch.linalg, (len(pictures),), betas.decay)
-        self._code_optimiser = torch.optim.Adam(
-            self.code.values(), lr=self._code_rate, betas=betas.code, eps=ADAM_EPSILON, fused=True, capturable=self._is_cuda
-        )  # fmt: skip
+        shapes = [leaf.shape[1:] for leaf in self._moved.values()]
+        self._soap = Soap(shapes, betas.weights, lambda shape: torch.zeros(shape, device=device), next_basis, (len(pictures),), betas.decay)
+        self._code_optimiser = torch.optim.Adam([self._y], lr=self._code_rate, betas=betas.code, eps=ADAM_EPSILON, fused=True, capturable=self._is_cuda)
         axes = 0, 0, 0, None if self._counts is None else 0
         self._objective, self._distortion = torch.func.vmap(self._one, axes), torch.func.vmap(self._distortion_of_one, axes)
         self._losses = torch.zeros(2, len(pictures), device=device)
@@ -110,8 +112,10 @@ class GraphEngine:
     def _is_cuda(self):
         return self.device != "cpu"
 
-    def _leaf(self, arrays):
-        return torch.tensor(np.stack(arrays), device=self.device, requires_grad=True)
+    def _by_octave(self, flat):
+        """Views of a tensor like `_y`: octave -> (B, planes, rows, columns)."""
+        parts = flat.split([prod(shape) for shape in self._shapes.values()], 1)
+        return {octave: part.reshape(-1, *shape) for (octave, shape), part in zip(self._shapes.items(), parts)}
 
     def _one(self, code, numbers, target, known):
         return self._distortion_of_one(code, numbers, target, known), bits_of(self._ops, self.arch, code, numbers)
@@ -119,61 +123,51 @@ class GraphEngine:
     def _distortion_of_one(self, code, numbers, target, known):
         return distortion_of(self._ops, self.arch, code, numbers, target, known)
 
-    def _fused(self, code):
-        """Distortions and bits, the bits from one kernel an octave."""
-        fused_rate, bits = import_module(f"{__package__}.fused_rate"), 0
-        features = torch.func.vmap(lambda *own: [part for *_, part in features_of(self._ops, self.arch, *own)])(code, self.numbers)
-        for octave, own in zip(self.arch.coded_octaves, features):
-            bits = bits + fused_rate.fused_bits(self.arch, octave, code[octave], own, self.numbers)
-        return self._distortion(code, self.numbers, self._target, self._counts), bits
-
     def _rounded(self):
-        return {o: (CODE_UNITS * y.detach()).round().clamp(-CODE_MAX, CODE_MAX) for o, y in self.code.items()}
+        return self._by_octave((CODE_UNITS * self._y.detach()).round().clamp(-CODE_MAX, CODE_MAX))
 
-    def _noisy(self, y):
-        noise = torch.randn(y.shape, generator=self._generator, device=self.device) * self._noise
-        return soft_round(soft_round(CODE_UNITS * y, self._temperature) + noise, self._temperature)
+    def _noisy(self):
+        noise = torch.randn(self._y.shape, generator=self._generator, device=self.device) * self._noise
+        return self._by_octave(soft_round(soft_round(CODE_UNITS * self._y, self._temperature) + noise, self._temperature))
 
     def _move(self, hard, fused=False):
-        """The step itself: no value of it is ever looked at here."""
-        moved = list(self.numbers.values()) + ([] if hard else list(self.code.values()))
-        code = self._rounded() if hard else {octave: self._noisy(y) for octave, y in self.code.items()}
-        distortion, bits = self._fused(code) if fused else self._objective(code, self.numbers, self._target, self._counts)
+        """The step itself: no value of it is ever looked at here. fused: by the Triton kernels."""
+        moved = list(self._moved.values()) + ([] if hard else [self._y])
+        code = self._rounded() if hard else self._noisy()
+        if fused:
+            distortion, bits = _kernels().fused_objective(self.arch, code, self.numbers, self._target, self._counts)
+        else:
+            distortion, bits = self._objective(code, self.numbers, self._target, self._counts)
         prices = self._lambdas / self.pixels
         own = torch.func.vmap(lambda *own: own_bits(self.arch, *own))(self.numbers, self._base, weight_step(prices))
         gradients = torch.autograd.grad((distortion + prices * (bits + own)).sum(), moved)
         with torch.no_grad():
             self._losses.copy_(torch.stack([distortion, bits]))
-            by_weights = [0 * g if self.arch.is_fixed(name) else g for name, g in zip(self.numbers, gradients)]
-            differences = [0 * leaf if self.arch.is_fixed(name) else leaf - self._base[name] for name, leaf in self.numbers.items()]
-            change = self._weight_rate * self._soap.change(*(torch.cat([part.flatten(1) for part in parts], 1) for parts in (by_weights, differences)))
-            for leaf, part in zip(self.numbers.values(), change.split([g[0].numel() for g in by_weights], 1)):
+            parts = gradients[: len(self._moved)], [leaf - self._base[name] for name, leaf in self._moved.items()]
+            change = self._weight_rate * self._soap.change(*(torch.cat([each.flatten(1) for each in part], 1) for part in parts))
+            for leaf, part in zip(self._moved.values(), change.split([leaf[0].numel() for leaf in self._moved.values()], 1)):
                 leaf -= part.reshape(leaf.shape)
             if not hard:
-                for leaf, gradient in zip(self.code.values(), gradients[len(self.numbers) :]):
-                    leaf.grad = gradient
+                self._y.grad = gradients[-1]
                 self._code_optimiser.step()
 
     def _captured(self, hard):
-        """The faster graph of a step. What the steps before it changed is put back, in place: the graph knows these very tensors."""
+        """The graph of a step. What the steps before it changed is put back, in place: the graph knows these very tensors."""
         kept = {id(tensor): (tensor, tensor.detach().clone()) for tensor in self._everything()}
-        graphs = []
-        for fused in (False, True):
-            try:
-                graph = self._capture(hard, fused)
-            except torch.OutOfMemoryError:
+        try:
+            graph = self._capture(hard, self.arch.passes)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception:
+            # Triton needs a C compiler and more at the first use of a kernel and fails in many ways without.
+            if not self.arch.passes:
                 raise
-            except Exception:
-                # Triton needs a C compiler and more at the first use of a kernel and fails in many ways without; then there is no such graph.
-                if not fused:
-                    raise
-                continue
-            graphs.append((self._milliseconds(graph), len(graphs), graph))
+            graph = self._capture(hard, False)
         with torch.no_grad():
             for tensor in self._everything():
                 # Moments and counts of steps that did not exist before the warm-up start at nothing.
                 tensor.copy_(kept[id(tensor)][1]) if id(tensor) in kept else tensor.zero_()
-        return min(graphs)[2]
+        return graph
 
     def _capture(self, hard, fused):
         with torch.cuda.device(self.device):
@@ -192,23 +186,22 @@ class GraphEngine:
                 self._move(hard, fused)
         return graph
 
-    def _milliseconds(self, graph):
-        """Of one step."""
-        start, stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        with torch.cuda.device(self.device):
-            graph.replay()
-            start.record()
-            for _ in range(TIMED):
-                graph.replay()
-            stop.record()
-            stop.synchronize()
-        return start.elapsed_time(stop) / TIMED
-
     def _everything(self):
         """All tensors that a step changes."""
-        leaves = [*self.numbers.values(), *self.code.values()]
+        leaves = [*self._moved.values(), self._y]
         moments = [value for state in self._code_optimiser.state.values() for value in state.values()]
         return leaves + moments + self._soap.state()
+
+
+def _kernels():
+    return import_module(f"{__package__}.fused_synthesis")
+
+
+def next_basis(square, basis):
+    """For `Soap`: orthonormal columns for the product of both, as a QR decomposition has them. Libraries make those of many matrices one after the other on a GPU; by Cholesky's, in doubles, it is all at once."""
+    product = square.double() @ basis.double() + TINY * basis
+    lower, _ = torch.linalg.cholesky_ex(product.mT @ product)
+    return torch.linalg.solve_triangular(lower.mT, product, upper=True, left=False).float()
 
 
 class _Fit:

@@ -13,15 +13,20 @@ LEAST_SHARE = 1e-3
 """Of a mean eigenvalue: below it a basis stays as it is. It would else follow the errors of rounding, and two machines part at once."""
 
 
+def by_qr(linalg):
+    """A `next_basis` for `Soap`; linalg: `numpy.linalg` or `torch.linalg`."""
+    return lambda square, basis: linalg.qr(square @ basis)[0]
+
+
 class Soap:
     """Moves vectors of weights (..., count): tensors of the given shapes, each flattened, one after the other; `batch` is what `...` stands for.
 
-    Matrices of more than one row and column have bases; other tensors go as with Adam. zeros: makes an array of a shape. linalg: `numpy.linalg` or
-    `torch.linalg`. decay: what goes of differences at a learning rate of 1 (decoupled: Loshchilov & Hutter 2019, arXiv 1711.05101). A step is a `change`, which a graph can capture, and then an `end`, which it cannot. The first step moves nothing and finds the first bases.
+    Matrices of more than one row and column have bases; other tensors go as with Adam. zeros: makes an array of a shape. next_basis: a function of a mean square and a basis (..., size, size) that
+    gives orthonormal columns for their product (`by_qr`). decay: what goes of differences at a learning rate of 1 (decoupled: Loshchilov & Hutter 2019, arXiv 1711.05101). A step is a `change`, which a graph can capture, and then an `end`, which it cannot. The first step moves nothing and finds the first bases.
     """
 
-    def __init__(self, shapes, betas, zeros, linalg, batch=(), decay=0.0):
-        self._betas, self._decay, self._linalg, self._steps = betas, decay, linalg, 0
+    def __init__(self, shapes, betas, zeros, next_basis, batch=(), decay=0.0):
+        self._betas, self._decay, self._next_basis, self._steps = betas, decay, next_basis, 0
         self._matrices, start = [], 0
         for shape in shapes:
             if len(shape) == 2 and min(shape) > 1:
@@ -54,7 +59,7 @@ class Soap:
                 for side in (matrix.left, matrix.right):
                     square = side.mean + (LEAST_SHARE / len(side.one)) * side.mean.diagonal(0, -2, -1).sum(-1)[..., None, None] * side.one
                     for _ in range(1 if self._steps else AT_FIRST):
-                        side.basis[...] = self._linalg.qr(square @ side.basis)[0]
+                        side.basis[...] = self._next_basis(square, side.basis)
         if not self._steps:
             self._is_open += 1
             for state in (self._mean, self._square, self._moved):
