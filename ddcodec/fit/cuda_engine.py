@@ -1,7 +1,7 @@
 """The GPU engine: many fits take each step together, in one captured CUDA graph that nothing on the host waits for.
 
 Every array has one more axis in front, for the fits, so that pictures, or rates of one picture, share the launches of a step. The objective comes from
-Triton kernels; where those cannot be had it is the reference's under `torch.func.vmap`, some five times slower. On a CPU the same steps run one by one, for the tests.
+Triton kernels; where those cannot be had it is the reference's under `torch.func.vmap`, several times slower. On a CPU the same steps run one by one, for the tests.
 """
 
 import warnings
@@ -59,8 +59,7 @@ class GraphEngine:
         shapes = [leaf.shape[1:] for leaf in self._moved.values()]
         self._soap = Soap(shapes, betas.weights, lambda shape: torch.zeros(shape, device=device), next_basis, (len(pictures),), betas.decay)
         self._code_optimiser = torch.optim.Adam([self._y], lr=self._code_rate, betas=betas.code, eps=ADAM_EPSILON, fused=True, capturable=self._is_cuda)
-        axes = 0, 0, 0, None if self._counts is None else 0
-        self._objective, self._distortion = torch.func.vmap(self._one, axes), torch.func.vmap(self._distortion_of_one, axes)
+        self._objective = torch.func.vmap(self._one, (0, 0, 0, None if self._counts is None else 0))
         self._losses = torch.zeros(2, len(pictures), device=device)
         self._graphs, self._evaluated = {}, None
         self.fits = tuple(_Fit(self, index, *own) for index, own in enumerate(zip(arches, lambdas, knowns)))
@@ -118,10 +117,7 @@ class GraphEngine:
         return {octave: part.reshape(-1, *shape) for (octave, shape), part in zip(self._shapes.items(), parts)}
 
     def _one(self, code, numbers, target, known):
-        return self._distortion_of_one(code, numbers, target, known), bits_of(self._ops, self.arch, code, numbers)
-
-    def _distortion_of_one(self, code, numbers, target, known):
-        return distortion_of(self._ops, self.arch, code, numbers, target, known)
+        return distortion_of(self._ops, self.arch, code, numbers, target, known), bits_of(self._ops, self.arch, code, numbers)
 
     def _rounded(self):
         return self._by_octave((CODE_UNITS * self._y.detach()).round().clamp(-CODE_MAX, CODE_MAX))
