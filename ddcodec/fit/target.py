@@ -34,9 +34,9 @@ STUCK = 3
 """Attempts in a row at the last lambda there is, which would have to go farther."""
 CLOSE = 0.3
 """How near, in the logarithm of lambda, a promise must be that is not kept yet to be worth as many attempts again."""
-EAGER, MOST_EAGER = 2.0, 1.5
-"""So few steps answer a lambda in small part, so it is moved by so much more than what would do in the long run; and at most. Half as much once that was too much, twice as much while it is too little."""
-LEAST_MOST = 1500
+EAGER, EAGEREST, MOST_EAGER = 2.0, 6.0, 1.5
+"""So few steps answer a lambda in small part, so it is moved by so much more than what would do in the long run. Half as much once that was too much, twice as much while it is too little, up to the second; and at most by the third."""
+LEAST_MOST = 3000
 """Steps after a fit that there may be at least, else as many as it had."""
 NEAR, MOST_TIMES = 0.03, 8.0
 """A target that is so far away in the logarithm of lambda gets twice as many steps, and at most so many times as many."""
@@ -177,7 +177,7 @@ def correct(fit, code, as_coded, target, measure, most, is_over):
             break
         if not attempt:
             fit.take({}, code)
-        eager *= 0.5 if step * before < 0 else 2 if step * before > 0 else 1
+        eager = min(EAGEREST, eager * (0.5 if step * before < 0 else 2 if step * before > 0 else 1))
         settled, before = settled + step, step
         fit.lambda_ = _inside(exp(settled + max(-MOST_EAGER, min(MOST_EAGER, eager * step))))
         steps = round(MORE_STEPS * min(MOST_TIMES, 1 + abs(step) / NEAR))
