@@ -38,6 +38,11 @@ def padded(count):
     return max(LEAST_SIDE, triton.next_power_of_2(count))
 
 
+def scaled(parts, gradient):
+    """What was made for a gradient of 1, for that of each fit (B,). parts: (B, ...) each."""
+    return [part * gradient.reshape(-1, *[1] * (part.ndim - 1)) for part in parts]
+
+
 @cache
 def _reach(count, device):
     """dx, then dy of the neighbours; made once, since a graph that is being captured takes nothing from the host."""
@@ -81,8 +86,7 @@ class _FusedBits(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, gradient):
-        scaled = [part * gradient.reshape(-1, *[1] * (part.ndim - 1)) for part in ctx.saved_tensors]
-        return *scaled, None
+        return *scaled(ctx.saved_tensors, gradient), None
 
 
 @triton.jit

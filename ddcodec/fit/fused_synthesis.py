@@ -10,7 +10,7 @@ import triton.language as tl
 
 from ..arch import CODE_STEP, FILTER_REACH, FILTER_SIDE, SQUARE, SYNTHESIS_UNIT
 from ..network import SEEN_TAPS
-from .fused_rate import BACKWARD, FORWARD, fused_bits, padded
+from .fused_rate import BACKWARD, FORWARD, fused_bits, padded, scaled
 from .recipe import PASSED_UNIT
 
 BLOCK, WARPS = 64, 4
@@ -162,8 +162,14 @@ class _Distortion(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, gradient):
-        scaled = [part * gradient.reshape(-1, *[1] * (part.ndim - 1)) for part in ctx.saved_tensors]
-        return *scaled, None, None
+        return *scaled(ctx.saved_tensors, gradient), None, None
+
+
+@triton.jit
+def _seen(taps, place, last, STEP: tl.constexpr, TAPS: tl.constexpr):
+    """The tap with which a sample sees the STEP-th of its neighbours in the coarser octave, and which that is; odd samples take the taps mirrored."""
+    tap = tl.where(place % 2 == 0, tl.load(taps + STEP), tl.load(taps + TAPS - 1 - STEP))
+    return tap, tl.minimum(tl.maximum(place // 2 + place % 2 + STEP - TAPS // 2, 0), last)
 
 
 @triton.jit
@@ -176,12 +182,10 @@ def _double(planes, taps, doubled, count, rows, columns, finer_rows, finer_colum
     own_taps = taps + plane // count * TAPS
     total = tl.zeros((BLOCK,), tl.float32)
     for a in tl.static_range(TAPS):
-        by_row = tl.where(y % 2 == 0, tl.load(own_taps + a), tl.load(own_taps + TAPS - 1 - a))
-        row = tl.minimum(tl.maximum(y // 2 + y % 2 + a - TAPS // 2, 0), rows - 1)
+        by_row, row = _seen(own_taps, y, rows - 1, a, TAPS)
         along = tl.zeros((BLOCK,), tl.float32)
         for b in tl.static_range(TAPS):
-            by_column = tl.where(x % 2 == 0, tl.load(own_taps + b), tl.load(own_taps + TAPS - 1 - b))
-            column = tl.minimum(tl.maximum(x // 2 + x % 2 + b - TAPS // 2, 0), columns - 1)
+            by_column, column = _seen(own_taps, x, columns - 1, b, TAPS)
             along += by_column * tl.load(planes + (plane * rows + row) * columns + column, mask=inside, other=0.0)
         total += by_row * along
     tl.store(doubled + plane * finer_rows * finer_columns + i, total, mask=inside)
@@ -237,12 +241,10 @@ def _tap_sums(gradient, planes, taps, sums, count, rows, columns, finer_rows, fi
         y, x = i // finer_columns, i % finer_columns
         here = tl.load(gradient + plane * finer_rows * finer_columns + i, mask=inside, other=0.0)
         for a in tl.static_range(TAPS):
-            by_row = tl.where(y % 2 == 0, tl.load(own_taps + a), tl.load(own_taps + TAPS - 1 - a))
-            row = tl.minimum(tl.maximum(y // 2 + y % 2 + a - TAPS // 2, 0), rows - 1)
+            by_row, row = _seen(own_taps, y, rows - 1, a, TAPS)
             along = tl.zeros((BLOCK,), tl.float32)
             for b in tl.static_range(TAPS):
-                by_column = tl.where(x % 2 == 0, tl.load(own_taps + b), tl.load(own_taps + TAPS - 1 - b))
-                column = tl.minimum(tl.maximum(x // 2 + x % 2 + b - TAPS // 2, 0), columns - 1)
+                by_column, column = _seen(own_taps, x, columns - 1, b, TAPS)
                 value = tl.load(planes + (plane * rows + row) * columns + column, mask=inside, other=0.0)
                 along += by_column * value
                 total += tl.where(k == tl.where(x % 2 == 0, b, TAPS - 1 - b)[None, :], (here * by_row * value)[None, :], 0.0)
