@@ -81,6 +81,9 @@ def test_schedule():
         assert values == sorted(values, reverse=True) and values[-1] > 0
     assert point_at(1.0).weight_rate > 0
     assert betas_for(100).decay == 0 < betas_for(10000).decay < 0.5
+    for steps in (50, 1000, 20000):
+        kept, nimble = betas_for(steps), betas_for(steps, nimble=True)
+        assert nimble.code[0] < kept.code[0] and nimble.code[1] == kept.code[1] and nimble[1:] == kept[1:]
 
 
 @pytest.mark.parametrize("kind", [CpuEngine, TorchEngine])

@@ -178,7 +178,7 @@ class _Job:
         return *done, [steering and steering.code for steering in steerings]
 
     def _engine(self, kind, pictures, arches, lambdas, knowns, seed):
-        engine = make(kind, pictures, arches, lambdas, betas=betas_for(self.iterations), normalise=self.normalise, seed=seed, knowns=knowns)
+        engine = make(kind, pictures, arches, lambdas, betas=betas_for(self.iterations, nimble=bool(arches[0].base)), normalise=self.normalise, seed=seed, knowns=knowns)
         engine.warm_up()
         if kind.name != "cuda graph":
             for fit in engine.fits:

@@ -40,7 +40,7 @@ class Betas(NamedTuple):
 
 
 BETAS = Betas((0.9, 0.99), (0.95, 0.95))
-"""Of the longest fits, but for the decay; `schedule.betas_for` has those of others."""
+"""Of the longest fits from random weights, but for the decay; `schedule.betas_for` has those of others."""
 ADAM_EPSILON = 1e-8
 
 

@@ -23,6 +23,8 @@ LONG_STEPS, FASTER, MEAN_FASTER, QUIETER = 1300, 0.07, 0.28, 0.06
 FORGETTING, SHORTER = Betas((0.1, 0.025), (0.055, 0.055)), 0.42
 """What the optimisers' means forget in each step of a long fit; it goes with the number's power of -0.42, each within `FORGETS`."""
 FORGETS = Betas(((0.1, 0.5), (0.01, 0.1)), ((0.05, 0.2), (0.05, 0.2)))
+NIMBLE = 0.6
+"""What the mean of the code's gradients forgets in fits that start from a base and are not averaged: at their rate a longer one overshoots."""
 DECAY = 0.1
 """Of the weights' differences from the base, in long fits: the noise of gradients would else carry those far away that hardly matter, but cost bits."""
 STEADY = 0.15
@@ -46,14 +48,16 @@ class Point:
     weight_rate: float
 
 
-def betas_for(steps):
-    """The `Betas` for a fit of so many steps: what is long past is of no use to one that has few."""
+def betas_for(steps, nimble=False):
+    """The `Betas` for a fit of so many steps: what is long past is of no use to one that has few. nimble: see `NIMBLE`."""
     factor = (LONG_STEPS / steps) ** SHORTER
 
     def within(shares, limits):
         return tuple(1 - min(most, max(least, factor * share)) for share, (least, most) in zip(shares, limits))
 
-    return Betas(within(FORGETTING.code, FORGETS.code), within(FORGETTING.weights, FORGETS.weights), DECAY if steps >= LONG_STEPS else 0.0)
+    first, second = within(FORGETTING.code, FORGETS.code)
+    code = (1 - NIMBLE if nimble else first), second
+    return Betas(code, within(FORGETTING.weights, FORGETS.weights), DECAY if steps >= LONG_STEPS else 0.0)
 
 
 def point_after(progress):
