@@ -1,6 +1,7 @@
 """What several tests share: a small picture with structure, and files fitted to it once."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -11,7 +12,12 @@ sys.path[:0] = [str(Path(__file__).parent), *(str(Path(__file__).parents[1] / fo
 
 
 def pytest_configure(config):
-    """Each of several processes that share the tests keeps to a core of its own, where the system can tell it to: their threads would else wait for one another's."""
+    """Each of several processes that share the tests keeps to a core of its own, where the system can tell it to: their threads would else wait for one another's.
+
+    Commands that tests interrupt must not ignore it, as they would if the suite runs in the background of a script.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(config, "workerinput") and hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, {cores[int(config.workerinput["workerid"].removeprefix("gw")) % len(cores)]})
