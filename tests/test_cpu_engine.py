@@ -145,6 +145,30 @@ def test_gradients_of_any_architecture(seed):
     assert {name: error for name, error in pair.errors().items() if not error < 1e-4} == {}
 
 
+@pytest.mark.parametrize("shape", ["odd", "wide, two threads' rows", "grey", "no top", "code in the coarsest alone"])
+def test_slopes_are_those_of_the_loss(shape):
+    """Of the rounded code at other weights than the engine's, without the weights' own bits: the reference's by differences of what it measures, the kernels' by the reference's."""
+    pair = Pair(replace(DEFAULT, **SHAPES[shape]), seed=4, threads=2)
+    random = np.random.default_rng(8)
+    others = {name: (values + 0.02 * random.standard_normal(values.shape)).astype(np.float32) for name, values in pair.cpu.weights().items()}
+    ours, theirs = pair.cpu.slopes(others), pair.reference.slopes(others)
+    moving_ones = [name for name in theirs if not pair.arch.is_fixed(name)]
+    assert {name: error for name in moving_ones if not (error := apart(ours[name], theirs[name])) < 1e-4} == {}
+    assert not any(own[name].any() for own in (ours, theirs) for name in own if pair.arch.is_fixed(name))
+
+    # Roughly, since scales beyond the ladder have slopes back to it alone; and not of the other weights: samples that are cut off to 0..1 have slopes, as if they were not, but do not change.
+    context = {name: own for name, own in theirs.items() if name.startswith("context")}
+
+    def bits(share):
+        return pair.reference.bits(others | {name: others[name] + share * own for name, own in context.items()})
+
+    squares = sum((own**2).sum() for own in context.values())
+    share = 1e-5 / squares**0.5
+    assert LAMBDA / pair.reference.pixels * (bits(share) - bits(-share)) / (2 * share) == pytest.approx(squares, rel=0.25)
+    assert pair.cpu.weights().keys() == others.keys() and not any((pair.cpu.weights()[name] == values).all() for name, values in others.items())
+    assert pair.cpu.evaluate().bits == pytest.approx(pair.reference.evaluate().bits, rel=1e-5)
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_only_known_pixels_count(threads):
     known = np.random.default_rng(3).random((67, 1601)) < 0.6

@@ -8,14 +8,16 @@ import torch
 from conftest import painted
 
 from ddcodec.arch import base_arch
+from ddcodec.bases import Weights
 from ddcodec.fit import freeze as freezing
 from ddcodec.fit.cpu_engine import CpuEngine
 from ddcodec.fit.curvature import OUTER, Curvature, curvature_of_bits, curvature_of_distortion, is_known
 from ddcodec.fit.freeze import freeze, plainly_rounded, real_weights
 from ddcodec.fit.loop import run
-from ddcodec.fit.objective import features_of, octave_bits, synthesise
+from ddcodec.fit.objective import features_of, laplace_bits, neighbourhood, synthesise
 from ddcodec.fit.rounding import Rounding
 from ddcodec.fit.torch_engine import TorchEngine
+from ddcodec.network import context
 from ddcodec.presets import arch_of
 from ddcodec.syntax import best_scale
 
@@ -68,16 +70,29 @@ def test_the_curvature_of_the_bits_is_that_of_fisher(fitted):
     numbers, planes = for_torch(engine, tensors, code)
     names, expected = tuple(name for name in numbers if name.startswith("context")), 0.0
 
-    def bits(own, octave):
-        return octave_bits(engine.ops, engine.arch, own, *next(part for part in features_of(engine.ops, engine.arch, planes, own) if part[0] == octave))
+    def distributions(own, octave):
+        _, values, features = next(part for part in features_of(engine.ops, engine.arch, planes, own) if part[0] == octave)
+        return context(engine.ops, engine.arch, own, torch.cat([neighbourhood(values, engine.arch.neighbours), features.flatten(1)]), octave).T
 
     for octave in engine.arch.coded_octaves:
-        slopes = jacobian(lambda own: bits(own, octave), numbers, names).double().numpy()
-        # Of nats, squared, as bits.
-        expected = expected + PRICE * np.log(2) * slopes.T @ slopes
+        slopes = jacobian(lambda own: distributions(own, octave), numbers, names).double().numpy().reshape(-1, 2, sum(numbers[name].numel() for name in names))
+        told = information(distributions(numbers, octave).double())
+        # Of nats, as bits.
+        expected = expected + PRICE / np.log(2) * np.einsum("nai,nab,nbj->ij", slopes, told, slopes, optimize=True)
     curvature = curvature_of_bits(engine.arch, tensors, code, ALL, np.random.default_rng(0), PRICE)
     assert curvature.names == names and curvature.sizes == tuple(numbers[name].numel() for name in names)
     assert alike(curvature.matrix, expected, 0.05)
+
+
+def information(distributions):
+    """What integers tell about mean and log2 of the scale, (n, 2), of their distributions, by autograd: (n, 2, 2), summed over 161 integers each."""
+    total = 0.0
+    for away in range(-80, 81):
+        own = distributions.clone().requires_grad_()
+        bits = laplace_bits((own[:, 0].round() + away).detach() - own[:, 0], own[:, 1])
+        (slopes,) = torch.autograd.grad(bits.sum(), own)
+        total = total + (torch.exp2(-bits) * np.log(2) ** 2)[:, None, None] * slopes[:, :, None] * slopes[:, None]
+    return total.detach().numpy()
 
 
 def test_a_sample_tells_about_the_same(fitted):
@@ -136,12 +151,45 @@ def test_more_tries_are_never_worse_and_are_counted():
 
 
 def test_weights_that_do_not_matter_become_zeros():
+    """Where damping says that the sample has shown all; else they may matter."""
     matrix = np.diag([1.0, 1.0, 0.0, 0.0])
-    rounded, _, _ = Rounding(Curvature(("a",), (4,), matrix, 4), 0.01).search({"a": np.array([0.3, -0.2, 5.0, -0.4])}, 1e-4, 10)
+    rounded, _, _ = Rounding(Curvature(("a",), (4,), matrix, 10**9), 1e-5).search({"a": np.array([0.3, -0.2, 5.0, -0.4])}, 1e-4, 10)
     exponent, values = rounded["a"]
     assert not values[2:].any() and np.allclose(values[:2] * 2.0**-exponent, [0.3, -0.2], atol=0.03)
+    kept, _, _ = Rounding(Curvature(("a",), (4,), matrix, 4), 1.0).search({"a": np.array([0.3, -0.2, 5.0, -0.4])}, 1e-4, 10)
+    assert abs(kept["a"].values[2] * 2.0 ** -kept["a"].exponent - 5) < 0.2
     nothing, _, _ = Rounding(Curvature(("a",), (4,), 0 * matrix, 4), 0.01).search({"a": np.ones(4)}, 1e-4, 10)
     assert not nothing["a"].values.any()
+
+
+def test_slopes_mend_what_the_real_weights_did_not_show():
+    """The quadratic has its least elsewhere than at the weights of the first search: slopes say so, and from where they lead to no move pays any more."""
+    random = np.random.default_rng(5)
+    mixed = random.standard_normal((8, 4)) + random.standard_normal((8, 1))
+    curvature, price = Curvature(("a", "b"), (3, 1), mixed.T @ mixed, 8), 1e-2
+    rounding = Rounding(curvature, 0.0)
+    first, _, _ = rounding.search({"a": np.array([0.4, -0.3, 0.2]), "b": np.array([0.7])}, price, 0)
+    real, steps = random.standard_normal(4), np.repeat([2.0 ** -first[name].exponent for name in "ab"], (3, 1))
+
+    def error(integers):
+        return np.concatenate([integers[name].values for name in "ab"]) * steps - real
+
+    def cost(integers):
+        return 0.5 * error(integers) @ curvature.matrix @ error(integers)
+
+    def mended(integers):
+        slopes = curvature.matrix @ error(integers)
+        return rounding.mended(integers, {"a": slopes[:3], "b": slopes[3:]}, price)
+
+    once, last = mended(first), mended(mended(mended(first)))
+    assert all(once[name].exponent == first[name].exponent for name in "ab")
+    assert cost(once) < 0.05 * cost(first)
+    for name, change in product("ab", (-1, 1)):
+        for place in range(last[name].values.size):
+            moved = last[name].values.copy()
+            moved[place] += change
+            other = last | {name: Weights(last[name].exponent, moved)}
+            assert cost(other) + price * best_scale(moved)[1] > cost(last) + price * best_scale(last[name].values)[1] - 3 * price
 
 
 def test_rounded_together_weights_cost_less(monkeypatch, picture):

@@ -4,7 +4,7 @@ import os
 import threading
 import weakref
 from dataclasses import replace
-from math import log
+from math import inf, log
 from pathlib import Path
 from queue import SimpleQueue
 from zlib import crc32
@@ -118,6 +118,14 @@ class CpuEngine:
         self._put(self._layout.trial, weights)
         return self._measure(self._layout.trial, True, False).bits
 
+    def slopes(self, weights):
+        """name -> float64 array: the derivatives of D + lambda R of the rounded code by other weights (name -> array), at these. They are zero for what is fixed."""
+        self._put(self._layout.trial, weights)
+        rounding, self._is_rounded = 0 if self._is_rounded else HARD, True
+        # In infinite steps weights have no bits of their own.
+        self._run(self._layout.trial, rounding, True, True, True, _STILL, step=inf)
+        return self.gradients()
+
     def maps(self, octave):
         """With the code rounded: bits of each integer of an octave and of all finer ones, [(rows, columns)], and the squared error of each pixel, (H, W), summed over its planes.
 
@@ -191,20 +199,20 @@ class CpuEngine:
         """name -> float64 array: those of the last step, before they were clipped."""
         return {name: self._gradient[self._layout.names[name]].reshape(shape).copy() for name, shape in self.arch.tensors()}
 
-    def _run(self, *task):
+    def _run(self, *task, **options):
         """One pass; see `_arguments`."""
-        self._crew.run(_pass, *self._arguments(*task))
+        self._crew.run(_pass, *self._arguments(*task, **options))
         squares, bits = self._results.sum(0).tolist()
         return Loss(squares / (self.pixels * self.arch.planes), bits)
 
-    def _arguments(self, weights, rounding, rate, picture, learn, point, last=None, keep=False):
-        """last: the coarsest octave whose bits are wanted; what is coarser is neither seen nor synthesised anew. keep: what each integer and each pixel costs."""
-        layout = self._layout
+    def _arguments(self, weights, rounding, rate, picture, learn, point, last=None, keep=False, step=None):
+        """last: the coarsest octave whose bits are wanted; what is coarser is neither seen nor synthesised anew. keep: what each integer and each pixel costs. step: of the weights, whose bits count in the gradients."""
+        layout, price = self._layout, self.lambda_ / self.pixels
         last = self.arch.octaves - 1 if last is None else last
         return (
             layout.plan, layout.octaves, layout.threads, weights, rounding, rate, picture, last, keep, learn, learn and not point.hard,
-            float(point.temperature), float(point.noise), self._key_of_step(), self.lambda_ / self.pixels, layout.sums_size,
-            self._weights, self._gradient, layout.places, layout.gains, layout.taps, self._base, self._moving, weight_step(self.lambda_ / self.pixels),
+            float(point.temperature), float(point.noise), self._key_of_step(), price, layout.sums_size,
+            self._weights, self._gradient, layout.places, layout.gains, layout.taps, self._base, self._moving, step or weight_step(price),
             float(point.code_rate), *self._betas, self._code_steps, self._results,
         )  # fmt: skip
 

@@ -21,6 +21,9 @@ MOST_BANDS = 16
 """Of a picture or plane are looked at."""
 AT_ONCE = 2048
 """Pixels or integers whose slopes are in memory."""
+NEAREST = 16
+"""So many integers on either side of the mean are looked at, which are nearly all where the scale is at most `WIDE`; above, the distribution is as good as continuous."""
+WIDE = 2.0
 
 
 class Curvature(NamedTuple):
@@ -109,7 +112,8 @@ def _output_slopes(arch, numbers, planes):
 def curvature_of_bits(arch, tensors, code, integers, random, price):
     """The `Curvature` by the context model; price: of a bit. integers: so many of each plane are looked at; other arguments as for `curvature_of_distortion`.
 
-    It is the information of Fisher: slopes of one integer's bits, squared.
+    It is the information of Fisher, expected of all integers that the model holds possible: of those alone that the code has, few tell by how much it may be mistaken about the rare ones
+    (Kunstner et al. 2019, "Limitations of the empirical Fisher approximation").
     """
     exact, names = exact_numbers(arch, tensors), tuple(name for name, _ in arch.tensors() if name.startswith("context"))
     numbers = {name: (exact[name] / (CONTEXT_UNIT if "bias" in name else 1)).astype(np.float32) for name in names}
@@ -136,44 +140,58 @@ def _slopes_of_plane(arch, numbers, octave, plane, seen):
             y, x = rows[part], columns[part]
             around = [field[y + above + dy, x + beside + dx] * unit for dx, dy in NEIGHBOURS[: arch.neighbours]]
             inputs = np.concatenate([np.stack(around), features[:, part]])
-            yield _bit_slopes(arch, numbers, inputs.T, raised[:, part].T, plane[y, x], octave)
+            yield from _bit_slopes(arch, numbers, inputs.T, raised[:, part].T, octave)
 
     return slopes
 
 
-def _bit_slopes(arch, numbers, inputs, raised, values, octave):
-    """The derivatives of the nats of integers by the weights of the context model: float32 (integers, weights). raised: (integers, seen), of which the features are made."""
+def _bit_slopes(arch, numbers, inputs, raised, octave):
+    """Twice float32 (integers, weights), whose products of lines sum up to the information of each integer about the weights of the context model. raised: (integers, seen), of which the features are made."""
     first, first_bias, second, second_bias, last, last_bias = (numbers[name] for name in CONTEXT)
     index = arch.coded_octaves.index(octave)
     hidden = np.maximum(inputs @ first.T + first_bias, 0)
     deeper = np.maximum(hidden @ second.T + second_bias, 0)
     held = np.concatenate([deeper, inputs], 1)
     mean, log_scale = (held @ last.T + last_bias[index]).T
-    by_last = np.stack(_laplace_slopes(values - mean, log_scale), 1).astype(np.float32)
-    by_second = (by_last @ last[:, : len(second)]) * (deeper > 0)
-    by_first = (by_second @ second) * (hidden > 0)
-    by_features = (by_first @ first + by_last @ last[:, len(second) :])[:, arch.neighbours : arch.neighbours + FEATURES]
-    biases = np.zeros((len(values), *last_bias.shape), np.float32)
-    biases[:, index] = by_last
-    parts = [
-        by_first[:, :, None] * inputs[:, None], by_first, by_second[:, :, None] * hidden[:, None], by_second, by_last[:, :, None] * held[:, None], biases
-    ]  # fmt: skip
-    for other in arch.coded_octaves:
-        if other == octave:
-            parts.append(by_features[:, :, None] * raised[:, None])
-        else:
-            parts.append(np.zeros((len(values), FEATURES * len(arch.seen(other))), np.float32))
-    return np.concatenate([part.reshape(len(values), -1) for part in parts], 1)
+    for by_last in _information(mean, log_scale):
+        by_second = (by_last @ last[:, : len(second)]) * (deeper > 0)
+        by_first = (by_second @ second) * (hidden > 0)
+        by_features = (by_first @ first + by_last @ last[:, len(second) :])[:, arch.neighbours : arch.neighbours + FEATURES]
+        biases = np.zeros((len(inputs), *last_bias.shape), np.float32)
+        biases[:, index] = by_last
+        parts = [
+            by_first[:, :, None] * inputs[:, None], by_first, by_second[:, :, None] * hidden[:, None], by_second, by_last[:, :, None] * held[:, None], biases
+        ]  # fmt: skip
+        for other in arch.coded_octaves:
+            if other == octave:
+                parts.append(by_features[:, :, None] * raised[:, None])
+            else:
+                parts.append(np.zeros((len(inputs), FEATURES * len(arch.seen(other))), np.float32))
+        yield np.concatenate([part.reshape(len(inputs), -1) for part in parts], 1)
 
 
-def _laplace_slopes(differences, log_scale):
-    """The derivatives of -log of the chance of integers, discretised Laplace, by mean and by log2 of the scale."""
+def _information(mean, log_scale):
+    """Two arrays float32 (integers, 2), whose products of lines sum up to what integers, discretised Laplace, are expected to tell of mean and log2 of the scale, (2, 2) for each: its triangular factor."""
     log_scale = np.clip(log_scale, LEAST_SCALE, GREATEST_SCALE)
+    inverse = np.exp2(-log_scale)
+    chances, by_mean, by_scale = _laplace(np.rint(mean) - mean + np.arange(-NEAREST, NEAREST + 1, dtype=np.float32)[:, None], log_scale)
+    is_wide = log_scale > np.log2(WIDE)
+    of_mean = np.where(is_wide, inverse**2, (chances * by_mean**2).sum(0))
+    of_both = np.where(is_wide, 0, (chances * by_mean * by_scale).sum(0))
+    of_scale = np.where(is_wide, NAT**2, (chances * by_scale**2).sum(0))
+    root = np.sqrt(np.maximum(of_mean, np.finfo(np.float32).tiny))
+    mixed = of_both / root
+    rest = np.sqrt(np.maximum(of_scale - mixed**2, 0))
+    return np.stack([root, mixed], 1).astype(np.float32), np.stack([0 * rest, rest], 1).astype(np.float32)
+
+
+def _laplace(differences, log_scale):
+    """The chances of integers, discretised Laplace, at differences from the mean, and the derivatives of -log of these by mean and by log2 of the scale."""
     inverse, distance = np.exp2(-log_scale), abs(differences)
     inside = np.minimum(distance, 0.5)
     near, far = (0.5 - inside) * inverse, (0.5 + inside) * inverse
     below, above = 0.5 * np.exp(-far), 0.5 * np.exp(-near)
-    chance = np.where(distance > 0.5, -0.5 * np.expm1(-far), 1 - below - above)
-    by_mean = -(above - below) * inverse / chance * np.sign(differences)
-    by_scale = (near * above + far * below) / chance - (distance - inside) * inverse
-    return by_mean, by_scale * NAT
+    share = np.where(distance > 0.5, -0.5 * np.expm1(-far), 1 - below - above)
+    by_mean = -(above - below) * inverse / share * np.sign(differences)
+    by_scale = (near * above + far * below) / share - (distance - inside) * inverse
+    return share * np.exp(-(distance - inside) * inverse), by_mean, by_scale * NAT

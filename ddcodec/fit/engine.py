@@ -19,6 +19,7 @@ An engine holds one or more fits of the same architecture, each from its own bas
         weights(), rounded_code()            name -> float32 array, octave -> int16 (planes, rows, columns)
         real_code()                          octave -> float32 (planes, rows, columns), before it is rounded
         distortion(weights), bits(weights)   of the rounded code with other weights (name -> array); not on "cuda graph"
+        slopes(weights)                      the derivatives of D + lambda R by these, name -> array; not on "cuda graph"
         maps(octave), put_plane(octave, values)   what each integer and pixel costs, and other integers; not on "cuda graph"
 
 The loop, the schedule, the snapshots and the freeze know no more than this. `torch_engine.TorchEngine` is the reference.

@@ -25,8 +25,10 @@ LEAST_SAMPLES, MOST_SAMPLES, SAMPLES_A_TRIAL = 2000, 40000, 130
 """Of pixels and of integers that tell the curvature, the more the longer a search may take."""
 BY_SAMPLES, BY_PIXELS, TRUST = 100, 5, 3
 """What the curvature is damped by: the fewer samples have told it and, since small pictures' weights are rounded more coarsely, the smaller the picture is; and by how much more than it should a loss may rise."""
-LEAST_TRIALS = 15
+LEAST_TRIALS = 14
 """For rounding together: after a fit of some forty steps weights have hardly moved, and it would take longer than the fit of a small picture."""
+MOST_MENDS, TRIALS_A_MEND, MEND_DAMPINGS = 3, 60, (0.1, 0.4, 1.6)
+"""So often what is rounded together is moved by the slopes at it, in longer searches; with that damping, the next as long as the loss does not fall."""
 TOGETHER = 0.65
 """About what is left of the bits of the weights where they are rounded together."""
 TRIES = 5
@@ -126,6 +128,9 @@ class _Search:
         most = WEIGHT_MAX * 2.0 ** -max(exponent, FRACTION_BITS if base.any() else 0)
         return np.clip(values, np.ceil((-most - base) / unit), np.floor((most - base) / unit)).astype(np.int64)
 
+    def _all_in_range(self, integers):
+        return [Weights(own.exponent, self._in_range(name, *own)) for name, own in integers.items()]
+
     def run(self):
         try:
             self._check_time()
@@ -157,6 +162,9 @@ class _Search:
         )
         for curvature in curvatures:
             self._round(curvature)
+        for _ in range(min(MOST_MENDS, self._trials // TRIALS_A_MEND)):
+            if not any([self._mend(curvature) for curvature in curvatures]):
+                break
         return {name for curvature in curvatures for name in curvature.names}
 
     def _round(self, curvature):
@@ -167,10 +175,22 @@ class _Search:
         while True:
             rounded, rise, spent = Rounding(curvature, damping).search(self._differences, self._price, self._left // TRIES)
             self._left -= spent
-            kept = self._keep_if_better(curvature.names, [Weights(own.exponent, self._in_range(name, *own)) for name, own in rounded.items()])
+            kept = self._keep_if_better(curvature.names, self._all_in_range(rounded))
             if damping > 1 or kept and self._losses[kind] - real < TRUST * rise:
                 return
             damping *= 4
+
+    def _mend(self, curvature):
+        """Whether moves by the slopes at the integers have made the loss fall."""
+        own = {name: self._integers[name] for name in curvature.names}
+        slopes = self._fit.slopes(self._numbers)
+        for damping in MEND_DAMPINGS:
+            mended = Rounding(curvature, damping).mended(own, slopes, self._price)
+            if all((mended[name].values == own[name].values).all() for name in own):
+                return False
+            if self._keep_if_better(curvature.names, self._all_in_range(mended)):
+                return True
+        return False
 
     def _search_step(self, name):
         """Move one tensor's exponent down, or else up, while that pays; then widen its dead zone likewise."""

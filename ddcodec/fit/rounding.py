@@ -1,6 +1,6 @@
 """Weights rounded together: the integers for which distortion, bits of the code and bits of the weights come out least, where the first two are taken to be quadratic (`curvature`)."""
 
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -17,8 +17,8 @@ FINEST = 11
 """Of the exponents."""
 ROUNDS = 2
 """The tables of one round are those that suit the integers of the one before."""
-LEAST_SHARE = 1e-12
-"""Of the greatest, that any weight is taken to matter."""
+LEAST_SHARE = 0.1
+"""Of its tensor's mean, that any weight is taken to matter: of the channels that are active in few places alone a sample may have seen none."""
 LEAST_GAIN = 1e-13
 """Of a move; a loss that falls by less has not fallen, in floating point."""
 
@@ -30,15 +30,19 @@ class Rounding:
         self.names = curvature.names
         ends = np.cumsum([0, *curvature.sizes])
         self._parts = [slice(*pair) for pair in zip(ends, ends[1:])]
-        diagonal = np.maximum(curvature.matrix.diagonal(), LEAST_SHARE * curvature.matrix.diagonal().max() + np.finfo(float).tiny)
+        own = np.split(curvature.matrix.diagonal(), ends[1:-1])
+        diagonal = np.concatenate([np.maximum(values, LEAST_SHARE * values.mean() + np.finfo(float).tiny) for values in own])
         # Those that matter most come first: what they lack can be made good by all others.
         self._order = np.argsort(-diagonal)
         self._back = np.argsort(self._order)
         self._matrix = (curvature.matrix + np.diag(damping * diagonal))[np.ix_(self._order, self._order)]
-        # The rows of the triangle: how the rest moves for what one lacks (Frantar et al. 2023, GPTQ, section 3.3). Weights matter so differently that all is scaled first.
-        scale = diagonal[self._order] ** -0.5
-        self._factor = np.linalg.cholesky(np.linalg.inv(self._matrix * scale * scale[:, None])).T * scale
+        self._scale = diagonal[self._order] ** -0.5
         self._tensor = np.repeat(np.arange(len(self.names)), curvature.sizes)[self._order]
+
+    @cached_property
+    def _factor(self):
+        """The rows of the triangle: how the rest moves for what one lacks (Frantar et al. 2023, GPTQ, section 3.3). Weights matter so differently that all is scaled first."""
+        return np.linalg.cholesky(np.linalg.inv(self._matrix * self._scale * self._scale[:, None])).T * self._scale
 
     def search(self, differences, price, tries):
         """The best integers found for real differences (name -> array) where D + lambda R is least, trying so many times other steps than the first; price: of a bit.
@@ -61,9 +65,24 @@ class Rounding:
                     exponents, (best, rise, cost) = tried, result
                 if exponents[k] != before:
                     break
-        whole = best[self._back].astype(np.int64)
-        tensors = zip(self.names, exponents, self._parts)
-        return {name: Weights(exponent, whole[part].reshape(differences[name].shape)) for name, exponent, part in tensors}, rise, tries - left
+        shapes = [differences[name].shape for name in self.names]
+        return self._apart(best, exponents, shapes), rise, tries - left
+
+    def mended(self, integers, slopes, price):
+        """Integers (name -> `Weights`) moved, in their steps, to where D + lambda R is less by its slopes at them as they are (name -> array), which the first search took to be none at the real weights."""
+        exponents, shapes = zip(*((integers[name].exponent, integers[name].values.shape) for name in self.names))
+        values = self._joined({name: integers[name].values for name in self.names})
+        self._descend(values, self._joined(slopes), self._units(exponents), price * self._tables(values))
+        return self._apart(values, exponents, shapes)
+
+    def _apart(self, values, exponents, shapes):
+        """name -> `Weights`, from integers in the order in which weights are rounded."""
+        whole = values[self._back].astype(np.int64)
+        return {name: Weights(exponent, whole[part].reshape(shape)) for name, exponent, part, shape in zip(self.names, exponents, self._parts, shapes)}
+
+    def _units(self, exponents):
+        """What one more in each integer is."""
+        return 2.0 ** -np.array(exponents, float)[self._tensor]
 
     @staticmethod
     def _finest(greatest):
@@ -82,12 +101,12 @@ class Rounding:
 
     def _integers(self, wished, exponents, price):
         """The best integers found for steps of 2^-exponent, by how much D + lambda R rises, and that with the price of the integers."""
-        unit = 2.0 ** -np.array(exponents, float)[self._tensor]
+        unit = self._units(exponents)
         values = np.rint(wished / unit)
         for _ in range(ROUNDS):
             costs = price * self._tables(values)
             values = self._one_after_another(wished, unit, costs)
-        self._descend(values, wished, unit, costs)
+        self._descend(values, self._matrix @ (values * unit - wished), unit, costs)
         error = values * unit - wished
         costs, rise = price * self._tables(values), 0.5 * error @ self._matrix @ error
         return values, rise, rise + costs[self._tensor, values.astype(int) + _EDGE].sum()
@@ -111,9 +130,8 @@ class Rounding:
             wished[i + 1 :] -= ((wish - result[i]) * step / own) * self._factor[i, i + 1 :]
         return result
 
-    def _descend(self, values, wished, unit, costs):
-        """Move single integers, in place, the best move first, as long as one pays."""
-        slope = self._matrix @ (values * unit - wished)
+    def _descend(self, values, slope, unit, costs):
+        """Move single integers, in place, the best move first, as long as one pays. slope: of D + lambda R where they are; it moves with them."""
         curve = 0.5 * unit**2 * self._matrix.diagonal()
         while True:
             after = np.clip(np.stack([values + 1, values - 1, 0 * values]), -GREATEST, GREATEST)

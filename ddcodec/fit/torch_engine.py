@@ -95,6 +95,13 @@ class TorchEngine:
         """Those of the rounded code with other weights (name -> array)."""
         return bits_of(self.ops, self.arch, self._rounded(), self._tensors(weights)).item()
 
+    def slopes(self, weights):
+        """name -> float64 array: the derivatives of D + lambda R of the rounded code by other weights (name -> array), at these. They are zero for what is fixed."""
+        code, numbers = self._rounded(), {name: values.requires_grad_() for name, values in self._tensors(weights).items()}
+        loss = self._distortion(code, numbers) + self.lambda_ / self.pixels * bits_of(self.ops, self.arch, code, numbers)
+        slopes = torch.autograd.grad(loss, list(numbers.values()), allow_unused=True, materialize_grads=True)
+        return {name: own.double().numpy(force=True) * (not self.arch.is_fixed(name)) for name, own in zip(numbers, slopes)}
+
     @torch.no_grad()
     def maps(self, octave):
         """With the code rounded: bits of each integer of an octave and of all finer ones, [(rows, columns)], and the squared error of each pixel, (H, W), summed over its planes. For codes of one plane an octave."""
