@@ -162,7 +162,7 @@ def encode_pictures(sources, options=EncodeOptions(), progress=None, *, say=None
 
     start = monotonic()
     options.validate()
-    groups = {}
+    groups, iterations = {}, options.iterations or iterations_of(options.effort)
     for index, source in enumerate(sources):
         height, width = source.samples.shape[:2]
         if max(height, width) > SIDE_MAX:
@@ -172,7 +172,9 @@ def encode_pictures(sources, options=EncodeOptions(), progress=None, *, say=None
         lambda_, goal = options.chosen_lambda() if source.lambda_ is None else source.lambda_, None
         if source.lambda_ is None and options.has_target():
             goal = _goal(options, source, chunks)
-            lambda_ = lambda_for(picture, goal.target, known=known, device=options.device, threads=options.threads, max_memory=options.max_memory, say=say)
+            lambda_ = lambda_for(
+                picture, goal.target, iterations=iterations, known=known, device=options.device, threads=options.threads, max_memory=options.max_memory, say=say
+            )
         arch = arch_of(options.profile, *picture.shape, lambda_, warm=options.base == "auto", depth=picture.dtype.itemsize - 1)
         groups.setdefault(replace(arch, base=0), []).append((index, picture, arch, lambda_, chunks, goal, known))
     results, left = [None] * len(sources), len(sources)
@@ -180,7 +182,7 @@ def encode_pictures(sources, options=EncodeOptions(), progress=None, *, say=None
         indices, pictures, arches, lambdas, chunks, goals, knowns = zip(*members)
         began, share = monotonic(), len(members) / left
         fitted = fit_pictures(
-            pictures, arches, lambdas, iterations=options.iterations or iterations_of(options.effort), goals=goals, knowns=knowns,
+            pictures, arches, lambdas, iterations=iterations, goals=goals, knowns=knowns,
             time_limit=None if options.time_limit is None else max(0.0, options.time_limit - (began - start)) * share,
             device=options.device, threads=options.threads, max_memory=options.max_memory, normalise=normalises(options.profile), seed=options.seed, progress=progress, say=say,
         )  # fmt: skip

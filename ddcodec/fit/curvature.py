@@ -67,13 +67,23 @@ def _gram(arch, octave, count, random, slopes, known=None):
         bands = [bands[k] for k in np.sort(random.choice(len(bands), MOST_BANDS, replace=False))]
     columns = arch.size(octave)[1]
     inside = [np.arange((band.stop - band.start) * columns) if known is None else np.flatnonzero(known[slice(*band)]) for band in bands]
-    share, matrix, total = min(1.0, count / sum(map(len, inside))), 0.0, 0
+    share, matrix, total, held = min(1.0, count / sum(map(len, inside))), 0.0, 0, []
     for band, own in zip(bands, inside):
         places = np.sort(random.choice(own, max(1, round(share * len(own))), replace=False))
         total += len(places)
         for lines in slopes(band, band.start + places // columns, places % columns):
-            matrix = matrix + lines.T @ lines
+            held.append(lines)
+            # A sum of few products costs more than they do.
+            if sum(map(len, held)) >= AT_ONCE:
+                matrix, held = matrix + _squared(held), []
+    if held:
+        matrix = matrix + _squared(held)
     return matrix.astype(float), total
+
+
+def _squared(parts):
+    lines = np.concatenate(parts)
+    return lines.T @ lines
 
 
 def _sizes(numbers, names):

@@ -59,7 +59,7 @@ def fit_pictures(
     return results
 
 
-def lambda_for(picture, target, *, known=None, device="auto", threads=None, max_memory=0, say=None):
+def lambda_for(picture, target, *, iterations, known=None, device="auto", threads=None, max_memory=0, say=None):
     """The lambda at which a fit of a picture (uint8 or uint16 (H, W, planes)) towards a target begins. known: bool (H, W), the pixels whose errors count, or None. Raises `UsageError`, `ShortMemoryError`, `LimitError`."""
     device_of(device)
     height, width, planes = picture.shape
@@ -69,7 +69,7 @@ def lambda_for(picture, target, *, known=None, device="auto", threads=None, max_
 
     def step_of(index, lambda_):
         # An engine is gone before the next is made.
-        return first_step(target, make(kind, [picture], [base_arch(width, height, planes, 1 + index)], [lambda_], knowns=[known]).fits[0])
+        return first_step(target, make(kind, [picture], [base_arch(width, height, planes, 1 + index)], [lambda_], knowns=[known]).fits[0], iterations)
 
     with _threads_kept(kind):
         try:

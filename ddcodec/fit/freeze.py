@@ -21,12 +21,12 @@ SEARCH_MAX = 11
 PLAIN_EXPONENT = 9
 DEAD_ZONES = (0.5, 0.6, 0.7, 0.85)
 """What is nearer to zero than this share of a step becomes zero, what is above one step by less than it becomes one, and so on."""
-LEAST_SAMPLES, MOST_SAMPLES, SAMPLES_A_TRIAL = 2000, 40000, 130
+MOST_SAMPLES, SAMPLES_A_TRIAL = 40000, 130
 """Of pixels and of integers that tell the curvature, the more the longer a search may take."""
 BY_SAMPLES, BY_PIXELS, TRUST = 100, 5, 3
 """What the curvature is damped by: the fewer samples have told it and, since small pictures' weights are rounded more coarsely, the smaller the picture is; and by how much more than it should a loss may rise."""
-LEAST_TRIALS = 14
-"""For rounding together: after a fit of some forty steps weights have hardly moved, and it would take longer than the fit of a small picture."""
+LEAST_TRIALS = 50
+"""For rounding together, which takes as long as some thirty steps: shorter fits gain more by these."""
 MOST_MENDS, TRIALS_A_MEND, MEND_DAMPINGS = 3, 60, (0.1, 0.4, 1.6)
 """So often what is rounded together is moved by the slopes at it, in longer searches; with that damping, the next as long as the loss does not fall."""
 TOGETHER = 0.65
@@ -74,14 +74,18 @@ def real_weights(arch, tensors):
     return {name: (values * 2.0**-exponent).astype(np.float32) for name, (exponent, values) in resolved(arch, tensors).items()}
 
 
-def weight_bits(fit):
-    """About the bits of a fit's weights in a file, before their steps have been searched."""
+def weight_bits(fit, trials):
+    """About the bits of a fit's weights in a file, before their steps have been searched with so many trials."""
     step = weight_step(fit.lambda_ / fit.pixels)
     bits, weights = 0, fit.weights()
     base = real_base(fit.arch)
     for name, _ in fit.arch.coded_tensors():
         bits += HEAD_BITS + best_scale(np.round((weights[name] - base[name]) / step).astype(np.int64))[1]
-    return bits * (TOGETHER if is_known(fit.arch) else 1)
+    return bits * (TOGETHER if _are_rounded_together(fit.arch, trials) else 1)
+
+
+def _are_rounded_together(arch, trials):
+    return is_known(arch) and trials >= LEAST_TRIALS
 
 
 class _Step(NamedTuple):
@@ -134,7 +138,7 @@ class _Search:
     def run(self):
         try:
             self._check_time()
-            together = self._round_together() if is_known(self._fit.arch) and self._trials >= LEAST_TRIALS else ()
+            together = self._round_together() if _are_rounded_together(self._fit.arch, self._trials) else ()
             alone = [name for name in self._names if name not in together]
             for kind in self._losses:
                 names = [name for name in alone if _kind(name) == kind]
@@ -155,7 +159,7 @@ class _Search:
         """The integers of all weights whose curvature is known. Returns the names of the tensors."""
         arch, tensors, random = self._fit.arch, plainly_rounded(self._fit), np.random.default_rng(0)
         code = {octave: planes.astype(np.int64) for octave, planes in self._fit.rounded_code().items()}
-        samples = min(MOST_SAMPLES, max(LEAST_SAMPLES, SAMPLES_A_TRIAL * self._trials))
+        samples = min(MOST_SAMPLES, SAMPLES_A_TRIAL * self._trials)
         curvatures = (
             curvature_of_distortion(arch, tensors, code, samples, random, self._fit.known),
             curvature_of_bits(arch, tensors, code, samples, random, self._price),

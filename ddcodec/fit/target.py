@@ -8,7 +8,7 @@ import numpy as np
 
 from ..coded import CodedImage
 from ..errors import TargetError
-from .freeze import weight_bits
+from .freeze import trials_for, weight_bits
 from .recipe import Loss
 from .schedule import point_after
 
@@ -85,11 +85,11 @@ class Target:
         return TargetError(f"A PSNR of {self.psnr:g} dB cannot be reached; the nearest that was found is about {measured:.2f} dB.")
 
 
-def first_step(target, fit):
-    """The step from a fit that has only made its first guess, as far as can be told where it would end."""
+def first_step(target, fit, steps):
+    """The step from a fit that has only made its first guess, as far as can be told where it would end after so many steps of the fit."""
     loss = fit.evaluate()
     ended = Loss(loss.distortion * 10 ** (-FIT_GAINS / 10), loss.bits * FIT_LEAVES)
-    return target.step(_estimated(target, fit, ended))
+    return target.step(_estimated(target, fit, ended, steps))
 
 
 def first_lambda(lambdas, steps):
@@ -110,7 +110,7 @@ class Steering:
     """Moves the lambda of one fit while the loop runs. code: the real-valued code that was there before the loop fixed it to integers."""
 
     def __init__(self, fit, target, steps):
-        self._fit, self._target, self.code = fit, target, {}
+        self._fit, self._target, self._steps, self.code = fit, target, steps, {}
         looks = min(LOOKS, int(steps * (LAST_LOOK - FIRST_LOOK)) // LEAST_BETWEEN)
         self._looks = np.linspace(FIRST_LOOK, LAST_LOOK, looks).tolist()
 
@@ -120,7 +120,7 @@ class Steering:
             return
         while self._looks and share >= self._looks[0]:
             self._looks.pop(0)
-        measured = _estimated(self._target, self._fit, _ended(self._fit.evaluate(), share))
+        measured = _estimated(self._target, self._fit, _ended(self._fit.evaluate(), share), self._steps)
         step = self._target.step(measured)
         before = self._fit.lambda_
         self._fit.lambda_ = _inside(before * exp(min(1.0, max(-1.0, GAIN * step))))
@@ -138,8 +138,8 @@ def _ended(loss, share):
     return Loss(loss.distortion * 10 ** (-DEFICIT * left / 10), loss.bits / (1 + SURPLUS * left))
 
 
-def _estimated(target, fit, loss):
-    size = (loss.bits + weight_bits(fit)) / 8 + target.overhead
+def _estimated(target, fit, loss, steps):
+    size = (loss.bits + weight_bits(fit, trials_for(steps))) / 8 + target.overhead
     return target.of(size, -10 * log10(max(loss.distortion / fit.share, 1e-12)))
 
 
