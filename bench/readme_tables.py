@@ -186,7 +186,7 @@ def points():
 
 def _point(rows, codec, setting):
     own = [row for row in rows if (row.codec, row.setting) == (codec, setting)]
-    return f"{fmean(row.bpp for row in own):.3f} bpp, {fmean(row.psnr for row in own):.2f} dB"
+    return f"{fmean(row.bpp for row in own):.3f} bpp, {fmean(row.psnr for row in own):.2f} dB" if own else ""
 
 
 def measures():
