@@ -121,9 +121,8 @@ class CpuEngine:
     def slopes(self, weights):
         """name -> float64 array: the derivatives of D + lambda R of the rounded code by other weights (name -> array), at these. They are zero for what is fixed."""
         self._put(self._layout.trial, weights)
-        rounding, self._is_rounded = 0 if self._is_rounded else HARD, True
         # In infinite steps weights have no bits of their own.
-        self._run(self._layout.trial, rounding, True, True, True, _STILL, step=inf)
+        self._measure(self._layout.trial, True, True, True, step=inf)
         return self.gradients()
 
     def maps(self, octave):
@@ -132,8 +131,7 @@ class CpuEngine:
         For codes of one plane an octave. Coarser octaves are taken to be as they were when all was measured last.
         """
         layout = self._layout
-        rounding, self._is_rounded = 0 if self._is_rounded else HARD, True
-        self._run(layout.weights, rounding, True, True, False, _STILL, octave, True)
+        self._measure(layout.weights, True, True, last=octave, keep=True)
         bits = [layout.plane(GRADIENT, o, 0) / np.float32(log(2)) for o in range(octave, -1, -1)]
         return bits, layout.errors() * np.float32((self.pixels * self.arch.planes / 2) ** 2)
 
@@ -191,9 +189,10 @@ class CpuEngine:
     def _pack(self, address):
         _pack(address, self._layout.matrices, self._layout.ups, self.arch.taps)
 
-    def _measure(self, weights, rate, picture):
+    def _measure(self, weights, rate, picture, learn=False, **options):
+        """With the code rounded; see `_arguments`."""
         rounding, self._is_rounded = 0 if self._is_rounded else HARD, True
-        return self._run(weights, rounding, rate, picture, False, _STILL)
+        return self._run(weights, rounding, rate, picture, learn, _STILL, **options)
 
     def gradients(self):
         """name -> float64 array: those of the last step, before they were clipped."""

@@ -192,7 +192,7 @@ def _information(mean, log_scale):
     root = np.sqrt(np.maximum(of_mean, np.finfo(np.float32).tiny))
     mixed = of_both / root
     rest = np.sqrt(np.maximum(of_scale - mixed**2, 0))
-    return np.stack([root, mixed], 1).astype(np.float32), np.stack([0 * rest, rest], 1).astype(np.float32)
+    return np.stack([root, mixed], 1).astype(np.float32), np.stack([np.zeros_like(rest), rest], 1).astype(np.float32)
 
 
 def _laplace(differences, log_scale):

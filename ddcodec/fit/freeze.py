@@ -45,7 +45,7 @@ def trials_for(steps):
 def freeze(fit, trials, *, seconds=None, progress=None):
     """The weights of one of an engine's fits as integers: name -> `Weights`. The search ends after `trials` measurements or `seconds`, with what it has.
 
-    Weights are differences from the base. Those of the layers behind the planes and of the context model are rounded together (`rounding`). For each other tensor
+    Weights are differences from the base. Those of the layers behind the planes and of the context model are rounded together (`rounding`) where there are `LEAST_TRIALS`. For each other tensor
     the exponent moves by ones and its dead zone grows while the loss falls. Then single weights move towards the base (Cool-Chic 5.0.1 orders its search likewise). The loss is
     the distortion of the rounded code as synthesised with the quantised weights, plus lambda times the bits of code and weights. Both are measured with the real-valued
     network, which differs from the decoder's by the rounding of activations and of table indices alone. The engine must be folded.
@@ -167,7 +167,9 @@ class _Search:
         for curvature in curvatures:
             self._round(curvature)
         for _ in range(min(MOST_MENDS, self._trials // TRIALS_A_MEND)):
-            if not any([self._mend(curvature) for curvature in curvatures]):
+            # D knows nothing of the context model and R of nothing else: the moves by one curvature leave the other's slopes as they are.
+            slopes = self._fit.slopes(self._numbers)
+            if not any([self._mend(curvature, slopes) for curvature in curvatures]):
                 break
         return {name for curvature in curvatures for name in curvature.names}
 
@@ -184,10 +186,9 @@ class _Search:
                 return
             damping *= 4
 
-    def _mend(self, curvature):
+    def _mend(self, curvature, slopes):
         """Whether moves by the slopes at the integers have made the loss fall."""
         own = {name: self._integers[name] for name in curvature.names}
-        slopes = self._fit.slopes(self._numbers)
         for damping in MEND_DAMPINGS:
             mended = Rounding(curvature, damping).mended(own, slopes, self._price)
             if all((mended[name].values == own[name].values).all() for name in own):
