@@ -1,7 +1,7 @@
 """Small matrix products over runs of pixels, in registers: what every linear layer of the fit is made of, the upsampling included.
 
 A row is a run of float32 pixels. Rows are given as lists of addresses (arrays of int64 in memory) plus an offset in bytes that all rows
-share. Weights are packed by `pack`. A tile of up to 4 rows by 5 vectors of sums stays in registers while the inputs stream past it, as in
+share. Weights are packed by `pack`. A tile of up to 4 rows and 5 vectors of sums stays in registers while the inputs stream past it, as in
 BLIS (Van Zee & van de Geijn 2015, section 3); so the products run at the speed of the processor's multipliers while inputs lie in its cache.
 """
 
@@ -13,8 +13,10 @@ from .simd import BYTES, LANES, compiled, counted, fused, greater, integer, peek
 
 NONE, ONE, TWO = np.int64(0), np.int64(1), np.int64(2)
 """For arguments: numba compiles a function anew for every literal number, but not for these."""
-VECTORS = 4 if LANES == 16 else 2
+VECTORS = 4 if LANES == 16 else 3
 """Of a tile: as the processor has 32 or 16 registers."""
+COLUMNS = {4: 4, 2: 4, 1: 4} if LANES == 16 else {4: 3, 2: 4, 1: 8}
+"""Of a tile of products with gradients, by its rows: a sum more than there are registers for would go through memory at every step."""
 
 
 def _tile(rows, vectors, form):
@@ -149,13 +151,16 @@ added: targets[j] = max(targets[j] + sum over i of W[j, i] sources[i], floor[j])
 """
 
 
-def _outer_rows(four, two, one):
+def _outer_rows(rows):
+    most = COLUMNS[rows]
+    many, two, one = (_outer_tile(rows, columns) for columns in (most, 2, 1))
+
     @compiled
     def product(sums, gradients, gradient, inputs, input_, columns, vectors, repeats, gradient_step, input_step):
         pitch, column = BYTES * columns, 0
-        while column + 4 <= columns:
-            four(sums + BYTES * column, pitch, gradients, gradient, inputs + 8 * column, input_, vectors, repeats, gradient_step, input_step)
-            column += 4
+        while column + most <= columns:
+            many(sums + BYTES * column, pitch, gradients, gradient, inputs + 8 * column, input_, vectors, repeats, gradient_step, input_step)
+            column += most
         while column + 2 <= columns:
             two(sums + BYTES * column, pitch, gradients, gradient, inputs + 8 * column, input_, vectors, repeats, gradient_step, input_step)
             column += 2
@@ -165,9 +170,7 @@ def _outer_rows(four, two, one):
     return product
 
 
-_rows_4, _rows_2, _rows_1 = (
-    _outer_rows(*(_outer_tile(rows, columns) for columns in (4, 2, 1))) for rows in (4, 2, 1)
-)  # fmt: skip
+_rows_4, _rows_2, _rows_1 = (_outer_rows(rows) for rows in (4, 2, 1))
 
 
 @compiled
