@@ -21,6 +21,7 @@ from ddcodec.fit.cpu_engine import CpuEngine
 from ddcodec.fit.cuda_engine import GraphEngine
 from ddcodec.fit.freeze import freeze, real_weights
 from ddcodec.fit.loop import run
+from ddcodec.fit.recipe import Betas
 from ddcodec.fit.schedule import HARD_SHARE, Point, betas_for, point_at
 from ddcodec.fit.objective import laplace_bits, neighbourhood, soft_round, synthesise
 from ddcodec.fit.torch_engine import TorchEngine
@@ -489,9 +490,9 @@ def test_samples_are_of_this_format(name):
 @pytest.mark.parametrize("engine", [CpuEngine, TorchEngine])
 @pytest.mark.parametrize("base", [0, 2])
 def test_octaves_pass_their_planes_on(engine, base):
-    """In the default network a fit leaves all that could mix planes before the top layer as it is: every octave adds its own to those of the coarser."""
+    """In the default network a fit leaves all that could mix planes before the top layer as it is, also one whose weights decay: every octave adds its own to those of the coarser."""
     arch = base_arch(40, 33, 3, base)
-    fit = engine(painted(33, 40), arch, 1e-3)
+    fit = engine(painted(33, 40), arch, 1e-3, betas=Betas((0.9, 0.99), (0.95, 0.95), decay=0.3))
     before = fit.weights()
     for _ in range(3):
         fit.step(Point(False, 0.4, 0.2, 1e-2, 1e-2))
