@@ -12,7 +12,7 @@ import torch
 from conftest import painted
 from ddcodec.fit.cpu_engine import CpuEngine, memory_of
 from ddcodec.fit.layout import FIRST_MOMENT, Q, Y
-from ddcodec.fit.recipe import BETAS, Betas, moving, real_base
+from ddcodec.fit.recipe import BETAS, Betas, code_epsilon, moving, real_base
 from ddcodec.fit.schedule import Point, point_at
 from ddcodec.fit.soap import Soap, by_qr
 from ddcodec.fit.objective import soft_round, synthesise
@@ -283,7 +283,7 @@ def test_steps_are_adams_and_soaps(betas):
     is_moving = flat({name: np.full(shape, name in moving(arch)) for name, shape in arch.tensors()})
     code, before = code_and_moment()
     soap = Soap([shape for _, shape in arch.tensors()], betas.weights, np.zeros, by_qr(np.linalg), decay=betas.decay)
-    adam = torch.optim.Adam([code], betas=betas.code)
+    adam = torch.optim.Adam([code], betas=betas.code, eps=code_epsilon(arch))
     for step in range(1, 6):
         point = Point(False, TEMPERATURE, NOISE, 1e-2 / step, 2e-2 / step)
         engine.step(point)

@@ -21,7 +21,7 @@ from ddcodec.fit.cpu_engine import CpuEngine
 from ddcodec.fit.cuda_engine import GraphEngine
 from ddcodec.fit.freeze import freeze, real_weights
 from ddcodec.fit.loop import run
-from ddcodec.fit.recipe import Betas
+from ddcodec.fit.recipe import CODE_UNITS, Betas
 from ddcodec.fit.schedule import HARD_SHARE, Point, betas_for, point_at
 from ddcodec.fit.objective import laplace_bits, neighbourhood, soft_round, synthesise
 from ddcodec.fit.torch_engine import TorchEngine
@@ -503,3 +503,18 @@ def test_octaves_pass_their_planes_on(engine, base):
         if octave < arch.octaves - 1:
             assert np.array_equal(after[f"mix.{octave}"], np.eye(7))
     assert all((after[name] != before[name]).any() for name in ("top.weight", "output.weight", "taps.0", "context.2.weight"))
+
+
+@pytest.mark.parametrize("engine", [CpuEngine, TorchEngine, lambda samples, arch, lambda_: GraphEngine([samples], [arch], [lambda_])])
+def test_code_moves_as_fast_in_large_pictures(engine):
+    """Of a picture in the midst of others like it each integer moves as in that picture alone, though its part of the loss is 64 times smaller."""
+    tile, rate, moved = painted(32, 32), 1e-2, []
+    for picture in (tile, np.tile(tile, (8, 8, 1))):
+        fit = engine(picture, base_arch(*picture.shape[1::-1], 3), 1e-3)
+        fit.step(Point(False, 0.4, 0.0, rate, 0.0))
+        # Where no border is seen, of a tile in the midst.
+        start = picture.shape[0] // 64 * 32 + 8
+        moved.append(fit.fits[0].real_code()[0][0, start : start + 16, start : start + 16])
+    alone, among_others = moved
+    assert 0.9 * rate < np.median(np.abs(alone)) / CODE_UNITS < 1.1 * rate
+    assert np.allclose(alone, among_others, rtol=0, atol=1e-3 * CODE_UNITS * rate)

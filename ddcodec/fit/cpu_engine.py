@@ -19,7 +19,7 @@ from .filters import filtered_back
 from .layout import BARRIER, GRADIENT, OCTAVES, Q, SUMS, THREADS, Y, Layout
 from .products import NONE
 from .rate import merge_gradients, octave_bits
-from .recipe import BETAS, CODE_UNITS, Loss, initial_code, initial_weights, moving, real_base, share_of, weight_step
+from .recipe import BETAS, CODE_UNITS, Loss, code_epsilon, initial_code, initial_weights, moving, real_base, share_of, weight_step
 from .residual import loss
 from .schedule import Point
 from .seen import see, see_back
@@ -212,7 +212,7 @@ class CpuEngine:
             layout.plan, layout.octaves, layout.threads, weights, rounding, rate, picture, last, keep, learn, learn and not point.hard,
             float(point.temperature), float(point.noise), self._key_of_step(), price, layout.sums_size,
             self._weights, self._gradient, layout.places, layout.gains, layout.taps, self._base, self._moving, step or weight_step(price),
-            float(point.code_rate), *self._betas, self._code_steps, self._results,
+            float(point.code_rate), *self._betas, code_epsilon(self.arch), self._code_steps, self._results,
         )  # fmt: skip
 
     def _key_of_step(self):
@@ -320,7 +320,7 @@ def _made(digest):
     @kept
     def _pass(
         plan, octaves, threads, thread, weights, rounding, rate, picture, last_octave, keep, learn, soft, temperature, noise, key, price, sums_size,
-        values, gradient, places, gains, taps, base, moving_tensors, step, code_rate, first_beta, second_beta, code_steps, results,
+        values, gradient, places, gains, taps, base, moving_tensors, step, code_rate, first_beta, second_beta, epsilon, code_steps, results,
     ):  # fmt: skip
         """One thread's part of a step or a measurement; all threads run it at once and wait for one another."""
         digest  # noqa: B018
@@ -373,7 +373,7 @@ def _made(digest):
         if not _wait(plan):
             return
         if soft:
-            move_code(plan, octaves, thread, code_rate, first_beta, second_beta, code_steps)
+            move_code(plan, octaves, thread, code_rate, first_beta, second_beta, epsilon, code_steps)
         if thread == 0:
             gather_gradients(plan, threads, gradient, places, gains, taps)
             add_own_rate(values, gradient, base, moving_tensors, price, step)

@@ -14,7 +14,7 @@ import torch
 from ..arch import CODE_MAX
 from ..samples import peak_of
 from .objective import bits_of, distortion_of, own_bits, soft_round, variance_of
-from .recipe import ADAM_EPSILON, BETAS, CODE_UNITS, Loss, initial_code, initial_weights, moving, real_base, share_of, weight_step
+from .recipe import BETAS, CODE_UNITS, Loss, code_epsilon, initial_code, initial_weights, moving, real_base, share_of, weight_step
 from .soap import Soap
 from .torch_ops import BatchOps
 
@@ -58,7 +58,7 @@ class GraphEngine:
         self._temperature, self._noise, self._code_rate, self._weight_rate = torch.ones(4, device=device).unbind()
         shapes = [leaf.shape[1:] for leaf in self._moved.values()]
         self._soap = Soap(shapes, betas.weights, lambda shape: torch.zeros(shape, device=device), next_basis, (len(pictures),), betas.decay)
-        self._code_optimiser = torch.optim.Adam([self._y], lr=self._code_rate, betas=betas.code, eps=ADAM_EPSILON, fused=True, capturable=self._is_cuda)
+        self._code_optimiser = torch.optim.Adam([self._y], lr=self._code_rate, betas=betas.code, eps=code_epsilon(arch), fused=True, capturable=self._is_cuda)
         self._objective = torch.func.vmap(self._one, (0, 0, 0, None if self._counts is None else 0))
         self._losses = torch.zeros(2, len(pictures), device=device)
         self._graphs, self._evaluated = {}, None

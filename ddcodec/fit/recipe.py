@@ -42,6 +42,8 @@ class Betas(NamedTuple):
 BETAS = Betas((0.9, 0.99), (0.95, 0.95))
 """Of the longest fits from random weights, but for the decay; `schedule.betas_for` has those of others."""
 ADAM_EPSILON = 1e-8
+CODE_EPSILON = 4e-4
+"""For the code, times the number of pixels: D is a mean over them, so that the gradients of single integers get smaller the larger the picture is."""
 
 
 class Loss(NamedTuple):
@@ -54,6 +56,11 @@ class Loss(NamedTuple):
 def weight_step(price):
     """About the step at which the search of `freeze` ends where a bit has this price (lambda / pixels): the error of rounding falls with its square, bits with its logarithm."""
     return USUAL_STEP * (price / USUAL_PRICE) ** 0.5
+
+
+def code_epsilon(arch):
+    """Adam's for the code of a picture."""
+    return CODE_EPSILON / (arch.width * arch.height)
 
 
 def share_of(known):

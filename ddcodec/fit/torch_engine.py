@@ -6,7 +6,7 @@ import torch
 from ..arch import CODE_MAX
 from ..samples import peak_of
 from .objective import bits_of, distortion_of, features_of, octave_bits, own_bits, soft_round, synthesise, variance_of
-from .recipe import ADAM_EPSILON, BETAS, CODE_UNITS, Loss, initial_code, initial_weights, real_base, share_of, weight_step
+from .recipe import BETAS, CODE_UNITS, Loss, code_epsilon, initial_code, initial_weights, real_base, share_of, weight_step
 from .soap import Soap, by_qr
 from .torch_ops import NormalisingOps, TorchOps
 
@@ -201,7 +201,7 @@ class TorchEngine:
     def _start_optimisers(self):
         shapes = [leaf.shape for leaf in self._weight_leaves()]
         self._soap = Soap(shapes, self._betas.weights, lambda shape: torch.zeros(shape, device=self.device, dtype=self.ops.dtype), by_qr(torch.linalg), decay=self._betas.decay)
-        self.code_optimiser = torch.optim.Adam(list(self.code.values()), betas=self._betas.code, eps=ADAM_EPSILON, fused=True)
+        self.code_optimiser = torch.optim.Adam(list(self.code.values()), betas=self._betas.code, eps=code_epsilon(self.arch), fused=True)
 
     @torch.no_grad()
     def _move_weights(self, rate):

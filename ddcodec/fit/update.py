@@ -11,7 +11,7 @@ from .layout import (
     BY_SEEN, CODE_PLANES, COLUMNS, FEATURES, FIRST_MOMENT, FLOAT, GRADIENT, OCTAVES, POSITION, Q, ROWS, SECOND_MOMENT, SEEN, SLOPE, SUMS, TAPS, THREADS, Y,
 )  # fmt: skip
 from .products import folded, pack
-from .recipe import ADAM_EPSILON, CODE_UNITS, NAT
+from .recipe import CODE_UNITS, NAT
 from .rows import own_rows, row_place
 from .seen import row_of
 from .simd import BYTES, LANES, compiled, exp, first, floor, full, load, maximum, minimum, normal, peek, poke, rint, root, sign, store
@@ -64,10 +64,10 @@ def rounded(plan, octaves, thread):
 
 
 @compiled
-def move_code(plan, octaves, thread, rate, first_beta, second_beta, step):
+def move_code(plan, octaves, thread, rate, first_beta, second_beta, epsilon, step):
     """Adam (Kingma & Ba 2015, algorithm 1) on a thread's rows of the code; `step` counts from 1."""
     pace = float32(rate / (1 - first_beta**step))
-    correction = float32(1 / sqrt(1 - second_beta**step))
+    correction, least = float32(1 / sqrt(1 - second_beta**step)), float32(epsilon)
     for o in range(plan[OCTAVES]):
         here = octaves[o]
         start, stop = own_rows(plan, here, thread)
@@ -85,7 +85,7 @@ def move_code(plan, octaves, thread, rate, first_beta, second_beta, step):
                     second = second_beta * load(plan[SECOND_MOMENT] + at) + (1 - second_beta) * (gradient * gradient)
                     store(plan[FIRST_MOMENT] + at, moment)
                     store(plan[SECOND_MOMENT] + at, second)
-                    store(plan[Y] + at, load(plan[Y] + at) - moment * pace / (root(second) * correction + ADAM_EPSILON))
+                    store(plan[Y] + at, load(plan[Y] + at) - moment * pace / (root(second) * correction + least))
 
 
 @compiled
