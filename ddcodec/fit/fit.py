@@ -197,7 +197,7 @@ class _Job:
                 raise _short(arch) from None
             fit.take(weights, code)
 
-        tensors = freeze(fit, trials_for(steps), seconds=self.clock.left(FREEZE_SHARE / todo), progress=self.progress)
+        tensors = freeze(fit, trials_for(steps, fit.pixels), seconds=self.clock.left(FREEZE_SHARE / todo), progress=self.progress)
 
         def as_coded():
             return CodedImage(arch, tensors, {octave: planes.astype("int64") for octave, planes in fit.rounded_code().items()})

@@ -26,7 +26,9 @@ MOST_SAMPLES, SAMPLES_A_TRIAL = 40000, 130
 BY_SAMPLES, BY_PIXELS, TRUST = 100, 5, 3
 """What the curvature is damped by: the fewer samples have told it and, since small pictures' weights are rounded more coarsely, the smaller the picture is; and by how much more than it should a loss may rise."""
 LEAST_TRIALS = 50
-"""For rounding together, which takes as long as some thirty steps: shorter fits gain more by these."""
+"""For rounding together, which takes as long as some thirty steps of a photograph of 768x512: shorter fits gain more by these."""
+SMALL = 2**17
+"""Pixels of a picture that always gets these: much of its file are weights, and the time, which is the same for all sizes, is short."""
 MOST_MENDS, TRIALS_A_MEND, MEND_DAMPINGS = 3, 60, (0.1, 0.4, 1.6)
 """So often what is rounded together is moved by the slopes at it, in longer searches; with that damping, the next as long as the loss does not fall."""
 TOGETHER = 0.65
@@ -37,9 +39,9 @@ HEAD_BITS = 5
 """About what the exponent and the table of a tensor cost in the stream."""
 
 
-def trials_for(steps):
-    """How many sets of weights a search may measure after a fit of so many steps: it takes some twentieth of the time."""
-    return 4 + steps // 4
+def trials_for(steps, pixels):
+    """How many sets of weights a search may measure after a fit of so many steps of so many pixels: it takes some twentieth of the time, or about a second."""
+    return max(4 + steps // 4, LEAST_TRIALS if pixels <= SMALL else 0)
 
 
 def freeze(fit, trials, *, seconds=None, progress=None):

@@ -139,7 +139,7 @@ def _ended(loss, share):
 
 
 def _estimated(target, fit, loss, steps):
-    size = (loss.bits + weight_bits(fit, trials_for(steps))) / 8 + target.overhead
+    size = (loss.bits + weight_bits(fit, trials_for(steps, fit.pixels))) / 8 + target.overhead
     return target.of(size, -10 * log10(max(loss.distortion / fit.share, 1e-12)))
 
 
