@@ -27,8 +27,8 @@ BY_SAMPLES, BY_PIXELS, TRUST = 100, 5, 3
 """What the curvature is damped by: the fewer samples have told it and, since small pictures' weights are rounded more coarsely, the smaller the picture is; and by how much more than it should a loss may rise."""
 LEAST_TRIALS = 50
 """For rounding together, which takes as long as some thirty steps of a photograph of 768x512: shorter fits gain more by these."""
-SMALL = 2**17
-"""Pixels of a picture that always gets these: much of its file are weights, and the time, which is the same for all sizes, is short."""
+SMALL, THOROUGH = 2**16, 200
+"""Of pictures of so few pixels weights are a large part of the file, and a measurement takes little time: there is one for each step, up to so many."""
 MOST_MENDS, TRIALS_A_MEND, MEND_DAMPINGS = 3, 60, (0.1, 0.4, 1.6)
 """So often what is rounded together is moved by the slopes at it, in longer searches; with that damping, the next as long as the loss does not fall."""
 TOGETHER = 0.65
@@ -40,8 +40,8 @@ HEAD_BITS = 5
 
 
 def trials_for(steps, pixels):
-    """How many sets of weights a search may measure after a fit of so many steps of so many pixels: it takes some twentieth of the time, or about a second."""
-    return max(4 + steps // 4, LEAST_TRIALS if pixels <= SMALL else 0)
+    """How many sets of weights a search may measure after a fit of so many steps of so many pixels: it takes some twentieth of the time, but in small pictures."""
+    return 4 + max(steps // 4, min(steps, THOROUGH) if pixels <= SMALL else 0)
 
 
 def freeze(fit, trials, *, seconds=None, progress=None):
