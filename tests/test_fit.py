@@ -19,7 +19,7 @@ from ddcodec.encoder import EncodeOptions, Source, encode_picture, encode_pictur
 from ddcodec.errors import EncoderError, ShortMemoryError, UsageError
 from ddcodec.fit.cpu_engine import CpuEngine
 from ddcodec.fit.cuda_engine import GraphEngine
-from ddcodec.fit.freeze import freeze, real_weights
+from ddcodec.fit.freeze import freeze, real_weights, trials_for
 from ddcodec.fit.loop import run
 from ddcodec.fit.recipe import CODE_UNITS, Betas
 from ddcodec.fit.schedule import HARD_SHARE, Point, betas_for, point_at
@@ -252,6 +252,15 @@ def test_freezing_costs_little(picture, engine_of):
     price = engine.lambda_ / engine.pixels
     naive = 16 * sum(values.size for _, values in coded.tensors.values())
     assert mse - before.distortion < price * naive / 3
+
+
+def test_freezing_the_shortest_fits_of_small_pictures_costs_little():
+    steps = presets.iterations_of(1)
+    engine = CpuEngine(painted(64, 96), base_arch(96, 64, 3, 3), 1e-3, betas=betas_for(steps, nimble=True))
+    run(engine, steps)
+    before = engine.evaluate()
+    engine.take(real_weights(engine.arch, freeze(engine, trials_for(steps, engine.pixels))), {})
+    assert engine.evaluate().distortion < 1.6 * before.distortion
 
 
 def test_time_limit_is_kept(picture):
