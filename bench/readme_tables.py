@@ -31,6 +31,8 @@ PUBLISHED = ROOT / "bench" / "published-kodak.csv"
 INPAINTED = ROOT / "bench" / "published-inpainting.csv"
 ANCHOR = "jpeg"
 EFFORT = "ddc:e"
+LEAST_LAMBDAS = 3
+"""That an effort must have been measured at, on all of its pictures: of fewer its figures would be those of another range of rates than the others'."""
 MOST_NAMED = 6
 PLOTS = ROOT / "bench" / "plots"
 RESTORATION = RESULTS / "restoration.tsv"
@@ -230,13 +232,22 @@ def _group_of_efforts():
 
 
 def kodak():
-    """The latest rows over Kodak, without those of the harness itself. Of ddcodec's efforts those of the version that the default effort was measured with last, and later ones."""
+    """The latest rows over Kodak, without those of the harness itself. Of ddcodec's efforts those of the version that the default effort was measured with last, and later ones, where there are `LEAST_LAMBDAS`."""
     rows = [row for row in latest(read_table(results_of("kodak"))) if row.codec != "none"]
     own = [row for row in read_table(results_of("kodak")) if row.codec.startswith(EFFORT)]
     current = next(row.versions for row in reversed(own) if row.codec == f"{EFFORT}{presets.DEFAULT_EFFORT}")
     since = own[[row.versions for row in own].index(current) :]
     newest = {row.codec: row.versions for row in since}
-    return [row for row in rows if not row.codec.startswith(EFFORT) or row.versions == newest.get(row.codec)]
+    rows = [row for row in rows if not row.codec.startswith(EFFORT) or row.versions == newest.get(row.codec)]
+    return [row for row in rows if not row.codec.startswith(EFFORT) or len(_lambdas([other for other in rows if other.codec == row.codec])) >= LEAST_LAMBDAS]
+
+
+def _lambdas(rows):
+    """Those that all pictures of some rows have."""
+    by_picture = {}
+    for row in rows:
+        by_picture.setdefault(row.picture, set()).add(row.setting)
+    return set.intersection(*by_picture.values())
 
 
 def _rate(standing):
