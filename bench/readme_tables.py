@@ -18,7 +18,7 @@ from ddcodec.benchmark.published import read_published
 from ddcodec.benchmark.report import Study
 from ddcodec.benchmark.restoration import read_rows
 from ddcodec.benchmark.study import descriptions
-from ddcodec.benchmark.summary import groups
+from ddcodec.benchmark.summary import groups, mean_curve
 from ddcodec.benchmark.table import latest, read_table
 from ddcodec.restoration.settings import CODEC
 from ddcodec.syntax import read_info
@@ -239,15 +239,8 @@ def kodak():
     since = own[[row.versions for row in own].index(current) :]
     newest = {row.codec: row.versions for row in since}
     rows = [row for row in rows if not row.codec.startswith(EFFORT) or row.versions == newest.get(row.codec)]
-    return [row for row in rows if not row.codec.startswith(EFFORT) or len(_lambdas([other for other in rows if other.codec == row.codec])) >= LEAST_LAMBDAS]
-
-
-def _lambdas(rows):
-    """Those that all pictures of some rows have."""
-    by_picture = {}
-    for row in rows:
-        by_picture.setdefault(row.picture, set()).add(row.setting)
-    return set.intersection(*by_picture.values())
+    short = {codec for codec in newest if len(mean_curve(rows, codec, {row.picture for row in rows if row.codec == codec})) < LEAST_LAMBDAS}
+    return [row for row in rows if row.codec not in short]
 
 
 def _rate(standing):
