@@ -14,8 +14,8 @@ from .loop import progress_of
 SEEN_LEFT, SEEN_RIGHT = max(dx for dx, _ in NEIGHBOURS), max(-dx for dx, _ in NEIGHBOURS)
 SEEN_BELOW = max(-dy for _, dy in NEIGHBOURS)
 """So far an integer is seen as a neighbour by others."""
-OCTAVES = 3
-"""The finest; they hold nearly all bits."""
+OCTAVES, LEAST_SHARE = 3, 0.02
+"""The finest that hold at least that share of the bits: all three together nearly all."""
 MOVES = (0, 1, -1)
 """0: towards zero."""
 MOST = 1500
@@ -43,10 +43,10 @@ class _Search:
         self._started, self.fallen = monotonic(), 0.0
 
     def run(self):
-        before = None
+        before, octaves = None, _worth(self._fit)
         while self.fallen != before:
             before = self.fallen
-            for octave in range(min(OCTAVES, self._fit.arch.octaves)):
+            for octave in octaves:
                 for move in MOVES:
                     if not self._sweep(octave, move):
                         return
@@ -91,6 +91,13 @@ class _Search:
         if self._progress:
             done = self._all - self._left
             self._progress(progress_of("code", done, self._all, loss, self._fit, (monotonic() - self._started) * self._left / done))
+
+
+def _worth(fit):
+    """The octaves whose integers are moved, the finest first."""
+    bits, _ = fit.maps(fit.arch.octaves - 1)
+    own = [float(octave.sum()) for octave in reversed(bits)]
+    return [octave for octave, share in enumerate(own) if share >= LEAST_SHARE * sum(own)][:OCTAVES]
 
 
 def _spacing(arch, octave):

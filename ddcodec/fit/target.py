@@ -8,6 +8,7 @@ import numpy as np
 
 from ..coded import CodedImage
 from ..errors import TargetError
+from .flips import improve
 from .freeze import trials_for, weight_bits
 from .recipe import Loss
 from .schedule import point_after
@@ -19,26 +20,30 @@ SIZE_SLOPE, PSNR_SLOPE = 0.6, 0.7
 """About how the logarithms of the rate fall, and of the distortion rise, with that of lambda."""
 FIT_GAINS, FIT_LEAVES = 5.0, 0.75
 """About the dB that a fit gains over the first guess, and the share of the bits that it leaves; measured on crops of photographs."""
-SURPLUS, DEFICIT, SETTLED, SETTLING = 0.32, 1.5, 0.95, 1.8
-"""How a fit's rounded state differs from that at its end: by so many bits a pixel and these dB at its start, by nothing from that share of the fit on, and in between with that power of what is left. The
-bits are those of a code that still trembles, about the same at all rates: the middle of what photographs have shown at 0.08 to 1.9 bits a pixel, where after three tenths of a fit 0.15 to 0.24 were too many and 0.5 to 1.2 dB missing."""
+SURPLUS, RATE_SURPLUS, DEFICIT, SETTLED = 0.32, 0.1, 2.0, 0.95
+"""How the rounded state of a fit whose lambda rests differs from that at its end: by bits a pixel, a share of the bits and dB, all times what is left until that share of the fit: squared the first and the last, as it is the second. The
+bits are those of a code that still trembles: photographs of 0.1 bits a pixel have 0.06 too many at 0.55 of a fit, 0.04 at 0.6, 0.02 at 0.7, whatever they show."""
 MOST_SURPLUS = 0.8
 """Of the bits that there are."""
-FIRST_LOOK, COLD_FIRST_LOOK, LAST_LOOK, LOOKS, LEAST_BETWEEN = 0.4, 0.2, 0.88, 40, 5
-"""Shares of a fit between which lambda moves, the first also for fits without a base, whose start is farther off; how often, and the steps that a fit has to answer at least. Earlier, a greater lambda makes a code tremble the more,
-so that its bits grow and lambda with them."""
-GAIN = 0.5
-"""Of what would reach the target if a fit answered at once."""
+LOOKS, COLD_LOOKS = (0.55, 0.67, 0.78, 0.88), (0.2, 0.4)
+"""Shares of a fit at which lambda moves, and for fits without a base, whose start is farther off, those before. In between it rests: where it moves on the code trembles the more the faster it grows, and what it says of the end is wrong. Before
+the first the code trembles so much that it says little; what a lambda that was too great has wiped out does not come back."""
+GAIN, ANSWERED = 0.9, 35
+"""Of what would reach the target; and the steps after which a fit has answered two thirds of a move."""
 HOPELESS, FAR = 0.4, 3.0
 """Share of the fit from which on a target is given up that is so far, in the logarithm of lambda, beyond the last lambda there is."""
-ROUNDS, MORE_STEPS = 20, 30
-"""Attempts after the fit, and the steps of one that needs little."""
+BELOW, ABOVE = 0.1, 0.2
+"""How near, in the logarithm of lambda, a target must be for moves of single integers to reach it at little loss, from too small a file and from too large a one; else more steps come before."""
+ROUNDS, MORE_STEPS, MOVE_ROUNDS = 20, 30, 4
+"""Attempts after the fit; the steps of one that needs little; and how often integers are moved in each."""
 STUCK = 3
 """Attempts in a row at the last lambda there is, which would have to go farther."""
-CLOSE = 0.3
-"""How near, in the logarithm of lambda, a promise must be that is not kept yet to be worth as many attempts again."""
 EAGER, EAGEREST, MOST_EAGER = 2.0, 6.0, 1.5
 """So few steps answer a lambda in small part, so it is moved by so much more than what would do in the long run. Half as much once that was too much, twice as much while it is too little, up to the second; and at most by the third."""
+EAGER_MOVES, EAGEREST_MOVES = 5.0, 20.0
+"""The same for moves, which answer less."""
+LEAST_MOVES = 250
+"""Measurements of an attempt: two sweeps of octaves."""
 LEAST_MOST = 3000
 """Steps after a fit that there may be at least, else as many as it had."""
 NEAR, MOST_TIMES = 0.03, 8.0
@@ -114,9 +119,8 @@ class Steering:
 
     def __init__(self, fit, target, steps):
         self._fit, self._target, self._steps, self.code = fit, target, steps, {}
-        first = FIRST_LOOK if fit.arch.base else COLD_FIRST_LOOK
-        looks = min(LOOKS, int(steps * (LAST_LOOK - first)) // LEAST_BETWEEN)
-        self._looks = np.linspace(first, LAST_LOOK, looks).tolist()
+        self._looks = list(LOOKS if fit.arch.base else COLD_LOOKS + LOOKS)
+        self._unanswered, self._moved_at = 0.0, 0.0
 
     def look(self, share):
         """To be called before each step, with the share of the fit that is done. Raises `TargetError` where no lambda comes near."""
@@ -127,7 +131,9 @@ class Steering:
         measured = _estimated(self._target, self._fit, _ended(self._fit.evaluate(), share, self._fit.pixels), self._steps)
         step = self._target.step(measured)
         before = self._fit.lambda_
-        self._fit.lambda_ = _inside(before * exp(min(1.0, max(-1.0, GAIN * step))))
+        self._unanswered *= exp(-(share - self._moved_at) * self._steps / ANSWERED)
+        self._fit.lambda_ = _inside(before * exp(min(1.0, max(-1.0, GAIN * (step - self._unanswered)))))
+        self._unanswered, self._moved_at = self._unanswered + log(self._fit.lambda_ / before), share
         stuck = before in LAMBDAS and self._fit.lambda_ == before
         if share > HOPELESS and stuck and abs(step) > FAR and not self._target.kept(measured):
             raise self._target.refusal(measured)
@@ -138,8 +144,9 @@ class Steering:
 
 def _ended(loss, share, pixels):
     """The loss at the end of a fit, from that at a share of it, if lambda stays."""
-    left = max(0.0, 1 - share / SETTLED) ** SETTLING
-    return Loss(loss.distortion * 10 ** (-DEFICIT * left / 10), loss.bits - min(SURPLUS * left * pixels, MOST_SURPLUS * loss.bits))
+    left = max(0.0, 1 - share / SETTLED)
+    bits = (loss.bits - SURPLUS * left**2 * pixels) / (1 + RATE_SURPLUS * left)
+    return Loss(loss.distortion * 10 ** (-DEFICIT * left**2 / 10), max(bits, (1 - MOST_SURPLUS) * loss.bits))
 
 
 def _estimated(target, fit, loss, steps):
@@ -160,34 +167,93 @@ class Corrected(NamedTuple):
     measured: float
 
 
-def correct(fit, code, as_coded, target, measure, most, is_over):
-    """After the freeze: some more steps of the code, from what it was before it was rounded, at lambdas that bring it to the target. Returns `Corrected`.
+def correct(fit, code, as_coded, target, measure, moves, most, is_over):
+    """After the freeze: moves of single integers at lambdas that bring the fit to the target, and where it is too far away some more steps of the code before, from what it was before it was rounded. Returns `Corrected`.
 
     code: the real-valued code (octave -> (planes, rows, columns)) that `Steering` kept. as_coded() gives the fit, whose weights are integers, as a `CodedImage`; measure(coded) what the
-    target is about, of the real file. most: steps after which a promise that is kept need not be kept any nearer. is_over() says whether the time is. Raises `TargetError` if no attempt keeps the promise.
+    target is about, of the real file. moves: measurements of the moves in each attempt. most: steps after which a promise that is kept need not be kept any nearer. is_over() says whether the time is. Raises `TargetError` if no
+    attempt keeps the promise.
     """
-    best, nearest, done, settled, eager, before, stuck = None, None, 0, log(fit.lambda_), EAGER, 0.0, 0
-    for attempt in range(2 * ROUNDS + 1):
-        coded = as_coded()
-        measured = measure(coded)
-        step = target.step(measured)
-        nearest = min(nearest or (abs(step), measured), (abs(step), measured))
-        if target.kept(measured) and (best is None or abs(step) < best[0]):
-            best = abs(step), Corrected(coded, fit.lambda_, done, measured)
-        # Beyond the time only to keep the promise at all.
-        is_last = attempt >= ROUNDS and (best or abs(step) > CLOSE) or attempt == 2 * ROUNDS
-        stuck = stuck + 1 if _inside(fit.lambda_ * exp(step)) == fit.lambda_ else 0
-        if is_last or stuck > STUCK or target.met(measured) or (is_over() or done >= most) and best:
-            break
-        if not attempt:
+    attempts = _Attempts(fit, as_coded, target, measure)
+    pace, origin, moves = _Pace(EAGER, EAGEREST), log(fit.lambda_), max(moves, LEAST_MOVES)
+    for attempt in range(ROUNDS):
+        if attempt or not attempts.is_near:
+            if pace.stuck > STUCK:
+                break
+            origin += attempts.step
+            pace.move_lambda(fit, origin, attempts.step)
             fit.take({}, code)
-        eager = min(EAGEREST, eager * (0.5 if step * before < 0 else 2 if step * before > 0 else 1))
-        settled, before = settled + step, step
-        fit.lambda_ = _inside(exp(settled + max(-MOST_EAGER, min(MOST_EAGER, eager * step))))
-        steps = round(MORE_STEPS * min(MOST_TIMES, 1 + abs(step) / NEAR))
+            attempts.more_steps()
+            code = fit.real_code()
+        # Beyond the time only to keep the promise at all.
+        is_enough = lambda: attempts.best is not None and (is_over() or attempts.done >= most)
+        if attempts.is_near and not is_enough():
+            _move_nearer(fit, attempts, moves, is_enough)
+        if target.met(attempts.measured) or is_enough():
+            break
+    if attempts.best is None:
+        raise attempts.refusal()
+    return attempts.best._replace(steps=attempts.done)
+
+
+def _move_nearer(fit, attempts, moves, is_enough):
+    # What pays at lambda as it is makes the file smaller at the same PSNR, which a file that is too small already has no use for.
+    pays = attempts.target.psnr is not None or attempts.step > 0
+    pace = _Pace(EAGER_MOVES, EAGEREST_MOVES)
+    for attempt in range(MOVE_ROUNDS):
+        if attempt or not pays:
+            if attempts.target.met(attempts.measured) or is_enough():
+                return
+            pace.move_lambda(fit, log(fit.lambda_), attempts.step)
+        improve(fit, moves, is_over=is_enough)
+        attempts.look()
+
+
+class _Pace:
+    """By how much more lambda is moved than what would do in the long run: half as much once that was too much, twice as much while it is too little. stuck: how often in a row it should have gone farther than it can."""
+
+    def __init__(self, eager, eagerest):
+        self._eager, self._eagerest, self._before, self.stuck = eager, eagerest, 0.0, 0
+
+    def move_lambda(self, fit, origin, step):
+        """From a logarithm of lambda on."""
+        self._eager = min(self._eagerest, self._eager * (0.5 if step * self._before < 0 else 2 if step * self._before > 0 else 1))
+        self._before = step
+        fit.lambda_ = _inside(exp(origin + max(-MOST_EAGER, min(MOST_EAGER, self._eager * step))))
+        self.stuck = self.stuck + 1 if _inside(fit.lambda_ * exp(step)) == fit.lambda_ else 0
+
+
+class _Attempts:
+    """What was tried after a fit. best: the `Corrected` that keeps the promise, or None; measured, step: of the last attempt; done: steps in all."""
+
+    def __init__(self, fit, as_coded, target, measure):
+        self._fit, self._as_coded, self._measure, self.target = fit, as_coded, measure, target
+        self.best, self.done = None, 0
+        self._best_step = self._nearest_step = float("inf")
+        self.look()
+
+    @property
+    def is_near(self):
+        return -BELOW <= self.step <= ABOVE
+
+    def look(self):
+        """Measure the fit as it is."""
+        coded = self._as_coded()
+        self.measured = self._measure(coded)
+        self.step = self.target.step(self.measured)
+        if abs(self.step) < self._nearest_step:
+            self._nearest_step, self._nearest = abs(self.step), self.measured
+        # Of two that are near enough the later one has had more moves that pay.
+        if self.target.met(self.measured) or self.target.kept(self.measured) and abs(self.step) < self._best_step:
+            self._best_step, self.best = abs(self.step), Corrected(coded, self._fit.lambda_, self.done, self.measured)
+
+    def more_steps(self):
+        """More of them the farther the target is."""
+        steps = round(MORE_STEPS * min(MOST_TIMES, 1 + abs(self.step) / NEAR))
         for k in range(steps):
-            fit.step(point_after(k / steps))
-        done += steps
-    if best is None:
-        raise target.refusal(nearest[1])
-    return best[1]._replace(steps=done)
+            self._fit.step(point_after(k / steps))
+        self.done += steps
+        self.look()
+
+    def refusal(self):
+        return self.target.refusal(self._nearest)
