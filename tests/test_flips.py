@@ -83,6 +83,16 @@ def test_no_further_move_pays():
         twin.put_plane(octave, plane)
 
 
+def test_an_octave_without_bits_takes_no_measurements():
+    """At low rates the finest is empty."""
+    engine, _ = fitted(40, 56)
+    engine.put_plane(0, np.zeros((40, 56), np.float32))
+    engine.put_plane(1, np.random.default_rng(0).integers(-4, 5, (20, 28)).astype(np.float32))
+    bits, _ = engine.maps(engine.arch.octaves - 1)
+    assert bits[-1].sum() < 0.02 * sum(octave.sum() for octave in bits)
+    assert improve(engine, 121) > 0 and not engine.rounded_code()[0].any()
+
+
 def test_limits():
     engine, _ = fitted(40, 56)
     before, told = engine.rounded_code(), []

@@ -1,6 +1,8 @@
 """Rate control: what a file is asked to be it is, and what cannot be is refused."""
 
+from math import exp, log
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +14,9 @@ from conftest import painted
 from ddcodec.cli import cli
 from ddcodec.encoder import EncodeOptions, encode_picture
 from ddcodec.errors import TargetError, UsageError
+from ddcodec.fit import target as target_module
+from ddcodec.fit.recipe import Loss
+from ddcodec.fit.target import Steering, Target
 from ddcodec.metrics import psnr
 
 
@@ -118,3 +123,37 @@ def test_the_command_writes_nothing_where_the_target_is_out_of_reach(picture, tm
     result = CliRunner().invoke(cli, ["encode", str(tmp_path / "in.png"), "--target-size", "50", "--iterations", "30"], prog_name="ddcodec")
     assert result.exit_code == 7 and "cannot be made to fit into 50 bytes" in result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["in.png"]
+
+
+class AnsweringFit:
+    """A fit of a photograph at 0.1 bits a pixel, as such were seen to go: it answers lambda late, and its code trembles, by less and less bits, but the more while lambda grows."""
+
+    SHARES, TREMBLING = (0.1, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95), (0.35, 0.185, 0.138, 0.089, 0.059, 0.043, 0.031, 0.022, 0.0145, 0.009, 0.0045, 0.002, 0)
+    arch, pixels, share = SimpleNamespace(base=1), 768 * 512, 1.0
+
+    def __init__(self, lambda_, steps, bits_of):
+        self.lambda_, self._steps, self._bits_of = lambda_, steps, bits_of
+        self._log_bits, self.lambdas = log(bits_of(lambda_)), []
+
+    def step(self):
+        self.lambdas.append(self.lambda_)
+        self._log_bits += (log(self._bits_of(self.lambda_)) - self._log_bits) / 35
+
+    def evaluate(self):
+        trembling = np.interp(len(self.lambdas) / self._steps, self.SHARES, self.TREMBLING)
+        growth = max(1, self.lambda_ / self.lambdas[-30:][0])
+        return Loss(1e-3, exp(self._log_bits) + growth * trembling * self.pixels)
+
+
+@pytest.mark.parametrize("steps", [210, 1000, 5600])
+@pytest.mark.parametrize("start", [0.5, 1, 2])
+def test_lambda_does_not_run_away(steps, start, monkeypatch):
+    monkeypatch.setattr(target_module, "weight_bits", lambda *fit: 0)
+    right, wished = 1e-2, 5000
+    fit = AnsweringFit(start * right, steps, lambda lambda_: 8 * 0.985 * wished * (lambda_ / right) ** -0.6)
+    steering = Steering(fit, Target(bytes=wished), steps)
+    for step in range(steps):
+        steering.look(step / steps)
+        fit.step()
+    assert min(1, start) / 1.3 <= min(fit.lambdas) / right and max(fit.lambdas) / right <= 1.3 * max(1, start)
+    assert fit.evaluate().bits / 8 == pytest.approx(0.985 * wished, rel=0.05)
