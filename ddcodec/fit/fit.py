@@ -208,7 +208,8 @@ class _Job:
             improve(fit, measurements_for(steps), is_over=lambda: limit.left() == 0.0, progress=self.progress)
         coded, lambda_ = as_coded(), fit.lambda_
         if goal:
-            coded, lambda_, more, measured = correct(fit, real_code, as_coded, goal.target, goal.measure, measurements_for(steps), max(steps, LEAST_MOST), lambda: self.clock.left() == 0.0)
+            limits = measurements_for(steps), max(steps, LEAST_MOST), lambda: self.clock.left() == 0.0
+            coded, lambda_, more, measured = correct(fit, real_code, as_coded, goal.target, goal.measure, *limits, self.progress)
             steps += more
             if not goal.target.met(measured):
                 self.say(f"Note: {goal.target.distance(measured)}")

@@ -167,11 +167,11 @@ class Corrected(NamedTuple):
     measured: float
 
 
-def correct(fit, code, as_coded, target, measure, moves, most, is_over):
+def correct(fit, code, as_coded, target, measure, moves, most, is_over, progress):
     """After the freeze: moves of single integers at lambdas that bring the fit to the target, and where it is too far away some more steps of the code before, from what it was before it was rounded. Returns `Corrected`.
 
     code: the real-valued code (octave -> (planes, rows, columns)) that `Steering` kept. as_coded() gives the fit, whose weights are integers, as a `CodedImage`; measure(coded) what the
-    target is about, of the real file. moves: measurements of the moves in each attempt. most: steps after which a promise that is kept need not be kept any nearer. is_over() says whether the time is. Raises `TargetError` if no
+    target is about, of the real file. moves: measurements of the moves in each attempt, which are told to progress. most: steps after which a promise that is kept need not be kept any nearer. is_over() says whether the time is. Raises `TargetError` if no
     attempt keeps the promise.
     """
     attempts = _Attempts(fit, as_coded, target, measure)
@@ -188,7 +188,7 @@ def correct(fit, code, as_coded, target, measure, moves, most, is_over):
         # Beyond the time only to keep the promise at all.
         is_enough = lambda: attempts.best is not None and (is_over() or attempts.done >= most)
         if attempts.is_near and not is_enough():
-            _move_nearer(fit, attempts, moves, is_enough)
+            _move_nearer(fit, attempts, moves, is_enough, progress)
         if target.met(attempts.measured) or is_enough():
             break
     if attempts.best is None:
@@ -196,16 +196,16 @@ def correct(fit, code, as_coded, target, measure, moves, most, is_over):
     return attempts.best._replace(steps=attempts.done)
 
 
-def _move_nearer(fit, attempts, moves, is_enough):
+def _move_nearer(fit, attempts, moves, is_enough, progress):
     # What pays at lambda as it is makes the file smaller at the same PSNR, which a file that is too small already has no use for.
-    pays = attempts.target.psnr is not None or attempts.step > 0
+    pays = attempts.step > 0 or attempts.target.psnr is not None and attempts.target.met(attempts.measured)
     pace = _Pace(EAGER_MOVES, EAGEREST_MOVES)
     for attempt in range(MOVE_ROUNDS):
         if attempt or not pays:
             if attempts.target.met(attempts.measured) or is_enough():
                 return
             pace.move_lambda(fit, log(fit.lambda_), attempts.step)
-        improve(fit, moves, is_over=is_enough)
+        improve(fit, moves, is_over=is_enough, progress=progress)
         attempts.look()
 
 
