@@ -62,7 +62,7 @@ ALLOWED = {
     "fit/schedule": {".recipe"},
     "fit/analysis": {"numpy", "..arch", "..samples"},
     "fit/recipe": {"numpy", "..arch", "..bases", "..samples", "..tables", ".analysis"},
-    "fit/target": {"numpy", "..coded", "..errors", ".freeze", ".recipe", ".schedule"},
+    "fit/target": {"numpy", "..coded", "..errors", ".flips", ".freeze", ".recipe", ".schedule"},
     "fit/loop": {".recipe", ".schedule"},
     "fit/engine": {"..errors", "..memory", ".recipe"},
     "fit/flips": {"numpy", "..arch", ".loop"},
