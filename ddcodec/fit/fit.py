@@ -73,7 +73,7 @@ def lambda_for(picture, target, *, iterations, known=None, device="auto", thread
 
     with _threads_kept(kind):
         try:
-            return first_lambda(base_lambdas(), [step_of(*each) for each in enumerate(base_lambdas())])
+            return first_lambda(target, base_lambdas(), [step_of(*each) for each in enumerate(base_lambdas())])
         except MemoryError:
             raise _short(base_arch(width, height, planes)) from None
 

@@ -20,16 +20,31 @@ SIZE_SLOPE, PSNR_SLOPE = 0.6, 0.7
 """About how the logarithms of the rate fall, and of the distortion rise, with that of lambda."""
 FIT_GAINS, FIT_LEAVES = 5.0, 0.75
 """About the dB that a fit gains over the first guess, and the share of the bits that it leaves; measured on crops of photographs."""
-SURPLUS, RATE_SURPLUS, DEFICIT, SETTLED = 0.32, 0.1, 2.0, 0.95
-"""How the rounded state of a fit whose lambda rests differs from that at its end: by bits a pixel, a share of the bits and dB, all times what is left until that share of the fit: squared the first and the last, as it is the second. The
-bits are those of a code that still trembles: photographs of 0.1 bits a pixel have 0.06 too many at 0.55 of a fit, 0.04 at 0.6, 0.02 at 0.7, whatever they show."""
+
+
+class Look(NamedTuple):
+    """When lambda is moved, a share of the fit, and how the rounded state of a fit whose lambda rests differs then from that at its end: by a surplus of bits a pixel and by dB that are missing, both give or take a share, the doubt.
+
+    The bits are those of a code that still trembles; photographs at 0.1 bits a pixel have about these, whatever they show.
+    """
+
+    share: float
+    surplus: float
+    missing: float
+    doubt: float
+
+
+LOOKS = (
+    Look(0.2, 0.31, 1.1, 0.5), Look(0.4, 0.165, 0.6, 0.5),
+    Look(0.55, 0.058, 0.3, 0.0), Look(0.67, 0.027, 0.15, 0.0), Look(0.78, 0.0105, 0.1, 0.0), Look(0.88, 0.003, 0.04, 0.0),
+)  # fmt: skip
+"""In between lambda rests: where it moves on the code trembles the more the faster it grows, and what it says of the end is wrong; what a lambda that was too great has wiped out does not come back. So the first looks are for what is far off beyond doubt."""
+RATE_SURPLUS, SETTLED = 0.1, 0.95
+"""A share of the bits that trembles, too, times what is left until that share of the fit."""
 MOST_SURPLUS = 0.8
 """Of the bits that there are."""
-LOOKS, COLD_LOOKS = (0.55, 0.67, 0.78, 0.88), (0.2, 0.4)
-"""Shares of a fit at which lambda moves, and for fits without a base, whose start is farther off, those before. In between it rests: where it moves on the code trembles the more the faster it grows, and what it says of the end is wrong. Before
-the first the code trembles so much that it says little; what a lambda that was too great has wiped out does not come back."""
-GAIN, ANSWERED = 0.9, 35
-"""Of what would reach the target; and the steps after which a fit has answered two thirds of a move."""
+GAIN, MOST_MOVE, ANSWERED = 0.9, 2.0, 35
+"""Of what would reach the target; at most, in the logarithm of lambda; and the steps after which a fit has answered two thirds of a move."""
 HOPELESS, FAR = 0.4, 3.0
 """Share of the fit from which on a target is given up that is so far, in the logarithm of lambda, beyond the last lambda there is."""
 BELOW, ABOVE = 0.1, 0.2
@@ -81,6 +96,11 @@ class Target:
     def of(self, size, psnr):
         return size if self.bytes is not None else psnr
 
+    @property
+    def least_lambda(self):
+        """To start from: photographs have a distortion of a tenth of lambda to 0.8 of it, and a first guess says little of how far a smooth picture gets."""
+        return LAMBDAS[0] if self.psnr is None else min(LAMBDAS[1], 10 ** (-self.psnr / 10))
+
     def distance(self, measured):
         """A sentence for a promise that is kept by more than it need be."""
         if self.bytes is not None:
@@ -100,7 +120,7 @@ def first_step(target, fit, steps):
     return target.step(_estimated(target, fit, ended, steps))
 
 
-def first_lambda(lambdas, steps):
+def first_lambda(target, lambdas, steps):
     """Where to start: the wished point is read off between the bases' first guesses. steps: the `first_step` at each of the bases' lambdas."""
     # A step falls as lambda grows; where it crosses zero is the start.
     order = np.argsort(lambdas)
@@ -111,7 +131,7 @@ def first_lambda(lambdas, steps):
         wished = logs[-1] + steps[-1]
     else:
         wished = np.interp(0, -steps, logs)
-    return _inside(exp(wished))
+    return max(target.least_lambda, _inside(exp(wished)))
 
 
 class Steering:
@@ -119,20 +139,21 @@ class Steering:
 
     def __init__(self, fit, target, steps):
         self._fit, self._target, self._steps, self.code = fit, target, steps, {}
-        self._looks = list(LOOKS if fit.arch.base else COLD_LOOKS + LOOKS)
+        self._looks = list(LOOKS)
         self._unanswered, self._moved_at = 0.0, 0.0
 
     def look(self, share):
         """To be called before each step, with the share of the fit that is done. Raises `TargetError` where no lambda comes near."""
-        if not self._looks or share < self._looks[0]:
+        if not self._looks or share < self._looks[0].share:
             return
-        while self._looks and share >= self._looks[0]:
-            self._looks.pop(0)
-        measured = _estimated(self._target, self._fit, _ended(self._fit.evaluate(), share, self._fit.pixels), self._steps)
-        step = self._target.step(measured)
+        while self._looks and share >= self._looks[0].share:
+            look = self._looks.pop(0)
+        loss = self._fit.evaluate()
+        least, measured, most = (_estimated(self._target, self._fit, _ended(loss, look, doubt, self._fit.pixels), self._steps) for doubt in (-look.doubt, 0.0, look.doubt))
+        step = _surely(self._target.step(least), self._target.step(most))
         before = self._fit.lambda_
         self._unanswered *= exp(-(share - self._moved_at) * self._steps / ANSWERED)
-        self._fit.lambda_ = _inside(before * exp(min(1.0, max(-1.0, GAIN * (step - self._unanswered)))))
+        self._fit.lambda_ = _inside(before * exp(min(MOST_MOVE, max(-MOST_MOVE, GAIN * (step - self._unanswered)))))
         self._unanswered, self._moved_at = self._unanswered + log(self._fit.lambda_ / before), share
         stuck = before in LAMBDAS and self._fit.lambda_ == before
         if share > HOPELESS and stuck and abs(step) > FAR and not self._target.kept(measured):
@@ -142,11 +163,15 @@ class Steering:
         self.code = self._fit.real_code()
 
 
-def _ended(loss, share, pixels):
-    """The loss at the end of a fit, from that at a share of it, if lambda stays."""
-    left = max(0.0, 1 - share / SETTLED)
-    bits = (loss.bits - SURPLUS * left**2 * pixels) / (1 + RATE_SURPLUS * left)
-    return Loss(loss.distortion * 10 ** (-DEFICIT * left**2 / 10), max(bits, (1 - MOST_SURPLUS) * loss.bits))
+def _ended(loss, look, doubt, pixels):
+    """The loss at the end of a fit, from that at a `Look`, if lambda stays."""
+    bits = (loss.bits - look.surplus * (1 + doubt) * pixels) / (1 + RATE_SURPLUS * max(0.0, 1 - look.share / SETTLED))
+    return Loss(loss.distortion * 10 ** (-look.missing * (1 + doubt) / 10), max(bits, (1 - MOST_SURPLUS) * loss.bits))
+
+
+def _surely(one, other):
+    """The shorter of two steps in one direction, or none."""
+    return min(one, other, key=abs) if one * other > 0 else 0.0
 
 
 def _estimated(target, fit, loss, steps):
@@ -187,6 +212,8 @@ def correct(fit, code, as_coded, target, measure, moves, most, is_over, progress
             code = fit.real_code()
         # Beyond the time only to keep the promise at all.
         is_enough = lambda: attempts.best is not None and (is_over() or attempts.done >= most)
+        # For what settles: while more steps are awaited lambda is farther than that.
+        fit.lambda_ = _inside(exp(origin))
         if attempts.is_near and not is_enough():
             _move_nearer(fit, attempts, moves, is_enough, progress)
         if target.met(attempts.measured) or is_enough():
