@@ -233,12 +233,12 @@ def _group_of_efforts():
 
 def kodak():
     """The latest rows over Kodak, without those of the harness itself. Of ddcodec's efforts those of the version that the default effort was measured with last, and later ones, where there are `LEAST_LAMBDAS`."""
-    rows = [row for row in latest(read_table(results_of("kodak"))) if row.codec != "none"]
-    own = [row for row in read_table(results_of("kodak")) if row.codec.startswith(EFFORT)]
+    table = [row for row in read_table(results_of("kodak")) if row.codec != "none"]
+    own = [row for row in table if row.codec.startswith(EFFORT)]
     current = next(row.versions for row in reversed(own) if row.codec == f"{EFFORT}{presets.DEFAULT_EFFORT}")
     since = own[[row.versions for row in own].index(current) :]
     newest = {row.codec: row.versions for row in since}
-    rows = [row for row in rows if not row.codec.startswith(EFFORT) or row.versions == newest.get(row.codec)]
+    rows = [row for row in latest(table) if not row.codec.startswith(EFFORT) or row.versions == newest.get(row.codec)]
     short = {codec for codec in newest if len(mean_curve(rows, codec, {row.picture for row in rows if row.codec == codec})) < LEAST_LAMBDAS}
     return [row for row in rows if row.codec not in short]
 

@@ -117,7 +117,7 @@ def first_step(target, fit, steps):
     """The step from a fit that has only made its first guess, as far as can be told where it would end after so many steps of the fit."""
     loss = fit.evaluate()
     ended = Loss(loss.distortion * 10 ** (-FIT_GAINS / 10), loss.bits * FIT_LEAVES)
-    return target.step(_estimated(target, fit, ended, steps))
+    return target.step(_estimated(target, fit, ended, _weight_bits(fit, steps)))
 
 
 def first_lambda(target, lambdas, steps):
@@ -148,8 +148,8 @@ class Steering:
             return
         while self._looks and share >= self._looks[0].share:
             look = self._looks.pop(0)
-        loss = self._fit.evaluate()
-        least, measured, most = (_estimated(self._target, self._fit, _ended(loss, look, doubt, self._fit.pixels), self._steps) for doubt in (-look.doubt, 0.0, look.doubt))
+        loss, weights = self._fit.evaluate(), _weight_bits(self._fit, self._steps)
+        least, measured, most = (_estimated(self._target, self._fit, _ended(loss, look, doubt, self._fit.pixels), weights) for doubt in (-look.doubt, 0.0, look.doubt))
         step = _surely(self._target.step(least), self._target.step(most))
         before = self._fit.lambda_
         self._unanswered *= exp(-(share - self._moved_at) * self._steps / ANSWERED)
@@ -174,8 +174,12 @@ def _surely(one, other):
     return min(one, other, key=abs) if one * other > 0 else 0.0
 
 
-def _estimated(target, fit, loss, steps):
-    size = (loss.bits + weight_bits(fit, trials_for(steps, fit.pixels))) / 8 + target.overhead
+def _weight_bits(fit, steps):
+    return weight_bits(fit, trials_for(steps, fit.pixels))
+
+
+def _estimated(target, fit, loss, weights):
+    size = (loss.bits + weights) / 8 + target.overhead
     return target.of(size, -10 * log10(max(loss.distortion / fit.share, 1e-12)))
 
 
@@ -201,6 +205,8 @@ def correct(fit, code, as_coded, target, measure, moves, most, is_over, progress
     """
     attempts = _Attempts(fit, as_coded, target, measure)
     pace, origin, moves = _Pace(EAGER, EAGEREST), log(fit.lambda_), max(moves, LEAST_MOVES)
+    # Beyond the time only to keep the promise at all.
+    is_enough = lambda: attempts.best is not None and (is_over() or attempts.done >= most)
     for attempt in range(ROUNDS):
         if attempt or not attempts.is_near:
             if pace.stuck > STUCK:
@@ -210,8 +216,6 @@ def correct(fit, code, as_coded, target, measure, moves, most, is_over, progress
             fit.take({}, code)
             attempts.more_steps()
             code = fit.real_code()
-        # Beyond the time only to keep the promise at all.
-        is_enough = lambda: attempts.best is not None and (is_over() or attempts.done >= most)
         # For what settles: while more steps are awaited lambda is farther than that.
         fit.lambda_ = _inside(exp(origin))
         if attempts.is_near and not is_enough():
