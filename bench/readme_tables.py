@@ -6,6 +6,7 @@
 import csv
 import re
 from collections.abc import Callable
+from functools import cache
 from hashlib import sha256
 from math import log
 from pathlib import Path
@@ -31,6 +32,8 @@ PUBLISHED = ROOT / "bench" / "published-kodak.csv"
 INPAINTED = ROOT / "bench" / "published-inpainting.csv"
 ANCHOR = "jpeg"
 EFFORT = "ddc:e"
+SINCE = "5f2b1c2"
+"""The earliest version of ddcodec, by its digest, whose photographs have the rates of the present one's, but for what another seed would change."""
 LEAST_LAMBDAS = 3
 """That an effort must have been measured at, on all of its pictures: of fewer its figures would be those of another range of rates than the others'."""
 MOST_NAMED = 6
@@ -72,9 +75,9 @@ DRAWN_FROM = PLOTS / "drawn-from.sha256"
 
 
 def efforts():
-    """The steps of each effort, and what they took."""
-    table = kodak()
-    seconds = [[row.encode_s for row in table if row.codec == f"ddc:e{effort}"] for effort in presets.EFFORTS]
+    """The steps of each effort, and what they took for the pictures that most efforts have."""
+    table = _groups_of_efforts()[1].rows
+    seconds = [[row.encode_s for row in table if row.codec == f"{EFFORT}{effort}"] for effort in presets.EFFORTS]
     return [
         "| effort | " + " | ".join(map(str, presets.EFFORTS)) + " |",
         "| --- |" + " --- |" * len(presets.EFFORTS),
@@ -160,22 +163,22 @@ def _mean(rows, field):
 
 
 def costs():
-    """What each effort takes and gives: steps, time, and BD-rates against JPEG, over the pictures of the default effort and, where they are few, over each."""
-    group = _group_of_efforts()
-    standings = {standing.codec: standing for standing in group.standings}
+    """What each effort takes and gives: steps, time, and BD-rates against JPEG, over all pictures, over those that most efforts have and, where they are few, over each."""
+    whole, group = _groups_of_efforts()
+    everywhere, standings = ({standing.codec: standing for standing in found.standings} for found in (whole, group))
     named = group.pictures if len(group.pictures) <= MOST_NAMED else ()
-    lines = [f"| {' | '.join(['effort', 'steps', 'time', _name(group.pictures), *named])} |", "| --- |" + " --- |" * (3 + len(named))]
+    lines = [f"| {' | '.join(['effort', 'steps', 'time', _name(whole.pictures), _name(group.pictures), *named])} |", "| --- |" + " --- |" * (4 + len(named))]
     for effort in presets.EFFORTS:
         own = standings.get(f"{EFFORT}{effort}")
         seconds = [row.encode_s for row in group.rows if row.codec == f"{EFFORT}{effort}"]
-        cells = [str(effort), f"{presets.iterations_of(effort):,}", seconds_text(median(seconds)) if seconds else "", _rate(own)]
+        cells = [str(effort), f"{presets.iterations_of(effort):,}", seconds_text(median(seconds)) if seconds else "", _rate(everywhere.get(f"{EFFORT}{effort}")), _rate(own)]
         lines.append(f"| {' | '.join(cells + [_percent(own and own.per_picture[picture].rate) for picture in named])} |")
     return lines
 
 
 def points():
     """Mean rate and PSNR at each lambda, effort by effort, beside JPEG at the quality nearest to that which stands for the lambda."""
-    rows = _group_of_efforts().rows
+    rows = _groups_of_efforts()[1].rows
     efforts = [effort for effort in presets.EFFORTS if any(row.codec == f"{EFFORT}{effort}" for row in rows)]
     lines = [f"| `--lambda` | about `-q` | {' | '.join(f'effort {effort}' for effort in efforts)} | JPEG |", "| --- | --- |" + " --- |" * (len(efforts) + 1)]
     for lambda_ in sorted({row.setting for row in rows if row.codec.startswith(EFFORT)}, reverse=True):
@@ -192,8 +195,8 @@ def _point(rows, codec, setting):
 
 
 def measures():
-    """BD-rates against JPEG by four measures of quality, over the pictures of the default effort."""
-    group = _group_of_efforts()
+    """BD-rates against JPEG by four measures of quality, over the pictures that most efforts have."""
+    group = _groups_of_efforts()[1]
     titles = descriptions(group.rows)
     lines = ["| codec | PSNR | PSNR of luma | MS-SSIM | SSIMULACRA2 |", "| --- |" + " --- |" * 4]
     for standing in group.standings:
@@ -226,20 +229,20 @@ def sections():
     return ["| section | bytes | share |", "| --- | --- | --- |"] + [f"| {name} | {count:,} | {100 * count / info['bytes']:.1f} % |" for name, count in rows]
 
 
-def _group_of_efforts():
-    """All codecs that were measured on the pictures of the default effort, over these."""
-    return next(group for group in groups(kodak(), ANCHOR) if any(standing.codec == f"{EFFORT}{presets.DEFAULT_EFFORT}" for standing in group.standings))
+def _groups_of_efforts():
+    """All pictures with whatever was measured on them, and those, as many as there are, on which most efforts were."""
+    found = groups(kodak(), ANCHOR)
+    return found[0], max(found, key=lambda group: (sum(standing.codec.startswith(EFFORT) for standing in group.standings), len(group.pictures)))
 
 
+@cache
 def kodak():
-    """The latest rows over Kodak, without those of the harness itself. Of ddcodec's efforts those of the version that the default effort was measured with last, and later ones, where there are `LEAST_LAMBDAS`."""
+    """The latest rows over Kodak, without those of the harness itself. Of ddcodec's efforts those of `SINCE` and later versions, where there are `LEAST_LAMBDAS`."""
     table = [row for row in read_table(results_of("kodak")) if row.codec != "none"]
-    own = [row for row in table if row.codec.startswith(EFFORT)]
-    current = next(row.versions for row in reversed(own) if row.codec == f"{EFFORT}{presets.DEFAULT_EFFORT}")
-    since = own[[row.versions for row in own].index(current) :]
-    newest = {row.codec: row.versions for row in since}
-    rows = [row for row in latest(table) if not row.codec.startswith(EFFORT) or row.versions == newest.get(row.codec)]
-    short = {codec for codec in newest if len(mean_curve(rows, codec, {row.picture for row in rows if row.codec == codec})) < LEAST_LAMBDAS}
+    first = next(place for place, row in enumerate(table) if f"({SINCE})" in row.versions)
+    rows = latest(row for place, row in enumerate(table) if place >= first or not row.codec.startswith(EFFORT))
+    own = {row.codec for row in rows if row.codec.startswith(EFFORT)}
+    short = {codec for codec in own if len(mean_curve(rows, codec, {row.picture for row in rows if row.codec == codec})) < LEAST_LAMBDAS}
     return [row for row in rows if row.codec not in short]
 
 

@@ -5,15 +5,18 @@ import platform
 import re
 from pathlib import Path
 
+CPUS = Path("/proc/cpuinfo")
 GPUS = Path("/proc/driver/nvidia/gpus")
 
 
 def machine():
-    """Processor, cores and, where Linux tells them, NVIDIA's GPUs, in words."""
+    """Processor, cores and, where Linux tells them, the processor's family and model, and NVIDIA's GPUs, in words."""
     model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        lines = cpuinfo.read_text().splitlines()
-        model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), model)
+    if CPUS.exists():
+        told = dict(re.findall(r"^(model name|cpu family|model)\s*:\s*(.+)$", CPUS.read_text(), re.M))
+        model = told.get("model name", model)
+        # Virtual machines often name no more than a brand, whose generations differ in speed by half and more.
+        if {"cpu family", "model"} <= told.keys():
+            model += f" (family {told['cpu family']}, model {told['model']})"
     gpus = re.findall(r"^Model:\s*(.+)$", "".join(path.read_text() for path in GPUS.glob("*/information")), re.M)
     return ", ".join([model, f"{os.cpu_count()} cores", *gpus])
