@@ -76,13 +76,12 @@ DRAWN_FROM = PLOTS / "drawn-from.sha256"
 
 def efforts():
     """The steps of each effort, and what they took for the pictures that most efforts have."""
-    table = _groups_of_efforts()[1].rows
-    seconds = [[row.encode_s for row in table if row.codec == f"{EFFORT}{effort}"] for effort in presets.EFFORTS]
+    rows = _group_of_efforts().rows
     return [
         "| effort | " + " | ".join(map(str, presets.EFFORTS)) + " |",
         "| --- |" + " --- |" * len(presets.EFFORTS),
         "| steps | " + " | ".join(f"{presets.iterations_of(effort):,}" for effort in presets.EFFORTS) + " |",
-        "| 768x512 | " + " | ".join(seconds_text(median(found)) if found else "" for found in seconds) + " |",
+        "| 768x512 | " + " | ".join(_time(rows, effort) for effort in presets.EFFORTS) + " |",
     ]
 
 
@@ -111,10 +110,9 @@ def _step(row):
 
 def results():
     """BD-rates against JPEG over each set of pictures, and what an encode and a decode take."""
-    rows = kodak()
-    found = groups(rows, ANCHOR, read_published(PUBLISHED))
+    found = _groups()
     columns = [{standing.codec: standing for standing in group.standings} for group in found]
-    titles = descriptions(rows)
+    titles = descriptions(kodak())
     lines = [
         f"| codec | {' | '.join(_name(group.pictures) for group in found)} | encode | decode |",
         "| --- |" + " --- |" * (len(found) + 2),
@@ -164,21 +162,21 @@ def _mean(rows, field):
 
 def costs():
     """What each effort takes and gives: steps, time, and BD-rates against JPEG, over all pictures, over those that most efforts have and, where they are few, over each."""
-    whole, group = _groups_of_efforts()
+    whole, group = _groups()[0], _group_of_efforts()
     everywhere, standings = ({standing.codec: standing for standing in found.standings} for found in (whole, group))
     named = group.pictures if len(group.pictures) <= MOST_NAMED else ()
     lines = [f"| {' | '.join(['effort', 'steps', 'time', _name(whole.pictures), _name(group.pictures), *named])} |", "| --- |" + " --- |" * (4 + len(named))]
     for effort in presets.EFFORTS:
-        own = standings.get(f"{EFFORT}{effort}")
-        seconds = [row.encode_s for row in group.rows if row.codec == f"{EFFORT}{effort}"]
-        cells = [str(effort), f"{presets.iterations_of(effort):,}", seconds_text(median(seconds)) if seconds else "", _rate(everywhere.get(f"{EFFORT}{effort}")), _rate(own)]
+        codec = f"{EFFORT}{effort}"
+        own = standings.get(codec)
+        cells = [str(effort), f"{presets.iterations_of(effort):,}", _time(group.rows, effort), _rate(everywhere.get(codec)), _rate(own)]
         lines.append(f"| {' | '.join(cells + [_percent(own and own.per_picture[picture].rate) for picture in named])} |")
     return lines
 
 
 def points():
     """Mean rate and PSNR at each lambda, effort by effort, beside JPEG at the quality nearest to that which stands for the lambda."""
-    rows = _groups_of_efforts()[1].rows
+    rows = _group_of_efforts().rows
     efforts = [effort for effort in presets.EFFORTS if any(row.codec == f"{EFFORT}{effort}" for row in rows)]
     lines = [f"| `--lambda` | about `-q` | {' | '.join(f'effort {effort}' for effort in efforts)} | JPEG |", "| --- | --- |" + " --- |" * (len(efforts) + 1)]
     for lambda_ in sorted({row.setting for row in rows if row.codec.startswith(EFFORT)}, reverse=True):
@@ -196,7 +194,7 @@ def _point(rows, codec, setting):
 
 def measures():
     """BD-rates against JPEG by four measures of quality, over the pictures that most efforts have."""
-    group = _groups_of_efforts()[1]
+    group = _group_of_efforts()
     titles = descriptions(group.rows)
     lines = ["| codec | PSNR | PSNR of luma | MS-SSIM | SSIMULACRA2 |", "| --- |" + " --- |" * 4]
     for standing in group.standings:
@@ -229,10 +227,21 @@ def sections():
     return ["| section | bytes | share |", "| --- | --- | --- |"] + [f"| {name} | {count:,} | {100 * count / info['bytes']:.1f} % |" for name, count in rows]
 
 
-def _groups_of_efforts():
-    """All pictures with whatever was measured on them, and those, as many as there are, on which most efforts were."""
-    found = groups(kodak(), ANCHOR)
-    return found[0], max(found, key=lambda group: (sum(standing.codec.startswith(EFFORT) for standing in group.standings), len(group.pictures)))
+def _time(rows, effort):
+    """What an encode takes: the median of an effort's rows, or nothing."""
+    seconds = [row.encode_s for row in rows if row.codec == f"{EFFORT}{effort}"]
+    return seconds_text(median(seconds)) if seconds else ""
+
+
+@cache
+def _groups():
+    """Of Kodak's rows, with published curves; the first is of all pictures."""
+    return groups(kodak(), ANCHOR, read_published(PUBLISHED))
+
+
+def _group_of_efforts():
+    """That of the pictures, as many as there are, on which most efforts were measured."""
+    return max(_groups(), key=lambda group: (sum(standing.codec.startswith(EFFORT) for standing in group.standings), len(group.pictures)))
 
 
 @cache

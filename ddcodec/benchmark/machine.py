@@ -13,7 +13,7 @@ def machine():
     """Processor, cores and, where Linux tells them, the processor's family and model, and NVIDIA's GPUs, in words."""
     model = platform.processor() or platform.machine()
     if CPUS.exists():
-        told = dict(re.findall(r"^(model name|cpu family|model)\s*:\s*(.+)$", CPUS.read_text(), re.M))
+        told = dict(re.findall(r"^(model name|cpu family|model)[ \t]*:[ \t]*(.+?)[ \t]*$", CPUS.read_text(), re.M))
         model = told.get("model name", model)
         # Virtual machines often name no more than a brand, whose generations differ in speed by half and more.
         if {"cpu family", "model"} <= told.keys():
