@@ -1,7 +1,7 @@
 """Decoding: bytes to `CodedImage` to samples, within limits that are checked before anything is allocated."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from zlib import crc32
 
 import numpy as np
@@ -15,7 +15,7 @@ from .metadata import KINDS, metadata_of
 from .network import synthesis
 from .pictures import Picture
 from .samples import as_bytes
-from .syntax import read_body, read_header, unpack_body
+from .syntax import bytes_behind, read_body, read_header, unpack_body
 
 OPERATIONS_MAX = 2 * 10**12
 WAVEFRONTS_MAX = 10**6
@@ -46,13 +46,20 @@ class Limits:
 
 
 def decode_file(data, *, scale=1, limits=Limits(), threads=None, metadata=KINDS):
-    """The `Picture` in a `.ddc` file.
+    """The `Picture` in a `.ddc` file; its notes say what is odd about that.
 
     threads: of the synthesis, at most 2. scale: 1, or a power of two: a picture of ceil(size / scale), for which all code is read, but less is synthesised. metadata: the kinds that are wanted.
     Raises `DamagedError`, `UnsupportedError`, `LimitError`, and `UsageError` for a scale that the file does not have.
     """
     header, body, finest = _opened(data, scale, limits)
-    return with_chunks(_samples(header, body, finest, threads), header.arch, body.chunks, finest, metadata)
+    picture = with_chunks(_samples(header, body, finest, threads), header.arch, body.chunks, finest, metadata)
+    return replace(picture, notes=notes_on(data, body))
+
+
+def notes_on(data, body):
+    """What is to be said of a file that decodes, in sentences."""
+    behind = bytes_behind(data, body)
+    return (f"{behind:,} byte{'s' * (behind > 1)} behind the end of the file {'are' if behind > 1 else 'is'} no part of it.",) if behind else ()
 
 
 def with_chunks(samples, arch, chunks, finest, metadata):

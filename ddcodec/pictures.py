@@ -4,17 +4,22 @@ import io
 import os
 import re
 import struct
-import warnings
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from threading import Lock
 
 import numpy as np
 
+from . import color, exif, png
 from .arch import SIDE_MAX
+from .boxes import color_of_boxes
 from .errors import LimitError, SourceError, UsageError
 from .jpegxl import read_header
+from .metadata import LIMITS, RESOLUTION_MAX, USUAL, chosen, packed_resolution, profile_in, unpacked_resolution
+from .profiles import color_of, is_grey, is_profile
 from .samples import as_bytes, bits_of, peak_of, shallow
+from .syntax import CHUNK_NAMES, MAGIC
 
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "PPM", "BMP", "GIF")
 PLUGINS = {"HEIF": ("pillow_heif", "register_heif_opener", "pillow-heif"), "JXL": ("pillow_jxl", None, "pillow-jxl-plugin")}
@@ -22,8 +27,8 @@ PLUGINS = {"HEIF": ("pillow_heif", "register_heif_opener", "pillow-heif"), "JXL"
 PLUGIN_ENDINGS = {".heic": "HEIF", ".heif": "HEIF", ".jxl": "JXL"}
 
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, NotImplementedError, RuntimeError,
-              OverflowError, struct.error, zlib.error)  # fmt: skip
-"""What Pillow's plugins and imagecodecs are known to raise on bytes that are damaged or of a variant they do not know."""
+              OverflowError, struct.error, zlib.error, Warning)  # fmt: skip
+"""What Pillow's plugins and imagecodecs are known to raise on bytes that are damaged or of a variant they do not know; warnings where somebody has made them errors."""
 
 MODES = {
     "1": "L",
@@ -38,15 +43,11 @@ ALPHA_MODES = ("RGBA", "RGBa", "LA", "La", "PA")
 MODE_NAMES = {"LAB": "Lab", "YCbCr": "YCbCr", "HSV": "HSV", "F": "floating-point", "I": "32-bit integer"}
 
 TIFF_BITS, TIFF_PHOTOMETRIC, TIFF_SAMPLES_PER_PIXEL, TIFF_PLANAR, TIFF_EXTRA, TIFF_SAMPLE_FORMAT = 258, 262, 277, 284, 338, 339
+TIFF_X_RESOLUTION = 282
 TIFF_WHITE_IS_ZERO, TIFF_RGB = 0, 2
 TIFF_STRAIGHT_ALPHA = 2
-TIFF_SHORT, TIFF_LONG = 3, 4
 TIFF_WORDS, TIFF_DIRECTORIES = (269, 270, 271, 272, 305, 306, 315, 316, 33432), (34665, 34853)
 """Tags about the document, the camera, the software, the time, the people; those that lead to EXIF and GPS."""
-ORIENTATION = 274
-XMP_ORIENTATION = re.compile(rb"""(tiff:Orientation(?:\s*=\s*["']|>))[2-8]""")
-"""Both forms in which XMP states an orientation, attribute and element (XMP Part 2, 3.4)."""
-
 TURNS = {
     2: lambda rows: rows[:, ::-1],
     3: lambda rows: rows[::-1, ::-1],
@@ -58,12 +59,15 @@ TURNS = {
 }
 """EXIF orientation -> what sets (H, W, ...) upright."""
 
+KNOWN_BY = {b"\xff\xd8": "JPEG", png.SIGNATURE: "PNG", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"GIF8": "GIF", b"BM": "BMP", b"RIFF": "WebP"}
+"""First bytes -> the format that they promise."""
 HEAD_BYTES = 2**16
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PPM_GAP = rb"(?:\s|#[^\n\r]*[\n\r])+"
 PPM_HEAD = rb"P([2356])" + PPM_GAP + rb"(\d+)" + PPM_GAP + rb"(\d+)" + PPM_GAP + rb"(\d{1,9})"
 PNG_COMPRESSION = 3
 """zlib level: on photographs within 4 % of the size of level 6, in a third of its time."""
+METRES_AN_INCH = 0.0254
+_PILLOWS_LIMIT = Lock()
 
 
 @dataclass(frozen=True)
@@ -71,9 +75,9 @@ class Picture:
     """A picture as people have it.
 
     samples:  uint8 or uint16, (H, W) for grey or (H, W, 3) for RGB; upright.
-    metadata: bytes under "icc", "exif" (from its TIFF header on, orientation set upright), "xmp", and of a `.ddc` file "note".
+    metadata: bytes under "icc", "exif" (from its TIFF header on, orientation set upright), "xmp", "color" and "resolution" (as in their chunks), and of a `.ddc` file "note".
     alpha:    (H, W) of the same type, or None where all is opaque.
-    notes:    what a `.ddc` file does not keep of the source, in sentences to the user.
+    notes:    what is not kept of the source, or odd in it, in sentences to the user.
     """
 
     samples: np.ndarray
@@ -85,6 +89,18 @@ class Picture:
         """Samples and alpha in one array: (H, W) or (H, W, 2 to 4)."""
         return self.samples if self.alpha is None else np.dstack([self.samples, self.alpha])
 
+    def color(self):
+        """The `color.Color` that describes the samples, or None."""
+        return color.unpacked(self.metadata["color"]) if "color" in self.metadata else None
+
+    def profile(self):
+        """The bytes of an ICC profile: the source's own, or one that says what the description says; None where there is neither."""
+        return profile_in(self.metadata, self.samples.ndim == 2)
+
+    def resolution(self):
+        """(x, y) in pixels a metre, or None."""
+        return unpacked_resolution(self.metadata["resolution"]) if "resolution" in self.metadata else None
+
 
 def load_picture(source, *, name=None):
     """Samples of a picture file, uint8 (H, W) or (H, W, 3), with the EXIF orientation applied: for uses that know nothing else.
@@ -92,7 +108,7 @@ def load_picture(source, *, name=None):
     source: a path, or the bytes of a file. name: what error messages call it.
     Raises `SourceError` for what cannot be read, for alpha and for 16 bits a sample.
     """
-    return plain_samples(read_picture(source, name=name), _called(source, name))
+    return plain_samples(read_picture(source, name=name, metadata=()), _called(source, name))
 
 
 def plain_samples(picture, name):
@@ -104,34 +120,50 @@ def plain_samples(picture, name):
     return picture.samples
 
 
-def read_picture(source, *, name=None, frame=None, max_pixels=0):
+def read_picture(source, *, name=None, frame=None, max_pixels=0, metadata=USUAL):
     """The `Picture` in a file (a path, or its bytes) of one of `FORMATS` and `PLUGINS`; `name` is what error messages call it.
 
     1-bit pictures become grey, palettes RGB (grey if all their colours are), CMYK RGB; what has more than 8 bits a sample has 16 then. frame: of an animation or of
-    several pages, from 1 on; the first if it is None. max_pixels: refuse larger ones before they are decoded; 0: those that Pillow does not take. Raises `SourceError` for what is missing, damaged or of another kind (Lab, float, sides above 65535), `UsageError` for a frame that there is not, `LimitError`.
+    several pages, from 1 on; the first if it is None. max_pixels: refuse larger ones before they are decoded; 0: those that Pillow does not take. metadata: the kinds that are wanted (`metadata.chosen`).
+    Raises `SourceError` for what is missing, damaged or of another kind (Lab, float, sides above 65535), `UsageError` for a frame that there is not, `LimitError`.
     """
     data, name = bytes(source) if _is_bytes(source) else read_file(source), _called(source, name)
     if not data:
         raise SourceError(f"{name} is empty.")
     if is_ddc(data):
         raise SourceError(f"{name} is a .ddc file already; ddcodec decode makes a picture of it.")
-    with warnings.catch_warnings(), _own_limit(max_pixels):
-        warnings.simplefilter("ignore")
-        return _picture(_open(data, name), name, data, frame, max_pixels)
+    said = png.Ancillary()
+    if data.startswith(png.SIGNATURE):
+        data, said = png.taken_apart(data)
+    orientation, data = _out_of_tiff(data, frame)
+    with _own_limit(max_pixels):
+        return _picture(_open(data, name), name, data, said, orientation, frame=frame, max_pixels=max_pixels, wanted=metadata)
 
 
 @contextmanager
 def _own_limit(max_pixels):
-    """Pillow's limit counts only where nobody has named another."""
+    """Where somebody names a limit above Pillow's, Pillow's does not count. It is the whole process's: others wait, and find it as it was."""
     from PIL import Image
 
-    before = Image.MAX_IMAGE_PIXELS
-    if max_pixels:
-        Image.MAX_IMAGE_PIXELS = None
-    try:
+    if not max_pixels or Image.MAX_IMAGE_PIXELS is None or max_pixels <= Image.MAX_IMAGE_PIXELS:
         yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = before
+        return
+    with _PILLOWS_LIMIT:
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+def _out_of_tiff(data, frame):
+    """The orientation that the page of a TIFF states, 1 to 8, or None; and the file with pages that lie upright, which readers leave as they are.
+
+    Pillow would turn a page itself, but only for some types of the tag.
+    """
+    if not data.startswith((b"II*\0", b"MM\0*")):
+        return None, data
+    return exif.orientation_of(data, (frame or 1) - 1), exif.upright(data, every=True)
 
 
 def _is_bytes(source):
@@ -146,7 +178,7 @@ def _called(source, name):
 def picture_from(image):
     """The `Picture` of a Pillow image or of an array: uint8 or uint16, (H, W) or (H, W, 1 to 4), of which the second or fourth channel is alpha.
 
-    A Pillow image that still knows an EXIF orientation is set upright, as a file would be. Raises `SourceError` for all else.
+    A Pillow image that still knows an EXIF orientation is set upright, as a file would be, and what it knows of its colours is described. Raises `SourceError` for all else.
     """
     if isinstance(image, Picture):
         return image
@@ -158,9 +190,7 @@ def picture_from(image):
         raise SourceError(f"A picture must be a Pillow image or a NumPy array, not {type(image).__name__}.")
     if image.mode != "I;16" and _bits_before_loading(image) > 8:
         raise SourceError("Pillow would cut this 16-bit picture down to 8 bits; give its file, or an array of uint16.")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return _picture(image, "The picture")
+    return _picture(image, "The picture")
 
 
 def pillow_image(picture):
@@ -204,8 +234,6 @@ def is_picture_name(path):
 
 def is_ddc(data):
     """Whether bytes begin as a `.ddc` file does."""
-    from .syntax import MAGIC
-
     return data.startswith(MAGIC.to_bytes(4, "big"))
 
 
@@ -239,16 +267,35 @@ def _open(data, name):
     except Image.DecompressionBombError:
         raise _too_many_pixels(name) from None
     except UnidentifiedImageError:
-        if data.startswith((b"II*\0", b"MM\0*")):
-            raise SourceError(f"{name} is damaged, or a TIFF of a kind that cannot be read.") from None
-        raise SourceError(
-            f"{name} is not a picture that can be read: it is damaged, or no PNG, JPEG, WebP, AVIF, TIFF, PPM, BMP, GIF, HEIC or JPEG XL."
-        ) from None
+        raise _unidentified(data, name) from None
     except UNREADABLE as error:
         # What the plugin for JPEG XL says is for those who build it.
         raise _damaged(name, None if format == "JXL" else error) from None
     _refuse_size(image.size, name)
     return image
+
+
+def _unidentified(data, name):
+    """The `SourceError` of a file that Pillow knows no reader for, as far as its first bytes tell."""
+    bits = _bits_of_jpeg(data)
+    if bits not in (None, 8):
+        return SourceError(f"{name} is a JPEG of {bits} bits a sample, of which only those of 8 are read. Convert it to a PNG of 16 bits.")
+    kind = next((title for signature, title in KNOWN_BY.items() if data.startswith(signature)), None)
+    if kind:
+        return SourceError(f"{name} is a {kind} that is damaged, cut off, or of a kind that cannot be read.")
+    return SourceError(f"{name} is not a picture that can be read: it is damaged, or no PNG, JPEG, WebP, AVIF, TIFF, PPM, BMP, GIF, HEIC or JPEG XL.")
+
+
+def _bits_of_jpeg(data):
+    """Bits a sample that the frame header of a JPEG states (ISO/IEC 10918-1, B.2.2), or None where none is found."""
+    at = 2 if is_jpeg(data) else len(data)
+    while at + 5 <= len(data) and data[at] == 0xFF:
+        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            return data[at + 4]
+        # Any number of 0xFF may stand before a marker.
+        at += 1 if marker == 0xFF else 2 + length
+    return None
 
 
 def _plugin_format(data):
@@ -272,8 +319,8 @@ def _register(format, name):
         getattr(plugin, function)()
 
 
-def _picture(image, name, data=None, frame=None, max_pixels=0):
-    """The `Picture` of an opened image. data: the bytes of its file; without them the image is at its frame already."""
+def _picture(image, name, data=None, said=png.Ancillary(), orientation=None, *, frame=None, max_pixels=0, wanted=USUAL):
+    """The `Picture` of an opened image. data: the bytes of its file; without them the image is at its frame already. said: what a PNG says beside; orientation: of a TIFF's page; wanted: kinds of metadata."""
     _refuse_size(image.size, name)
     notes, format = [], image.format
     if data:
@@ -282,34 +329,39 @@ def _picture(image, name, data=None, frame=None, max_pixels=0):
         # Pages can be of other sizes than the first.
         _refuse_size(image.size, name)
         _refuse_pixels(image.size, name, max_pixels)
-    bits = _bits_of_tiff(image, name) if image.format == "TIFF" else _bits_of_sample(data) if data else 8
-    if data and (bits > 8 or format == "JXL"):
-        whole = _upright(_deep_array(image, data, bits, frame, name), _orientation(image))
-    else:
-        _load(image, name)
-        # Pillow turns a TIFF when it loads it; a second hint in its XMP must not turn it again.
-        orientation = 1 if format == "TIFF" else _orientation(image)
-        opaque, alpha = image, None
-        if image.mode == "CMYK":
-            opaque, note = _without_cmyk(image)
-            notes.append(note)
-        elif _is_transparent(image) and image.mode not in DEEP_MODES:
-            if format == "PNG" and image.mode == "L" and data and data[24] in (2, 4):
-                # Pillow widens such samples to 8 bits, but not the key.
-                image.info["transparency"] *= 255 // (2 ** data[24] - 1)
-            opaque, alpha = _without_alpha(image)
-        _refuse_mode(opaque, name)
-        colours = np.asarray(opaque.convert(MODES[opaque.mode])) if opaque.mode in MODES else _with_key(np.asarray(opaque), image)
-        if (image.mode in ("P", "PA") or format == "GIF") and colours.ndim == 3 and (colours == colours[:, :, :1]).all():
-            colours = colours[:, :, 0]
-        whole = _upright(colours if alpha is None else np.dstack([colours, alpha]), orientation)
+    found = _metadata_of(image, data, said)
+    if orientation is None:
+        orientation = _orientation(image, found)
+    whole, said_of_samples = _whole(image, data, frame, name)
+    picture = _picture_of_array(TURNS[orientation](whole) if orientation in TURNS else whole)
     if image.info.get("bit_depth", 8) > 8:
         notes.append(f"of its {image.info['bit_depth']} bits a sample 8 are kept.")
-    picture = _picture_of_array(whole)
-    profile = image.info.get("icc_profile")
-    if profile and image.mode != "CMYK" and not _fits(image, picture.samples):
-        notes.append("its colour profile is for another kind of picture and is left out.")
-    return replace(picture, metadata=_metadata(image, picture.samples), notes=tuple(f"{name}: {note}" for note in notes))
+    metadata, lost = _kept(found, said, wanted, picture.samples.ndim == 2, image.mode == "CMYK")
+    notes = notes + said_of_samples + (said.notes + lost if wanted else [])
+    return replace(picture, metadata=metadata, notes=tuple(f"{name}: {note}" for note in notes))
+
+
+def _whole(image, data, frame, name):
+    """All samples of an image at its frame, (H, W) or (H, W, 2 to 4), as they lie in its file; and what is to be said of that."""
+    format = image.format
+    bits = _bits_of_tiff(image, name) if format == "TIFF" else _bits_of_sample(data) if data else 8
+    if data and (bits > 8 or format == "JXL"):
+        return _deep_array(image, data, bits, frame, name), []
+    _load(image, name)
+    opaque, alpha, notes = image, None, []
+    if image.mode == "CMYK":
+        opaque, note = _without_cmyk(image)
+        notes.append(note)
+    elif _is_transparent(image) and image.mode not in DEEP_MODES:
+        if format == "PNG" and image.mode == "L" and data and data[24] in (2, 4):
+            # Pillow widens such samples to 8 bits, but not the key.
+            image.info["transparency"] *= 255 // (2 ** data[24] - 1)
+        opaque, alpha = _without_alpha(image)
+    _refuse_mode(opaque, name)
+    colours = np.asarray(opaque.convert(MODES[opaque.mode])) if opaque.mode in MODES else _with_key(np.asarray(opaque), image)
+    if (image.mode in ("P", "PA") or format == "GIF") and colours.ndim == 3 and (colours == colours[:, :, :1]).all():
+        colours = colours[:, :, 0]
+    return colours if alpha is None else np.dstack([colours, alpha]), notes
 
 
 def _go_to(image, data, frame, name):
@@ -362,19 +414,13 @@ def _load(image, name):
         raise _damaged(name, error) from None
 
 
-def _upright(rows, orientation):
-    return TURNS[orientation](rows) if orientation in TURNS else rows
-
-
-def _orientation(image):
-    """The EXIF orientation that is still to be applied, 1..8; 1 where the block is unreadable, as viewers have it."""
+def _orientation(image, found):
+    """The orientation that is still to be applied, 1 to 8: that of EXIF, or else of XMP; 1 where they are unreadable, as viewers have it. found: metadata by name."""
     if image.format == "JXL":
         # Its own orientation has been applied; what EXIF says does not count (ISO/IEC 18181-2).
         return 1
-    try:
-        return image.tag_v2.get(ORIENTATION, 1) if image.format == "TIFF" else image.getexif().get(ORIENTATION, 1)
-    except UNREADABLE:
-        return 1
+    stated = exif.orientation_of(found.get("exif", b""))
+    return exif.orientation_of_xmp(found.get("xmp", b"")) or 1 if stated is None else stated
 
 
 def _deep_array(image, data, bits, frame, name):
@@ -440,18 +486,79 @@ def _without_cmyk(image):
     return image.convert("RGB"), "its CMYK is converted to RGB without a profile, so that its colours are a guess."
 
 
-def _metadata(image, samples):
-    metadata = {}
-    if _fits(image, samples):
-        metadata["icc"] = image.info["icc_profile"]
-    exif = (_exif_of_tiff(image) if image.format == "TIFF" else image.info.get("exif") or b"").removeprefix(b"Exif\0\0")
-    if exif:
-        metadata["exif"] = _set_upright(exif)
-    xmp = image.info.get("xmp")
-    if xmp:
-        xmp = xmp.encode() if isinstance(xmp, str) else xmp
-        metadata["xmp"] = XMP_ORIENTATION.sub(rb"\g<1>1", xmp)
-    return metadata
+def _metadata_of(image, data, said):
+    """All metadata of an image as its file has it, bytes by name. data: of its file, or None; said: what a PNG says beside."""
+    info = image.info
+    found = {"icc": info.get("icc_profile"), "exif": exif.without_signature(info.get("exif") or b""), "xmp": info.get("xmp")} | said.metadata
+    if image.format == "TIFF":
+        found["exif"] = _exif_of_tiff(image)
+    if isinstance(found["xmp"], str):
+        found["xmp"] = found["xmp"].encode()
+    found["exif"] = exif.without_signature(found["exif"])
+    described = _color(image, data, said, found["icc"] or b"")
+    resolution = said.resolution or (_resolution(info.get("dpi")) if _states_resolution(image) else None)
+    if described:
+        found["color"] = color.packed(described)
+    if resolution and max(resolution) <= RESOLUTION_MAX:
+        found["resolution"] = packed_resolution(*resolution)
+    return {name: content for name, content in found.items() if content}
+
+
+def _color(image, data, said, icc):
+    """The `Color` of an image, or None. A PNG's code points count before its profile, in other formats the profile does; light of a screen, which a profile can hardly say, counts first."""
+    of_profile = color_of(icc) if icc else None
+    if data:
+        stated = said.color or (color_of_boxes(data) if data[4:8] == b"ftyp" else None)
+        first = said.color is not None or stated is not None and stated.curve() is None
+        return stated if first or not icc else of_profile
+    if icc:
+        return of_profile
+    info = image.info
+    if "srgb" in info:
+        return color.Color(color.SRGB_PRIMARIES, color.SRGB_TRANSFER)
+    return png.color_of_numbers(info.get("gamma", 0), info.get("chromaticity", ())) if "gamma" in info or "chromaticity" in info else None
+
+
+def _states_resolution(image):
+    """Whether an image's dots per inch are those of its file: without any Pillow says 1 of a TIFF, and 72 of a JPEG that has EXIF, which keeps its own."""
+    if image.format in ("JPEG", "MPO"):
+        return image.info.get("jfif_unit") in (1, 2)
+    return image.format != "TIFF" or TIFF_X_RESOLUTION in image.tag_v2
+
+
+def _resolution(inches):
+    """Pixels a metre, (x, y), of dots per inch; None where they are none."""
+    try:
+        x, y = (round(float(dots) / METRES_AN_INCH) for dots in inches)
+    except (TypeError, ValueError, OverflowError, ZeroDivisionError):
+        return None
+    return (x, y) if x > 0 and y > 0 else None
+
+
+def _kept(found, said, wanted, grey, was_cmyk):
+    """The metadata that goes with the samples, and what is to be said of the rest. found: all by name; said: what a PNG says beside; grey: whether the samples are; was_cmyk: whether they were in CMYK."""
+    found, lost = dict(found), []
+    if "exif" in found:
+        found["exif"] = exif.upright(found["exif"])
+    if "xmp" in found:
+        found["xmp"] = exif.upright_xmp(found["xmp"])
+    icc = found.get("icc", b"")
+    if was_cmyk:
+        found = {name: content for name, content in found.items() if name not in ("icc", "color")}
+    elif icc and (not is_profile(icc) or is_grey(icc) is not grey):
+        del found["icc"]
+        # A profile for RGB describes grey samples, too.
+        if not is_profile(icc) or grey is False or "color" not in found:
+            if said.color is None:
+                found.pop("color", None)
+            lost.append("its colour profile is damaged and is left out." if not is_profile(icc) else "its colour profile is for another kind of picture and is left out.")
+    kept = chosen(found, wanted, grey=grey)
+    for kind, limit in LIMITS.items():
+        name = CHUNK_NAMES[kind]
+        if len(kept.get(name, b"")) > limit:
+            lost.append(f"its {'colour profile' if name == 'icc' else name.upper()} has more than {limit:,} bytes, which a .ddc file cannot hold, and is left out (--metadata says what to keep).")
+            del kept[name]
+    return kept, lost
 
 
 def _exif_of_tiff(image):
@@ -471,35 +578,11 @@ def _exif_of_tiff(image):
         return b""
 
 
-def _fits(image, samples):
-    """Whether an image has an ICC profile that is for the samples made of it (its colour space stands at byte 16; ICC.1:2022, 7.2)."""
-    return image.mode != "CMYK" and (image.info.get("icc_profile") or b"")[16:20] == (b"GRAY" if samples.ndim == 2 else b"RGB ")
-
-
-def _set_upright(exif):
-    """EXIF with its orientation, if it has one, set to 1 in place; all else byte for byte (TIFF 6.0, section 2)."""
-    order = {b"II": "<", b"MM": ">"}.get(exif[:2])
-    if order is None or len(exif) < 8:
-        return exif
-    start = struct.unpack_from(order + "I", exif, 4)[0]
-    if start + 2 > len(exif):
-        return exif
-    patched = bytearray(exif)
-    for entry in range(struct.unpack_from(order + "H", exif, start)[0]):
-        at = start + 2 + 12 * entry
-        if at + 12 > len(exif):
-            break
-        tag, kind, count = struct.unpack_from(order + "HHI", exif, at)
-        if tag == ORIENTATION and count == 1 and kind in (TIFF_SHORT, TIFF_LONG):
-            struct.pack_into(order + ("H" if kind == TIFF_SHORT else "I"), patched, at + 8, 1)
-    return bytes(patched)
-
-
 def _bits_of_sample(data):
     """Bits a sample that a PNG, AVIF, JPEG XL or PPM states, else 8: Pillow hands out 8 for most of what has more."""
     if _plugin_format(data) == "JXL":
         return read_header(data).bits
-    if data.startswith(PNG_SIGNATURE) and len(data) > 24:
+    if data.startswith(png.SIGNATURE) and len(data) > 24:
         return data[24]
     if data[4:8] == b"ftyp":
         # The configuration of the first AV1 picture: marker and version, profile, then flags: high_bitdepth, twelve_bit.
@@ -578,6 +661,8 @@ def _picture_of_array(array):
 
 
 def _damaged(name, error):
+    if "truncated" in str(error).lower():
+        return SourceError(f"{name} is cut off: its end is missing.")
     return SourceError(f"{name} is damaged or cut off" + (f": {str(error).rstrip('.') or type(error).__name__}." if error else "."))
 
 
@@ -600,30 +685,24 @@ def _png(picture):
     from PIL import Image, PngImagePlugin
 
     whole, metadata, file = picture.whole(), picture.metadata, io.BytesIO()
-    texts = PngImagePlugin.PngInfo()
+    chunks = PngImagePlugin.PngInfo()
+    described, resolution = picture.color(), picture.resolution()
+    for kind, content in png.chunks_for(described) if described else ():
+        chunks.add(kind, content)
     if "xmp" in metadata:
-        texts.add_itxt("XML:com.adobe.xmp", metadata["xmp"].decode("utf-8", "replace"))
+        chunks.add_itxt(png.XMP, metadata["xmp"].decode("utf-8", "replace"))
     # Pillow knows no 16 bits with several channels: it writes all that is not pixels round one row of them, imagecodecs the pixels.
     deep_colours = whole.ndim == 3 and bits_of(whole) > 8
     image = Image.fromarray(shallow(whole[:1]) if deep_colours else whole)
-    image.save(file, "PNG", compress_level=PNG_COMPRESSION, icc_profile=metadata.get("icc"), exif=_set_upright(metadata.get("exif", b"")), pnginfo=texts)
+    inches = {"dpi": tuple(METRES_AN_INCH * number for number in resolution)} if resolution else {}
+    image.save(file, "PNG", compress_level=PNG_COMPRESSION, **inches, icc_profile=picture.profile(), exif=exif.upright(metadata.get("exif", b"")), pnginfo=chunks)
     if not deep_colours:
         return file.getvalue()
     imagecodecs = _imagecodecs("writing 16 bits a sample to a PNG")
-    pixels = _png_chunks(imagecodecs.png_encode(np.ascontiguousarray(whole), level=PNG_COMPRESSION))
-    rest = [(kind, chunk) for kind, chunk in _png_chunks(file.getvalue()) if kind not in (b"IHDR", b"IDAT", b"IEND")]
-    start = [chunk for kind, chunk in pixels if kind == b"IHDR"] + [chunk for _, chunk in rest]
-    return PNG_SIGNATURE + b"".join(start + [chunk for kind, chunk in pixels if kind in (b"IDAT", b"IEND")])
-
-
-def _png_chunks(data):
-    """(kind, all its bytes) of each chunk of a PNG."""
-    chunks, at = [], len(PNG_SIGNATURE)
-    while at < len(data):
-        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
-        chunks.append((data[at + 4 : at + 8], data[at:end]))
-        at = end
-    return chunks
+    pixels = list(png.chunks_of(imagecodecs.png_encode(np.ascontiguousarray(whole), level=PNG_COMPRESSION)))
+    rest = [chunk for kind, _, chunk in png.chunks_of(file.getvalue()) if kind not in (b"IHDR", b"IDAT", b"IEND")]
+    start = [chunk for kind, _, chunk in pixels if kind == b"IHDR"] + rest
+    return png.SIGNATURE + b"".join(start + [chunk for kind, _, chunk in pixels if kind in (b"IDAT", b"IEND")])
 
 
 def _ppm(picture):

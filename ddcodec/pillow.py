@@ -1,7 +1,7 @@
 """Pillow's plugin: once this module is imported, `Image.open` reads `.ddc` files and `Image.save` writes them.
 
 What a decode may cost is in `LIMITS`, which may be replaced as Pillow's own `Image.MAX_IMAGE_PIXELS` may; both hold. `save` takes the options of `ddcodec.encode` but `progress`, and `exif` (bytes or an
-`Image.Exif`), `icc_profile` and `xmp`, by default those in the image's info; None leaves one out. Orientation is applied to the pixels. Errors of options are `ValueError`, all others `OSError`.
+`Image.Exif`), `icc_profile`, `xmp` and `dpi`, by default those in the image's info; None leaves one out. A standard profile becomes a description, of which another profile of the same meaning is made. Orientation is applied to the pixels. Errors of options are `ValueError`, all others `OSError`.
 """
 
 from contextlib import contextmanager
@@ -11,17 +11,16 @@ from PIL import Image, ImageFile
 from . import encode
 from .decoder import Limits, decode_file
 from .errors import DamagedError, DdcError, UsageError
-from .metadata import metadata_of, read_metadata
-from .pictures import is_ddc, pillow_image
+from .exif import SIGNATURE
+from .metadata import metadata_of, profile_in, read_metadata, unpacked_resolution
+from .pictures import METRES_AN_INCH, is_ddc, pillow_image
 from .syntax import CHUNK_NAMES, HEADER_BYTES, read_body, read_header
 
 LIMITS = Limits()
 
-INFO_NAMES = {"icc": "icc_profile", "exif": "exif", "xmp": "xmp", "note": "note"}
-"""Our names of metadata -> those of an image's info."""
 
-EXIF_SIGNATURE = b"Exif\0\0"
-"""Stands before the TIFF header in Pillow's info, and must where a JPEG is saved of it."""
+COLOURS_OF_PNG = ("srgb", "gamma", "chromaticity")
+"""What the info of a PNG says of its colours where it has no profile."""
 
 
 class DdcImageFile(ImageFile.ImageFile):
@@ -37,21 +36,26 @@ class DdcImageFile(ImageFile.ImageFile):
                 header = read_header(head)
             except DamagedError as error:
                 raise SyntaxError(str(error)) from error  # Image.open makes an UnidentifiedImageError of it.
-        kinds = self._read_info(head + self.fp.read()) if header.chunks else ()
+        kinds = self._read_info(head + self.fp.read(), header.arch.planes == 1) if header.chunks else ()
         self._size, self._mode = (header.arch.width, header.arch.height), _mode_of(header.arch, "alpha" in kinds)
         self._scale_max = 1 << header.arch.octaves - 1
         self.tile = [ImageFile._Tile("ddc", (0, 0, *self.size), 0, (1,))]
 
-    def _read_info(self, data):
-        """Fill `info` from the chunks; returns their names."""
+    def _read_info(self, data, grey):
+        """Fill `info` from the chunks; returns their names. grey: whether the samples are."""
         try:
             chunks = read_body(data, read_header(data)).chunks
             metadata = metadata_of(chunks)
         except DamagedError:
             return ()  # The size is known all the same; whoever loads the pixels is told.
+        profile = profile_in(metadata, grey)
+        if profile:
+            self.info["icc_profile"] = profile
         if "exif" in metadata:
-            metadata["exif"] = EXIF_SIGNATURE + metadata["exif"]
-        self.info |= {INFO_NAMES[kind]: content for kind, content in metadata.items()}
+            self.info["exif"] = SIGNATURE + metadata["exif"]
+        if "resolution" in metadata:
+            self.info["dpi"] = tuple(METRES_AN_INCH * number for number in unpacked_resolution(metadata["resolution"]))
+        self.info |= {kind: metadata[kind] for kind in ("xmp", "note") if kind in metadata}
         return [CHUNK_NAMES.get(kind) for kind, _ in chunks]
 
     def draft(self, mode, size):
@@ -113,6 +117,10 @@ def _save(image, file, filename):
     for name in ("icc_profile", "exif", "xmp"):
         content = wished.get(name, image.info.get(name))
         plain.info[name] = content.tobytes() if isinstance(content, Image.Exif) else content or b""
+    plain.info["dpi"] = wished.get("dpi", image.info.get("dpi"))
+    if "icc_profile" in wished:
+        for name in COLOURS_OF_PNG:
+            plain.info.pop(name, None)
     with _errors_of_pillow():
         data = encode(plain, **options)
     file.write(data)

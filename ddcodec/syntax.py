@@ -15,7 +15,7 @@ from .wire import Reader, Writer, integer_bits
 
 MAGIC = 0xDD444443
 VERSION = 9
-CHUNK_NAMES = {1: "icc", 2: "exif", 3: "xmp", 4: "note", 5: "alpha"}
+CHUNK_NAMES = {1: "icc", 2: "exif", 3: "xmp", 4: "note", 5: "alpha", 6: "color", 7: "resolution"}
 
 FIRST_EXPONENT, EXPONENT_TABLE = 6, tables.UNIT_SCALE
 FIRST_SCALE, SCALE_TABLE = 27, 37
@@ -97,7 +97,7 @@ def pack_body(coded):
     walk_code(coded.arch, ops_int.numbers(coded.arch, coded.tensors), writer, coded.code)
     words, sections = writer.finish()
     body = b"".join(_chunk(kind, content) for kind, content in coded.chunks)
-    return body + b"".join(map(_varint, sections)) + words.astype("<u4").tobytes()
+    return body + b"".join(map(varint, sections)) + words.astype("<u4").tobytes()
 
 
 def unpack(data, finest=0):
@@ -143,20 +143,25 @@ def read_header(data):
 
 
 def read_body(data, header):
-    """Check the body against its checksum and take it apart. Raises `DamagedError`."""
-    body = memoryview(data)[HEADER_BYTES:]
-    if crc32(body) != header.body_crc:
-        raise DamagedError(_damage(data, header))
-    result = read_beginning(data, header)
-    if len(data) != result.file_bytes:
-        announced = 4 * sum(result.sections)
-        raise DamagedError(f"The section table announces {announced} bytes, but {announced + len(data) - result.file_bytes} follow.")
-    return result
+    """Check the body against its checksum and take it apart; bytes behind its end are passed over. Raises `DamagedError`."""
+    try:
+        body = read_beginning(data, header)
+    except DamagedError:
+        if crc32(memoryview(data)[HEADER_BYTES:]) == header.body_crc:
+            raise
+        raise DamagedError(_damage(data, None)) from None
+    if len(data) < body.file_bytes or crc32(memoryview(data)[HEADER_BYTES : body.file_bytes]) != header.body_crc:
+        raise DamagedError(_damage(data, body))
+    return body
 
 
-def _damage(data, header):
-    """A sentence on a body that does not have its checksum."""
-    body = beginning_if_any(data, header)
+def bytes_behind(data, body):
+    """How many bytes stand behind the end of a file, as a mail or a disk adds them."""
+    return max(0, len(data) - body.file_bytes)
+
+
+def _damage(data, body):
+    """A sentence on a body that does not have its checksum; body: what there is of it, or None."""
     if body and body.file_bytes > len(data):
         return f"The file is cut off: {len(data):,} of {body.file_bytes:,} bytes are there."
     what = "damaged" if body else "damaged or cut off"
@@ -176,12 +181,13 @@ def read_beginning(data, header):
 
     Raises `DamagedError` if it ends before its section table does.
     """
-    cursor = _Cursor(memoryview(data)[HEADER_BYTES:])
+    cursor = Cursor(memoryview(data)[HEADER_BYTES:])
     chunks = tuple((cursor.byte(), cursor.bytes(cursor.varint())) for _ in range(header.chunks))
     _check_chunks([kind for kind, _ in chunks])
     start = cursor.at
     sections = tuple(cursor.varint() for _ in range(1 + len(header.arch.coded_octaves)))
-    words = np.frombuffer(data, "<u4", (len(data) - HEADER_BYTES - cursor.at) // 4, HEADER_BYTES + cursor.at).astype(np.uint32)
+    there = min(sum(sections), (len(data) - HEADER_BYTES - cursor.at) // 4)
+    words = np.frombuffer(data, "<u4", there, HEADER_BYTES + cursor.at).astype(np.uint32)
     return Body(chunks, sections, words, cursor.at - start)
 
 
@@ -207,8 +213,9 @@ def read_info(data):
         "depth": arch.bits,
         "alpha": any(CHUNK_NAMES.get(kind) == "alpha" for kind, _ in body.chunks),
         "profile": arch.profile,
-        "bytes": len(data),
-        "bpp": 8 * len(data) / pixels,
+        "bytes": body.file_bytes,
+        "bytes_behind": bytes_behind(data, body),
+        "bpp": 8 * body.file_bytes / pixels,
         "arch": arch.as_dict(),
         "macs_per_pixel": arch.macs() / pixels,
         "weights": arch.weight_count(),
@@ -292,10 +299,11 @@ def _check_chunks(kinds):
 
 
 def _chunk(kind, content):
-    return bytes([kind]) + _varint(len(content)) + content
+    return bytes([kind]) + varint(len(content)) + content
 
 
-def _varint(number):
+def varint(number):
+    """A number below 2^28 in groups of 7 bits (FORMAT.md, *Conventions*)."""
     groups = []
     while True:
         number, group = number >> 7, number & 127
@@ -304,7 +312,7 @@ def _varint(number):
             return bytes(groups)
 
 
-class _Cursor:
+class Cursor:
     """Reads a body from front to back; every length is compared with what is left before anything is taken."""
 
     def __init__(self, data):

@@ -68,9 +68,8 @@ def bad_files():
     damaged("cut_last_byte", good[:-1])
     damaged("cut_last_word", good[:-4])
     # Something behind, before, or in the middle.
-    damaged("trailing_byte", good + b"\0")
     damaged("trailing_byte_mended", mended(good + b"\0"))
-    damaged("twice", good + good)
+    damaged("cut_last_byte_and_another_file", good[:-1] + good)
     damaged("line_ends_changed", good.replace(b"\x0a", b"\x0d\x0a") if b"\x0a" in good else good + b"\x0d")
     damaged("not_a_ddc_file", b"\x89PNG\r\n\x1a\n" + good[8:])
     damaged("signature_without_top_bit", bytes([good[0] & 127]) + good[1:])

@@ -128,6 +128,11 @@ def vectors():
     for prediction in range(4):
         add(f"alpha_{prediction}", f"alpha by prediction {prediction}", chunks=(alpha_chunk(random, 24, 16, prediction),), width=24, height=16)
     add("deep_alpha", "alpha of 16 bits, odd sizes", chunks=(alpha_chunk(random, 17, 9, 3, 2),), width=17, height=9, depth=1, planes=1)
+    chromaticities = b"".join(number.to_bytes(3, "big", signed=True) for number in (31270, 32900, 73470, 26530, 0, 100000, 10, -7700))
+    add("colours", "a colour description of two bytes, square pixels", chunks=((6, bytes([12, 13])), (7, bytes([0x93, 0x16]))))
+    add("own_colours", "the longest colour description, pixels that are not square", chunks=((6, bytes(2) + chromaticities + (117965).to_bytes(4, "big")), (7, bytes([0x93, 0x16, 1]))))
+    add("unknown_colours", "code points that nobody knows", chunks=((6, bytes([255, 254])),))
+    add("rubbish_colours", "a decoder that only wants the picture does not look inside", chunks=((6, b"\0"), (7, b"\0\0\0")))
     return rows
 
 
@@ -151,6 +156,8 @@ def main():
     lines = ["name\twidth\theight\tplanes\tsamples_crc\thalf_crc\twhy"]
     files = {name: (why, pack(coded), coded) for name, (why, coded) in vectors().items()}
     why, data, coded = files["default_24x16"]
+    files["bytes_behind"] = ("a newline and zeros behind the end", data + b"\n" + bytes(9), coded)
+    files["two_files"] = ("another file behind the end", data + data, coded)
     files["lying_section_table"] = ("entries that are wrong, but have the right sum", moved(data), coded)
     for name, (why, data, coded) in files.items():
         (FOLDER / f"{name}.ddc").write_bytes(data)

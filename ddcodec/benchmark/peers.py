@@ -117,6 +117,22 @@ def _pillow(format_, grey=None, **options):
     return encode
 
 
+AVIF_TUNES = ("iq", "psnr", "ssimulacra2")
+"""What aom aims at (its option `tune`). The first is for the eye, and what libavif takes from 1.4 on where nothing is said."""
+AVIF_SPEEDS = (6, 0)
+AVIF_QUALITIES = (10, 20, 30, 40, 50, 60, 70, 80, 90)
+
+
+def _avif(tune, speed):
+    """The `Peer` of a tune and a speed: "avif" and "avif:s0" are those of the first tune."""
+    name = ":".join(["avif", *([] if tune == AVIF_TUNES[0] else [tune]), *([] if speed == AVIF_SPEEDS[0] else [f"s{speed}"])])
+    options = {"subsampling": "4:4:4", "speed": speed, "codec": "aom", "max_threads": 1, "advanced": {"tune": tune}}
+    return Peer(
+        name, f"AVIF{'' if speed else ' slow'}, tune={tune}", f"4:4:4, 8 bits, aom, speed {speed}, tune={tune}, 1 thread", "quality", AVIF_QUALITIES, 1, ".avif",
+        _pillow("AVIF", grey={"subsampling": "4:0:0"}, **options), _pillow_decode, _pillow_versions("libavif", "avif"),
+    )  # fmt: skip
+
+
 def _pillow_decode(data, shape):
     from PIL import AvifImagePlugin, Image
 
@@ -314,7 +330,6 @@ def _raw_decode(data, shape):
 
 
 JPEG_QUALITIES = (5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 85, 90, 95)
-AVIF_QUALITIES = (10, 20, 30, 40, 50, 60, 70, 80, 90)
 VVC_NOTE = "Its chroma is subsampled and, with libvvenc, cannot be otherwise: its RGB PSNR carries that loss, which grows with the rate. Its times include two starts of ffmpeg."
 
 _ROWS = (
@@ -330,14 +345,7 @@ _ROWS = (
         "webp", "WebP", "4:2:0 (it has no other), method 6", "quality", (1, 10, 25, 40, 55, 70, 80, 90, 95), 1, ".webp",
         _pillow("WEBP", method=6), _pillow_decode, _pillow_versions("libwebp", "webp"),
     ),
-    Peer(
-        "avif", "AVIF", "4:4:4, 8 bits, aom, speed 6, 1 thread", "quality", AVIF_QUALITIES, 1, ".avif",
-        _pillow("AVIF", subsampling="4:4:4", speed=6, codec="aom", max_threads=1, grey={"subsampling": "4:0:0"}), _pillow_decode, _pillow_versions("libavif", "avif"),
-    ),
-    Peer(
-        "avif:s0", "AVIF slow", "4:4:4, 8 bits, aom, speed 0, 1 thread", "quality", AVIF_QUALITIES, 1, ".avif",
-        _pillow("AVIF", subsampling="4:4:4", speed=0, codec="aom", max_threads=1, grey={"subsampling": "4:0:0"}), _pillow_decode, _pillow_versions("libavif", "avif"),
-    ),
+    *(_avif(tune, speed) for tune in AVIF_TUNES for speed in AVIF_SPEEDS),
     Peer(
         "jxl", "JPEG XL", "XYB without subsampling, effort 7, 1 thread", "distance", (20, 14, 9, 6, 4, 3, 2, 1.5, 1, 0.5), 0.05, ".jxl",
         _jxl, _jxl_decode, _imagecodecs_versions("jpegxl"),

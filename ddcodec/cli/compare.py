@@ -77,12 +77,13 @@ def load(path, limits):
     """The `Picture` of a picture file or of a `.ddc` file, told apart by their first bytes, and the bytes of the latter (else 0)."""
     from ..decoder import decode_file
     from ..pictures import is_ddc, read_picture
+    from ..syntax import read_info
 
     data = read_input(path)
     if not is_ddc(data):
-        return read_picture(data, name=name_of(path)), 0
+        return read_picture(data, name=name_of(path), metadata=()), 0
     with naming(path):
-        return decode_file(data, limits=limits, metadata=()), len(data)
+        return decode_file(data, limits=limits, metadata=()), read_info(data)["bytes"]
 
 
 def check_alike(original, picture, reference, distorted):

@@ -89,14 +89,18 @@ class Decoding:
         from ..samples import bits_of
 
         start = monotonic()
-        wanted = self.kinds if self.format == "png" else ()
+        # A file has the one or the other, whichever was named.
+        kinds = {*self.kinds, "color", "icc"} if {"color", "icc"} & set(self.kinds) else self.kinds
+        wanted = kinds if self.format == "png" else ()
         with naming(name):
             beginning = beginning_of(data)
             if beginning:
                 picture, cut = self._of_beginning(talk, name, beginning, wanted)
             else:
                 picture, cut = decode_file(data, scale=SCALES[self.scale], limits=self.limits, threads=self.threads, metadata=wanted), {}
-        say_lost(talk, name, self.format, [kind for kind in kinds_of(data) if kind in self.kinds], picture.alpha is not None)
+        say_lost(talk, name, self.format, [kind for kind in kinds_of(data) if kind in kinds], picture.alpha is not None)
+        for note in picture.notes:
+            talk.warn(f"{name}: {note}")
         samples = picture.samples
         height, width = samples.shape[:2]
         facts = {

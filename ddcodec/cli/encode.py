@@ -138,12 +138,12 @@ class Encoding:
         from ..memory import keep_freed_memory
         from ..pictures import read_picture
 
-        picture = read_picture(data, name=name, frame=self.frame, max_pixels=self.max_pixels)
+        picture = read_picture(data, name=name, frame=self.frame, max_pixels=self.max_pixels, metadata=self.kinds)
         for note in picture.notes:
             talk.warn(note)
         keep_freed_memory()
         samples, alpha = picture.samples, None if self.ignore_alpha else picture.alpha
-        metadata = {kind: content for kind, content in picture.metadata.items() if kind in self.kinds}
+        metadata = picture.metadata
         if self.wished:
             restored = restore_read(talk, picture, data, self.wished, self.mask, "black", None)
             samples, metadata = restored.samples, metadata | {"note": restored.note(self.wished.task).encode()}

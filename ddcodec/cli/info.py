@@ -27,24 +27,39 @@ def info(talk, paths):
 
 
 def _show(talk, path, several):
-    from ..metadata import kinds_of, read_metadata
+    from ..color import unpacked
+    from ..metadata import read_metadata, unpacked_resolution
     from ..syntax import read_info
 
     data = read_input(path)
     with naming(path):
         facts = read_info(data)
-        note = read_metadata(data)["note"].decode(errors="replace") if "note" in kinds_of(data) else None
+        metadata = read_metadata(data, ("note", "color", "resolution"))
+    note = metadata["note"].decode(errors="replace") if "note" in metadata else None
+    color = unpacked(metadata["color"]) if "color" in metadata else None
+    resolution = unpacked_resolution(metadata["resolution"]) if "resolution" in metadata else None
     if talk.json:
-        return talk.report(**facts, note=note)
+        described = color and {**color._asdict(), "title": color.title()}
+        return talk.report(**facts, color=described, resolution=resolution, note=note)
     lines = [
         f"{click.format_filename(path)}: {size_text(facts['width'], facts['height'], facts['bytes'])}",
         f"format version {facts['version']}, {kind_text(facts['planes'])}, {facts['depth']} bits a sample{', alpha' * facts['alpha']}",
         f"profile {facts['profile']}, {facts['weights']} weights, {facts['macs_per_pixel']:.0f} multiplications a pixel",
         "network: " + ", ".join(f"{key} {value}" for key, value in facts["arch"].items() if key not in facts),
         f"CRC-32 of the samples: {facts['samples_crc']}",
+        *([f"colours: {color.title()}"] if color else []),
+        *([f"resolution: {_inches_text(resolution)} dpi"] if resolution else []),
         *([note] if note else []),
+        *([f"{facts['bytes_behind']} bytes behind the end of the file are no part of it"] if facts["bytes_behind"] else []),
         "",
         *section_table(facts["sections"], facts["bytes"]),
         *([""] if several else []),
     ]
     click.echo("\n".join(lines))
+
+
+def _inches_text(resolution):
+    """ "300", or "300x150" where pixels are not square."""
+    from ..pictures import METRES_AN_INCH
+
+    return "x".join(f"{METRES_AN_INCH * number:.6g}" for number in dict.fromkeys(resolution))

@@ -61,15 +61,16 @@ class ByteCount(click.ParamType):
 
 
 class MetadataKinds(click.ParamType):
-    """Which metadata is kept, as a tuple: all, none, or some of icc, exif, xmp."""
+    """Which metadata is kept, as a tuple: all, none, or some of `KINDS`."""
 
     name = "kinds"
-    KINDS = ("icc", "exif", "xmp")
+    USUAL = ("color", "exif", "xmp", "resolution")
+    KINDS = ("color", "icc", *USUAL[1:])
 
     def convert(self, value, param, ctx):
         if isinstance(value, tuple):
             return value
-        kinds = {"all": self.KINDS, "none": ()}.get(value.strip(), tuple(part.strip() for part in value.split(",")))
+        kinds = {"all": self.USUAL, "none": ()}.get(value.strip(), tuple(part.strip() for part in value.split(",")))
         if not set(kinds) <= set(self.KINDS):
             self.fail(f"{value!r} is no metadata; write all, none, or some of {','.join(self.KINDS)}.", param, ctx)
         return kinds
@@ -77,7 +78,7 @@ class MetadataKinds(click.ParamType):
 
 def keeping(command):
     """Give a command --metadata: a tuple of kinds as parameter `kinds`."""
-    return click.option("--metadata", "kinds", type=MetadataKinds(), default="all", show_default=True, metavar="KINDS", help="What to keep: all, none, or some of icc,exif,xmp.")(command)
+    return click.option("--metadata", "kinds", type=MetadataKinds(), default="all", show_default=True, metavar="KINDS", help="What to keep: all, none, or some of color,exif,xmp,resolution; icc for the bytes of the colour profile.")(command)
 
 
 def talking(command):

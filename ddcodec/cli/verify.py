@@ -39,9 +39,11 @@ def _verify(talk, path, limits):
     start = monotonic()
     data = read_input(path)
     with naming(path):
-        samples = decode_file(data, limits=limits).samples
+        picture = decode_file(data, limits=limits)
         facts = read_info(data)
     seconds = monotonic() - start
-    height, width = samples.shape[:2]
-    talk.say(f"{name_of(path)}: intact, {size_text(width, height, len(data))}, {seconds:.1f} s")
-    talk.report(width=width, height=height, planes=facts["planes"], bytes=len(data), samples_crc=facts["samples_crc"], seconds=seconds)
+    for note in picture.notes:
+        talk.warn(f"{name_of(path)}: {note}")
+    height, width = picture.samples.shape[:2]
+    talk.say(f"{name_of(path)}: intact, {size_text(width, height, facts['bytes'])}, {seconds:.1f} s")
+    talk.report(width=width, height=height, planes=facts["planes"], bytes=facts["bytes"], bytes_behind=facts["bytes_behind"], samples_crc=facts["samples_crc"], seconds=seconds)

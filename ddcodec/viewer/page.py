@@ -74,7 +74,7 @@ def _notes(view):
 
 
 def _facts(view):
-    info, arch = view.info, view.coded.arch
+    info, arch, color = view.info, view.coded.arch, view.picture.color()
     octaves = f"{arch.octaves}, with code in " + ", ".join(map(str, arch.coded_octaves))
     context = f"{arch.neighbours} neighbours, {arch.context_channels} channels in two layers"
     facts = {
@@ -84,7 +84,8 @@ def _facts(view):
         "Octaves": octaves,
         "Context model": context,
         "Synthesis": f"{arch.channels} channels, {arch.finest_channels} at full size, top layer of {arch.top_channels}, {2 * arch.taps} taps",
-        "Metadata": ", ".join(f"{name.upper()} ({len(content):,} bytes)" for name, content in view.picture.metadata.items() if name != "note"),
+        "Colours": color.title() if color else "",
+        "Metadata": ", ".join(f"{name.upper()} ({len(content):,} bytes)" for name, content in view.picture.metadata.items() if name in ("icc", "exif", "xmp")),
         "CRC-32 of the samples": info["samples_crc"],
     }
     return "".join(f"<div><dt>{name}</dt><dd>{fact}</dd></div>" for name, fact in facts.items() if fact)
@@ -112,7 +113,7 @@ def _choice(name, title, labels, chosen):
 def _layers(view, apart, bits, top):
     """The pictures that lie over each other; the original as if it had the profile of the file, so that equal samples look alike."""
     height, width = view.shown.samples.shape[:2]
-    profile = {name: content for name, content in view.picture.metadata.items() if name == "icc"}
+    profile = {name: content for name, content in view.picture.metadata.items() if name in ("icc", "color")}
     layers = [("decoded", "The decoded picture", replace(view.shown, metadata=profile))]
     if view.original:
         layers.append(("original", "The original", replace(view.original.shown, metadata=profile)))
