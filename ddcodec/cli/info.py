@@ -62,4 +62,4 @@ def _inches_text(resolution):
     """ "300", or "300x150" where pixels are not square."""
     from ..pictures import METRES_AN_INCH
 
-    return "x".join(f"{METRES_AN_INCH * number:.6g}" for number in dict.fromkeys(resolution))
+    return "x".join(f"{round(METRES_AN_INCH * number, 1):g}" for number in dict.fromkeys(resolution))
