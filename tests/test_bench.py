@@ -254,6 +254,7 @@ def test_what_a_dead_run_left_is_removed(pictures, tmp_path):
     left = tmp_path / "files" / "jpeg" / f".ddcodec-{'0' * 12}.part"
     left.parent.mkdir(parents=True)
     left.write_bytes(b"half")
+    os.utime(left, (0, 0))
     (tmp_path / "rows.tsv").write_bytes(b"")
     assert bench(pictures / "first.png", "--codecs", "jpeg", "-o", tmp_path).exit_code == 0
     assert not left.exists()

@@ -1,5 +1,6 @@
 """The command line: what it writes, what it says and where, and every exit code with its sentence."""
 
+import errno
 import io
 import json
 import os
@@ -26,6 +27,7 @@ from ddcodec.cli.talk import Talk, duration_text, fit_text
 from ddcodec.errors import EncoderError, ShortMemoryError
 from ddcodec.restoration import restore
 from ddcodec.restoration.restore import Restored
+from ddcodec.streams import StandardOutputError
 from ddcodec.syntax import VERSION
 
 
@@ -561,6 +563,19 @@ def test_force(here, made, stubbed):
 # Exits 1, 8 and 130: what befalls a run
 
 
+@pytest.mark.parametrize("words", ["decode in.ddc -o old", "decode in.ddc in.ddc -o .", "view in.ddc -o old", "encode in.png -o old"])
+def test_what_is_not_kept_of_a_replaced_file_is_told(here, stubbed, words):
+    old = "in.png" if words.endswith(".") else "old"
+    if old == "old":
+        words += " --format png" * words.startswith("decode")
+        Path(old).write_bytes(b"old")
+    os.link(old, "other")
+    before = Path("other").read_bytes()
+    result = ddcodec(*words.split(), "--force")
+    assert result.exit_code == 0 and result.stderr.count("Warning: ") == 1 and "(hard links: 1) the old content stays" in result.stderr
+    assert Path("other").read_bytes() == before != Path(old).read_bytes()
+
+
 @pytest.mark.parametrize(
     "error, code, sentence",
     [
@@ -570,7 +585,7 @@ def test_force(here, made, stubbed):
         (EncoderError("The file does not decode."), 1, "The file does not decode."),
         (ValueError("a bug"), 1, "Internal error: ValueError: a bug (please report; -v shows the traceback)"),
         (AssertionError(), 1, "Internal error: AssertionError (please report; -v shows the traceback)"),
-        (BrokenPipeError(), 6, "Standard output was closed before everything was written."),
+        (StandardOutputError(BrokenPipeError(errno.EPIPE, "")), 6, "Standard output was closed before everything was written."),
     ],
 )
 def test_failures_of_the_fit(here, monkeypatch, error, code, sentence):
@@ -578,7 +593,6 @@ def test_failures_of_the_fit(here, monkeypatch, error, code, sentence):
         raise error
 
     monkeypatch.setattr(encoder, "encode_pictures", fail)
-    monkeypatch.setattr("ddcodec.cli.guard.silence_standard_output", lambda: None)
     assert refused(code, "encode", "in.png", "-o", "out.ddc") == sentence
     assert sorted(os.listdir()) == ["in.ddc", "in.png"]
 
@@ -603,17 +617,6 @@ def test_a_signal_leaves_nothing_behind(here, number, code, said):
     assert command.wait() == (code, b"")
     assert last_line.strip() == said
     assert sorted(os.listdir(here)) == ["in.ddc", "in.png", "large.png"]
-
-
-def test_closed_pipe(here):
-    for args in ["info", "in.ddc"], ["decode", "in.ddc", "-o", "-"]:
-        reader, writer = os.pipe()
-        os.close(reader)
-        command = [sys.executable, "-m", "ddcodec", *args]
-        result = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, env=ENVIRONMENT)
-        os.close(writer)
-        assert result.returncode == 6
-        assert result.stderr.startswith(b"Error: Standard output ") and result.stderr.count(b"\n") == 1
 
 
 # The process itself

@@ -36,11 +36,10 @@ ALLOWED = {
     "exif": set(),
     "boxes": {".color"},
     "png": {".color", ".metadata"},
-    "pictures": {
-        "numpy", ".arch", ".boxes", ".color", ".errors", ".exif", ".jpegxl", ".metadata", ".png", ".profiles", ".samples", ".syntax",
-    },
-    "output": {".errors"},
-    "pillow": {"PIL", ".encode", ".decoder", ".errors", ".exif", ".metadata", ".pictures", ".syntax"},
+    "pictures": {"numpy", ".arch", ".boxes", ".color", ".errors", ".exif", ".jpegxl", ".metadata", ".png", ".profiles", ".samples", ".syntax"},
+    "output": {".errors", ".streams"},
+    "pillow": {"PIL", ".decoder", ".encode", ".errors", ".exif", ".metadata", ".pictures", ".syntax"},
+    "streams": {".errors"},
     "encoder": {
         "numpy", ".alpha", ".arch", ".decoder", ".errors", ".filling", ".metadata", ".metrics", ".presets", ".syntax",
     },

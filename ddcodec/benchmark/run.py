@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..batch import files_in
 from ..errors import OutputError, SourceError, UsageError
-from ..output import TEMPORARY, write_target
+from ..output import sweep, write_target
 from ..pictures import is_picture_name
 from ..workers import Crashed, run_jobs
 from .measure import Failure, Job, measure, source_of
@@ -88,8 +88,8 @@ def prepare_folder(folder):
         with open(os.path.join(folder, TABLE), "ab"):
             pass
         os.makedirs(os.path.join(folder, FILES), exist_ok=True)
-        for left in Path(folder, FILES).glob("*/" + TEMPORARY):
-            left.unlink(missing_ok=True)
+        for inner in Path(folder, FILES).iterdir():
+            sweep(str(inner))
     except OSError as error:
         raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from None
 

@@ -8,15 +8,17 @@ import warnings
 import click
 
 from .. import __version__
+from ..streams import StandardOutputError, prepare_streams
 from .bench import bench
 from .bench_restore import bench_restore
 from .compare import compare
 from .completion import completion
 from .decode import decode
 from .encode import encode
-from .guard import EXIT_CODES, Guarded
+from .guard import CANNOT_WRITE, EXIT_CODES, Guarded
 from .info import info
 from .restore import restore
+from .talk import Talk
 from .verify import verify
 from .view import view
 
@@ -53,10 +55,15 @@ for command in (encode, decode, info, verify, compare, view, restore, bench, ben
 
 def main():
     """Run the command line of this process and exit with its code."""
+    prepare_streams()
     # Turned into an exception, so that temporary files are removed on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     # Pillow logs what is wrong with a file beside raising it.
     logging.getLogger("PIL").addHandler(logging.NullHandler())
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
-    cli(prog_name="ddcodec")
+    try:
+        cli(prog_name="ddcodec")
+    except StandardOutputError as error:
+        # The help of the program itself, its version, or a shell's completions, before there is a command.
+        sys.exit(Talk().fail(CANNOT_WRITE, str(error)))

@@ -14,8 +14,8 @@ import click
 from ..batch import Job, in_bundles, jobs_of
 from ..errors import DdcError, ExistsError, UsageError, explain
 from ..memory import available_cores
-from ..output import make_folder_of, write_target
-from .files import SOME_FAILED, STANDARD, name_of, passage, prepare_output, read_input
+from ..output import make_folder_of
+from .files import SOME_FAILED, STANDARD, name_of, passage, prepare_output, read_input, write_output
 from .talk import Relayed, bar_text, bytes_text, duration_text
 
 
@@ -150,7 +150,7 @@ def _carry_out_one(talk, work, batch):
         data = read_input(input_)
         job = Job(input_, output, 0 if STANDARD in (input_, output) else len(data))
         (made,) = work.finish(talk, [work.prepare(talk, name_of(input_), data)])
-        _write(batch, job, made)
+        _write(talk, batch, job, made)
     except ExistsError as error:
         if not batch.skip_existing:
             raise
@@ -216,8 +216,8 @@ def _results_of_cluster(talk, work, batch, course):
                 yield from course.heard(bundle, answer)
 
 
-def _write(batch, job, made):
-    write_target(job.output, made.data, force=batch.force)
+def _write(talk, batch, job, made):
+    write_output(talk, job.output, made.data, batch.force)
     if batch.keep_timestamps and STANDARD not in (job.input, job.output):
         try:
             status = os.stat(job.input)
@@ -294,7 +294,7 @@ class _Course:
         if isinstance(result, Failed):
             return self._fail(loaded.job, result)
         try:
-            _write(self._batch, loaded.job, result)
+            _write(self._talk, self._batch, loaded.job, result)
         except DdcError as error:
             return self._give_up(loaded.job, error)
         self.made += 1

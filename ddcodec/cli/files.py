@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import click
 
 from ..errors import DdcError, SourceError, UsageError
-from ..output import check_target
+from ..output import check_target, is_standard_output, write_target
 
 STANDARD = "-"
 SOME_FAILED = 1
@@ -44,12 +44,20 @@ def prepare_output(talk, input_, output, extension, force):
     """The path to write to, checked: `output`, or the input's name with `extension`, or standard output for standard input."""
     if output is None:
         output = STANDARD if input_ == STANDARD else os.path.splitext(input_)[0] + extension
+    if is_standard_output(output):
+        output = STANDARD
     if output == STANDARD and talk.json:
         raise UsageError("The data and --json both want standard output; name a file with -o.")
     if STANDARD not in (input_, output) and os.path.exists(input_) and os.path.exists(output) and os.path.samefile(input_, output):
         raise UsageError(f"{name_of(output)} is the input itself; name another output with -o.")
     check_target(output, force=force)
     return output
+
+
+def write_output(talk, path, data, force):
+    """Write the bytes of a result, and warn of what is not kept of the file that it replaces. Raises `OutputError`."""
+    for note in write_target(path, data, force=force):
+        talk.warn(note)
 
 
 def each_file(talk, paths, work, *, field="input"):

@@ -1,13 +1,11 @@
 """From exceptions to exit codes: every failure of a command ends here, as one sentence on stderr and never as a traceback."""
 
-import errno
-import sys
 import traceback
 
 import click
 
 from ..errors import DdcError, explain
-from ..output import silence_standard_output
+from ..streams import StandardOutputError
 from .talk import Talk
 
 EXIT_CODES = {
@@ -33,13 +31,6 @@ class Guarded(click.Group):
         ctx.obj = Talk(json="--json" in args)
         return super().parse_args(ctx, args)
 
-    def make_context(self, *args, **extra):
-        try:
-            return super().make_context(*args, **extra)
-        except OSError as error:
-            # The help of the program itself, or its version, into something that takes no more.
-            sys.exit(_not_written(Talk(), error))
-
     def list_commands(self, ctx):
         return list(self.commands)
 
@@ -51,23 +42,12 @@ class Guarded(click.Group):
         except click.ClickException as error:
             error.show()
             code = ctx.obj.report_failure(error.exit_code, error.format_message())
-        except BrokenPipeError as error:
-            code = _not_written(ctx.obj, error)
+        except StandardOutputError as error:
+            code = ctx.obj.fail(CANNOT_WRITE, str(error))
         except (KeyboardInterrupt, click.Abort) as error:
             code = ctx.obj.fail(INTERRUPTED, str(error) or "Interrupted; nothing was written.")
         except Exception as error:
-            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-                ctx.exit(_not_written(ctx.obj, error))
             if ctx.obj.verbose and not isinstance(error, (DdcError, MemoryError)):
                 traceback.print_exception(error)
             code = ctx.obj.fail(*explain(error))
         ctx.exit(code)
-
-
-def _not_written(talk, error):
-    """Say that standard output takes no more; returns the exit code."""
-    silence_standard_output()
-    if isinstance(error, BrokenPipeError):
-        return talk.fail(CANNOT_WRITE, "Standard output was closed before everything was written.")
-    reason = "no space is left" if error.errno == errno.ENOSPC else error.strerror or error
-    return talk.fail(CANNOT_WRITE, f"Standard output cannot be written: {reason}.")

@@ -7,7 +7,7 @@ from dataclasses import replace
 import click
 
 from ..errors import UsageError
-from .files import STANDARD, name_of, passage, prepare_output, read_input, say_lost
+from .files import STANDARD, name_of, passage, prepare_output, read_input, say_lost, write_output
 from .help import Command, Expert
 from .options import fitting, reading, talking, writing
 from .talk import duration_text, size_text
@@ -67,7 +67,6 @@ def restore(talk, input_, output, force, preview, reference, quality, sigma, mas
     """
     from ..encoder import EncodeOptions, encode_picture
     from ..memory import keep_freed_memory
-    from ..output import write_target
     from ..pictures import encode_image_bytes, read_picture
 
     wished = restore_options(sigma, options)
@@ -95,7 +94,7 @@ def restore(talk, input_, output, force, preview, reference, quality, sigma, mas
     else:
         say_lost(talk, name_of(input_), format, result.metadata, result.alpha is not None)
         written = encode_image_bytes(result, format)
-    write_target(output, written, force=force)
+    write_output(talk, output, written, force)
     height, width = restored.samples.shape[:2]
     shown, by = click.format_filename(output), f"prior {restored.prior}, {restored.steps} steps, {restored.reason}" if restored.changed else "unchanged"
     size = size_text(width, height, len(written)) if format == "ddc" else f"{width}x{height}"

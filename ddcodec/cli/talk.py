@@ -10,6 +10,8 @@ from time import monotonic
 
 import click
 
+from ..streams import StandardOutputError
+
 SCHEMA = 1
 BAR = 20
 SECONDS_BETWEEN_UPDATES = 0.1
@@ -49,7 +51,7 @@ class Talk:
             failure = {"schema": SCHEMA, "ok": False, "error": {"code": code, "message": sentence}, **self.about, **fields}
             try:
                 click.echo(json.dumps(failure))
-            except OSError:
+            except StandardOutputError:
                 pass  # The sentence on stderr and the exit code must do.
         return code
 

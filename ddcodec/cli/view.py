@@ -7,7 +7,7 @@ import click
 
 from ..errors import OutputError, UsageError
 from .compare import check_alike, load
-from .files import STANDARD, name_of, naming, passage, prepare_output, read_input
+from .files import STANDARD, name_of, naming, passage, prepare_output, read_input, write_output
 from .help import Command
 from .options import limited, reading, talking, writing
 from .talk import size_text
@@ -38,7 +38,6 @@ def view(talk, input_, original, output, force, no_open, max_pixels, max_memory)
     Without a display, and for a page on standard output, nothing is opened.
     """
     from ..decoder import Limits
-    from ..output import write_target
     from ..viewer.page import html_of
     from ..viewer.view import against, read_view
 
@@ -46,7 +45,7 @@ def view(talk, input_, original, output, force, no_open, max_pixels, max_memory)
         raise UsageError("Only one of the two pictures can come from standard input.")
     if output is not None:
         for path in filter(None, (input_, original)):
-            prepare_output(talk, path, output, None, force)
+            output = prepare_output(talk, path, output, None, force)
     limits = Limits(max_pixels, max_memory)
     data = read_input(input_)
     with naming(input_):
@@ -59,7 +58,7 @@ def view(talk, input_, original, output, force, no_open, max_pixels, max_memory)
     if output is None:
         output = _write_temporary(input_, page)
     else:
-        write_target(output, page, force=force)
+        write_output(talk, output, page, force)
     opened = _open(talk, output) if output != STANDARD and not no_open else False
     _summarise(talk, shown, opened, input_, original, output)
 
