@@ -15,6 +15,7 @@ from . import color, exif, png
 from .arch import SIDE_MAX
 from .boxes import color_of_boxes
 from .errors import LimitError, SourceError, UsageError
+from .input import all_bytes, picture_bytes, read_whole
 from .jpegxl import read_header
 from .metadata import LIMITS, RESOLUTION_MAX, USUAL, chosen, packed_resolution, profile_in, unpacked_resolution
 from .profiles import color_of, is_grey, is_profile
@@ -127,7 +128,7 @@ def read_picture(source, *, name=None, frame=None, max_pixels=0, metadata=USUAL)
     several pages, from 1 on; the first if it is None. max_pixels: refuse larger ones before they are decoded; 0: those that Pillow does not take. metadata: the kinds that are wanted (`metadata.chosen`).
     Raises `SourceError` for what is missing, damaged or of another kind (Lab, float, sides above 65535), `UsageError` for a frame that there is not, `LimitError`.
     """
-    data, name = bytes(source) if _is_bytes(source) else read_file(source), _called(source, name)
+    data, name = bytes(source) if _is_bytes(source) else read_file(source, picture_bytes), _called(source, name)
     if not data:
         raise SourceError(f"{name} is empty.")
     if is_ddc(data):
@@ -237,17 +238,30 @@ def is_ddc(data):
     return data.startswith(MAGIC.to_bytes(4, "big"))
 
 
+def begins_as_picture(data):
+    """Whether bytes, of which there are at least 64 if the file has so many, may begin a picture that can be read: Pillow's own look at the first 16."""
+    from PIL import Image
+
+    if len(data) < 64 or _plugin_format(data):
+        return True
+    for load in Image.preinit, Image.init:
+        load()
+        if any(Image.OPEN[format][1](data[:16]) for format in FORMATS if format in Image.OPEN):
+            return True
+    return False
+
+
 def is_jpeg(data):
     """Whether bytes begin as a JPEG file does."""
     return data.startswith(b"\xff\xd8")
 
 
-def read_file(path):
-    """All bytes of a file. Raises `SourceError`, with the path, if it is missing, a folder or unreadable."""
+def read_file(path, wanted=all_bytes):
+    """The bytes of a file, as `input.read_whole` reads them. Raises `SourceError`, with the path, if it is missing, a folder or unreadable, and `LimitError`."""
     name = os.fspath(path) or "''"
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        with open(path, "rb", buffering=0) as file:
+            return read_whole(file, name, wanted)
     except FileNotFoundError:
         raise SourceError(f"{name} does not exist.") from None
     except IsADirectoryError:

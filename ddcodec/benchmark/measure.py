@@ -8,6 +8,7 @@ from hashlib import sha256
 from time import perf_counter
 
 from ..errors import DdcError, OutputError, SourceError
+from ..input import picture_bytes
 from ..metrics import ms_ssim, psnr, psnr_luma, ssimulacra2
 from ..output import write_target
 from ..pictures import load_picture, read_file
@@ -55,8 +56,8 @@ class Failure:
 
 
 def source_of(path):
-    """The `Source` of a picture file. Raises `SourceError` as `pictures.read_picture` does."""
-    data = read_file(path)
+    """The `Source` of a picture file. Raises as `pictures.read_picture` does."""
+    data = read_file(path, picture_bytes)
     height, width = load_picture(data, name=path).shape[:2]
     return Source(path, _name(path), _digest(data), width, height)
 

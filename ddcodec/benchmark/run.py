@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..batch import files_in
-from ..errors import OutputError, SourceError, UsageError
+from ..errors import LimitError, OutputError, SourceError, UsageError
 from ..output import sweep, write_target
 from ..pictures import is_picture_name
 from ..workers import Crashed, run_jobs
@@ -57,7 +57,7 @@ def read_sources(paths):
     for path in paths:
         try:
             source = source_of(path)
-        except SourceError as error:
+        except (SourceError, LimitError) as error:
             failures.append(str(error))
             continue
         if source.name in sources:

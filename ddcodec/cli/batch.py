@@ -75,6 +75,7 @@ def carry_out(talk, work, batch):
 
         done, extension, sizes        "encoded", ".ddc", whether the bytes that are made are worth telling
         wants(path)                   whether it takes that file of a folder
+        bytes_of(beginning)           how many bytes of a file are worth reading; see `input`
         prepare(talk, name, data)     whatever it makes of the bytes of a file first
         kind(prepared)                what those have in common that can be finished together
         finish(talk, prepared)        the `Made`s of a list of them
@@ -147,7 +148,7 @@ def _carry_out_one(talk, work, batch):
     talk.about = {"input": click.format_filename(input_)}
     try:
         output = prepare_output(talk, input_, batch.output, work.extension, batch.force)
-        data = read_input(input_)
+        data = read_input(input_, work.bytes_of)
         job = Job(input_, output, 0 if STANDARD in (input_, output) else len(data))
         (made,) = work.finish(talk, [work.prepare(talk, name_of(input_), data)])
         _write(talk, batch, job, made)
@@ -269,7 +270,7 @@ class _Course:
                 if self._batch.is_into_folder() and self._batch.output is not None:
                     make_folder_of(job.output)
                 prepare_output(self._talk, job.input, job.output, None, self._batch.force)
-                loaded = Loaded(job, name_of(job.input), read_input(job.input))
+                loaded = Loaded(job, name_of(job.input), read_input(job.input, self._work.bytes_of))
             except DdcError as error:
                 self._give_up(job, error)
             else:

@@ -5,6 +5,7 @@ import math
 import click
 
 from ..errors import UsageError
+from ..input import either_bytes
 from .files import STANDARD, each_file, name_of, naming, read_input
 from .help import Command
 from .options import limited, reading, talking
@@ -79,7 +80,7 @@ def load(path, limits):
     from ..pictures import is_ddc, read_picture
     from ..syntax import read_info
 
-    data = read_input(path)
+    data = read_input(path, either_bytes)
     if not is_ddc(data):
         return read_picture(data, name=name_of(path), metadata=()), 0
     with naming(path):

@@ -7,6 +7,7 @@ from time import monotonic
 import click
 
 from ..errors import DamagedError, UsageError
+from ..input import ddc_bytes
 from .batch import Made, carry_out
 from .files import STANDARD, naming, say_lost
 from .help import Command
@@ -73,6 +74,9 @@ class Decoding:
 
     def wants(self, path):
         return path.lower().endswith(".ddc")
+
+    def bytes_of(self, beginning):
+        return ddc_bytes(beginning)
 
     def at_once(self):
         return 1

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import click
 
 from ..errors import UsageError
+from ..input import picture_bytes
 from .batch import Made, carry_out
 from .help import Command, Expert
 from .options import ByteCount, batching, fitting, keeping, reading, talking, writing
@@ -122,6 +123,9 @@ class Encoding:
         from ..pictures import is_picture_name
 
         return is_picture_name(path)
+
+    def bytes_of(self, beginning):
+        return picture_bytes(beginning)
 
     def at_once(self):
         from ..fit.engine import device_of

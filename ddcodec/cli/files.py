@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import click
 
 from ..errors import DdcError, SourceError, UsageError
+from ..input import read_whole
 from ..output import check_target, is_standard_output, write_target
 
 STANDARD = "-"
@@ -26,16 +27,16 @@ def passage(input_, output):
     return f"{name_of(input_)} -> {'standard output' if output == STANDARD else click.format_filename(output)}"
 
 
-def read_input(path):
-    """All bytes of a file or of standard input. Raises `SourceError`."""
+def read_input(path, wanted):
+    """The bytes of a file or of standard input, as `input.read_whole` reads them. Raises `SourceError`, `LimitError`."""
     if path != STANDARD:
         from ..pictures import read_file
 
-        return read_file(path)
+        return read_file(path, wanted)
     if sys.stdin is None:
         raise SourceError("Standard input is closed.")
     try:
-        return sys.stdin.buffer.read()
+        return read_whole(getattr(sys.stdin.buffer, "raw", sys.stdin.buffer), "Standard input", wanted)
     except OSError as error:
         raise SourceError(f"Standard input cannot be read: {error.strerror or error}.") from None
 

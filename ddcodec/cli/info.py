@@ -2,6 +2,7 @@
 
 import click
 
+from ..input import ddc_bytes
 from .files import each_file, naming, read_input
 from .help import Command
 from .options import reading, talking
@@ -31,7 +32,7 @@ def _show(talk, path, several):
     from ..metadata import read_metadata, unpacked_resolution
     from ..syntax import read_info
 
-    data = read_input(path)
+    data = read_input(path, ddc_bytes)
     with naming(path):
         facts = read_info(data)
         metadata = read_metadata(data, ("note", "color", "resolution"))

@@ -7,6 +7,7 @@ from dataclasses import replace
 import click
 
 from ..errors import UsageError
+from ..input import picture_bytes
 from .files import STANDARD, name_of, passage, prepare_output, read_input, say_lost, write_output
 from .help import Command, Expert
 from .options import fitting, reading, talking, writing
@@ -77,7 +78,7 @@ def restore(talk, input_, output, force, preview, reference, quality, sigma, mas
         raise UsageError("A quality is for a .ddc file; let the output's name end in .ddc.")
     coding.validate()
     output = prepare_output(talk, input_, output, None, force)
-    data = read_input(input_)
+    data = read_input(input_, picture_bytes)
     picture = read_picture(data, name=name_of(input_))
     for note in picture.notes:
         talk.warn(note)
@@ -141,7 +142,7 @@ def _preview(folder, reference, force):
     from ..pictures import load_picture
     from ..restoration.preview import Preview
 
-    truth = None if reference is None else load_picture(read_input(reference), name=name_of(reference))
+    truth = None if reference is None else load_picture(read_input(reference, picture_bytes), name=name_of(reference))
     return Preview(folder, reference=truth, force=force)
 
 
@@ -156,7 +157,7 @@ def _known(picture, options, mask, missing, color):
     if mask and color:
         raise UsageError("Give either a mask or a mask colour, not both.")
     if mask:
-        return known_from(load_picture(read_input(mask), name=name_of(mask)), picture.samples.shape, missing, samples=picture.samples, name=name_of(mask))
+        return known_from(load_picture(read_input(mask, picture_bytes), name=name_of(mask)), picture.samples.shape, missing, samples=picture.samples, name=name_of(mask))
     if color:
         try:
             wanted = bytes.fromhex(color.removeprefix("#"))

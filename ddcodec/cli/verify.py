@@ -4,6 +4,7 @@ from time import monotonic
 
 import click
 
+from ..input import ddc_bytes
 from .files import each_file, name_of, naming, read_input
 from .help import Command
 from .options import limited, reading, talking
@@ -37,7 +38,7 @@ def _verify(talk, path, limits):
     from ..syntax import read_info
 
     start = monotonic()
-    data = read_input(path)
+    data = read_input(path, ddc_bytes)
     with naming(path):
         picture = decode_file(data, limits=limits)
         facts = read_info(data)

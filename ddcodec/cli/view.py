@@ -6,6 +6,7 @@ import sys
 import click
 
 from ..errors import OutputError, UsageError
+from ..input import ddc_bytes
 from .compare import check_alike, load
 from .files import STANDARD, name_of, naming, passage, prepare_output, read_input, write_output
 from .help import Command
@@ -47,7 +48,7 @@ def view(talk, input_, original, output, force, no_open, max_pixels, max_memory)
         for path in filter(None, (input_, original)):
             output = prepare_output(talk, path, output, None, force)
     limits = Limits(max_pixels, max_memory)
-    data = read_input(input_)
+    data = read_input(input_, ddc_bytes)
     with naming(input_):
         shown = read_view(data, os.path.basename(name_of(input_)), limits=limits)
     if original is not None:
