@@ -606,13 +606,13 @@ def test_verbose_shows_the_traceback(here, monkeypatch):
 
 @posix
 @pytest.mark.parametrize(
-    "number, code, said", [(signal.SIGINT, 130, b"Error: Interrupted; nothing was written."), (signal.SIGTERM, 143, b"")]
+    "name, code, said", [("SIGINT", 130, b"Error: Interrupted; nothing was written."), ("SIGTERM", 143, b""), ("SIGHUP", 129, b""), ("SIGXCPU", 152, b"")]
 )
-def test_a_signal_leaves_nothing_behind(here, number, code, said):
+def test_a_signal_leaves_nothing_behind(here, name, code, said):
     Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save("large.png")
     command = OnTerminal("encode", "large.png", "--iterations", "1000000", "--device", "cpu")
     command.listen(until=b"step ")
-    command.process.send_signal(number)
+    command.process.send_signal(getattr(signal, name))
     last_line = command.listen().replace(b"\r\n", b"\n").rpartition(b"\r")[2]
     assert command.wait() == (code, b"")
     assert last_line.strip() == said

@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -372,3 +373,48 @@ def test_terminal_gets_no_binary_data(monkeypatch):
     with pytest.raises(OutputError, match="Standard output is a terminal; redirect it"):
         check_target("-")
     check_target("-", force=True)
+
+
+# Signals
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
+@pytest.mark.parametrize(
+    "names, ignored, code",
+    [
+        (["SIGTERM"], "", 143),
+        (["SIGHUP"], "", 129),
+        (["SIGXCPU"], "", 152),
+        (["SIGTERM", "SIGHUP"], "", 129),  # Both at once: the lower number comes first.
+        (["SIGHUP"], "SIGHUP", 0),
+        (["SIGTERM"], "SIGTERM", 0),
+    ],
+)
+def test_a_signal_while_a_file_is_written(tmp_path, names, ignored, code):
+    """Nothing is left behind; what was ignored at the start, as by nohup, stays so."""
+    script = """if True:
+        import os, signal, sys
+        from ddcodec import output
+        from ddcodec.cli import main
+        names, ignored = (argument.split() for argument in sys.argv[1:3])
+        for name in ignored:
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+        def sync(_):
+            if not os.path.exists("seen"):
+                return open("seen", "w").close()  # That was the trial before the work.
+            assert any(name.endswith(".part") for name in os.listdir())
+            signal.pthread_sigmask(signal.SIG_BLOCK, [getattr(signal, name) for name in names])
+            for name in names:
+                os.kill(os.getpid(), getattr(signal, name))
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [getattr(signal, name) for name in names])
+
+        output.os.fsync = sync
+        sys.argv[1:] = ["decode", sys.argv[3], "-o", "out.png"]
+        main()
+        """
+    coded = Path(__file__).parent / "vectors" / "valid" / "default_24x16.ddc"
+    command = [sys.executable, "-c", script, " ".join(names), ignored, str(coded)]
+    result = subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(Path(output.__file__).parents[1])}, stderr=subprocess.PIPE)
+    assert result.returncode == code, result.stderr
+    assert sorted(os.listdir(tmp_path)) == (["seen"] if code else ["out.png", "seen"])

@@ -1,9 +1,11 @@
 """The command line: one file a command. Nothing heavy is imported before a command runs, so that `--help` answers at once."""
 
 import logging
+import math
 import signal
 import sys
 import warnings
+from time import monotonic
 
 import click
 
@@ -22,7 +24,9 @@ from .talk import Talk
 from .verify import verify
 from .view import view
 
-TERMINATED = 128 + 15
+ENDING = ("SIGTERM", "SIGHUP", "SIGXCPU", "SIGBREAK")
+"""Signals that ask for an end in order; SIGQUIT stays the one that ends a process at once."""
+SECONDS_TO_TIDY_UP = 2
 
 
 @click.group(
@@ -56,8 +60,7 @@ for command in (encode, decode, info, verify, compare, view, restore, bench, ben
 def main():
     """Run the command line of this process and exit with its code."""
     prepare_streams()
-    # Turned into an exception, so that temporary files are removed on the way out.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    _end_in_order()
     # Pillow logs what is wrong with a file beside raising it.
     logging.getLogger("PIL").addHandler(logging.NullHandler())
     if not sys.warnoptions:
@@ -67,3 +70,19 @@ def main():
     except StandardOutputError as error:
         # The help of the program itself, its version, or a shell's completions, before there is a command.
         sys.exit(Talk().fail(CANNOT_WRITE, str(error)))
+
+
+def _end_in_order():
+    """Turn the signals that end a process into exceptions, so that temporary files are removed on the way out. What was ignored, as by nohup, stays so."""
+    last = -math.inf
+
+    def end(number, _):
+        nonlocal last
+        # Terminals and service managers send several at once; the second must not hit the tidying up after the first.
+        if monotonic() - last > SECONDS_TO_TIDY_UP:
+            last = monotonic()
+            sys.exit(128 + number)
+
+    for number in (getattr(signal, name) for name in ENDING if hasattr(signal, name)):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, end)
