@@ -1,11 +1,13 @@
 """Jobs in processes of their own, so that one that crashes takes nothing with it, and an interrupt stops the longest encode."""
 
+import os
 import signal
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
+from threading import Thread
 from time import monotonic
 
 
@@ -77,11 +79,11 @@ def _start(context, work):
 
 @contextmanager
 def _interrupts_held():
-    """Ctrl-C reaches every process of a terminal, also one that has not got as far as `_serve`: a child inherits what is blocked here."""
+    """Ctrl-C and the end of a terminal reach all its processes, also one that has not got as far as `_serve`: a child inherits what is blocked here."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     try:
         yield
     finally:
@@ -91,8 +93,15 @@ def _interrupts_held():
 def _serve(work, pipe):
     # What to do about an interrupt is the parent's affair.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_parent, daemon=True).start()
     while True:
         try:
             pipe.send(work(pipe.recv()))
         except (EOFError, BrokenPipeError):
             return
+
+
+def _end_with_parent():
+    """End this process, in the middle of its job, when its parent has been killed: nobody would take the result."""
+    wait([parent_process().sentinel])
+    os._exit(1)

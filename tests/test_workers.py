@@ -2,8 +2,13 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from itertools import islice
+from pathlib import Path
+
+import pytest
 
 from ddcodec.workers import Crashed, run_jobs
 
@@ -78,11 +83,7 @@ def test_leaving_stops_what_runs():
     (_, pid, _), = islice(jobs, 1)
     jobs.close()
     assert time.monotonic() - start < 30
-    for _ in range(100):
-        if not alive(pid):
-            break
-        time.sleep(0.05)
-    assert not alive(pid)
+    wait_until(lambda: not alive(pid))
 
 
 def alive(pid):
@@ -90,4 +91,52 @@ def alive(pid):
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    return True
+    try:
+        # What has ended stays in the table where nobody asks for its exit code, as in some containers.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return sys.platform != "linux"
+
+
+def fit_for_ever(path):
+    """Work that never waits for anything."""
+    with open(path, "w") as file:
+        file.write(f"{os.getpid()}\n")
+    while True:
+        pass
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
+def test_workers_end_with_their_parent(tmp_path):
+    """Also one that is in the middle of a job when the parent is killed."""
+    script = "import sys; from test_workers import fit_for_ever, run_jobs; list(run_jobs(fit_for_ever, sys.argv[1:], 2))"
+    files = [tmp_path / "a", tmp_path / "b"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, sys.path))}
+    parent = subprocess.Popen([sys.executable, "-c", script, *map(str, files)], env=environment)
+    try:
+        wait_until(lambda: all(file.exists() and file.read_text().endswith("\n") for file in files))
+        pids = [int(file.read_text()) for file in files]
+        assert all(map(alive, pids))
+    finally:
+        parent.kill()
+        parent.wait()
+    wait_until(lambda: not any(map(alive, pids)))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, getattr(signal, "SIGHUP", None)])
+def test_what_reaches_all_processes_of_a_terminal_is_the_parents_affair(number):
+    assert [result for _, result, _ in run_jobs(send_and_name, [number, number], 1)] == [number, number]
+
+
+def send_and_name(number):
+    os.kill(os.getpid(), number)
+    return number
+
+
+def wait_until(condition):
+    for _ in range(600):
+        if condition():
+            return
+        time.sleep(0.05)
+    pytest.fail("It did not come to pass.")
