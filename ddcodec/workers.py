@@ -2,6 +2,8 @@
 
 import os
 import signal
+import sys
+import warnings
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -94,6 +96,9 @@ def _serve(work, pipe):
     # What to do about an interrupt is the parent's affair.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
+    # As the command line does, whose process this is, too: what is wrong with a file is told otherwise.
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
     while True:
         try:
             pipe.send(work(pipe.recv()))

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from itertools import islice
 from pathlib import Path
 
@@ -140,3 +141,13 @@ def wait_until(condition):
             return
         time.sleep(0.05)
     pytest.fail("It did not come to pass.")
+
+
+def warned(_):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.warn("a reader's remark on a file")
+    return len(caught)
+
+
+def test_libraries_do_not_warn_from_workers():
+    assert [result for _, result, _ in run_jobs(warned, [0], 1)] == [0]
