@@ -16,23 +16,29 @@ class Job:
     weight: int = 0
 
 
-def jobs_of(inputs, output, extension, is_wanted, *, recursive=False, shard=(1, 1)):
+def named_after(path, extension, *, keep=False):
+    """The path of what is made of a file: with `extension` instead of its own, or, with `keep`, behind its whole name."""
+    return (path if keep else os.path.splitext(path)[0]) + extension
+
+
+def jobs_of(inputs, output, extension, is_wanted, *, keep=False, recursive=False, shard=(1, 1)):
     """The `Job`s of files and folders, in the order of the inputs' names.
 
     A folder stands for all files in it and below whose name `is_wanted`. Results go to the folder `output`, which gets the folders of the input, or, if that is
-    None, beside each input; their names end in `extension`. shard: (k, n) for the k-th of n parts of all jobs, each job in one part only. An input that is
+    None, beside each input; they are `named_after` the inputs. shard: (k, n) for the k-th of n parts of all jobs, each job in one part only. An input that is
     named twice counts once. Raises `UsageError` for a folder if not `recursive` and for two inputs with one output, `SourceError` for a folder without such files.
     """
     found = {}
     for path in inputs:
         for file, place in _files(path, is_wanted, recursive):
-            stem = os.path.splitext(file if output is None else os.path.join(output, place))[0]
-            found.setdefault(os.path.abspath(file), (file, stem + extension))
+            target = named_after(file if output is None else os.path.join(output, place), extension, keep=keep)
+            found.setdefault(os.path.abspath(file), (file, target))
     makers = {}
     for file, target in found.values():
         first = makers.setdefault(os.path.normcase(os.path.abspath(target)), file)
         if first != file:
-            raise UsageError(f"{first} and {file} would both become {target}; rename one of them, or leave it out.")
+            apart = f"--keep-extension names them by their whole names, with {extension} behind" if os.path.basename(first) != os.path.basename(file) else "rename one of them, or leave it out"
+            raise UsageError(f"{first} and {file} would both become {target}; {apart}.")
     k, n = shard
     return [Job(file, target, _size(file)) for file, target in sorted(found.values())[k - 1 :: n]]
 

@@ -265,7 +265,7 @@ def _refuse_existing(path, status, force):
 
 
 def _exists(path):
-    return ExistsError(f"{os.fspath(path)} exists already; --force (-f) replaces it.")
+    return ExistsError(f"{os.fspath(path)} exists already; -o names another output, --force (-f) replaces it.")
 
 
 def _unwritable(path, error):

@@ -133,10 +133,13 @@ def test_what_cannot_be_meant(here, stubbed):
     Path("empty").mkdir()
     Path("in/a/p000.jpg").write_bytes(Path("in/a/p000.png").read_bytes())
     Path("file").write_bytes(b"")
+    Path("other").mkdir()
+    Path("other/p001.png").write_bytes(Path("in/b/p001.png").read_bytes())
     for words, sentence in [
         (["in"], "in is a folder; with -r (--recursive) all that is in it is taken."),
-        (["in", "-r"], "in/a/p000.jpg and in/a/p000.png would both become in/a/p000.ddc; rename one of them, or leave it out."),
+        (["in", "-r"], "in/a/p000.jpg and in/a/p000.png would both become in/a/p000.ddc; --keep-extension names them by their whole names, with .ddc behind."),
         (["in/b", "in/c", "-r", "-o", "file"], "file is a file; several results need a folder."),
+        (["in/b/p001.png", "other/p001.png", "-o", "out/"], "in/b/p001.png and other/p001.png would both become out/p001.ddc; rename one of them, or leave it out."),
         (["in/b", "-r", "-o", "-"], "Standard input and output are for one file alone."),
         (["in/b", "-", "-r"], "Standard input and output are for one file alone."),
         (["in/b", "-r", "-f", "--skip-existing"], "Give either --force or --skip-existing, not both."),
@@ -151,6 +154,15 @@ def test_what_cannot_be_meant(here, stubbed):
         batch.files_in("none")
     with pytest.raises(UsageError):
         batch.jobs_of(["in/b", "in/b/p001.png", "in/c/../b/p001.png", "in"], "out", ".ddc", bool)
+
+
+def test_pictures_of_one_stem_keep_their_extensions(here, stubbed):
+    for name in "x.png", "x.jpg":
+        Path("in").mkdir(exist_ok=True)
+        Image.fromarray(painted(16, 16)).save(f"in/{name}")
+    assert ddcodec("encode", "in", "-r", "-o", "out").exit_code == 2
+    assert ddcodec("encode", "in", "-r", "-o", "out", "--keep-extension").exit_code == 0 and files_of("out") == ["x.jpg.ddc", "x.png.ddc"]
+    assert ddcodec("decode", "out", "-r", "-o", "in").exit_code == 0 and files_of("in") == ["x.jpg", "x.jpg.ddc.png", "x.png", "x.png.ddc.png"]
 
 
 # What becomes of each
@@ -185,7 +197,7 @@ def test_existing_outputs(here, stubbed):
     pictures("in", 3)
     Path("in/a/p000.ddc").write_bytes(b"old")
     result = ddcodec("encode", "in", "-r")
-    assert result.exit_code == 1 and "Error: in/a/p000.png: in/a/p000.ddc exists already; --force (-f) replaces it.\n" in result.stderr
+    assert result.exit_code == 1 and "Error: in/a/p000.png: in/a/p000.ddc exists already; -o names another output, --force (-f) replaces it.\n" in result.stderr
     assert result.stderr.splitlines()[-1].startswith("2 encoded, 1 failed, 0 skipped, ")
     result = ddcodec("encode", "in", "-r", "--skip-existing")
     assert result.exit_code == 0 and re.fullmatch(r"0 encoded, 0 failed, 3 skipped, \d+ s", result.stderr.strip())
@@ -233,8 +245,8 @@ def test_decoding_many(here):
     Path("in/bad.ddc").write_bytes(READY[:-1])
     result = ddcodec("decode", "in", "-r", "-o", "out/", "--format", "ppm", "-j", "2")
     assert result.exit_code == 1 and errors_of(result.stderr) == ["in/bad.ddc"]
-    assert files_of("out") == ["sub/y.ppm", "x.ppm"]
-    assert Path("out/x.ppm").read_bytes() == b"P6\n24 16\n255\n" + decoder.decode_picture(READY).tobytes()
+    assert files_of("out") == ["sub/y.DDC.ppm", "x.ddc.ppm"]
+    assert Path("out/x.ddc.ppm").read_bytes() == b"P6\n24 16\n255\n" + decoder.decode_picture(READY).tobytes()
     assert re.fullmatch(r"2 decoded, 1 failed, 0 skipped, \d+ s", result.stderr.splitlines()[-1])
 
 

@@ -157,8 +157,17 @@ def test_decode_writes_the_decoded_picture(here, made):
     (here / "in.png").unlink()
     result = ddcodec("decode", "in.ddc")
     assert result.exit_code == 0 and result.stdout == ""
-    assert re.fullmatch(r"in\.ddc -> in\.png: 24x16, \d+\.\d s\n", result.stderr)
-    assert np.array_equal(np.asarray(Image.open("in.png")), decoder.decode_picture(made.data))
+    assert re.fullmatch(r"in\.ddc -> in\.ddc\.png: 24x16, \d+\.\d s\n", result.stderr)
+    assert np.array_equal(np.asarray(Image.open("in.ddc.png")), decoder.decode_picture(made.data))
+
+
+def test_encode_and_decode_leave_the_original(here, stubbed):
+    """The natural pair of commands, forced or not; nor does a second encode replace the first file."""
+    original, coded = Path("in.png").read_bytes(), Path("in.ddc").read_bytes()
+    for words in ["encode", "in.png", "-f"], ["decode", "in.ddc", "-f"], ["decode", ".", "-r", "-f"], ["encode", "in.ddc.png"], ["encode", "in.png", "--keep-extension"]:
+        assert ddcodec(*words).exit_code == 0
+    assert Path("in.png").read_bytes() == original and Path("in.ddc").read_bytes() == coded
+    assert sorted(os.listdir()) == ["in.ddc", "in.ddc.ddc", "in.ddc.png", "in.png", "in.png.ddc"]
 
 
 def test_decode_formats(here, made):
@@ -168,7 +177,7 @@ def test_decode_formats(here, made):
     assert ddcodec("decode", "in.ddc", "-o", "OUT.PPM").exit_code == 0
     assert Path("OUT.PPM").read_bytes() == b"P6\n24 16\n255\n" + expected.tobytes()
     assert ddcodec("decode", "in.ddc", "--format", "ppm").exit_code == 0
-    assert Path("in.ppm").read_bytes() == Path("OUT.PPM").read_bytes()
+    assert Path("in.ddc.ppm").read_bytes() == Path("OUT.PPM").read_bytes()
     assert ddcodec("decode", "in.ddc", "-o", "anything", "--format", "npy").exit_code == 0
     assert Path("anything").read_bytes() == Path("out.npy").read_bytes()
 
@@ -341,7 +350,7 @@ def test_metadata_goes_with_the_picture(here):
     assert ddcodec("encode", "photo.jpg", *QUICK).exit_code == 0
     assert re.search(r"^chunk icc +\d+ ", ddcodec("info", "photo.ddc").stdout, re.M)
     assert ddcodec("decode", "photo.ddc").exit_code == 0
-    with Image.open("photo.png") as image:
+    with Image.open("photo.ddc.png") as image:
         assert image.info["icc_profile"] == profile and dict(image.getexif()) == {271: "a camera"}
     said = ddcodec("decode", "photo.ddc", "-o", "photo.ppm").stderr
     assert said.startswith("Note: photo.ddc also holds icc and exif, which a PPM file cannot keep; a PNG can.\n")
@@ -537,8 +546,9 @@ def test_limits_name_their_options(here):
 
 def test_existing_output_is_refused_before_the_fit(here, monkeypatch):
     monkeypatch.setattr(encoder, "encode_pictures", lambda *_, **__: pytest.fail("The fit was started."))
-    assert refused(6, "encode", "in.png") == "in.ddc exists already; --force (-f) replaces it."
-    assert refused(6, "decode", "in.ddc") == "in.png exists already; --force (-f) replaces it."
+    assert refused(6, "encode", "in.png") == "in.ddc exists already; -o names another output, --force (-f) replaces it."
+    Path("in.ddc.png").write_bytes(b"")
+    assert refused(6, "decode", "in.ddc") == "in.ddc.png exists already; -o names another output, --force (-f) replaces it."
     assert refused(6, "encode", "in.png", "-o", "none/out.ddc").startswith("none/out.ddc cannot be written: there is no folder ")
     os.mkdir("folder")
     assert refused(6, "encode", "in.png", "-o", "folder") == "folder is a folder; name a file."
@@ -550,7 +560,7 @@ def test_existing_output_is_refused_at_the_rename(here, made, monkeypatch):
         return stub_encoder(made.data)([None], None)
 
     monkeypatch.setattr(encoder, "encode_pictures", slow_encoder)
-    assert refused(6, "encode", "in.png", "-o", "out.ddc") == "out.ddc exists already; --force (-f) replaces it."
+    assert refused(6, "encode", "in.png", "-o", "out.ddc") == "out.ddc exists already; -o names another output, --force (-f) replaces it."
     assert Path("out.ddc").read_bytes() == b"another process was faster"
 
 

@@ -29,7 +29,7 @@ def test_existing_is_refused_before_and_at_the_rename(tmp_path):
     check_target(path)
     path.write_bytes(b"someone else was faster")
     for attempt in (lambda: check_target(path), lambda: write_target(path, b"mine")):
-        with pytest.raises(OutputError, match=r"a\.ddc exists already; --force \(-f\) replaces it\.$"):
+        with pytest.raises(OutputError, match=r"a\.ddc exists already; -o names another output, --force \(-f\) replaces it\.$"):
             attempt()
     assert path.read_bytes() == b"someone else was faster"
     assert os.listdir(tmp_path) == ["a.ddc"]

@@ -154,8 +154,8 @@ def test_preview_says_what_is_there(cut):
     result = decode("--preview")
     assert result.exit_code == 0 and result.stdout == ""
     there = f"cut off: {length:,} of {len(whole.data):,} bytes are there"
-    assert result.stderr.startswith(f"Note: cut.ddc is {there}; the picture is made of octaves 3 to 1 of 3 to 0.\ncut.ddc -> cut.png: 24x16, ")
-    assert np.array_equal(np.asarray(Image.open("cut.png")), whole.picture([3, 2, 1]))
+    assert result.stderr.startswith(f"Note: cut.ddc is {there}; the picture is made of octaves 3 to 1 of 3 to 0.\ncut.ddc -> cut.ddc.png: 24x16, ")
+    assert np.array_equal(np.asarray(Image.open("cut.ddc.png")), whole.picture([3, 2, 1]))
     answer = json.loads(decode("--preview", "--json", "-f").stdout)
     assert (answer["complete"], answer["octaves"]) == (False, [3, 2, 1])
     refused = decode("-f")
@@ -170,7 +170,7 @@ def test_preview_of_a_whole_file(cut):
     result = decode("--preview", "--json")
     answer = json.loads(result.stdout)
     assert answer["complete"] is True and "octaves" not in answer and "Note" not in result.stderr
-    assert np.array_equal(np.asarray(Image.open("cut.png")), whole.picture([3, 2, 1, 0]))
+    assert np.array_equal(np.asarray(Image.open("cut.ddc.png")), whole.picture([3, 2, 1, 0]))
 
 
 @pytest.mark.parametrize("options", [(), ("--preview",)], ids=["plain", "preview"])
@@ -186,7 +186,7 @@ def test_too_little(cut, options):
         make(length)
         result = decode(*options)
         assert result.exit_code == 4 and result.stderr.startswith("Error: cut.ddc: ") and result.stderr.strip().endswith(sentence)
-        assert not Path("cut.png").exists()
+        assert not Path("cut.ddc.png").exists()
 
 
 def test_damaged_is_not_cut_off(cut):
@@ -195,7 +195,7 @@ def test_damaged_is_not_cut_off(cut):
     for data in (whole.data[:-1] + bytes([whole.data[-1] ^ 1]), whole.data[:-1] + bytes([whole.data[-1] ^ 1]) + whole.data):
         Path("cut.ddc").write_bytes(data)
         result = decode("--preview")
-        assert result.exit_code == 4 and "the checksum of the" in result.stderr and not Path("cut.png").exists()
+        assert result.exit_code == 4 and "the checksum of the" in result.stderr and not Path("cut.ddc.png").exists()
 
 
 def test_metadata_of_a_file_that_is_cut_off(tmp_path, monkeypatch):
@@ -203,7 +203,7 @@ def test_metadata_of_a_file_that_is_cut_off(tmp_path, monkeypatch):
     sample = (Path(__file__).parents[1] / "samples" / "chelsea.ddc").read_bytes()
     Path("cut.ddc").write_bytes(sample[:-5000])
     assert decode("--preview", "--scale", "1/4").exit_code == 0
-    with Image.open("cut.png") as image, Image.open(Path(__file__).parents[1] / "samples" / "chelsea.png") as original:
+    with Image.open("cut.ddc.png") as image, Image.open(Path(__file__).parents[1] / "samples" / "chelsea.png") as original:
         assert image.info["icc_profile"] == original.info["icc_profile"]
     assert decode("--preview", "--scale", "1/4", "-o", "cut.ppm").exit_code == 0
     assert Path("cut.ppm").read_bytes().startswith(b"P6\n113 75\n255\n")

@@ -294,7 +294,7 @@ def test_refusals(here):
     assert refused(3, "a.ddc", "none.png", *out) == "none.png does not exist."
     assert refused(4, "cut.ddc", *out).startswith("cut.ddc: The file is cut off: ")
     assert "--max-pixels" in refused(5, "a.ddc", *out, "--max-pixels", "100")
-    assert refused(6, "a.ddc", "-o", "old.html") == "old.html exists already; --force (-f) replaces it."
+    assert refused(6, "a.ddc", "-o", "old.html") == "old.html exists already; -o names another output, --force (-f) replaces it."
     assert not Path("new.html").exists() and Path("old.html").read_text() == "old" and not os.listdir("temporary") and not here
 
 

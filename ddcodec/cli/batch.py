@@ -73,7 +73,8 @@ def carry_out(talk, work, batch):
 
     `work` can be pickled and has
 
-        done, extension, sizes        "encoded", ".ddc", whether the bytes that are made are worth telling
+        done, sizes                   "encoded", whether the bytes that are made are worth telling
+        extension, keeps_extension    ".ddc", whether it comes behind that of the input and not instead
         wants(path)                   whether it takes that file of a folder
         bytes_of(beginning)           how many bytes of a file are worth reading; see `input`
         prepare(talk, name, data)     whatever it makes of the bytes of a file first
@@ -147,7 +148,7 @@ def _carry_out_one(talk, work, batch):
     (input_,) = batch.inputs
     talk.about = {"input": click.format_filename(input_)}
     try:
-        output = prepare_output(talk, input_, batch.output, work.extension, batch.force)
+        output = prepare_output(talk, input_, batch.output, batch.force, work.extension, keep=work.keeps_extension)
         data = read_input(input_, work.bytes_of)
         job = Job(input_, output, 0 if STANDARD in (input_, output) else len(data))
         (made,) = work.finish(talk, [work.prepare(talk, name_of(input_), data)])
@@ -164,7 +165,7 @@ def _carry_out_one(talk, work, batch):
 def _jobs(work, batch):
     if STANDARD in (*batch.inputs, batch.output):
         raise UsageError("Standard input and output are for one file alone.")
-    wanted = {"recursive": batch.recursive, "shard": batch.shard}
+    wanted = {"keep": work.keeps_extension, "recursive": batch.recursive, "shard": batch.shard}
     if not batch.is_into_folder():
         jobs = jobs_of(batch.inputs, None, work.extension, work.wants, **wanted)
         return [replace(job, output=batch.output or job.output) for job in jobs]
@@ -269,7 +270,7 @@ class _Course:
             try:
                 if self._batch.is_into_folder() and self._batch.output is not None:
                     make_folder_of(job.output)
-                prepare_output(self._talk, job.input, job.output, None, self._batch.force)
+                prepare_output(self._talk, job.input, job.output, self._batch.force)
                 loaded = Loaded(job, name_of(job.input), read_input(job.input, self._work.bytes_of))
             except DdcError as error:
                 self._give_up(job, error)
@@ -284,7 +285,11 @@ class _Course:
             yield loaded, result
 
     def say(self, name, sentence):
-        self._talk.say(sentence if name in sentence else f"{name}: {sentence}")
+        """Say something of an input, and keep it for its result's JSON if it is a warning or a note: those of several inputs come in between."""
+        talk = self._talk
+        talk.warnings, talk.notes = self._warnings[name], self._notes[name]
+        talk.say(sentence if name in sentence else f"{name}: {sentence}")
+        talk.warnings, talk.notes = [], []
 
     def follow(self, name, progress):
         """Show how far the fit of one of the inputs is."""

@@ -29,7 +29,7 @@ Examples:
   ddcodec decode coded/ -r -o decoded/ -j 4"""
 )
 @reading("INPUT...", "inputs", many=True)
-@writing("Where to write; - is standard output; of several inputs or a folder: a folder.  [default: INPUT with .png, or - for -]")
+@writing("Where to write; - is standard output; of several inputs or a folder: a folder.  [default: INPUT with .png behind it, or - for -]")
 @click.option("--format", type=click.Choice(["png", "ppm", "npy"]), help="[default: as the name of the output says, else png]")
 @click.option(
     "--scale",
@@ -45,6 +45,8 @@ Examples:
 @talking
 def decode(talk, batch, format, scale, preview, kinds, max_pixels, max_memory):
     """Decode each INPUT, a .ddc file, to a PNG, PPM or NumPy file. INPUT - is standard input; a file of that name is ./-.
+
+    Without -o photo.ddc becomes photo.ddc.png, for photo.png is likely to be the original.
 
     Of several files, or a folder of them with -r, one that fails does not stop the others, and the exit code is 1.
     """
@@ -66,7 +68,7 @@ class Decoding:
     preview: bool
     threads: int | None = None
 
-    done, sizes = "decoded", False
+    done, sizes, keeps_extension = "decoded", False, True
 
     @property
     def extension(self):

@@ -35,6 +35,7 @@ Many pictures:
 )
 @reading("INPUT...", "inputs", many=True)
 @writing("Where to write; - is standard output; of several inputs or a folder: a folder.  [default: INPUT with .ddc, or - for -]")
+@click.option("--keep-extension", cls=Expert, is_flag=True, help="Put .ddc behind the whole name of INPUT: photo.png.ddc.")
 @click.option(
     "-q",
     "--quality",
@@ -82,7 +83,7 @@ Many pictures:
 @click.option("--mask", cls=Expert, metavar="FILE", type=click.Path(), help="Of --restore inpaint: a black and white picture; white is kept.")
 @batching(cluster=True)
 @talking
-def encode(talk, batch, kinds, frame, ignore_alpha, max_pixels, task, sigma, mask, **fit):
+def encode(talk, batch, kinds, frame, ignore_alpha, max_pixels, task, sigma, mask, keep_extension, **fit):
     """Encode each INPUT, a picture of 8 or 16 bits a sample, grey or colour, with or without alpha, to a .ddc file.
 
     PNG, JPEG, WebP, AVIF, TIFF, PPM, BMP and GIF are read; HEIC and JPEG XL where pillow-heif and pillow-jxl-plugin are installed.
@@ -101,13 +102,13 @@ def encode(talk, batch, kinds, frame, ignore_alpha, max_pixels, task, sigma, mas
         raise UsageError(f"{click.format_filename(batch.output)} has the name of another kind of picture; let it end in .ddc.")
     if mask is not None and batch.scheduler is not None:
         raise UsageError("The workers of a cluster cannot read the mask; leave out --scheduler.")
-    carry_out(talk, Encoding(options, wished, mask, kinds, frame, ignore_alpha, max_pixels), batch)
+    carry_out(talk, Encoding(options, wished, mask, kinds, frame, ignore_alpha, max_pixels, keep_extension), batch)
 
 
 @dataclass(frozen=True)
 class Encoding:
     """What is done to a picture; see `batch.carry_out`. options: `EncodeOptions`; wished: `RestoreOptions` of what is done before, or None; mask: a path or None, for that.
-    kinds: of metadata that are kept; frame: or None for the first; ignore_alpha: whether all becomes opaque; max_pixels: of a picture, or 0."""
+    kinds: of metadata that are kept; frame: or None for the first; ignore_alpha: whether all becomes opaque; max_pixels: of a picture, or 0; keeps_extension: whether .ddc comes behind the input's ending."""
 
     options: object
     wished: object
@@ -116,6 +117,7 @@ class Encoding:
     frame: int | None
     ignore_alpha: bool
     max_pixels: int
+    keeps_extension: bool
 
     done, extension, sizes = "encoded", ".ddc", True
 

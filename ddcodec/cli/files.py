@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import click
 
+from ..batch import named_after
 from ..errors import DdcError, SourceError, UsageError
 from ..input import read_whole
 from ..output import check_target, is_standard_output, write_target
@@ -41,10 +42,10 @@ def read_input(path, wanted):
         raise SourceError(f"Standard input cannot be read: {error.strerror or error}.") from None
 
 
-def prepare_output(talk, input_, output, extension, force):
-    """The path to write to, checked: `output`, or the input's name with `extension`, or standard output for standard input."""
+def prepare_output(talk, input_, output, force, extension=None, *, keep=False):
+    """The path to write to, checked: `output`, or that `named_after` the input, or standard output for standard input."""
     if output is None:
-        output = STANDARD if input_ == STANDARD else os.path.splitext(input_)[0] + extension
+        output = STANDARD if input_ == STANDARD else named_after(input_, extension, keep=keep)
     if is_standard_output(output):
         output = STANDARD
     if output == STANDARD and talk.json:
@@ -81,7 +82,7 @@ def say_lost(talk, name, format, kinds, alpha):
     """Say which metadata, and whether alpha, a picture file of a format will not hold. kinds: names of the metadata; alpha: whether there is one."""
     lost = [kind for kind in kinds if format != "png"] + ["alpha"] * (alpha and format == "ppm")
     if lost:
-        talk.say(f"Note: {name} also holds {' and '.join(lost)}, which a {format.upper()} file cannot keep; a PNG can.")
+        talk.note(f"{name} also holds {' and '.join(lost)}, which a {format.upper()} file cannot keep; a PNG can.")
 
 
 @contextmanager

@@ -77,7 +77,7 @@ def restore(talk, input_, output, force, preview, reference, quality, sigma, mas
     if quality is not None and format != "ddc":
         raise UsageError("A quality is for a .ddc file; let the output's name end in .ddc.")
     coding.validate()
-    output = prepare_output(talk, input_, output, None, force)
+    output = prepare_output(talk, input_, output, force)
     data = read_input(input_, picture_bytes)
     picture = read_picture(data, name=name_of(input_))
     for note in picture.notes:

@@ -46,7 +46,7 @@ def view(talk, input_, original, output, force, no_open, max_pixels, max_memory)
         raise UsageError("Only one of the two pictures can come from standard input.")
     if output is not None:
         for path in filter(None, (input_, original)):
-            output = prepare_output(talk, path, output, None, force)
+            output = prepare_output(talk, path, output, force)
     limits = Limits(max_pixels, max_memory)
     data = read_input(input_, ddc_bytes)
     with naming(input_):
@@ -98,7 +98,7 @@ def _open(talk, path):
 
 def _summarise(talk, shown, opened, input_, original, output):
     info, found = shown.info, shown.original and shown.original.found
-    measured = {} if found is None else {"original": click.format_filename(original), **found._asdict(), "identical": found.identical}
+    measured = {} if found is None else {"original": original, **found._asdict(), "identical": found.identical}
     decibels = f", PSNR {found.psnr:.2f} dB" if found else ""
     talk.say(f"{passage(input_, output)}: {size_text(info['width'], info['height'], info['bytes'])}{decibels}")
     talk.report(
