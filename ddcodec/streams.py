@@ -8,7 +8,8 @@ import sys
 
 from .errors import OutputError
 
-
+BACKSLASHES = "backslashreplace"
+"""What an encoding lacks becomes an escape."""
 PIECE = 2**20
 """Bytes that are read at once, at most."""
 
@@ -23,9 +24,10 @@ SENTENCES = {
 
 
 class StandardOutputError(Exception):
-    """Standard output is closed, or has not taken all: the end of a command, whatever file it is at. Its text is a sentence, made of an `OSError`."""
+    """Standard output is closed, or has not taken all: the end of a command, whatever file it is at. Its text is a sentence, made of an `OSError`; unread: whether a reader has gone."""
 
     def __init__(self, error):
+        self.unread = error.errno == errno.EPIPE
         super().__init__(SENTENCES.get(error.errno, f"Standard output cannot be written: {error.strerror}."))
 
 
@@ -42,13 +44,13 @@ def prepare_streams():
             # A file gets the lowest descriptor that is free, which is this one.
             os.set_inheritable(os.open(os.devnull, way), True)
     # Without it click says on standard output what is for standard error.
-    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", errors=BACKSLASHES, closefd=False)
     before = sys.stdout
     if before is None:
-        sys.stdout = io.TextIOWrapper(_Whole(io.FileIO(1, "w", closefd=False)), "utf-8", "backslashreplace")
+        sys.stdout = io.TextIOWrapper(_Whole(io.FileIO(1, "w", closefd=False)), "utf-8", BACKSLASHES)
     else:
         raw = getattr(before.buffer, "raw", before.buffer)
-        sys.stdout = io.TextIOWrapper(_Whole(raw), before.encoding, before.errors, line_buffering=before.line_buffering)
+        sys.stdout = io.TextIOWrapper(_Whole(raw), before.encoding, BACKSLASHES, line_buffering=before.line_buffering)
 
 
 class _Whole(io.RawIOBase):

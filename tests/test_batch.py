@@ -189,7 +189,8 @@ def test_json_is_one_object_a_picture(here, stubbed):
         "in/a/p000.png": True, "in/b/p001.png": True, "in/c/p002.png": True, "in/bad.png": False,
     }  # fmt: skip
     first, skipped, bad = ({answer["input"]: answer for answer in answers}[f"in/{name}"] for name in ("a/p000.png", "b/p001.png", "bad.png"))
-    assert first == alone | {"output": "out/a/p000.ddc"}
+    assert first == alone | {"output": "out/a/p000.ddc", "notes": [note.replace("alone.ddc", "out/a/p000.ddc") for note in alone["notes"]]}
+    assert all("is larger than" in answer["notes"][0] for answer in (first, alone)) and bad["notes"] == bad["warnings"] == []
     assert skipped["skipped"] is True and bad["error"] == {"code": 3, "message": "in/bad.png is empty."}
 
 

@@ -154,7 +154,6 @@ def test_a_file_that_is_larger_than_its_source_is_said_to_be(here, monkeypatch, 
 
 
 def test_decode_writes_the_decoded_picture(here, made):
-    (here / "in.png").unlink()
     result = ddcodec("decode", "in.ddc")
     assert result.exit_code == 0 and result.stdout == ""
     assert re.fullmatch(r"in\.ddc -> in\.ddc\.png: 24x16, \d+\.\d s\n", result.stderr)
@@ -575,7 +574,8 @@ def test_force(here, made, stubbed):
 
 @pytest.mark.parametrize("words", ["decode in.ddc -o old", "decode in.ddc in.ddc -o .", "view in.ddc -o old", "encode in.png -o old"])
 def test_what_is_not_kept_of_a_replaced_file_is_told(here, stubbed, words):
-    old = "in.png" if words.endswith(".") else "old"
+    old = "in.ddc.png" if words.endswith(".") else "old"
+    Path("in.ddc.png").write_bytes(b"old")
     if old == "old":
         words += " --format png" * words.startswith("decode")
         Path(old).write_bytes(b"old")
@@ -595,7 +595,7 @@ def test_what_is_not_kept_of_a_replaced_file_is_told(here, stubbed, words):
         (EncoderError("The file does not decode."), 1, "The file does not decode."),
         (ValueError("a bug"), 1, "Internal error: ValueError: a bug (please report; -v shows the traceback)"),
         (AssertionError(), 1, "Internal error: AssertionError (please report; -v shows the traceback)"),
-        (StandardOutputError(BrokenPipeError(errno.EPIPE, "")), 6, "Standard output was closed before everything was written."),
+        (StandardOutputError(OSError(errno.ENOSPC, "")), 6, "Standard output cannot be written: no space is left."),
     ],
 )
 def test_failures_of_the_fit(here, monkeypatch, error, code, sentence):
@@ -627,6 +627,18 @@ def test_a_signal_leaves_nothing_behind(here, name, code, said):
     assert command.wait() == (code, b"")
     assert last_line.strip() == said
     assert sorted(os.listdir(here)) == ["in.ddc", "in.png", "large.png"]
+
+
+def test_closed_pipe(here):
+    """Whoever reads text may have enough, as `head` has; a picture that is not written whole is none."""
+    texts = ["info", "in.ddc"], ["info", "in.ddc", "in.ddc", "--json"], ["compare", "in.png", "in.ddc"], ["--help"], ["info", "--help"], ["completion", "bash"]
+    for args, code, said in *((text, 141, b"") for text in texts), (["decode", "in.ddc", "-o", "-"], 6, b"Error: Standard output was closed before everything was written.\n"):
+        reader, writer = os.pipe()
+        os.close(reader)
+        command = [sys.executable, "-m", "ddcodec", *args]
+        result = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, env=ENVIRONMENT)
+        os.close(writer)
+        assert (result.returncode, result.stderr.replace(b"\r\n", b"\n")) == (code, said), args
 
 
 # The process itself

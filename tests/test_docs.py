@@ -69,7 +69,7 @@ def test_python_page_has_all_errors_and_options():
 def test_batch_page_has_all_fields_of_the_json(desk):
     rows = re.findall(r"^\| (`.*`) \| (.+?) \| ", (DOCS / "batch.md").read_text("utf-8"), re.M)
     fields = {where: set(re.findall(r"`(\w+)`", names)) for names, where in rows if where in ("`encode`", "`decode`")}
-    common = {"schema", "ok", "input", "output"}
+    common = {"schema", "ok", "input", "output", "warnings", "notes"}
     for line in "encode photo.png --json --device cpu", "decode photo.ddc -o again.png --json":
         command, *words = line.split()
         result = CliRunner().invoke(cli, [command, *words])

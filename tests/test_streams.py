@@ -47,13 +47,13 @@ def test_what_takes_nothing(words):
     words = words.format(CODED)
     reader, writer = os.pipe()
     os.close(reader)
-    for result, sentence in [
-        (shell(f'"$@" {words} >&-'), "Standard output is closed."),
-        (shell(f'"$@" {words} 1</dev/null'), "Standard output is closed."),
-        (shell(f'"$@" {words}', stdout=writer), "Standard output was closed before everything was written."),
-    ]:
-        assert (result.returncode, said(result)) == (6, [f"Error: {sentence}"])
+    for result in (shell(f'"$@" {words} >&-'), shell(f'"$@" {words} 1</dev/null')):
+        assert (result.returncode, said(result)) == (6, ["Error: Standard output is closed."])
+    result = shell(f'"$@" {words}', stdout=writer)
     os.close(writer)
+    # Of text a reader may have enough; a picture that is not written whole is none.
+    gone = (6, ["Error: Standard output was closed before everything was written."]) if "-o" in words else (141, [])
+    assert (result.returncode, said(result)) == gone
 
 
 @posix

@@ -12,6 +12,7 @@ from ..input import picture_bytes
 from ..metrics import ms_ssim, psnr, psnr_luma, ssimulacra2
 from ..output import write_target
 from ..pictures import load_picture, read_file
+from ..printable import printable
 from .machine import machine
 from .peers import PeerError, peer_of, warm_up
 from .table import Key, Row
@@ -64,8 +65,7 @@ def source_of(path):
 
 def _name(path):
     """A file's name without ending, fit for a table and a page: text in one line, whatever bytes the name has."""
-    name = os.fsencode(os.path.splitext(os.path.basename(path))[0]).decode("utf-8", "replace")
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in " ".join(name.split()))
+    return printable(" ".join(os.path.splitext(os.path.basename(path))[0].split()))
 
 
 def _digest(data):

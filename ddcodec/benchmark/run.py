@@ -153,7 +153,8 @@ class Run:
 
     def file(self, source, peer, setting):
         """Where the coded file of a row is kept."""
-        name = source.name if len(os.fsencode(source.name)) <= LONGEST_NAME else source.sha256
+        # The escapes of a name have backslashes, which lead to another folder on Windows.
+        name = source.name if len(os.fsencode(source.name)) <= LONGEST_NAME and "\\" not in source.name else source.sha256
         return Path(self.folder) / FILES / peer.name.replace(":", "-") / f"{name}-{setting:g}{peer.suffix}"
 
     def _sort(self, wanted):

@@ -1,6 +1,5 @@
 """The command line: one file a command. Nothing heavy is imported before a command runs, so that `--help` answers at once."""
 
-import logging
 import math
 import signal
 import sys
@@ -17,7 +16,7 @@ from .compare import compare
 from .completion import completion
 from .decode import decode
 from .encode import encode
-from .guard import CANNOT_WRITE, EXIT_CODES, Guarded
+from .guard import EXIT_CODES, Guarded, not_written
 from .info import info
 from .restore import restore
 from .talk import Talk
@@ -61,15 +60,13 @@ def main():
     """Run the command line of this process and exit with its code."""
     prepare_streams()
     _end_in_order()
-    # Pillow logs what is wrong with a file beside raising it.
-    logging.getLogger("PIL").addHandler(logging.NullHandler())
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
     try:
         cli(prog_name="ddcodec")
     except StandardOutputError as error:
         # The help of the program itself, its version, or a shell's completions, before there is a command.
-        sys.exit(Talk().fail(CANNOT_WRITE, str(error)))
+        sys.exit(not_written(Talk(), error))
 
 
 def _end_in_order():

@@ -3,6 +3,7 @@
 import math
 import os
 import traceback
+from collections import defaultdict
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -146,7 +147,7 @@ def _failed(error):
 
 def _carry_out_one(talk, work, batch):
     (input_,) = batch.inputs
-    talk.about = {"input": click.format_filename(input_)}
+    talk.about = {"input": input_}
     try:
         output = prepare_output(talk, input_, batch.output, batch.force, work.extension, keep=work.keeps_extension)
         data = read_input(input_, work.bytes_of)
@@ -157,7 +158,7 @@ def _carry_out_one(talk, work, batch):
         if not batch.skip_existing:
             raise
         talk.say(f"{name_of(input_)} is skipped: {str(error).partition(';')[0]}.")
-        talk.report(input=name_of(input_), skipped=True)
+        talk.report(skipped=True)
     else:
         _tell(talk, work, job, made)
 
@@ -229,13 +230,12 @@ def _write(talk, batch, job, made):
 
 
 def _tell(talk, work, job, made):
-    input_, output = (click.format_filename(path) for path in (job.input, job.output))
     talk.say(f"{passage(job.input, job.output)}: {work.line(made)}")
     if work.sizes and len(made.data) > job.weight > 0:
-        talk.say(f"Note: {output} is larger than {input_}, which has {job.weight} bytes; a lower quality makes it smaller.")
+        talk.note(f"{job.output} is larger than {job.input}, which has {job.weight} bytes; a lower quality makes it smaller.")
     for line in work.details(made) if talk.verbose else ():
         talk.detail(line)
-    talk.report(input=input_, output=output, **made.facts)
+    talk.report(input=job.input, output=job.output, **made.facts)
 
 
 class _Standing(NamedTuple):
@@ -262,6 +262,7 @@ class _Course:
         self._talk, self._work, self._batch = talk, work, batch
         self._start, self._bytes, self._pixels = monotonic(), 0, 0
         self._weight_done, self._weight_left = 0, sum(job.weight for job in jobs)
+        self._warnings, self._notes = defaultdict(list), defaultdict(list)
 
     def loaded(self):
         """Yield the `Loaded` of each job whose input can be read and whose output can be written, checked when it is wanted."""
@@ -306,6 +307,7 @@ class _Course:
         self.made += 1
         self._bytes += len(result.data)
         self._pixels += result.facts["width"] * result.facts["height"]
+        self._recall(loaded.job)
         _tell(self._talk, self._work, loaded.job, result)
         self._weight_done += loaded.job.weight
         self._end(loaded.job)
@@ -321,16 +323,20 @@ class _Course:
             return self._fail(job, _failed(error))
         self.skipped += 1
         self._talk.detail(f"{name_of(job.input)} is skipped: {name_of(job.output)} exists already.")
-        self._talk.report(input=name_of(job.input), output=name_of(job.output), skipped=True)
+        self._recall(job)
+        self._talk.report(input=job.input, output=job.output, skipped=True)
         self._end(job)
 
     def _fail(self, job, failed):
         name = name_of(job.input)
         self.failed += 1
+        self._recall(job)
         self._talk.fail(failed.code, failed.sentence if failed.sentence.startswith(name) else f"{name}: {failed.sentence}", input=name)
-        if failed.trace:
-            self._talk.detail(failed.trace)
+        self._talk.detail_lines(failed.trace)
         self._end(job)
+
+    def _recall(self, job):
+        self._talk.warnings, self._talk.notes = self._warnings.pop(job.input, []), self._notes.pop(job.input, [])
 
     def _end(self, job):
         self._weight_left -= job.weight

@@ -57,7 +57,7 @@ def bench(talk, pictures, output, codecs, anchor, published, jobs):
     curves = [] if published is None else read_published(published)
     paths, skipped = benchmark.find_pictures(pictures)
     for path in skipped:
-        talk.detail(f"{click.format_filename(path)} does not look like a picture and is left out.")
+        talk.detail(f"{path} does not look like a picture and is left out.")
     sources, unreadable = benchmark.read_sources(paths)
     for sentence in unreadable:
         talk.warn(sentence)
@@ -114,13 +114,16 @@ def _report(talk, run, anchor, published, missing, failed):
 
     study = study_of(run, anchor, published, missing + failed, _command())
     path = write_report(study, run.folder)
+    # What was said is of the whole run, not of its first row.
+    warnings, notes, talk.warnings, talk.notes = talk.warnings, talk.notes, [], []
     for row in study.rows:
         talk.report(**asdict(row), bpp=row.bpp)
+    talk.warnings, talk.notes = warnings, notes
     for group in [] if talk.json else study.groups:
-        click.echo(f"Against {anchor}, {named(group.pictures)}:")
+        talk.show(f"Against {anchor}, {named(group.pictures)}:")
         for line in _table(group.standings):
-            click.echo(line)
-        click.echo()
+            talk.show(line)
+        talk.show()
     talk.say(f"Report: {path}")
     fields = {
         "report": path, "table": str(run.table), "anchor": anchor, "not_measured": missing + failed, "groups": [_fields(group) for group in study.groups],

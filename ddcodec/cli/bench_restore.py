@@ -61,7 +61,7 @@ def bench_restore(talk, truths, output, inputs, ending, add_noise, mask, save, s
         Path(save).mkdir(parents=True, exist_ok=True)
     keep_freed_memory()
     for job in jobs:
-        talk.about = {"input": click.format_filename(job.truth)}
+        talk.about = {"input": str(job.truth)}
         key = wished.task, setting, noise, job.truth.stem
         if key not in kept:
             with talk.progress(lambda told: f"{job.truth.stem}: {progress_text(told)}") as progress:

@@ -38,7 +38,7 @@ def compare(talk, reference, distorted, max_pixels, max_memory):
     if (reference, *distorted).count(STANDARD) > 1:
         raise UsageError("Only one of the pictures can come from standard input.")
     limits = Limits(max_pixels, max_memory)
-    talk.about = {"reference": click.format_filename(reference)}
+    talk.about = {"reference": reference}
     original, _ = load(reference, limits)
     each_file(talk, distorted, lambda path: _compare(talk, original, reference, path, limits, named=len(distorted) > 1), field="distorted")
 
@@ -64,14 +64,14 @@ def _compare(talk, original, reference, path, limits, named):
             **coded,
         )
     if count or named:
-        click.echo(f"{name_of(path)}: {size_text(width, height, count) if count else f'{width}x{height}'}")
-    click.echo(f"PSNR     {found.psnr:.2f} dB" if math.isfinite(found.psnr) else f"PSNR     inf{' (the pictures are identical)' * found.identical}")
+        talk.show(f"{name_of(path)}: {size_text(width, height, count) if count else f'{width}x{height}'}")
+    talk.show(f"PSNR     {found.psnr:.2f} dB" if math.isfinite(found.psnr) else f"PSNR     inf{' (the pictures are identical)' * found.identical}")
     if found.psnr_alpha is not None:
-        click.echo(f"alpha    {found.psnr_alpha:.2f} dB" if math.isfinite(found.psnr_alpha) else "alpha    identical")
+        talk.show(f"alpha    {found.psnr_alpha:.2f} dB" if math.isfinite(found.psnr_alpha) else "alpha    identical")
     if found.ms_ssim is None:
-        click.echo(f"MS-SSIM  n/a (a side is shorter than {MS_SSIM_SIDE_MIN} pixels)")
+        talk.show(f"MS-SSIM  n/a (a side is shorter than {MS_SSIM_SIDE_MIN} pixels)")
     else:
-        click.echo(f"MS-SSIM  {found.ms_ssim:.5f}")
+        talk.show(f"MS-SSIM  {found.ms_ssim:.5f}")
 
 
 def load(path, limits):

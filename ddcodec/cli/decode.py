@@ -127,7 +127,7 @@ class Decoding:
         picture, octaves = decode_beginning(beginning, scale=SCALES[self.scale], limits=self.limits, threads=self.threads, metadata=wanted)
         made_of = f"octaves {octaves[0]} to {octaves[-1]}" if len(octaves) > 1 else f"octave {octaves[0]}"
         coded = beginning.header.arch.coded_octaves
-        talk.say(f"Note: {name} is {there}; the picture is made of {made_of} of {coded[0]} to {coded[-1]}.")
+        talk.note(f"{name} is {there}; the picture is made of {made_of} of {coded[0]} to {coded[-1]}.")
         return picture, {"octaves": octaves}
 
     def kind(self, made):
@@ -150,7 +150,7 @@ def _format_of(output):
     extension = os.path.splitext(output)[1].lower()
     if extension not in EXTENSIONS:
         raise UsageError(
-            f"The name {click.format_filename(output)} does not tell the format; "
+            f"The name {output} does not tell the format; "
             "let it end in .png, .ppm, .pgm or .npy, or add --format."
         )
     return EXTENSIONS[extension]

@@ -99,7 +99,7 @@ def encode(talk, batch, kinds, frame, ignore_alpha, max_pixels, task, sigma, mas
     options.validate()
     wished = _wished(task, sigma, mask, options)
     if batch.output is not None and batch.output not in batch.inputs and not batch.is_into_folder() and is_picture_name(batch.output):
-        raise UsageError(f"{click.format_filename(batch.output)} has the name of another kind of picture; let it end in .ddc.")
+        raise UsageError(f"{batch.output} has the name of another kind of picture; let it end in .ddc.")
     if mask is not None and batch.scheduler is not None:
         raise UsageError("The workers of a cluster cannot read the mask; leave out --scheduler.")
     carry_out(talk, Encoding(options, wished, mask, kinds, frame, ignore_alpha, max_pixels, keep_extension), batch)

@@ -20,12 +20,12 @@ SOME_FAILED = 1
 
 def name_of(path):
     """What messages call an input."""
-    return "standard input" if path == STANDARD else click.format_filename(path)
+    return "standard input" if path == STANDARD else path
 
 
 def passage(input_, output):
     """What messages call the way from an input to an output."""
-    return f"{name_of(input_)} -> {'standard output' if output == STANDARD else click.format_filename(output)}"
+    return f"{name_of(input_)} -> {'standard output' if output == STANDARD else output}"
 
 
 def read_input(path, wanted):
@@ -69,7 +69,7 @@ def each_file(talk, paths, work, *, field="input"):
     """
     codes = []
     for path in paths:
-        talk.about = {**talk.about, field: click.format_filename(path)}
+        talk.about = {**talk.about, field: path}
         try:
             work(path)
         except DdcError as error:

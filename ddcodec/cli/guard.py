@@ -5,7 +5,9 @@ import traceback
 import click
 
 from ..errors import DdcError, explain
+from ..printable import printable
 from ..streams import StandardOutputError
+from .streams import prepare_talk
 from .talk import Talk
 
 EXIT_CODES = {
@@ -19,17 +21,28 @@ EXIT_CODES = {
     7: "target out of reach",
     8: "out of memory",
     130: "interrupted",
+    141: "whoever read the text has gone, as head does",
 }
-CANNOT_WRITE, INTERRUPTED = 6, 130
+CANNOT_WRITE, INTERRUPTED, UNREAD = 6, 130, 141
 
 
 class Guarded(click.Group):
     """A group that gives its commands a `Talk` and turns whatever they raise into an exit code."""
 
+    def main(self, *args, **extra):
+        prepare_talk()
+        return super().main(*args, **extra)
+
     def parse_args(self, ctx, args):
         # A command line that does not even parse shall be answered in JSON, too, if it asks for it.
         ctx.obj = Talk(json="--json" in args)
         return super().parse_args(ctx, args)
+
+    def make_context(self, *args, **extra):
+        try:
+            return super().make_context(*args, **extra)
+        except click.ClickException as error:
+            raise _cleaned(error)
 
     def list_commands(self, ctx):
         return list(self.commands)
@@ -40,14 +53,25 @@ class Guarded(click.Group):
         except (click.exceptions.Exit, SystemExit):
             raise
         except click.ClickException as error:
-            error.show()
+            _cleaned(error).show()
             code = ctx.obj.report_failure(error.exit_code, error.format_message())
         except StandardOutputError as error:
-            code = ctx.obj.fail(CANNOT_WRITE, str(error))
+            code = not_written(ctx.obj, error)
         except (KeyboardInterrupt, click.Abort) as error:
             code = ctx.obj.fail(INTERRUPTED, str(error) or "Interrupted; nothing was written.")
         except Exception as error:
-            if ctx.obj.verbose and not isinstance(error, (DdcError, MemoryError)):
-                traceback.print_exception(error)
+            if not isinstance(error, (DdcError, MemoryError)):
+                ctx.obj.detail_lines("".join(traceback.format_exception(error)))
             code = ctx.obj.fail(*explain(error))
         ctx.exit(code)
+
+
+def _cleaned(error):
+    """A click exception whose sentence can be shown: it quotes the command line."""
+    error.message = printable(error.message)
+    return error
+
+
+def not_written(talk, error):
+    """Say that standard output takes no more; returns the exit code. A reader that has enough, as `head` has, is told nothing: so do programs that end by SIGPIPE."""
+    return UNREAD if error.unread else talk.fail(CANNOT_WRITE, str(error))

@@ -43,7 +43,7 @@ def _show(talk, path, several):
         described = color and {**color._asdict(), "title": color.title()}
         return talk.report(**facts, color=described, resolution=resolution, note=note)
     lines = [
-        f"{click.format_filename(path)}: {size_text(facts['width'], facts['height'], facts['bytes'])}",
+        f"{path}: {size_text(facts['width'], facts['height'], facts['bytes'])}",
         f"format version {facts['version']}, {kind_text(facts['planes'])}, {facts['depth']} bits a sample{', alpha' * facts['alpha']}",
         f"profile {facts['profile']}, {facts['weights']} weights, {facts['macs_per_pixel']:.0f} multiplications a pixel",
         "network: " + ", ".join(f"{key} {value}" for key, value in facts["arch"].items() if key not in facts),
@@ -56,7 +56,8 @@ def _show(talk, path, several):
         *section_table(facts["sections"], facts["bytes"]),
         *([""] if several else []),
     ]
-    click.echo("\n".join(lines))
+    for line in lines:
+        talk.show(line)
 
 
 def _inches_text(resolution):

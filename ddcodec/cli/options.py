@@ -7,6 +7,7 @@ from functools import wraps
 import click
 
 from .help import Expert
+from .streams import let_libraries_speak
 
 
 class Duration(click.ParamType):
@@ -84,15 +85,17 @@ def keeping(command):
 def talking(command):
     """Give a command -v, --quiet and --json, and hand it the `Talk` that they describe as first argument."""
 
-    @click.option("-v", "--verbose", is_flag=True, help="Say more, also about internal errors.")
-    @click.option("--quiet", is_flag=True, help="Say nothing but errors.")
+    @click.option("-v", "--verbose", is_flag=True, help="Say more, also about internal errors; libraries may speak, too.")
+    @click.option("--quiet", is_flag=True, help="Say nothing but errors; warnings stand in the JSON.")
     @click.option("--json", is_flag=True, help="Print each result or error as one line of JSON.")
     @click.pass_obj
     @wraps(command)
     def run(talk, *, verbose, quiet, json, **options):
         talk.verbose, talk.quiet, talk.json = verbose, quiet, json
+        if verbose:
+            let_libraries_speak(talk.detail)
         if "input_" in options:
-            talk.about = {"input": click.format_filename(options["input_"])}
+            talk.about = {"input": options["input_"]}
         return command(talk, **options)
 
     return run

@@ -97,11 +97,11 @@ def restore(talk, input_, output, force, preview, reference, quality, sigma, mas
         written = encode_image_bytes(result, format)
     write_output(talk, output, written, force)
     height, width = restored.samples.shape[:2]
-    shown, by = click.format_filename(output), f"prior {restored.prior}, {restored.steps} steps, {restored.reason}" if restored.changed else "unchanged"
+    by = f"prior {restored.prior}, {restored.steps} steps, {restored.reason}" if restored.changed else "unchanged"
     size = size_text(width, height, len(written)) if format == "ddc" else f"{width}x{height}"
     talk.say(f"{passage(input_, output)}: {size}, {by}, {restored.seconds:.1f} s")
     talk.report(
-        input=click.format_filename(input_), output=shown, task=wished.task, width=width, height=height, changed=restored.changed, prior=restored.prior,
+        input=input_, output=output, task=wished.task, width=width, height=height, changed=restored.changed, prior=restored.prior,
         sigma=restored.sigma, steps=restored.steps, reason=restored.reason, seams=restored.seams, seconds=restored.seconds, bytes=len(written),
     )  # fmt: skip
 
@@ -185,7 +185,7 @@ def _format_of(output, input_):
         return "png"
     extension = os.path.splitext(output)[1].lower()
     if extension not in FORMATS:
-        raise UsageError(f"The name {click.format_filename(output)} does not tell the format; let it end in .png, .ppm, .pgm, .npy or .ddc.")
+        raise UsageError(f"The name {output} does not tell the format; let it end in .png, .ppm, .pgm, .npy or .ddc.")
     return FORMATS[extension]
 
 

@@ -10,47 +10,68 @@ from time import monotonic
 
 import click
 
+from ..printable import decodable, printable
 from ..streams import StandardOutputError
 
 SCHEMA = 1
+WARNING, NOTE = "Warning: ", "Note: "
 BAR = 20
 SECONDS_BETWEEN_UPDATES = 0.1
 
 
 @dataclass
 class Talk:
-    """How much a command says, and where. Errors are said even if `quiet`. about: what stands in every JSON object, such as the input at hand."""
+    """How much a command says, and where. Errors are said even if `quiet`. about: what stands in every JSON object, such as the input at hand; warnings, notes: what was said since the last."""
 
     quiet: bool = False
     verbose: bool = False
     json: bool = False
     about: dict = field(default_factory=dict)
+    warnings: list = field(default_factory=list)
+    notes: list = field(default_factory=list)
     _line: "ProgressLine | None" = None
 
     def say(self, sentence):
+        """Say one line on stderr. What begins as a warning or a note is told in JSON, too, even if `quiet`."""
+        for kind, beginning in (self.warnings, WARNING), (self.notes, NOTE):
+            if sentence.startswith(beginning):
+                kind.append(printable(sentence.removeprefix(beginning)))
         if not self.quiet:
             self._echo(sentence)
 
     def warn(self, sentence):
-        """Say what went wrong with a part while the whole goes on; like an error, even if `quiet`."""
-        self._echo(f"Warning: {sentence}")
+        """Say what went wrong with a part while the whole goes on."""
+        self.say(WARNING + sentence)
+
+    def note(self, sentence):
+        """Say what is worth to know of a result that is what was asked for."""
+        self.say(NOTE + sentence)
 
     def detail(self, sentence):
         if self.verbose:
             self.say(sentence)
+
+    def detail_lines(self, text):
+        """The lines of a traceback, say."""
+        for line in text.splitlines():
+            self.detail(line)
+
+    def show(self, line=""):
+        """One line of a result on stdout."""
+        click.echo(printable(line))
 
     def report(self, **fields):
         """One JSON object on one line, if JSON is wanted."""
         if self.json:
             # JSON knows no infinity, which the PSNR of equal pictures is.
             known = {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in fields.items()}
-            click.echo(json.dumps({"schema": SCHEMA, "ok": True, **self.about, **known}))
+            click.echo(_json_of({"ok": True, **self.about, **known, **self._heard()}))
 
     def report_failure(self, code, sentence, **fields):
         if self.json:
-            failure = {"schema": SCHEMA, "ok": False, "error": {"code": code, "message": sentence}, **self.about, **fields}
+            failure = {"ok": False, "error": {"code": code, "message": printable(sentence)}, **self.about, **fields, **self._heard()}
             try:
-                click.echo(json.dumps(failure))
+                click.echo(_json_of(failure))
             except StandardOutputError:
                 pass  # The sentence on stderr and the exit code must do.
         return code
@@ -65,13 +86,19 @@ class Talk:
 
         That is a record with step, total and seconds_left; without `text_of` it is that of a fit.
         """
-        self._line = ProgressLine(text_of or fit_text, not self.quiet and sys.stderr is not None and sys.stderr.isatty())
+        self._line = ProgressLine(text_of or fit_text, not self.quiet and sys.stderr.isatty())
         return self._line
+
+    def _heard(self):
+        """What was said of the result at hand; the next one begins anew."""
+        heard = {"warnings": self.warnings, "notes": self.notes}
+        self.warnings, self.notes = [], []
+        return heard
 
     def _echo(self, sentence):
         if self._line:
             self._line.wipe()
-        click.echo(sentence, err=True)
+        click.echo(printable(sentence), err=True)
 
 
 class Relayed(Talk):
@@ -84,11 +111,20 @@ class Relayed(Talk):
     def say(self, sentence):
         self._say(sentence)
 
-    def warn(self, sentence):
-        self._say(f"Warning: {sentence}")
-
     def progress(self, text_of=None):
         return nullcontext(self._follow)
+
+
+def _json_of(fields):
+    return json.dumps({"schema": SCHEMA, **_decodable(fields)})
+
+
+def _decodable(value):
+    if isinstance(value, dict):
+        return {name: _decodable(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_decodable(inner) for inner in value]
+    return decodable(value) if isinstance(value, str) else value
 
 
 class ProgressLine:

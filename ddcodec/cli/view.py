@@ -92,7 +92,7 @@ def _open(talk, path):
     seen = os.name == "nt" or sys.platform == "darwin" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
     opened = seen and webbrowser.open(Path(path).absolute().as_uri())
     if not opened:
-        talk.say("Note: there is no display, or no browser that can be started; the page is only written.")
+        talk.note("there is no display, or no browser that can be started; the page is only written.")
     return opened
 
 
@@ -102,7 +102,7 @@ def _summarise(talk, shown, opened, input_, original, output):
     decibels = f", PSNR {found.psnr:.2f} dB" if found else ""
     talk.say(f"{passage(input_, output)}: {size_text(info['width'], info['height'], info['bytes'])}{decibels}")
     talk.report(
-        output=click.format_filename(output),
+        output=output,
         opened=opened,
         width=info["width"],
         height=info["height"],

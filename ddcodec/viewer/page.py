@@ -12,6 +12,7 @@ import numpy as np
 from .. import __version__
 from ..metrics import MS_SSIM_SIDE_MIN
 from ..pictures import Picture, encode_image_bytes
+from ..printable import printable
 from . import maps
 
 GAINS = (1, 4, 8, 16, 32)
@@ -24,7 +25,7 @@ def html_of(view):
     top = maps.top_of(bits)
     apart = difference(view.shown.samples, view.original.shown.samples) if view.original else None
     parts = {
-        "title": escape(view.name),
+        "title": escape(printable(view.name)),
         "lead": _lead(view),
         "notes": _notes(view),
         "controls": _controls(view),
@@ -62,14 +63,14 @@ def _lead(view):
 def _notes(view):
     notes = []
     if view.original:
-        notes.append(f"Compared with {escape(view.original.name)}.")
+        notes.append(f"Compared with {escape(printable(view.original.name))}.")
     if view.finest:
         height, width = view.shown.samples.shape[:2]
         scale = 1 << view.finest
         held = " PSNR and MS-SSIM are of the whole pictures." if view.original else ""
         notes.append(f"The picture is too large for a page. It is shown at 1/{scale}, {width} {TIMES} {height}, without the octaves below {view.finest}.{held}")
     if "note" in view.picture.metadata:
-        notes.append(f"Note in the file: {escape(view.picture.metadata['note'].decode(errors='replace'))}")
+        notes.append(f"Note in the file: {escape(printable(view.picture.metadata['note'].decode(errors='replace')))}")
     return "".join(f"<p>{note}</p>" for note in notes)
 
 
