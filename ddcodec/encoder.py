@@ -10,7 +10,7 @@ import numpy as np
 from .alpha import alpha_chunk, coarser
 from .arch import SIDE_MAX
 from .decoder import checksum, render
-from .errors import DamagedError, EncoderError, SourceError, UsageError
+from .errors import DamagedError, EncoderError, SourceError, TargetError, UsageError
 from .filling import filled
 from .metadata import chunks_of
 from .metrics import psnr
@@ -64,7 +64,7 @@ class EncodeOptions:
     max_memory: int = 0
 
     def validate(self):
-        """Raise `UsageError` for values out of range or options that exclude each other."""
+        """Raise `UsageError` for values out of range or options that exclude each other, `TargetError` for a size that no file has."""
         rates = {"quality": self.quality, "lambda": self.lambda_, "target size": self.target_size, "target bpp": self.target_bpp, "target PSNR": self.target_psnr}
         given = [name for name, value in rates.items() if value is not None]
         if len(given) > 1:
@@ -72,6 +72,8 @@ class EncodeOptions:
         for name in given[:1]:
             if name.startswith("target") and not 0 < rates[name] <= GREATEST_TARGET:
                 raise UsageError(f"The {name} must be above 0 and at most {GREATEST_TARGET:.0e}, not {rates[name]:g}.")
+        if self.target_size is not None and self.target_size <= HEADER_BYTES:
+            raise TargetError(f"No file has only {self.target_size} bytes: the header alone has {HEADER_BYTES}.")
         if self.has_target() and self.profile == "classic":
             raise UsageError("A plain deep decoder cannot be steered to a target; its rate is set by its width.")
         if self.base not in BASE_CHOICES:

@@ -25,6 +25,7 @@ from .syntax import CHUNK_NAMES, MAGIC
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "PPM", "BMP", "GIF")
 PLUGINS = {"HEIF": ("pillow_heif", "register_heif_opener", "pillow-heif"), "JXL": ("pillow_jxl", None, "pillow-jxl-plugin")}
 """Formats that Pillow reads with a plugin's help: its module, the function in it that registers it if importing does not, its name in the package index."""
+PLUGIN_TITLES = {"HEIF": "HEIC", "JXL": "JPEG XL"}
 PLUGIN_ENDINGS = {".heic": "HEIF", ".heif": "HEIF", ".jxl": "JXL"}
 
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, NotImplementedError, RuntimeError,
@@ -60,7 +61,7 @@ TURNS = {
 }
 """EXIF orientation -> what sets (H, W, ...) upright."""
 
-KNOWN_BY = {b"\xff\xd8": "JPEG", png.SIGNATURE: "PNG", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"GIF8": "GIF", b"BM": "BMP", b"RIFF": "WebP"}
+KNOWN_BY = {b"\xff\xd8": "JPEG", png.SIGNATURE: "PNG", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"GIF8": "GIF", b"BM": "BMP"}
 """First bytes -> the format that they promise."""
 HEAD_BYTES = 2**16
 PPM_GAP = rb"(?:\s|#[^\n\r]*[\n\r])+"
@@ -251,6 +252,18 @@ def begins_as_picture(data):
     return False
 
 
+def kind_of_picture(data):
+    """The name of the picture format that bytes begin as, or None."""
+    plugin = _plugin_format(data)
+    if plugin:
+        return PLUGIN_TITLES[plugin]
+    if data[4:12] in (b"ftypavif", b"ftypavis"):
+        return "AVIF"
+    if data[:4] == b"RIFF":
+        return "WebP" if data[8:12] == b"WEBP" else None
+    return next((title for signature, title in KNOWN_BY.items() if data.startswith(signature)), None) or ("PPM" if re.match(PPM_HEAD, data) else None)
+
+
 def is_jpeg(data):
     """Whether bytes begin as a JPEG file does."""
     return data.startswith(b"\xff\xd8")
@@ -294,7 +307,7 @@ def _unidentified(data, name):
     bits = _bits_of_jpeg(data)
     if bits not in (None, 8):
         return SourceError(f"{name} is a JPEG of {bits} bits a sample, of which only those of 8 are read. Convert it to a PNG of 16 bits.")
-    kind = next((title for signature, title in KNOWN_BY.items() if data.startswith(signature)), None)
+    kind = kind_of_picture(data)
     if kind:
         return SourceError(f"{name} is a {kind} that is damaged, cut off, or of a kind that cannot be read.")
     return SourceError(f"{name} is not a picture that can be read: it is damaged, or no PNG, JPEG, WebP, AVIF, TIFF, PPM, BMP, GIF, HEIC or JPEG XL.")
@@ -327,8 +340,7 @@ def _register(format, name):
     try:
         plugin = import_module(module)
     except ImportError:
-        kind = {"HEIF": "HEIC", "JXL": "JPEG XL"}[format]
-        raise SourceError(f"{name} is a {kind} picture; to read such, install the package {package}.") from None
+        raise SourceError(f"{name} is a {PLUGIN_TITLES[format]} picture; to read such, install the package {package}.") from None
     if function:
         getattr(plugin, function)()
 
@@ -677,7 +689,7 @@ def _picture_of_array(array):
 def _damaged(name, error):
     if "truncated" in str(error).lower():
         return SourceError(f"{name} is cut off: its end is missing.")
-    return SourceError(f"{name} is damaged or cut off" + (f": {str(error).rstrip('.') or type(error).__name__}." if error else "."))
+    return SourceError(f"{name} is damaged or cut off" + (f": {' '.join(str(error).split()).rstrip(' .') or type(error).__name__}." if error else "."))
 
 
 def _too_many_pixels(name):

@@ -463,7 +463,10 @@ def test_usage_of_encode(here, options, sentence):
 
 
 def test_usage_of_the_others(here):
-    assert "does not tell the format" in refused(2, "decode", "in.ddc", "-o", "out.jpg")
+    assert "does not tell the format" in refused(2, "decode", "in.ddc", "-o", "out.doc")
+    for ending in ".jpg", ".WebP", ".avif", ".tiff":
+        sentence = refused(2, "decode", "in.ddc", "-o", f"out{ending}")
+        assert sentence.startswith(f"out{ending} cannot be written: decode makes PNG, PPM and NumPy files.") and sentence.endswith(f"ddcodec decode in.ddc -o - | magick - out{ending.lower()}")
     assert "'1/3' is not one of '1', '1/2', '1/4', '1/8'" in refused(2, "decode", "in.ddc", "--scale", "1/3")
     assert "'lots' is no number of bytes; write 30000, 30k or 1.5M, or 0 for no limit." in refused(2, "decode", "in.ddc", "--max-memory", "lots")
     assert "-1 is not in the range x>=0" in refused(2, "decode", "in.ddc", "--max-pixels", "-1")
@@ -484,6 +487,7 @@ def test_compare_of_different_kinds(here):
         assert refused(2, "compare", *pair) == f"The pictures cannot be compared: {what}."
 
 
+        ("--frame 0", "Invalid value for '--frame': 0 is not in the range x>=1."),
 # Exit 3: the source picture
 
 
@@ -556,9 +560,24 @@ def test_existing_output_is_refused_before_the_fit(here, monkeypatch):
 def test_existing_output_is_refused_at_the_rename(here, made, monkeypatch):
     def slow_encoder(*_, **__):
         Path("out.ddc").write_bytes(b"another process was faster")
+def test_options_are_looked_at_before_the_picture(here):
+    assert refused(7, "encode", "none.png", "--target-size", "12") == "No file has only 12 bytes: the header alone has 30."
+    assert refused(2, "encode", "none.png", "-q", "0").startswith("The quality must be")
+    assert refused(2, "decode", "none.ddc", "-o", "out.jpg").startswith("out.jpg cannot be written")
+    assert refused(2, "restore", "none.png", "--task", "denoise", "-o", "out.png", "--sigma", "x").startswith("The sigma")
+
+
         return stub_encoder(made.data)([None], None)
 
     monkeypatch.setattr(encoder, "encode_pictures", slow_encoder)
+@pytest.mark.parametrize("command", ["decode", "info", "verify", "view"])
+def test_a_picture_is_no_ddc_file(here, command):
+    Image.fromarray(gradient()).save("a.webp")
+    Image.fromarray(gradient()).save("a.jpg")
+    for name, kind in ("in.png", "PNG"), ("a.webp", "WebP"), ("a.jpg", "JPEG"):
+        assert refused(4, command, name) == f"{name}: This is no .ddc file but a {kind} picture; ddcodec encode makes one of it."
+
+
     assert refused(6, "encode", "in.png", "-o", "out.ddc") == "out.ddc exists already; -o names another output, --force (-f) replaces it."
     assert Path("out.ddc").read_bytes() == b"another process was faster"
 

@@ -98,7 +98,7 @@ class Decoding:
         # A file has the one or the other, whichever was named.
         kinds = {*self.kinds, "color", "icc"} if {"color", "icc"} & set(self.kinds) else self.kinds
         wanted = kinds if self.format == "png" else ()
-        with naming(name):
+        with naming(name, data):
             beginning = beginning_of(data)
             if beginning:
                 picture, cut = self._of_beginning(talk, name, beginning, wanted)
@@ -148,9 +148,13 @@ def _format_of(output):
     if output is None or output == STANDARD:
         return "png"
     extension = os.path.splitext(output)[1].lower()
+    from ..pictures import is_picture_name
+
     if extension not in EXTENSIONS:
         raise UsageError(
             f"The name {output} does not tell the format; "
             "let it end in .png, .ppm, .pgm or .npy, or add --format."
+        if is_picture_name(output):
+            raise UsageError(f"{output} cannot be written: decode makes PNG, PPM and NumPy files. Let another program convert one, such as: ddcodec decode in.ddc -o - | magick - out{extension}")
         )
     return EXTENSIONS[extension]

@@ -72,7 +72,7 @@ Many pictures:
     help="What the fit starts from: auto, or none to start from nothing.",
 )
 @keeping
-@click.option("--frame", cls=Expert, type=int, metavar="N", help="Of an animation or of several pages, from 1 on.  [default: the first, with a warning]")
+@click.option("--frame", cls=Expert, type=click.IntRange(min=1), metavar="N", help="Of an animation or of several pages, from 1 on.  [default: the first, with a warning]")
 @click.option("--ignore-alpha", cls=Expert, is_flag=True, help="Leave transparency out: all becomes opaque.")
 @click.option("--alpha-quality", cls=Expert, type=int, default=100, show_default=True, metavar="1..100", help="100 keeps alpha without loss; less, in fewer steps.")
 @click.option("--exact", cls=Expert, is_flag=True, help="Keep the colours of what is fully transparent, too.")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import click
 
 from ..batch import named_after
-from ..errors import DdcError, SourceError, UsageError
+from ..errors import DamagedError, DdcError, SourceError, UsageError
 from ..input import read_whole
 from ..output import check_target, is_standard_output, write_target
 
@@ -86,9 +86,13 @@ def say_lost(talk, name, format, kinds, alpha):
 
 
 @contextmanager
-def naming(path):
-    """Put the name of the file before the sentence of an error that does not know it."""
+def naming(path, data=b""):
+    """Put the name of the file before the sentence of an error that does not know it. data: its bytes, which may be those of a picture where a .ddc file should be."""
+    from ..pictures import is_ddc, kind_of_picture
+
     try:
         yield
     except DdcError as error:
-        raise type(error)(f"{name_of(path)}: {error}") from error
+        kind = kind_of_picture(data) if isinstance(error, DamagedError) and data and not is_ddc(data) else None
+        sentence = f"This is no .ddc file but a {kind} picture; ddcodec encode makes one of it." if kind else error
+        raise type(error)(f"{name_of(path)}: {sentence}") from error

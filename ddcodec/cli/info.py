@@ -33,7 +33,7 @@ def _show(talk, path, several):
     from ..syntax import read_info
 
     data = read_input(path, ddc_bytes)
-    with naming(path):
+    with naming(path, data):
         facts = read_info(data)
         metadata = read_metadata(data, ("note", "color", "resolution"))
     note = metadata["note"].decode(errors="replace") if "note" in metadata else None

@@ -39,7 +39,7 @@ def _verify(talk, path, limits):
 
     start = monotonic()
     data = read_input(path, ddc_bytes)
-    with naming(path):
+    with naming(path, data):
         picture = decode_file(data, limits=limits)
         facts = read_info(data)
     seconds = monotonic() - start

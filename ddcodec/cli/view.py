@@ -49,7 +49,7 @@ def view(talk, input_, original, output, force, no_open, max_pixels, max_memory)
             output = prepare_output(talk, path, output, force)
     limits = Limits(max_pixels, max_memory)
     data = read_input(input_, ddc_bytes)
-    with naming(input_):
+    with naming(input_, data):
         shown = read_view(data, os.path.basename(name_of(input_)), limits=limits)
     if original is not None:
         picture, _ = load(original, limits)
