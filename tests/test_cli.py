@@ -9,10 +9,12 @@ import shlex
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from zlib import crc32
 
+import imagecodecs
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -28,10 +30,11 @@ from ddcodec.errors import EncoderError, ShortMemoryError
 from ddcodec.restoration import restore
 from ddcodec.restoration.restore import Restored
 from ddcodec.streams import StandardOutputError
-from ddcodec.syntax import VERSION
+from ddcodec.syntax import VERSION, pack, unpack
 
 
 WIDTH, HEIGHT = 24, 16
+READY = (Path(__file__).parent / "vectors" / "valid" / "default_24x16.ddc").read_bytes()
 QUICK = ("--iterations", "4", "--device", "cpu")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(encoder.__file__).parents[1])}
 
@@ -145,12 +148,54 @@ def test_encode_says_one_line_on_stderr(made):
     assert sorted(os.listdir(made.folder)) == ["in.ddc", "in.png"]
 
 
-@pytest.mark.parametrize("more, said", [(0, ""), (1, "Note: out.ddc is larger than in.png, which has {size} bytes; a lower quality makes it smaller.\n")])
+def encoded_as(monkeypatch, size):
+    """Let every fit end in a file of so many bytes, by the length of its EXIF."""
+    coded = unpack(READY)
+    data = pack(replace(coded, chunks=((2, bytes(size - len(READY) - 3)),)))
+    assert len(data) == size
+    encode_pictures = lambda sources, options, progress, say: [encoder.Encoded(data, source.samples, 1e-3, 4, 0.1, "cpu", 30.0) for source in sources]
+    monkeypatch.setattr(encoder, "encode_pictures", encode_pictures)
+
+
+@pytest.mark.parametrize("more, said", [(0, ""), (1, "Note: out.ddc is larger than noise.jpg, which has {size} bytes; a lower quality makes it smaller.\n")])
 def test_a_file_that_is_larger_than_its_source_is_said_to_be(here, monkeypatch, more, said):
-    size = (here / "in.png").stat().st_size
-    encoded = encoder.Encoded(bytes(size + more), gradient(), 1e-3, 4, 0.1, "cpu", 30.0)
-    monkeypatch.setattr(encoder, "encode_pictures", lambda sources, options, progress, say: [encoded])
-    assert "".join(ddcodec("encode", "in.png", "-o", "out.ddc").stderr.splitlines(keepends=True)[1:]) == said.format(size=size)
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)).save("noise.jpg", quality=60)
+    size = Path("noise.jpg").stat().st_size
+    encoded_as(monkeypatch, size + more)
+    assert "".join(ddcodec("encode", "noise.jpg", "-o", "out.ddc").stderr.splitlines(keepends=True)[1:]) == said.format(size=size)
+
+
+@pytest.mark.parametrize("depth, format, limit", [(8, "WebP", 2000), (16, "PNG", 4000)])
+def test_a_lossless_format_that_does_better_is_named(here, monkeypatch, depth, format, limit):
+    """A chart of few colours: the size that is said is about that of a file which anybody can make, and smaller than ours."""
+    chart = np.full((80, 120, 3), 230, np.uint8)
+    chart[20:60, 30:90:7] = 0, 60, 200
+    Path("chart.png").write_bytes(imagecodecs.png_encode(chart if depth == 8 else chart * np.uint16(257)))
+    encoded_as(monkeypatch, limit)
+    result = ddcodec("encode", "chart.png", "-o", "out.ddc", "--json")
+    answer = json.loads(result.stdout)["lossless"]
+    file = io.BytesIO()
+    if depth == 8:
+        Image.fromarray(chart).save(file, "WEBP", lossless=True)
+    else:
+        file.write(imagecodecs.png_encode(chart * np.uint16(257), level=3))
+    assert answer["format"] == format and 0.5 < answer["bytes"] / len(file.getvalue()) < 2 and answer["bytes"] < limit
+    assert f"Note: a lossless {format} of the picture has {answer['bytes']} bytes, fewer than out.ddc: it is the better format for such pictures.\n" in result.stderr
+    encoded_as(monkeypatch, 1300)
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (80, 120, 3), np.uint8)).save("noise.png")
+    assert json.loads(ddcodec("encode", "noise.png", "-o", "noise.ddc", "--json").stdout)["lossless"] is None
+
+
+def test_metadata_is_a_part_of_the_bytes_that_is_told(here, monkeypatch):
+    encoded_as(monkeypatch, 2000)
+    count = 2000 - len(READY)
+    assert f", 2000 bytes (41.667 bpp; {count} of them metadata), PSNR " in ddcodec("encode", "in.png", "-o", "out.ddc").stderr
+    assert json.loads(ddcodec("encode", "in.png", "-o", "out.ddc", "-f", "--json").stdout)["metadata_bytes"] == count
+    assert ddcodec("info", "out.ddc").stdout.startswith(f"out.ddc: 24x16, 2000 bytes (41.667 bpp; {count} of them metadata)\n")
+    assert json.loads(ddcodec("info", "out.ddc", "--json").stdout)["metadata_bytes"] == count
+    assert f"2.0 kB ({count} bytes of them metadata), " in ddcodec("encode", "in.png", "-o", "folder/").stderr
+    Path("in.ddc").write_bytes((Path(__file__).parent / "vectors" / "valid" / "alpha_3.ddc").read_bytes())
+    assert json.loads(ddcodec("info", "in.ddc", "--json").stdout)["metadata_bytes"] == 0
 
 
 def test_decode_writes_the_decoded_picture(here, made):
@@ -439,6 +484,7 @@ def test_errors_name_their_input_in_json(here, made):
     [
         ("-q 0", "The quality must be between 1 and 100, not 0."),
         ("-q nan", "The quality must be between 1 and 100, not nan."),
+        ("--frame 0", "Invalid value for '--frame': 0 is not in the range x>=1."),
         ("-q 75 --lambda 0.01", "Give either a quality or a lambda, not both."),
         ("--lambda 0", "The lambda must be between 1e-7 and 1, not 0."),
         ("-e 10", "The effort must be between 1 and 9, not 10."),
@@ -487,7 +533,6 @@ def test_compare_of_different_kinds(here):
         assert refused(2, "compare", *pair) == f"The pictures cannot be compared: {what}."
 
 
-        ("--frame 0", "Invalid value for '--frame': 0 is not in the range x>=1."),
 # Exit 3: the source picture
 
 
@@ -515,7 +560,22 @@ def test_sources(here):
     assert not [name for name in os.listdir() if name.endswith(".part")]
 
 
+def test_options_are_looked_at_before_the_picture(here):
+    assert refused(7, "encode", "none.png", "--target-size", "12") == "No file has only 12 bytes: the header alone has 30."
+    assert refused(2, "encode", "none.png", "-q", "0").startswith("The quality must be")
+    assert refused(2, "decode", "none.ddc", "-o", "out.jpg").startswith("out.jpg cannot be written")
+    assert refused(2, "restore", "none.png", "--task", "denoise", "-o", "out.png", "--sigma", "x").startswith("The sigma")
+
+
 # Exits 4 and 5: the .ddc file
+
+
+@pytest.mark.parametrize("command", ["decode", "info", "verify", "view"])
+def test_a_picture_is_no_ddc_file(here, command):
+    Image.fromarray(gradient()).save("a.webp")
+    Image.fromarray(gradient()).save("a.jpg")
+    for name, kind in ("in.png", "PNG"), ("a.webp", "WebP"), ("a.jpg", "JPEG"):
+        assert refused(4, command, name) == f"{name}: This is no .ddc file but a {kind} picture; ddcodec encode makes one of it."
 
 
 @pytest.mark.parametrize("command", ["decode", "info", "verify"])
@@ -560,24 +620,9 @@ def test_existing_output_is_refused_before_the_fit(here, monkeypatch):
 def test_existing_output_is_refused_at_the_rename(here, made, monkeypatch):
     def slow_encoder(*_, **__):
         Path("out.ddc").write_bytes(b"another process was faster")
-def test_options_are_looked_at_before_the_picture(here):
-    assert refused(7, "encode", "none.png", "--target-size", "12") == "No file has only 12 bytes: the header alone has 30."
-    assert refused(2, "encode", "none.png", "-q", "0").startswith("The quality must be")
-    assert refused(2, "decode", "none.ddc", "-o", "out.jpg").startswith("out.jpg cannot be written")
-    assert refused(2, "restore", "none.png", "--task", "denoise", "-o", "out.png", "--sigma", "x").startswith("The sigma")
-
-
         return stub_encoder(made.data)([None], None)
 
     monkeypatch.setattr(encoder, "encode_pictures", slow_encoder)
-@pytest.mark.parametrize("command", ["decode", "info", "verify", "view"])
-def test_a_picture_is_no_ddc_file(here, command):
-    Image.fromarray(gradient()).save("a.webp")
-    Image.fromarray(gradient()).save("a.jpg")
-    for name, kind in ("in.png", "PNG"), ("a.webp", "WebP"), ("a.jpg", "JPEG"):
-        assert refused(4, command, name) == f"{name}: This is no .ddc file but a {kind} picture; ddcodec encode makes one of it."
-
-
     assert refused(6, "encode", "in.png", "-o", "out.ddc") == "out.ddc exists already; -o names another output, --force (-f) replaces it."
     assert Path("out.ddc").read_bytes() == b"another process was faster"
 

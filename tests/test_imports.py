@@ -42,6 +42,7 @@ ALLOWED = {
     "output": {".errors", ".streams"},
     "pillow": {"PIL", ".decoder", ".encode", ".errors", ".exif", ".metadata", ".pictures", ".syntax"},
     "streams": {".errors"},
+    "lossless": {".pictures", ".samples"},
     "encoder": {
         "numpy", ".alpha", ".arch", ".decoder", ".errors", ".filling", ".metadata", ".metrics", ".presets", ".syntax",
     },

@@ -84,6 +84,7 @@ def carry_out(talk, work, batch):
         at_once()                     how many to finish together on this machine; 1 where processes side by side are better
         with_threads(count)           the same work on so many threads, where nobody has asked for another number
         line(made), details(made)     what is said of a result, and further lines
+        note(job, made)               a sentence on a result that might surprise, or None
 
     Raises `DdcError`s: for one file whatever there is, for many what concerns them all.
     """
@@ -231,8 +232,9 @@ def _write(talk, batch, job, made):
 
 def _tell(talk, work, job, made):
     talk.say(f"{passage(job.input, job.output)}: {work.line(made)}")
-    if work.sizes and len(made.data) > job.weight > 0:
-        talk.note(f"{job.output} is larger than {job.input}, which has {job.weight} bytes; a lower quality makes it smaller.")
+    note = work.note(job, made)
+    if note:
+        talk.note(note)
     for line in work.details(made) if talk.verbose else ():
         talk.detail(line)
     talk.report(input=job.input, output=job.output, **made.facts)
@@ -260,7 +262,7 @@ class _Course:
         self.jobs, self.show = jobs, None
         self.made = self.failed = self.skipped = 0
         self._talk, self._work, self._batch = talk, work, batch
-        self._start, self._bytes, self._pixels = monotonic(), 0, 0
+        self._start, self._bytes, self._metadata, self._pixels = monotonic(), 0, 0, 0
         self._weight_done, self._weight_left = 0, sum(job.weight for job in jobs)
         self._warnings, self._notes = defaultdict(list), defaultdict(list)
 
@@ -306,6 +308,7 @@ class _Course:
             return self._give_up(loaded.job, error)
         self.made += 1
         self._bytes += len(result.data)
+        self._metadata += result.facts.get("metadata_bytes", 0)
         self._pixels += result.facts["width"] * result.facts["height"]
         self._recall(loaded.job)
         _tell(self._talk, self._work, loaded.job, result)
@@ -314,7 +317,8 @@ class _Course:
 
     def sum_up(self):
         """Say what has become of all."""
-        size = self._work.sizes and self.made and f"{bytes_text(self._bytes)}, {8 * self._bytes / self._pixels:.2f} bpp, "
+        of_them = f" ({bytes_text(self._metadata)} of them metadata)" if self._metadata else ""
+        size = self._work.sizes and self.made and f"{bytes_text(self._bytes)}{of_them}, {8 * self._bytes / self._pixels:.2f} bpp, "
         counts = f"{self.made} {self._work.done}, {self.failed} failed, {self.skipped} skipped, "
         self._talk.say(counts + (size or "") + duration_text(monotonic() - self._start))
 

@@ -140,21 +140,24 @@ class Decoding:
         """ "768x512, 0.5 s" """
         return f"{made.facts['width']}x{made.facts['height']}, {made.facts['seconds']:.1f} s"
 
+    def note(self, job, made):
+        return None
+
     def details(self, made):
         return ()
 
 
 def _format_of(output):
+    from ..pictures import is_picture_name
+
     if output is None or output == STANDARD:
         return "png"
     extension = os.path.splitext(output)[1].lower()
-    from ..pictures import is_picture_name
-
     if extension not in EXTENSIONS:
+        if is_picture_name(output):
+            raise UsageError(f"{output} cannot be written: decode makes PNG, PPM and NumPy files. Let another program convert one, such as: ddcodec decode in.ddc -o - | magick - out{extension}")
         raise UsageError(
             f"The name {output} does not tell the format; "
             "let it end in .png, .ppm, .pgm or .npy, or add --format."
-        if is_picture_name(output):
-            raise UsageError(f"{output} cannot be written: decode makes PNG, PPM and NumPy files. Let another program convert one, such as: ddcodec decode in.ddc -o - | magick - out{extension}")
         )
     return EXTENSIONS[extension]

@@ -6,7 +6,7 @@ from ..input import ddc_bytes
 from .files import each_file, naming, read_input
 from .help import Command
 from .options import reading, talking
-from .talk import kind_text, section_table, size_text
+from .talk import kind_text, metadata_bytes, section_table, size_text
 
 
 @click.command(
@@ -35,15 +35,16 @@ def _show(talk, path, several):
     data = read_input(path, ddc_bytes)
     with naming(path, data):
         facts = read_info(data)
-        metadata = read_metadata(data, ("note", "color", "resolution"))
-    note = metadata["note"].decode(errors="replace") if "note" in metadata else None
-    color = unpacked(metadata["color"]) if "color" in metadata else None
-    resolution = unpacked_resolution(metadata["resolution"]) if "resolution" in metadata else None
+        found = read_metadata(data, ("note", "color", "resolution"))
+    note = found["note"].decode(errors="replace") if "note" in found else None
+    color = unpacked(found["color"]) if "color" in found else None
+    resolution = unpacked_resolution(found["resolution"]) if "resolution" in found else None
+    metadata = metadata_bytes(facts["sections"])
     if talk.json:
         described = color and {**color._asdict(), "title": color.title()}
-        return talk.report(**facts, color=described, resolution=resolution, note=note)
+        return talk.report(**facts, metadata_bytes=metadata, color=described, resolution=resolution, note=note)
     lines = [
-        f"{path}: {size_text(facts['width'], facts['height'], facts['bytes'])}",
+        f"{path}: {size_text(facts['width'], facts['height'], facts['bytes'], metadata)}",
         f"format version {facts['version']}, {kind_text(facts['planes'])}, {facts['depth']} bits a sample{', alpha' * facts['alpha']}",
         f"profile {facts['profile']}, {facts['weights']} weights, {facts['macs_per_pixel']:.0f} multiplications a pixel",
         "network: " + ", ".join(f"{key} {value}" for key, value in facts["arch"].items() if key not in facts),

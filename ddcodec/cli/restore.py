@@ -11,7 +11,7 @@ from ..input import picture_bytes
 from .files import STANDARD, name_of, passage, prepare_output, read_input, say_lost, write_output
 from .help import Command, Expert
 from .options import fitting, reading, talking, writing
-from .talk import duration_text, size_text
+from .talk import duration_text, metadata_bytes, size_text
 
 FORMATS = {".png": "png", ".ppm": "ppm", ".pgm": "ppm", ".npy": "npy", ".ddc": "ddc"}
 
@@ -69,6 +69,7 @@ def restore(talk, input_, output, force, preview, reference, quality, sigma, mas
     from ..encoder import EncodeOptions, encode_picture
     from ..memory import keep_freed_memory
     from ..pictures import encode_image_bytes, read_picture
+    from ..syntax import read_info
 
     wished = restore_options(sigma, options)
     wished.validate()
@@ -98,7 +99,7 @@ def restore(talk, input_, output, force, preview, reference, quality, sigma, mas
     write_output(talk, output, written, force)
     height, width = restored.samples.shape[:2]
     by = f"prior {restored.prior}, {restored.steps} steps, {restored.reason}" if restored.changed else "unchanged"
-    size = size_text(width, height, len(written)) if format == "ddc" else f"{width}x{height}"
+    size = size_text(width, height, len(written), metadata_bytes(read_info(written)["sections"])) if format == "ddc" else f"{width}x{height}"
     talk.say(f"{passage(input_, output)}: {size}, {by}, {restored.seconds:.1f} s")
     talk.report(
         input=input_, output=output, task=wished.task, width=width, height=height, changed=restored.changed, prior=restored.prior,

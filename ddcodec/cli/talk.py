@@ -198,9 +198,15 @@ def kind_text(planes):
     return "grey" if planes == 1 else "RGB"
 
 
-def size_text(width, height, count):
-    """ "768x512, 12345 bytes (0.251 bpp)" """
-    return f"{width}x{height}, {count} bytes ({8 * count / (width * height):.3f} bpp)"
+def size_text(width, height, count, metadata=0):
+    """ "768x512, 12345 bytes (0.251 bpp; 570 of them metadata)" """
+    of_them = f"; {metadata} of them metadata" if metadata else ""
+    return f"{width}x{height}, {count} bytes ({8 * count / (width * height):.3f} bpp{of_them})"
+
+
+def metadata_bytes(sections):
+    """The bytes of all chunks but alpha, which is a part of the picture."""
+    return sum(section["bytes"] for section in sections if section["name"].startswith("chunk ") and section["name"] != "chunk alpha")
 
 
 def section_table(sections, total):

@@ -8,7 +8,7 @@ from ..input import ddc_bytes
 from .files import each_file, name_of, naming, read_input
 from .help import Command
 from .options import limited, reading, talking
-from .talk import size_text
+from .talk import metadata_bytes, size_text
 
 
 @click.command(
@@ -46,5 +46,5 @@ def _verify(talk, path, limits):
     for note in picture.notes:
         talk.warn(f"{name_of(path)}: {note}")
     height, width = picture.samples.shape[:2]
-    talk.say(f"{name_of(path)}: intact, {size_text(width, height, facts['bytes'])}, {seconds:.1f} s")
+    talk.say(f"{name_of(path)}: intact, {size_text(width, height, facts['bytes'], metadata_bytes(facts['sections']))}, {seconds:.1f} s")
     talk.report(width=width, height=height, planes=facts["planes"], bytes=facts["bytes"], bytes_behind=facts["bytes_behind"], samples_crc=facts["samples_crc"], seconds=seconds)

@@ -11,7 +11,7 @@ from .compare import check_alike, load
 from .files import STANDARD, name_of, naming, passage, prepare_output, read_input, write_output
 from .help import Command
 from .options import limited, reading, talking, writing
-from .talk import size_text
+from .talk import metadata_bytes, size_text
 
 NAME_MAX = 60
 """Characters of the picture's name in that of a temporary file."""
@@ -100,7 +100,7 @@ def _summarise(talk, shown, opened, input_, original, output):
     info, found = shown.info, shown.original and shown.original.found
     measured = {} if found is None else {"original": original, **found._asdict(), "identical": found.identical}
     decibels = f", PSNR {found.psnr:.2f} dB" if found else ""
-    talk.say(f"{passage(input_, output)}: {size_text(info['width'], info['height'], info['bytes'])}{decibels}")
+    talk.say(f"{passage(input_, output)}: {size_text(info['width'], info['height'], info['bytes'], metadata_bytes(info['sections']))}{decibels}")
     talk.report(
         output=output,
         opened=opened,
