@@ -161,6 +161,7 @@ def encode_pictures(sources, options=EncodeOptions(), progress=None, *, say=None
     Raises `UsageError`, `SourceError`, `ShortMemoryError`, `LimitError`, `TargetError`, `EncoderError`.
     """
     from .fit.fit import fit_pictures, lambda_for
+    from .fit.outlook import Outlook
 
     start = monotonic()
     options.validate()
@@ -183,14 +184,17 @@ def encode_pictures(sources, options=EncodeOptions(), progress=None, *, say=None
     for members in groups.values():
         indices, pictures, arches, lambdas, chunks, goals, knowns = zip(*members)
         began, share = monotonic(), len(members) / left
+        limit = None if options.time_limit is None else max(0.0, options.time_limit - (began - start)) * share
+        outlook = Outlook(progress, iterations, pictures[0].shape[0] * pictures[0].shape[1], limit) if progress else None
         fitted = fit_pictures(
             pictures, arches, lambdas, iterations=iterations, goals=goals, knowns=knowns,
-            time_limit=None if options.time_limit is None else max(0.0, options.time_limit - (began - start)) * share,
-            device=options.device, threads=options.threads, max_memory=options.max_memory, normalise=normalises(options.profile), seed=options.seed, progress=progress, say=say,
+            time_limit=limit, device=options.device, threads=options.threads, max_memory=options.max_memory, normalise=normalises(options.profile), seed=options.seed, progress=outlook, say=say,
         )  # fmt: skip
         left -= len(members)
         for index, own_chunks, (coded, lambda_, steps, device) in zip(indices, chunks, fitted):
             source = sources[index]
+            if outlook:
+                outlook.pack()
             data, decoded = _packed(replace(coded, chunks=own_chunks), source.samples.shape, options.threads)
             results[index] = Encoded(data, decoded, lambda_, steps, monotonic() - began, device, source.psnr(decoded))
     return results

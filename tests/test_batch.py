@@ -20,6 +20,7 @@ from PIL import Image
 from ddcodec import batch, decoder, encoder
 from ddcodec.cli import batch as carrying
 from ddcodec.cli import cli
+from ddcodec.cli.talk import within
 from ddcodec.errors import SourceError, TargetError, UsageError
 from ddcodec.fit import engine
 from ddcodec.workers import Crashed
@@ -352,8 +353,13 @@ def test_runs_that_share_a_folder(here):
 
 
 def test_the_line_of_a_batch():
-    text = carrying._standing_text(carrying._Standing(50, 200, 2, 83.2, "in/a.png at step 5/50"))
-    assert text == "[#####...............] 50/200, 1 min 24 s left, 2 failed, in/a.png at step 5/50"
+    standing = carrying._Standing(50, 200, 2, 90.0, "step 5/50 of in/a.png")
+    for columns, text in [
+        (111, "[#####...............] 50/200, 1 min 24 s left, 2 failed, step 5/50 of in/a.png"), (70, "[#####...............] 50/200, 1 min 24 s left, 2 failed, step 5/50..."),
+        (59, "50/200, 1 min 24 s left, 2 failed, step 5/50 of in/a.png"), (39, "50/200, 1 min 24 s left, 2 failed"),
+    ]:  # fmt: skip
+        assert within(columns, carrying._standing_parts(standing, 83.2, columns)) == text
+    assert within(99, carrying._standing_parts(standing._replace(step=200, doing=""), 0.0, 99)) == "[####################] 200/200, 2 failed"
 
 
 def test_time_left_follows_the_bytes(here, monkeypatch):
@@ -365,4 +371,5 @@ def test_time_left_follows_the_bytes(here, monkeypatch):
     shown = []
     course.show = shown.append
     course.settle(carrying.Loaded(jobs[0], "a.png", b""), carrying.Made(b"", {"width": 1, "height": 1}))
-    assert (shown[-1].step, shown[-1].total, shown[-1].seconds_left) == (1, 2, 30)
+    # The first took 10 seconds, the other has three times its bytes, and 10 seconds of that are over.
+    assert (shown[-1].step, shown[-1].total, shown[-1].seconds_left) == (1, 2, 20)

@@ -25,6 +25,7 @@ from ddcodec.benchmark.run import Progress
 from ddcodec.benchmark.table import read_table
 from ddcodec.cli import cli
 from ddcodec.cli.bench import _bar
+from ddcodec.cli.talk import within
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
 
@@ -301,5 +302,7 @@ def test_codecs_that_are_not_installed(pictures, tmp_path, monkeypatch):
 
 
 def test_the_progress_bar():
-    assert _bar(Progress(5, 20, "avif:s0", "kodim07", 83.2)) == "[#####...............] 5/20, 1 min 24 s left, avif:s0 of kodim07"
-    assert _bar(Progress(20, 20, "jpeg", "a", math.inf)) == "[####################] 20/20, jpeg of a"
+    progress = Progress(5, 20, "avif:s0", "kodim07", 90.0)
+    assert within(79, _bar(progress, 83.2, 79)) == "[#####...............] 5/20, 1 min 24 s left, avif:s0 of kodim07"
+    assert within(39, _bar(progress, 83.2, 39)) == "5/20, 1 min 24 s left, avif:s0 of ko..."
+    assert within(79, _bar(Progress(20, 20, "jpeg", "a", math.inf), math.inf, 79)) == "[####################] 20/20, jpeg of a"

@@ -9,6 +9,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,7 +26,7 @@ from ddcodec import __version__, decoder, encoder
 from ddcodec.benchmark import restoration as bench_restoration
 from ddcodec.benchmark import run as benchmark
 from ddcodec.cli import cli
-from ddcodec.cli.talk import Talk, duration_text, fit_text
+from ddcodec.cli.talk import ProgressLine, Talk, columns_of, duration_text, fit_parts, within
 from ddcodec.errors import EncoderError, ShortMemoryError
 from ddcodec.restoration import restore
 from ddcodec.restoration.restore import Restored
@@ -739,14 +740,22 @@ def test_info_and_decode_import_no_torch(here):
 # The progress line
 
 
-def test_fit_text():
-    progress = SimpleNamespace(phase="fit", step=12, total=600, bpp=0.3125, psnr=30.987, seconds_left=83.2)
-    assert fit_text(progress) == "step 12/600, 0.312 bpp, PSNR 30.99 dB, 1 min 24 s left"
-    early = SimpleNamespace(phase="fit", step=1, total=600, bpp=1.25, psnr=9.0, seconds_left=float("inf"))
-    assert fit_text(early) == "step 1/600, 1.250 bpp, PSNR 9.00 dB"
-    last = SimpleNamespace(phase="freeze", step=600, total=600, bpp=0.25, psnr=31.5, seconds_left=0.0)
-    assert fit_text(last) == "rounding weights 600/600, 0.250 bpp, PSNR 31.50 dB, finishing"
+def test_the_line_of_a_fit():
+    """What matters most stays on a narrow terminal."""
+    progress = SimpleNamespace(phase="fit", step=12, total=600, bpp=0.3125, psnr=30.987)
+    for columns, text in [(79, "step 12/600, 1 min 24 s left, 0.312 bpp, PSNR 30.99 dB"), (45, "step 12/600, 1 min 24 s left, 0.312 bpp"), (39, "step 12/600, 1 min 24 s left, 0.312 bpp"), (38, "step 12/600, 1 min 24 s left")]:
+        assert within(columns, fit_parts(progress, 83.2, columns)) == text
+    assert fit_parts(progress, float("inf"), 79)[:2] == ["step 12/600", "0.312 bpp"]
+    assert fit_parts(SimpleNamespace(phase="pack", step=0, total=1, bpp=0.25, psnr=31.5), -3.0, 79) == ["packing and checking", "1 s left", "0.250 bpp", "PSNR 31.50 dB"]
     assert [duration_text(s) for s in (0.2, 59.1, 61, 3700)] == ["1 s", "1 min 0 s", "1 min 1 s", "1 h 1 min"]
+
+
+def test_wide_letters_take_two_columns():
+    """Widths as in Unicode's annex 11; a combining accent and a joiner take none."""
+    for text, columns in [("photo", 5), ("写真", 4), ("caf\u0065\u0301", 4), ("한글", 4), ("\u200d", 0), ("ｱ", 1), ("Ａ", 2)]:
+        assert columns_of(text) == columns, text
+    assert within(16, ["1/2", "step 写真の名前"]) == "1/2, step 写..." and within(15, ["1/2", "step 写真の名前"]) == "1/2"
+    assert within(30, ["1/2", "a\x1b[2Jb"]) == r"1/2, a\x1b[2Jb"
 
 
 @posix
@@ -754,8 +763,30 @@ def test_progress_is_shown_on_a_terminal(here):
     command = OnTerminal("encode", "in.png", "-o", "out.ddc", *QUICK)
     said = command.listen()
     assert command.wait() == (0, b"")
-    assert re.search(rb"\rstep \d/4, \d+\.\d{3} bpp, PSNR \d+\.\d\d dB", said)
+    assert re.search(rb"\rstep \d/4, (?:\d+ s left, )?\d+\.\d{3} bpp, PSNR \d+\.\d\d dB", said)
+    assert b"\rpacking and checking, " in said
     assert re.search(rb"\r +\rin\.png -> out\.ddc: 24x16, ", said)
+
+
+def test_the_line_runs_down_while_nothing_is_told(monkeypatch):
+    """And it does not come back once it is gone."""
+    stream = io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True)
+    monkeypatch.setattr("ddcodec.cli.talk.SECONDS_BETWEEN_TICKS", 0.01)
+    monkeypatch.setattr("ddcodec.cli.talk.monotonic", iter(range(10**6)).__next__)
+    monkeypatch.setattr(sys, "stderr", stream)
+    said = lambda: stream.buffer.getvalue().decode()
+    line = ProgressLine(lambda progress, seconds_left, columns: [f"{progress.step}/{progress.total}", f"{seconds_left:.0f} left"], True)
+    with line as tell:
+        tell(SimpleNamespace(step=0, total=9, seconds_left=10**5))
+        for _ in range(1000):
+            if said().count("left") > 2:
+                break
+            time.sleep(0.01)
+        with line.aside():
+            assert said().endswith("\r")
+    left = [int(number) for number in re.findall(r"0/9, (\d+) left", said())]
+    assert len(left) > 2 and left == sorted(left, reverse=True) and left[0] > left[-1]
+    assert said().endswith("\r")
 
 
 # One truth in three places

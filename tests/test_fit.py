@@ -20,7 +20,8 @@ from ddcodec.errors import EncoderError, ShortMemoryError, UsageError
 from ddcodec.fit.cpu_engine import CpuEngine
 from ddcodec.fit.cuda_engine import GraphEngine
 from ddcodec.fit.freeze import freeze, real_weights, trials_for
-from ddcodec.fit.loop import run
+from ddcodec.fit import outlook
+from ddcodec.fit.loop import Progress, run
 from ddcodec.fit.recipe import CODE_UNITS, Betas
 from ddcodec.fit.schedule import HARD_SHARE, Point, betas_for, point_at
 from ddcodec.fit.objective import laplace_bits, neighbourhood, soft_round, synthesise
@@ -325,9 +326,30 @@ def test_progress_counts(picture):
     encode_picture(painted(16, 16), EncodeOptions(iterations=7), seen.append)
     fitting = [p for p in seen if p.phase == "fit"]
     assert [p.step for p in fitting] == list(range(1, 8)) and {p.total for p in fitting} == {7}
-    freezing = seen[7:]
+    *freezing, last = seen[7:]
+    assert (last.phase, last.step, last.total) == ("pack", 0, 1)
     assert freezing and all(p.phase == "freeze" for p in freezing) and freezing[-1].step == freezing[-1].total
     assert all(p.bpp >= 0 and p.psnr > 0 and p.seconds_left >= 0 for p in seen)
+
+
+def test_what_is_left_is_that_of_the_whole_encode(monkeypatch):
+    """Of steps of two seconds, on a picture for which the freeze takes 57 of them, the moves 33 and packing 50; and never more than the time limit leaves."""
+    for seconds, most in (None, float("inf")), (500, 500):
+        now, seen = [0.0], []
+        monkeypatch.setattr(outlook, "monotonic", lambda: now[0])
+        tell = outlook.Outlook(seen.append, 200, 768 * 512, seconds)
+        for step in range(1, 201):
+            tell(Progress("fit", step, 200, 0.5, 30.0, 2.0 * (200 - step)))
+            now[0] += 2 * (step < 200)
+        for phase, step, total, own in ("freeze", 0, 54, float("inf")), ("freeze", 27, 54, float("inf")), ("code", 33, 66, 33.0):
+            tell(Progress(phase, step, total, 0.5, 30.0, own))
+        tell.pack()
+        left = [each.seconds_left for each in seen]
+        limit = max(0.0, most - 398)
+        assert left[0] == most
+        assert left[1:200] == pytest.approx([min(2 * (200 - step) + 280, most - 2 * (step - 1)) for step in range(2, 201)])
+        assert left[200:] == pytest.approx([min(280, limit), min(280 - 60 - 27, limit), min(33 + 100, limit), min(100, limit)])
+        assert [each.phase for each in seen[-3:]] == ["freeze", "code", "pack"]
 
 
 def test_a_file_that_decodes_otherwise_is_never_returned(monkeypatch):

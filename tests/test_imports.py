@@ -73,6 +73,7 @@ ALLOWED = {
     "fit/recipe": {"numpy", "..arch", "..bases", "..samples", "..tables", ".analysis"},
     "fit/target": {"numpy", "..coded", "..errors", ".flips", ".freeze", ".recipe", ".schedule"},
     "fit/loop": {".recipe", ".schedule"},
+    "fit/outlook": {".flips", ".freeze"},
     "fit/engine": {"..errors", "..memory", ".recipe"},
     "fit/flips": {"numpy", "..arch", ".loop"},
     "fit/curvature": {"numpy", "..arch", "..network", "..ops_int", ".recipe"},

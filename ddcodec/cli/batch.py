@@ -17,7 +17,7 @@ from ..errors import DdcError, ExistsError, UsageError, explain
 from ..memory import available_cores
 from ..output import make_folder_of
 from .files import SOME_FAILED, STANDARD, name_of, passage, prepare_output, read_input, write_output
-from .talk import Relayed, bar_text, bytes_text, duration_text
+from .talk import Relayed, bar_parts, bytes_text, duration_text, phase_text
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def carry_out(talk, work, batch):
     jobs = _jobs(work, batch)
     course = _Course(talk, work, batch, jobs)
     try:
-        with talk.progress(_standing_text) as course.show, closing(_results(talk, work, batch, course)) as results:
+        with talk.progress(_standing_parts) as course.show, closing(_results(talk, work, batch, course)) as results:
             for loaded, result in results:
                 course.settle(loaded, result)
     except KeyboardInterrupt:
@@ -250,9 +250,9 @@ class _Standing(NamedTuple):
     doing: str
 
 
-def _standing_text(standing):
-    failed = f", {standing.failed} failed" if standing.failed else ""
-    return bar_text(standing) + failed + (f", {standing.doing}" if standing.doing else "")
+def _standing_parts(standing, seconds_left, columns):
+    failed = [f"{standing.failed} failed"] if standing.failed else []
+    return [*bar_parts(standing, seconds_left, columns), *failed, *([standing.doing] if standing.doing else [])]
 
 
 class _Course:
@@ -263,6 +263,7 @@ class _Course:
         self.made = self.failed = self.skipped = 0
         self._talk, self._work, self._batch = talk, work, batch
         self._start, self._bytes, self._metadata, self._pixels = monotonic(), 0, 0, 0
+        self._seconds_at_end = 0.0
         self._weight_done, self._weight_left = 0, sum(job.weight for job in jobs)
         self._warnings, self._notes = defaultdict(list), defaultdict(list)
 
@@ -296,7 +297,7 @@ class _Course:
 
     def follow(self, name, progress):
         """Show how far the fit of one of the inputs is."""
-        self._show(f"{name} at step {progress.step}/{progress.total}")
+        self._show(f"{phase_text(progress)} of {name}")
 
     def settle(self, loaded, result):
         """Write what was made of an input, or say why there is nothing."""
@@ -344,10 +345,12 @@ class _Course:
 
     def _end(self, job):
         self._weight_left -= job.weight
+        self._seconds_at_end = monotonic() - self._start
         self._show()
 
     def _show(self, doing=""):
         if self.show:
-            ended, elapsed = self.made + self.failed + self.skipped, monotonic() - self._start
-            left = elapsed * self._weight_left / self._weight_done if self._weight_done else math.inf
+            ended, since = self.made + self.failed + self.skipped, monotonic() - self._start - self._seconds_at_end
+            # What has been done since the last one ended is no weight yet.
+            left = self._seconds_at_end * self._weight_left / self._weight_done - since if self._weight_done else math.inf
             self.show(_Standing(ended, len(self.jobs), self.failed, left, doing))

@@ -11,7 +11,7 @@ from ..errors import DdcError, SourceError, UsageError
 from .files import STANDARD
 from .help import Command
 from .options import talking
-from .talk import bar_text
+from .talk import bar_parts
 
 
 @click.command(
@@ -102,9 +102,9 @@ def _peers(codecs, anchor, threads):
     return list({peer.name: peer for peer in (peer_of(name, threads) for name in [anchor, *wanted])}.values())
 
 
-def _bar(progress):
-    """ "[#####...............] 312/2088, 23 min 4 s left, avif of kodim07" """
-    return f"{bar_text(progress)}, {progress.codec} of {progress.picture}"
+def _bar(progress, seconds_left, columns):
+    """ "[#####...............] 312/2088", "23 min 4 s left", "avif of kodim07" """
+    return [*bar_parts(progress, seconds_left, columns), f"{progress.codec} of {progress.picture}"]
 
 
 def _report(talk, run, anchor, published, missing, failed):

@@ -8,7 +8,7 @@ import click
 from ..errors import UsageError
 from .help import Command, Expert
 from .options import fitting, talking
-from .restore import progress_text, restore_options
+from .restore import progress_parts, restore_options
 
 
 @click.command(
@@ -64,7 +64,7 @@ def bench_restore(talk, truths, output, inputs, ending, add_noise, mask, save, s
         talk.about = {"input": str(job.truth)}
         key = wished.task, setting, noise, job.truth.stem
         if key not in kept:
-            with talk.progress(lambda told: f"{job.truth.stem}: {progress_text(told)}") as progress:
+            with talk.progress(lambda *told: [*progress_parts(*told), job.truth.stem]) as progress:
                 samples, row = measure(job, wished, added=add_noise, setting=setting, progress=progress)
             append_row(path, row)
             kept[key] = row

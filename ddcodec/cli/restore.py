@@ -11,7 +11,7 @@ from ..input import picture_bytes
 from .files import STANDARD, name_of, passage, prepare_output, read_input, say_lost, write_output
 from .help import Command, Expert
 from .options import fitting, reading, talking, writing
-from .talk import duration_text, metadata_bytes, size_text
+from .talk import left_parts, metadata_bytes, size_text
 
 FORMATS = {".png": "png", ".ppm": "ppm", ".pgm": "ppm", ".npy": "npy", ".ddc": "ddc"}
 
@@ -124,7 +124,7 @@ def restore_read(talk, picture, data, options, mask, mask_missing, mask_color, w
 
     plain_samples(replace(picture, alpha=None), "The picture")
     known = _known(picture, options, mask, mask_missing, mask_color)
-    with talk.progress(progress_text) as shown:
+    with talk.progress(progress_parts) as shown:
         followers = [follow for follow in (shown, watcher and watcher.follow) if follow]
 
         def progress(told):
@@ -190,11 +190,7 @@ def _format_of(output, input_):
     return FORMATS[extension]
 
 
-def progress_text(progress):
-    """The line of a `restoration.progress.Progress`."""
-    parts = [part for part in (progress.what, f"step {progress.step}/{progress.total}") if part]
-    if progress.loss is not None:
-        parts.append(f"PSNR to the input {-10 * math.log10(max(progress.loss, 1e-10)):.2f} dB")
-    if math.isfinite(progress.seconds_left):
-        parts.append(f"{duration_text(max(0.0, progress.seconds_left))} left")
-    return ", ".join(parts)
+def progress_parts(progress, seconds_left, columns):
+    """What is shown of a `restoration.progress.Progress`; see `Talk.progress`."""
+    loss = [] if progress.loss is None else [f"PSNR to the input {-10 * math.log10(max(progress.loss, 1e-10)):.2f} dB"]
+    return [f"step {progress.step}/{progress.total}", *left_parts(seconds_left), *filter(None, [progress.what]), *loss]

@@ -4,8 +4,10 @@ import json
 import math
 import shutil
 import sys
-from contextlib import nullcontext
+import unicodedata
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from threading import Event, RLock, Thread
 from time import monotonic
 
 import click
@@ -16,7 +18,9 @@ from ..streams import StandardOutputError
 SCHEMA = 1
 WARNING, NOTE = "Warning: ", "Note: "
 BAR = 20
-SECONDS_BETWEEN_UPDATES = 0.1
+LEAST_FOR_A_BAR, LEAST_CUT = 60, 12
+"""Columns of the terminal; and those that a part must have at least to be shown in part."""
+SECONDS_BETWEEN_UPDATES, SECONDS_BETWEEN_TICKS = 0.1, 1.0
 
 
 @dataclass
@@ -81,12 +85,13 @@ class Talk:
         self._echo(f"Error: {sentence}")
         return self.report_failure(code, sentence, **fields)
 
-    def progress(self, text_of=None):
-        """A context manager whose value is a callback, or `None` if nobody watches; `text_of` makes a line of what the callback gets.
+    def progress(self, parts_of=None):
+        """A context manager whose value is a callback, or `None` if nobody watches.
 
-        That is a record with step, total and seconds_left; without `text_of` it is that of a fit.
+        What the callback gets is a record with step, total and seconds_left; without `parts_of` it is that of a fit. parts_of(record, seconds left by now, columns of the terminal)
+        makes a list of the line's parts, the most wanted first.
         """
-        self._line = ProgressLine(text_of or fit_text, not self.quiet and sys.stderr.isatty())
+        self._line = ProgressLine(parts_of or fit_parts, not self.quiet and sys.stderr.isatty())
         return self._line
 
     def _heard(self):
@@ -96,9 +101,8 @@ class Talk:
         return heard
 
     def _echo(self, sentence):
-        if self._line:
-            self._line.wipe()
-        click.echo(printable(sentence), err=True)
+        with self._line.aside() if self._line else nullcontext():
+            click.echo(printable(sentence), err=True)
 
 
 class Relayed(Talk):
@@ -111,7 +115,7 @@ class Relayed(Talk):
     def say(self, sentence):
         self._say(sentence)
 
-    def progress(self, text_of=None):
+    def progress(self, parts_of=None):
         return nullcontext(self._follow)
 
 
@@ -128,52 +132,112 @@ def _decodable(value):
 
 
 class ProgressLine:
-    """One line on a terminal, rewritten in place and wiped away at the end."""
+    """One line on a terminal, rewritten in place and wiped away at the end. The seconds that are left run down between two calls, too, so that nothing seems to stand still.
 
-    def __init__(self, text_of, shown):
-        self._text_of = text_of
-        self._shown = shown
-        self._length = 0
-        self._next = 0.0
+    parts_of: see `Talk.progress`.
+    """
+
+    def __init__(self, parts_of, shown):
+        self._parts_of, self._shown = parts_of, shown
+        self._width, self._next = 0, 0.0
+        self._told = None
+        self._lock, self._ended = RLock(), Event()
 
     def __enter__(self):
-        return self._update if self._shown else None
+        if not self._shown:
+            return None
+        Thread(target=self._run_down, daemon=True).start()
+        return self._update
 
     def __exit__(self, *_):
-        self.wipe()
-
-    def wipe(self):
+        self._ended.set()
         self._write("")
 
+    @contextmanager
+    def aside(self):
+        """Without the line, for something else to be said."""
+        with self._lock:
+            self._write("")
+            yield
+
     def _update(self, progress):
-        if monotonic() < self._next and progress.step < progress.total:
-            return
-        self._next = monotonic() + SECONDS_BETWEEN_UPDATES
-        self._write(self._text_of(progress)[: shutil.get_terminal_size().columns - 1])
+        self._told = progress, monotonic()
+        # The next step after the first or the last of a phase may take long.
+        if monotonic() >= self._next or progress.step in (0, progress.total):
+            self._show()
+
+    def _run_down(self):
+        while not self._ended.wait(SECONDS_BETWEEN_TICKS):
+            if self._told and monotonic() > self._next + SECONDS_BETWEEN_TICKS:
+                self._show()
+
+    def _show(self):
+        with self._lock:
+            if self._ended.is_set():
+                return
+            (progress, at), columns = self._told, shutil.get_terminal_size().columns - 1
+            self._next = monotonic() + SECONDS_BETWEEN_UPDATES
+            self._write(within(columns, self._parts_of(progress, progress.seconds_left - (monotonic() - at), columns)))
 
     def _write(self, text):
-        # The length is noted before the line is seen: an interrupt may come right after.
-        before, self._length = self._length, len(text)
-        if before or text:
-            sys.stderr.write("\r" + text.ljust(before) + ("" if text else "\r"))
-            sys.stderr.flush()
+        with self._lock:
+            # The width is noted before the line is seen: an interrupt may come right after.
+            before, self._width = self._width, columns_of(text)
+            if before or text:
+                sys.stderr.write("\r" + text + " " * (before - self._width) + ("" if text else "\r"))
+                sys.stderr.flush()
 
 
-def fit_text(progress):
-    what = {"fit": "step", "freeze": "rounding weights", "code": "rounding code"}[progress.phase]
-    parts = [f"{what} {progress.step}/{progress.total}", f"{progress.bpp:.3f} bpp", f"PSNR {progress.psnr:.2f} dB"]
-    if progress.step >= progress.total:
-        parts += ["finishing"] * (progress.phase != "fit")
-    elif math.isfinite(progress.seconds_left):
-        parts.append(f"{duration_text(progress.seconds_left)} left")
-    return ", ".join(parts)
+def within(columns, parts):
+    """Parts of a line, the most wanted first, as far as they fit into so many columns of a terminal; the last one is cut if some of it does."""
+    line = ""
+    for part in map(_as_shown, parts):
+        added = f", {part}" if line else part
+        if columns_of(line + added) <= columns:
+            line += added
+        elif part == _as_shown(parts[-1]) and columns - columns_of(line) > LEAST_CUT:
+            return line + _cut(added, columns - columns_of(line))
+    return line
 
 
-def bar_text(progress):
-    """ "[#####...............] 5/20, 1 min 24 s left" """
+def columns_of(text):
+    """How many columns of a terminal text takes: two for each wide character of East Asia, none for what is combined with the one before."""
+    return sum(0 if unicodedata.combining(letter) or unicodedata.category(letter) in ("Mn", "Me", "Cf") else 1 + (unicodedata.east_asian_width(letter) in "WF") for letter in text)
+
+
+def _as_shown(text):
+    """Text as the stream writes it, which has escapes for what its encoding lacks."""
+    return printable(text).encode(sys.stderr.encoding, "backslashreplace").decode(sys.stderr.encoding)
+
+
+def _cut(text, columns):
+    """The beginning of a text, and three dots, in so many columns."""
+    while columns_of(text) > columns - 3:
+        text = text[:-1]
+    return f"{text}..."
+
+
+def fit_parts(progress, seconds_left, columns):
+    """What is shown of a `fit.loop.Progress`; see `Talk.progress`."""
+    return [phase_text(progress), *left_parts(seconds_left), f"{progress.bpp:.3f} bpp", f"PSNR {progress.psnr:.2f} dB"]
+
+
+def phase_text(progress):
+    """ "step 12/600", "packing and checking" """
+    what = {"restore": "step", "fit": "step", "freeze": "rounding weights", "code": "rounding code", "pack": "packing and checking"}[progress.phase]
+    return what if progress.phase == "pack" else f"{what} {progress.step}/{progress.total}"
+
+
+def left_parts(seconds):
+    """ ["1 min 24 s left"], or nothing if that is not known."""
+    return [f"{duration_text(max(1, seconds))} left"] if math.isfinite(seconds) else []
+
+
+def bar_parts(progress, seconds_left, columns):
+    """ ["[#####...............] 5/20", "1 min 24 s left"], without the bar on a narrow terminal."""
     filled = BAR * progress.step // progress.total
-    left = f", {duration_text(progress.seconds_left)} left" if math.isfinite(progress.seconds_left) else ""
-    return f"[{'#' * filled:.<{BAR}}] {progress.step}/{progress.total}{left}"
+    bar = f"[{'#' * filled:.<{BAR}}] " if columns >= LEAST_FOR_A_BAR else ""
+    return [f"{bar}{progress.step}/{progress.total}", *(left_parts(seconds_left) if progress.step < progress.total else [])]
 
 
 def bytes_text(count):

@@ -1,6 +1,6 @@
 """From real weights to integers, for the least D + lambda R of the file: those whose curvature is known all together, others by a search of the step of every tensor."""
 
-from math import log2
+from math import inf, log2
 from time import monotonic
 from typing import NamedTuple
 
@@ -104,7 +104,6 @@ class _Search:
 
     def __init__(self, fit, trials, end, progress):
         self._fit, self._left, self._trials, self._end, self._progress = fit, trials, trials, end, progress
-        self._started = monotonic()
         self._price = fit.lambda_ / fit.pixels
         self._base = {name: values.astype(float) for name, values in real_base(fit.arch).items()}
         self._differences = {name: values - self._base[name] for name, values in fit.weights().items()}
@@ -138,6 +137,8 @@ class _Search:
         return [Weights(own.exponent, self._in_range(name, *own)) for name, own in integers.items()]
 
     def run(self):
+        # What is rounded together takes its time before it is measured.
+        self._tell()
         try:
             self._check_time()
             together = self._round_together() if _are_rounded_together(self._fit.arch, self._trials) else ()
@@ -256,10 +257,8 @@ class _Search:
 
     def _tell(self):
         if self._progress:
-            done = max(1, self._trials - self._left)
-            left = (monotonic() - self._started) * self._left / done
             loss = Loss(self._losses["synthesis"], self._losses["context"] / self._price)
-            self._progress(progress_of("freeze", done, self._trials, loss, self._fit, left))
+            self._progress(progress_of("freeze", self._trials - self._left, self._trials, loss, self._fit, inf))
 
     def _loss(self, kind, numbers):
         if kind == "context":

@@ -24,8 +24,8 @@ BITS_A_WEIGHT, WARM_BITS_A_WEIGHT = 6, 3
 class Progress:
     """What an encode says of itself.
 
-    phase: "fit", "freeze" or "code". step of total: steps of the fit, measurements of the freeze or of moves of the code. bpp and psnr (dB) at the present state, during the fit
-    of the noisy picture, or the means of several. seconds_left: infinity if unknown.
+    phase: "fit", "freeze", "code" or "pack". step of total: steps of the fit, measurements of the freeze or of moves of the code. bpp and psnr (dB) at the present state, during the fit
+    of the noisy picture, or the means of several. seconds_left: of the phase, which `outlook` makes that of the whole encode; infinity if unknown.
     """
 
     phase: str

@@ -24,3 +24,5 @@ class Progress:
     loss: float | None
     seconds_left: float
     picture: object = None
+
+    phase = "restore"
