@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import make_commands
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 import ddcodec as package
@@ -90,13 +91,19 @@ def test_what_steers_a_fit_is_the_same_everywhere(line):
     assert params.get("seed") == (None if command == "bench-restore" else 0)
 
 
-@pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
-def test_bash_completes(tmp_path):
-    """What bash offers for a line, after the script has been sourced."""
-    program = tmp_path / "ddcodec"
+@pytest.fixture
+def environment(tmp_path):
+    """That of a shell which finds this very command."""
+    program = tmp_path / "bin" / "ddcodec"
+    program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m ddcodec "$@"\n')
     program.chmod(0o755)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    return {**os.environ, "PYTHONPATH": str(ROOT), "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
+def test_bash_completes(tmp_path, environment):
+    """What bash offers for a line, after the script has been sourced."""
 
     def offered(*words):
         line = f"COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}"
@@ -108,12 +115,72 @@ def test_bash_completes(tmp_path):
 
     assert offered("ddcodec", "enc") == ["encode"]
     assert offered("ddcodec", "encode", "--iter") == ["--iterations"]
+    (tmp_path / "a, b.ddc").touch()
+    assert " ".join(offered("ddcodec", "decode", f"{tmp_path}/a")) == f"{tmp_path}/a, b.ddc"
+
+
+@pytest.mark.skipif(not shutil.which("fish"), reason="needs fish")
+def test_fish_completes(tmp_path, environment):
+    (tmp_path / "a, b.ddc").touch()
+    (tmp_path / "a").mkdir()
+    script = f'ddcodec completion fish | source; complete -C "ddcodec decode {tmp_path}/a"'
+    result = subprocess.run(["fish", "--no-config", "-c", script], env=environment, capture_output=True, text=True)
+    assert sorted(result.stdout.splitlines()) == [f"{tmp_path}/a, b.ddc", f"{tmp_path}/a/"], result.stderr
 
 
 @pytest.mark.parametrize("shell, word", [("zsh", "#compdef ddcodec"), ("fish", "complete --no-files --command ddcodec")])
-def test_other_shells_get_their_script(shell, word):
+def test_other_shells_get_their_script(shell, word, monkeypatch):
     result = ddcodec("completion", shell)
     assert result.exit_code == 0 and word in result.stdout and "_DDCODEC_COMPLETE" in result.stdout and not result.stderr
+    if shutil.which(shell):
+        assert subprocess.run([shell, "-n"], input=result.stdout, text=True).returncode == 0
+    monkeypatch.setenv("SHELL", f"/usr/bin/{shell}")
+    assert ddcodec("completion").stdout == result.stdout
+    for name, said in ("/bin/tcsh", "; $SHELL is tcsh."), ("", "; $SHELL says nothing."):
+        monkeypatch.setenv("SHELL", name)
+        result = ddcodec("completion")
+        assert (result.exit_code, result.stderr) == (2, f"Error: Name the shell: bash, zsh or fish{said}\n")
+
+
+def offers_for(*words):
+    """What a shell is offered for the last of some words."""
+    return [item.value for item in ShellComplete(cli, {}, "ddcodec", "_").get_completions(list(words[:-1]), words[-1])]
+
+
+def test_values_are_offered():
+    """Each that is offered is one that the command takes: the refusals name them all."""
+    for words, value in [
+        (("restore", "--task"), "superres"), (("encode", "--restore"), "inpaint"), (("bench-restore", "--task"), "dejpeg"), (("restore", "--prior"), "dip-narrow"), (("encode", "--profile"), "classic"),
+        (("encode", "--base"), "none"), (("encode", "--device"), "cuda"), (("bench", "--codecs"), "jpeg:444"), (("bench", "--anchor"), "ddc:classic:e9"), (("decode", "--scale"), "1/4"), (("decode", "--metadata"), "icc"),
+    ]:  # fmt: skip
+        assert value in offers_for(*words, "") and offers_for(*words, value) == [value], words
+    assert "superres" not in offers_for("encode", "--restore", "")
+    assert offers_for("bench", "--codecs", "jpeg,web") == ["jpeg,webp"] and offers_for("decode", "--metadata", "icc,") == ["icc,all", "icc,none", "icc,exif", "icc,xmp"]
+    for words, refusal in [
+        (("encode", "--base"), ["encode", "a.png", "--base", "x"]), (("encode", "--profile"), ["encode", "a.png", "--profile", "x"]), (("restore", "--task"), ["restore", "a.png", "-o", "b.png", "--task", "x"]),
+        (("restore", "--prior"), ["restore", "a.png", "-o", "b.png", "--task", "denoise", "--prior", "x"]),
+    ]:  # fmt: skip
+        assert ddcodec(*refusal).stderr.rstrip(".\n").split("choose one of: ")[1].split(", ") == offers_for(*words, "")
+
+
+def test_files_are_offered_by_kind(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in "a.ddc", "b c.DDC", "x.png", "y.JPG", "z.txt", ".hidden.ddc", "sub/in.ddc", "sub/in.png":
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).touch()
+    for command in "decode", "info", "verify", "view":
+        assert offers_for(command, "") == ["a.ddc", "b c.DDC", "sub/"]
+    assert offers_for("encode", "") == offers_for("restore", "") == offers_for("bench", "") == ["sub/", "x.png", "y.JPG"]
+    assert offers_for("view", "a.ddc", "") == offers_for("compare", "") == ["a.ddc", "b c.DDC", "sub/", "x.png", "y.JPG"]
+    assert offers_for("decode", "sub/i") == ["sub/in.ddc"] and offers_for("decode", ".") == [".hidden.ddc"] and offers_for("decode", "none/x") == []
+
+
+@pytest.mark.parametrize("command", NAMES)
+def test_help_fits_into_a_terminal(command, monkeypatch):
+    """All but command lines, which are to be copied."""
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = [line for line in ddcodec(command, "--help-all").stdout.splitlines() if not line.startswith("    ddcodec ")]
+    assert max(map(len, lines)) <= 80
 
 
 def test_pages_are_those_of_the_definitions():

@@ -8,6 +8,7 @@ from dataclasses import asdict
 import click
 
 from ..errors import DdcError, SourceError, UsageError
+from . import offers
 from .files import STANDARD
 from .help import Command
 from .options import talking
@@ -17,20 +18,19 @@ from .talk import bar_parts
 @click.command(
     cls=Command,
     short_help="Compare codecs: rate, distortion and time.",
-    epilog="""\b
-Codecs: jpeg, jpeg:444, webp, avif, avif:s0, jxl, jpeg2000, heic, vvc, none (raw samples), and ddc, ddc:e1
+    epilog="""Codecs: jpeg, jpeg:444, webp, avif, avif:s0, jxl, jpeg2000, heic, vvc, none (raw samples), and ddc, ddc:e1
 to ddc:e9, ddc:classic, ddc:classic:e1 to ddc:classic:e9; all stands for all but those of ddcodec and none.
 
 \b
 Examples:
   ddcodec bench photos/ -o report
   ddcodec bench photos/ --codecs all,ddc:e7 -j 4 -o report
-  ddcodec bench a.png b.png --codecs jpeg,avif,ddc --published curves/ -o report""",
+  ddcodec bench a.png b.png --codecs avif,ddc --published curves/ -o report""",
 )
-@click.argument("pictures", nargs=-1, required=True, metavar="PICTURES...", type=click.Path())
+@click.argument("pictures", nargs=-1, required=True, metavar="PICTURES...", type=click.Path(), shell_complete=offers.files(offers.is_picture_name))
 @click.option("-o", "--output", required=True, metavar="FOLDER", type=click.Path(), help="Where the report goes; a run that was stopped is taken up again.")
-@click.option("--codecs", default="jpeg,webp,avif,ddc", show_default=True, metavar="NAMES", help="With commas between; see below.")
-@click.option("--anchor", default="jpeg", show_default=True, metavar="NAME", help="The codec that the others are compared with.")
+@click.option("--codecs", default="jpeg,webp,avif,ddc", show_default=True, metavar="NAMES", shell_complete=offers.lists(offers.codecs), help="With commas between; see below.")
+@click.option("--anchor", default="jpeg", show_default=True, metavar="NAME", shell_complete=offers.names(offers.codecs), help="The codec that the others are compared with.")
 @click.option(
     "--published",
     metavar="PATH",

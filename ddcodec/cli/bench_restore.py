@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from ..errors import UsageError
+from . import offers
 from .help import Command, Expert
 from .options import fitting, talking
 from .restore import progress_parts, restore_options
@@ -23,7 +24,7 @@ Examples:
   ddcodec bench-restore clean/ --task inpaint --mask masks/ -e 3 -o rows.tsv""",
 )
 @click.argument("truths", nargs=-1, required=True, metavar="TRUTHS...", type=click.Path(exists=True))
-@click.option("--task", required=True, metavar="NAME", help="denoise, inpaint, superres or dejpeg.")
+@click.option("--task", required=True, metavar="NAME", shell_complete=offers.names(offers.tasks), help="denoise, inpaint, superres or dejpeg.")
 @click.option("-o", "--output", required=True, metavar="FILE", type=click.Path(dir_okay=False), help="The table: one line a picture, written as it comes. What it has is not measured again.")
 @click.option("--inputs", metavar="FOLDER", type=click.Path(exists=True), help="What is to be restored: files of the same names as the truths.")
 @click.option("--ending", cls=Expert, nargs=2, default=("", ""), metavar="IN TRUTH", help="How names of inputs and of truths end, where they differ.")
@@ -32,7 +33,7 @@ Examples:
 @click.option("--save", cls=Expert, metavar="FOLDER", type=click.Path(file_okay=False), help="Keep the restored pictures as PNG.")
 @click.option("--scale", type=int, metavar="2|4|8", help="superres: the inputs are the truths, so many times smaller.")
 @click.option("--sigma", metavar="S|auto", default="auto", show_default=True, help="As in restore.")
-@click.option("--prior", default="auto", show_default=True, metavar="NAME", help="As in restore.")
+@click.option("--prior", default="auto", show_default=True, metavar="NAME", shell_complete=offers.names(offers.priors), help="As in restore.")
 @fitting(effort="Higher is slower and better.")
 @talking
 def bench_restore(talk, truths, output, inputs, ending, add_noise, mask, save, sigma, **options):

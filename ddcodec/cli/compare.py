@@ -6,6 +6,7 @@ import click
 
 from ..errors import UsageError
 from ..input import either_bytes
+from . import offers
 from .files import STANDARD, each_file, name_of, naming, read_input
 from .help import Command
 from .options import limited, reading, talking
@@ -20,8 +21,8 @@ Examples:
   ddcodec compare photo.png photo.ddc
   ddcodec compare photo.png photo.jpg photo.ddc --json"""
 )
-@reading("REF", "reference")
-@reading("DIST...", "distorted", many=True)
+@reading("REF", offers.is_either_name, "reference")
+@reading("DIST...", offers.is_either_name, "distorted", many=True)
 @limited
 @talking
 def compare(talk, reference, distorted, max_pixels, max_memory):

@@ -8,6 +8,7 @@ import click
 
 from ..errors import DamagedError, UsageError
 from ..input import ddc_bytes
+from . import offers
 from .batch import Made, carry_out
 from .files import STANDARD, naming, say_lost
 from .help import Command
@@ -28,7 +29,7 @@ Examples:
   ddcodec decode photo.ddc -o - --format ppm > photo.ppm
   ddcodec decode coded/ -r -o decoded/ -j 4"""
 )
-@reading("INPUT...", "inputs", many=True)
+@reading("INPUT...", offers.is_ddc_name, "inputs", many=True)
 @writing("Where to write; - is standard output; of several inputs or a folder: a folder.  [default: INPUT with .png behind it, or - for -]")
 @click.option("--format", type=click.Choice(["png", "ppm", "npy"]), help="[default: as the name of the output says, else png]")
 @click.option(
@@ -75,7 +76,7 @@ class Decoding:
         return f".{self.format}"
 
     def wants(self, path):
-        return path.lower().endswith(".ddc")
+        return offers.is_ddc_name(path)
 
     def bytes_of(self, beginning):
         return ddc_bytes(beginning)

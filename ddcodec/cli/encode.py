@@ -6,6 +6,7 @@ import click
 
 from ..errors import UsageError
 from ..input import picture_bytes
+from . import offers
 from .batch import Made, carry_out
 from .help import Command, Expert
 from .options import ByteCount, batching, fitting, keeping, reading, talking, writing
@@ -33,7 +34,7 @@ Many pictures:
   ddcodec encode photos/ -r -o coded/ -j 4 --skip-existing
   ddcodec encode photos/ -r -o coded/ --shard 1/4 --skip-existing"""
 )
-@reading("INPUT...", "inputs", many=True)
+@reading("INPUT...", offers.is_picture_name, "inputs", many=True)
 @writing("Where to write; - is standard output; of several inputs or a folder: a folder.  [default: INPUT with .ddc, or - for -]")
 @click.option("--keep-extension", cls=Expert, is_flag=True, help="Put .ddc behind the whole name of INPUT: photo.png.ddc.")
 @click.option(
@@ -61,6 +62,7 @@ Many pictures:
     default="default",
     show_default=True,
     metavar="NAME",
+    shell_complete=offers.names(offers.profiles),
     help="The kind of network: default, or classic for a plain deep decoder.",
 )
 @click.option(
@@ -69,6 +71,7 @@ Many pictures:
     default="auto",
     show_default=True,
     metavar="NAME",
+    shell_complete=offers.names(offers.bases),
     help="What the fit starts from: auto, or none to start from nothing.",
 )
 @keeping
@@ -78,7 +81,7 @@ Many pictures:
 @click.option("--exact", cls=Expert, is_flag=True, help="Keep the colours of what is fully transparent, too.")
 @click.option("--max-pixels", cls=Expert, type=click.IntRange(min=0), default=0, metavar="N", help="Refuse larger pictures.  [default: what Pillow takes, 178,956,970]")
 @click.option("--max-memory", cls=Expert, type=ByteCount(), default=0, help="Refuse pictures whose fit needs more memory.  [default: what is free]")
-@click.option("--restore", "task", metavar="TASK", help="First denoise, inpaint or dejpeg, as the command restore does by default.")
+@click.option("--restore", "task", metavar="TASK", shell_complete=offers.names(offers.tasks_before_encode), help="First denoise, inpaint or dejpeg, as the command restore does by default.")
 @click.option("--sigma", cls=Expert, metavar="S|auto", default="auto", show_default=True, help="Of --restore: the noise's standard deviation in levels of 0..255.")
 @click.option("--mask", cls=Expert, metavar="FILE", type=click.Path(), help="Of --restore inpaint: a black and white picture; white is kept.")
 @batching(cluster=True)

@@ -3,6 +3,7 @@
 import click
 
 from ..input import ddc_bytes
+from . import offers
 from .files import each_file, naming, read_input
 from .help import Command
 from .options import reading, talking
@@ -17,7 +18,7 @@ Examples:
   ddcodec info photo.ddc
   ddcodec info a.ddc b.ddc --json"""
 )
-@reading("FILE...", "paths", many=True)
+@reading("FILE...", offers.is_ddc_name, "paths", many=True)
 @talking
 def info(talk, paths):
     """Show size, network and sections of each FILE, a .ddc file, and where its bytes went. Nothing is decoded.

@@ -6,6 +6,7 @@ from functools import wraps
 
 import click
 
+from . import offers
 from .help import Expert
 from .streams import let_libraries_speak
 
@@ -79,7 +80,10 @@ class MetadataKinds(click.ParamType):
 
 def keeping(command):
     """Give a command --metadata: a tuple of kinds as parameter `kinds`."""
-    return click.option("--metadata", "kinds", type=MetadataKinds(), default="all", show_default=True, metavar="KINDS", help="What to keep: all, none, or some of color,exif,xmp,resolution; icc for the bytes of the colour profile.")(command)
+    return click.option(
+        "--metadata", "kinds", type=MetadataKinds(), default="all", show_default=True, metavar="KINDS", shell_complete=offers.lists(lambda: ("all", "none", *MetadataKinds.KINDS)),
+        help="What to keep: all, none, or some of color,exif,xmp,resolution; icc for the bytes of the colour profile.",
+    )(command)  # fmt: skip
 
 
 def talking(command):
@@ -107,7 +111,7 @@ def fitting(effort, seed=None):
         click.option("-e", "--effort", type=int, default=5, show_default=True, metavar="1..9", help=effort),
         click.option("--time-limit", type=Duration(), help="Stop early with the best so far, each picture for itself: 90, 90s, 2m, 1h."),
         click.option("--iterations", cls=Expert, type=int, metavar="N", help="Instead of an effort: the number of steps of a fit."),
-        click.option("--device", cls=Expert, default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda or cuda:N."),
+        click.option("--device", cls=Expert, default="auto", show_default=True, metavar="NAME", shell_complete=offers.names(offers.devices), help="auto, cpu, cuda or cuda:N."),
         click.option("--threads", cls=Expert, type=int, metavar="N", help="Of the CPU.  [default: as many as are useful]"),
     ]
     if seed:
@@ -181,6 +185,6 @@ def batching(*, cluster=False):
     return decorate
 
 
-def reading(metavar, name="input_", *, many=False):
-    """Give a command a file to read, "-" for standard input, as parameter `name`; many: or several, as a tuple."""
-    return click.argument(name, metavar=metavar, type=click.Path(allow_dash=True, readable=False), **({"nargs": -1, "required": True} if many else {}))
+def reading(metavar, wants, name="input_", *, many=False, **extra):
+    """Give a command a file to read, "-" for standard input, as parameter `name`; wants: which names a shell is offered; many: or several, as a tuple."""
+    return click.argument(name, metavar=metavar, type=click.Path(allow_dash=True, readable=False), shell_complete=offers.files(wants), **extra, **({"nargs": -1, "required": True} if many else {}))

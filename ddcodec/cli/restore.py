@@ -8,6 +8,7 @@ import click
 
 from ..errors import UsageError
 from ..input import picture_bytes
+from . import offers
 from .files import STANDARD, name_of, passage, prepare_output, read_input, say_lost, write_output
 from .help import Command, Expert
 from .options import fitting, reading, talking, writing
@@ -27,7 +28,7 @@ def restoring(command):
             click.option("--mask-color", cls=Expert, metavar="RRGGBB", help="inpaint: instead, all pixels of this colour are missing."),
             click.option("--dilate", cls=Expert, type=int, default=0, show_default=True, metavar="N", help="inpaint: let what is missing grow by N pixels."),
             click.option("--feather", cls=Expert, type=int, default=0, show_default=True, metavar="N", help="inpaint: fade over N pixels into what is known; 0 leaves it bit for bit."),
-            click.option("--prior", default="auto", show_default=True, metavar="NAME", help="What restores: auto, codec, dip, deep-decoder, or a named setting; see below."),
+            click.option("--prior", default="auto", show_default=True, metavar="NAME", shell_complete=offers.names(offers.priors), help="What restores: auto, codec, dip, deep-decoder, or a named setting; see below."),
         )
     ):
         command = option(command)
@@ -37,8 +38,7 @@ def restoring(command):
 @click.command(
     cls=Command,
     short_help="Denoise, inpaint, enlarge, or mend a JPEG.",
-    epilog="""\b
-Priors: codec fits the codec itself; dip is the Deep Image Prior as published, dip-narrow the same with narrow
+    epilog="""Priors: codec fits the codec itself; dip is the Deep Image Prior as published, dip-narrow the same with narrow
 top levels for a CPU, dip-text, dip-hole, dip-bicubic, dip-learned-input and dip-maxpool are published variants;
 deep-decoder and deep-decoder-paper are the decoder in both published orders.
 
@@ -50,8 +50,8 @@ Examples:
   ddcodec restore --task superres small.png --scale 2 -o large.png
   ddcodec restore --task dejpeg web.jpg -o soft.png""",
 )
-@reading("INPUT")
-@click.option("--task", required=True, metavar="NAME", help="denoise, inpaint, superres or dejpeg.")
+@reading("INPUT", offers.is_picture_name)
+@click.option("--task", required=True, metavar="NAME", shell_complete=offers.names(offers.tasks), help="denoise, inpaint, superres or dejpeg.")
 @writing("Where to write: a .png, .ppm, .npy or .ddc file; - is standard output, as PNG.")
 @restoring
 @fitting(effort="Higher is slower and better.", seed="Another seed, another start.")

@@ -5,6 +5,7 @@ from time import monotonic
 import click
 
 from ..input import ddc_bytes
+from . import offers
 from .files import each_file, name_of, naming, read_input
 from .help import Command
 from .options import limited, reading, talking
@@ -19,7 +20,7 @@ Examples:
   ddcodec verify photo.ddc
   ddcodec verify a.ddc b.ddc --quiet"""
 )
-@reading("FILE...", "paths", many=True)
+@reading("FILE...", offers.is_ddc_name, "paths", many=True)
 @limited
 @talking
 def verify(talk, paths, max_pixels, max_memory):

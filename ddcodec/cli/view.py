@@ -7,6 +7,7 @@ import click
 
 from ..errors import OutputError, UsageError
 from ..input import ddc_bytes
+from . import offers
 from .compare import check_alike, load
 from .files import STANDARD, name_of, naming, passage, prepare_output, read_input, write_output
 from .help import Command
@@ -26,8 +27,8 @@ Examples:
   ddcodec view photo.ddc photo.png
   ddcodec view photo.ddc photo.png -o photo.html --no-open --force""",
 )
-@reading("FILE")
-@click.argument("original", required=False, type=click.Path(allow_dash=True))
+@reading("FILE", offers.is_ddc_name)
+@reading("[ORIGINAL]", offers.is_either_name, "original", required=False)
 @writing("Where to write the page; - is standard output.  [default: a temporary file]")
 @click.option("--no-open", is_flag=True, help="Only write the page.")
 @limited
