@@ -15,10 +15,11 @@ from .metadata import KINDS, metadata_of
 from .network import synthesis
 from .pictures import Picture
 from .samples import as_bytes
-from .syntax import bytes_behind, read_body, read_header, unpack_body
+from .syntax import has_trailing_bytes, read_body, read_header, unpack_body
 
 OPERATIONS_MAX = 2 * 10**12
 WAVEFRONTS_MAX = 10**6
+TRAILING_BYTES = "There are bytes behind the end of the file; they are no part of it."
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,7 @@ def decode_file(data, *, scale=1, limits=Limits(), threads=None, metadata=KINDS)
 
 def notes_on(data, body):
     """What is to be said of a file that decodes, in sentences."""
-    behind = bytes_behind(data, body)
-    return (f"{behind:,} byte{'s' * (behind > 1)} behind the end of the file {'are' if behind > 1 else 'is'} no part of it.",) if behind else ()
+    return (TRAILING_BYTES,) if has_trailing_bytes(data, body) else ()
 
 
 def with_chunks(samples, arch, chunks, finest, metadata):

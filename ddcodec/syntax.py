@@ -155,9 +155,9 @@ def read_body(data, header):
     return body
 
 
-def bytes_behind(data, body):
-    """How many bytes stand behind the end of a file, as a mail or a disk adds them."""
-    return max(0, len(data) - body.file_bytes)
+def has_trailing_bytes(data, body):
+    """Whether bytes stand behind the end of a file, as a mail or a disk adds them."""
+    return len(data) > body.file_bytes
 
 
 def _damage(data, body):
@@ -214,7 +214,7 @@ def read_info(data):
         "alpha": any(CHUNK_NAMES.get(kind) == "alpha" for kind, _ in body.chunks),
         "profile": arch.profile,
         "bytes": body.file_bytes,
-        "bytes_behind": bytes_behind(data, body),
+        "trailing_bytes": has_trailing_bytes(data, body),
         "bpp": 8 * body.file_bytes / pixels,
         "arch": arch.as_dict(),
         "macs_per_pixel": arch.macs() / pixels,

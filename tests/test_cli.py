@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image, ImageCms
+from profiles import levels_apart
 from skimage.metrics import peak_signal_noise_ratio
 
 from ddcodec import __version__, decoder, encoder
@@ -393,12 +394,12 @@ def test_metadata_goes_with_the_picture(here):
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     Image.fromarray(gradient()).save("photo.jpg", exif=exif, icc_profile=profile)
     assert ddcodec("encode", "photo.jpg", *QUICK).exit_code == 0
-    assert re.search(r"^chunk icc +\d+ ", ddcodec("info", "photo.ddc").stdout, re.M)
+    assert re.search(r"^chunk color +4 ", ddcodec("info", "photo.ddc").stdout, re.M)
     assert ddcodec("decode", "photo.ddc").exit_code == 0
     with Image.open("photo.ddc.png") as image:
-        assert image.info["icc_profile"] == profile and dict(image.getexif()) == {271: "a camera"}
+        assert levels_apart(image.info["icc_profile"], profile) <= 1 and dict(image.getexif()) == {271: "a camera"}
     said = ddcodec("decode", "photo.ddc", "-o", "photo.ppm").stderr
-    assert said.startswith("Note: photo.ddc also holds icc and exif, which a PPM file cannot keep; a PNG can.\n")
+    assert said.startswith("Note: photo.ddc also holds exif and color, which a PPM file cannot keep; a PNG can.\n")
 
 
 # JSON
@@ -551,7 +552,7 @@ def test_sources(here):
     assert refused(3, "encode", "none.png") == "none.png does not exist."
     assert refused(2, "encode", "folder.png") == "folder.png is a folder; with -r (--recursive) all that is in it is taken."
     assert refused(3, "encode", "empty.png") == "empty.png is empty."
-    assert refused(3, "encode", "cut.png").startswith("cut.png is damaged or cut off")
+    assert refused(3, "encode", "cut.png") == "cut.png is cut off: its end is missing."
     assert refused(3, "encode", "lab.tif").startswith("lab.tif is a Lab picture")
     assert refused(3, "encode", "in.ddc", "-o", "out.ddc") == "in.ddc is a .ddc file already; ddcodec decode makes a picture of it."
     assert refused(3, "encode", "-", input=b"") == "standard input is empty."

@@ -155,7 +155,7 @@ def test_values_are_offered():
     ]:  # fmt: skip
         assert value in offers_for(*words, "") and offers_for(*words, value) == [value], words
     assert "superres" not in offers_for("encode", "--restore", "")
-    assert offers_for("bench", "--codecs", "jpeg,web") == ["jpeg,webp"] and offers_for("decode", "--metadata", "icc,") == ["icc,all", "icc,none", "icc,exif", "icc,xmp"]
+    assert offers_for("bench", "--codecs", "jpeg,web") == ["jpeg,webp"] and offers_for("decode", "--metadata", "icc,") == ["icc,all", "icc,none", "icc,color", "icc,exif", "icc,xmp", "icc,resolution"]
     for words, refusal in [
         (("encode", "--base"), ["encode", "a.png", "--base", "x"]), (("encode", "--profile"), ["encode", "a.png", "--profile", "x"]), (("restore", "--task"), ["restore", "a.png", "-o", "b.png", "--task", "x"]),
         (("restore", "--prior"), ["restore", "a.png", "-o", "b.png", "--task", "denoise", "--prior", "x"]),

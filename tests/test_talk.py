@@ -82,7 +82,7 @@ def test_nobody_listens(here, how):
 @posix
 def test_a_closed_stream_is_not_taken_for_a_file(here):
     """What a library in C says to descriptor 2 would else land in the picture that is being written."""
-    script = "import os, sys; from ddcodec.cli import cli; from ddcodec import output; sync = os.fsync; os.fsync = lambda file: (os.write(2, b'libpng: oh'), sync(file)); cli()"
+    script = "import os, sys; from ddcodec.cli import main; from ddcodec import output; sync = os.fsync; os.fsync = lambda file: (os.write(2, b'libpng: oh'), sync(file)); main()"
     words = ["decode", "a.ddc", "-o", "out.ppm"]
     result = subprocess.run(["sh", "-c", 'exec "$0" "$@" 2>&- <&-', sys.executable, "-c", script, *words], env=ENVIRONMENT)
     assert result.returncode == 0

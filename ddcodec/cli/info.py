@@ -30,6 +30,7 @@ def info(talk, paths):
 
 def _show(talk, path, several):
     from ..color import unpacked
+    from ..decoder import TRAILING_BYTES
     from ..metadata import read_metadata, unpacked_resolution
     from ..syntax import read_info
 
@@ -53,7 +54,7 @@ def _show(talk, path, several):
         *([f"colours: {color.title()}"] if color else []),
         *([f"resolution: {_inches_text(resolution)} dpi"] if resolution else []),
         *([note] if note else []),
-        *([f"{facts['bytes_behind']} bytes behind the end of the file are no part of it"] if facts["bytes_behind"] else []),
+        *([TRAILING_BYTES] if facts["trailing_bytes"] else []),
         "",
         *section_table(facts["sections"], facts["bytes"]),
         *([""] if several else []),

@@ -48,4 +48,4 @@ def _verify(talk, path, limits):
         talk.warn(f"{name_of(path)}: {note}")
     height, width = picture.samples.shape[:2]
     talk.say(f"{name_of(path)}: intact, {size_text(width, height, facts['bytes'], metadata_bytes(facts['sections']))}, {seconds:.1f} s")
-    talk.report(width=width, height=height, planes=facts["planes"], bytes=facts["bytes"], bytes_behind=facts["bytes_behind"], samples_crc=facts["samples_crc"], seconds=seconds)
+    talk.report(width=width, height=height, planes=facts["planes"], bytes=facts["bytes"], trailing_bytes=facts["trailing_bytes"], samples_crc=facts["samples_crc"], seconds=seconds)
