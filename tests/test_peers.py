@@ -3,6 +3,7 @@
 import io
 import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,11 +12,13 @@ from PIL import Image, JpegImagePlugin
 
 import ddcodec
 from ddcodec.benchmark import peers
+from ddcodec.benchmark.curves import bjontegaard
 from ddcodec.benchmark.measure import Failure, Job, measure, source_of
 from ddcodec.benchmark.peers import NAMES, PeerError, of_size, peer_of
 from ddcodec.errors import UsageError
 from ddcodec.metrics import psnr
 
+SAMPLES = Path(__file__).parents[1] / "samples"
 LOSSY = [name for name in NAMES if name != "none"]
 SIGNATURES = {
     "jpeg": b"^\xff\xd8\xff",
@@ -69,7 +72,56 @@ def test_subsampling_of_jpeg(name, sampling, photo):
     assert JpegImagePlugin.get_sampling(Image.open(io.BytesIO(peer.encode(photo, 80)))) == sampling
 
 
+AVIFS = [name for name in NAMES if name.split(":")[0] == "avif"]
+
+
+def test_names_of_avif():
+    assert AVIFS == ["avif", "avif:s0", "avif:psnr", "avif:psnr:s0", "avif:ssimulacra2", "avif:ssimulacra2:s0"]
+
+
 @pytest.mark.parametrize("name", ["avif", "avif:s0"])
+@pytest.mark.parametrize("shape", [(72, 96, 3), (72, 96, 1)])
+def test_avif_is_what_pillow_makes_where_nothing_is_said_of_a_tune(name, shape):
+    """From libavif 1.4 on."""
+    from PIL import features
+
+    if tuple(map(int, features.version("avif").split(".")[:2])) < (1, 4):
+        pytest.skip("an older libavif has another tune where nothing is said")
+    picture, file = painted(*shape), io.BytesIO()
+    options = {"speed": 0 if name.endswith("s0") else 6, "subsampling": "4:4:4" if picture.ndim == 3 else "4:0:0"}
+    Image.fromarray(picture).save(file, "AVIF", quality=50, codec="aom", max_threads=1, **options)
+    assert peer_of(name).encode(picture, 50) == file.getvalue()
+
+
+def test_heic_is_what_libheif_makes_where_nothing_is_said_of_a_tune(photo):
+    import pillow_heif
+
+    file = io.BytesIO()
+    picture = pillow_heif.from_bytes("RGB", (photo.shape[1], photo.shape[0]), photo.tobytes())
+    picture.save(file, quality=50, chroma="444", enc_params={"x265:pools": "none"})
+    assert peer_of("heic").encode(photo, 50) == file.getvalue()
+
+
+@pytest.mark.parametrize("names", [AVIFS[::2], AVIFS[1::2], ["heic", "heic:psnr"]], ids=" ".join)
+def test_tunes_make_other_files(names):
+    """And none of them beats that for PSNR by PSNR, on a part of a real photograph."""
+    photo = np.asarray(Image.open(SAMPLES / "chelsea.png").convert("RGB").crop((120, 60, 248, 156)))
+    found = [peer_of(name) for name in names]
+    assert len({peer.encode(photo, 50) for peer in found}) == len(names)
+    curves = {peer.name: [(len(data), psnr(photo, peer.decode(data, photo.shape))) for data in (peer.encode(photo, s) for s in peer.settings[::3])] for peer in found}
+    aimed = next(name for name in names if "psnr" in name)
+    assert all(bjontegaard(curves[aimed], curves[name]).rate > 0 for name in names if name != aimed)
+    assert len({re.search(r"tune=(\w+)", peer.pinned)[1] for peer in found}) == len(names)
+    assert all(re.search(r"tune=\w+", peer.pinned)[0] in peer.title for peer in found)
+    assert all((f"{aimed} is the one to compare by PSNR" in peer.note) == (peer.name != aimed) for peer in found)
+
+
+def test_a_tune_that_this_libavif_does_not_know():
+    with pytest.raises(PeerError, match=r"^this Pillow [\d.]+, libavif [\d.]+ has no aom with tune=loudness$"):
+        peers._avif("loudness", 6).versions()
+
+
+@pytest.mark.parametrize("name", AVIFS)
 def test_subsampling_of_avif(name, photo):
     """The configuration record (AV1-ISOBMFF 2.3.3): the third byte's bits 3 and 2 are chroma_subsampling_x and _y, 6 and 5 more than 8 bits."""
     found = re.search(rb"av1C\x81.(.)", peer_of(name).encode(photo, 50), re.S)

@@ -14,6 +14,7 @@ pytest.importorskip("matplotlib")
 
 from ddcodec.benchmark import summary
 from ddcodec.benchmark.charts import labels_of, looks_of, save_plots
+from ddcodec.benchmark.peers import NAMES
 from ddcodec.benchmark.published import Published
 from ddcodec.benchmark.report import Crop, Crops, Description, Study, html_of
 from ddcodec.benchmark.table import Row
@@ -225,7 +226,7 @@ def test_without_ssimulacra2(study, page):
 
 def test_many(study):
     pictures = tuple(f"a picture of a long name {i}" for i in range(7))
-    names = "jpeg jpeg:444 avif avif:s0 webp jxl heic vvc jpeg2000 ddc:e1 ddc:e3 ddc:e5 ddc:e9 ddc:classic".split()
+    names = [*(name for name in NAMES if name != "none"), *"ddc:e1 ddc:e3 ddc:e5 ddc:e7 ddc:e9 ddc:classic".split()]
     rows = [row for i, name in enumerate(names) for row in rows_of(name, 1 + i / 9, pictures, settings=4)]
     crowd = dataclasses.replace(study, rows=rows, published=[], codecs={})
     page = Page(html_of(crowd))
@@ -234,6 +235,8 @@ def test_many(study):
     looks = looks_of(crowd)
     assert len({(look.colour, look.dash, look.marker) for look in looks.values()}) == len(names)
     assert len({(look.colour, look.dash) for look in looks.values()}) >= len(names) - 1
+    families = {name.split(":")[0]: {looks[other].colour for other in names if other.split(":")[0] == name.split(":")[0]} for name in names}
+    assert all(len(colours) == 1 for colours in families.values())
 
 
 def test_labels_tell_twins_apart(study):

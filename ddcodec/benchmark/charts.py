@@ -28,7 +28,7 @@ PUBLISHED_COLOUR = "#777777"
 MARKERS = "osD^vPX*<>"
 MARKER_SIZES = {"*": 1.5, "D": 0.85, "P": 1.15, "X": 1.15}
 """Markers of the same size do not look it."""
-DASHES = ((), (5, 2), (1.5, 1.5), (6, 1.5, 1.5, 1.5))
+DASHES = ((), (5, 2), (1.5, 1.5), (6, 1.5, 1.5, 1.5), (10, 2.5), (4, 1.2, 1.2, 1.2, 1.2, 1.2))
 PUBLISHED_DASHES = ((4, 2), (1, 1.5), (6, 2, 1, 2), (10, 3), (4, 2, 1, 2, 1, 2), (2, 2), (10, 2, 2, 2), (1, 4))
 
 QUALITIES = {"psnr": "PSNR (dB)", "ms_ssim": "MS-SSIM (dB)", "ssimulacra2": "SSIMULACRA2"}

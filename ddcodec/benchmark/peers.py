@@ -124,13 +124,34 @@ AVIF_QUALITIES = (10, 20, 30, 40, 50, 60, 70, 80, 90)
 
 
 def _avif(tune, speed):
-    """The `Peer` of a tune and a speed: "avif" and "avif:s0" are those of the first tune."""
-    name = ":".join(["avif", *([] if tune == AVIF_TUNES[0] else [tune]), *([] if speed == AVIF_SPEEDS[0] else [f"s{speed}"])])
-    options = {"subsampling": "4:4:4", "speed": speed, "codec": "aom", "max_threads": 1, "advanced": {"tune": tune}}
+    encode = _pillow("AVIF", grey={"subsampling": "4:0:0"}, subsampling="4:4:4", speed=speed, codec="aom", max_threads=1, advanced={"tune": tune})
     return Peer(
-        name, f"AVIF{'' if speed else ' slow'}, tune={tune}", f"4:4:4, 8 bits, aom, speed {speed}, tune={tune}, 1 thread", "quality", AVIF_QUALITIES, 1, ".avif",
-        _pillow("AVIF", grey={"subsampling": "4:0:0"}, **options), _pillow_decode, _pillow_versions("libavif", "avif"),
+        _avif_name(tune, speed), f"AVIF{'' if speed else ' slow'}, tune={tune}", f"4:4:4, 8 bits, aom, speed {speed}, tune={tune}, 1 thread", "quality", AVIF_QUALITIES, 1, ".avif",
+        encode, _pillow_decode, _avif_versions(encode, tune), note=_note_of_tune(tune, _avif_name("psnr", speed)),
     )  # fmt: skip
+
+
+def _avif_name(tune, speed):
+    """ "avif" and "avif:s0" are of the first tune; all others name theirs."""
+    return ":".join(["avif", *([] if tune == AVIF_TUNES[0] else [tune]), *([] if speed == AVIF_SPEEDS[0] else [f"s{speed}"])])
+
+
+def _avif_versions(encode, tune):
+    def versions():
+        libraries = _pillow_versions("libavif", "avif")()
+        try:
+            encode(TINY, AVIF_QUALITIES[0])
+        # What Pillow raises for an option that libavif refuses, and for a build without aom.
+        except ValueError:
+            raise PeerError(f"this {libraries} has no aom with tune={tune}") from None
+        return libraries
+
+    return versions
+
+
+def _note_of_tune(tune, name):
+    """What a reader of a curve over PSNR must know where the codec aims at something else; `name` is the same codec that does not."""
+    return "" if tune == "psnr" else f"It aims at the eye, not at PSNR; {name} is the one to compare by PSNR."
 
 
 def _pillow_decode(data, shape):
@@ -199,13 +220,25 @@ def _imagecodecs_versions(library):
 # pillow-heif: HEIC.
 
 
-def _heic(samples, setting):
-    heif = _heif()
-    height, width = samples.shape[:2]
-    picture = heif.from_bytes("RGB" if samples.ndim == 3 else "L", (width, height), np.ascontiguousarray(samples).tobytes())
-    file = io.BytesIO()
-    picture.save(file, quality=round(setting), chroma="444", enc_params={"x265:pools": "none"})
-    return file.getvalue()
+HEIC_TUNES = ("ssim", "psnr")
+"""What x265 aims at. The first is what libheif takes where nothing is said."""
+
+
+def _heic(tune):
+    """The `Peer` of a tune: "heic" is that of the first."""
+
+    def encode(samples, setting):
+        heif = _heif()
+        height, width = samples.shape[:2]
+        picture = heif.from_bytes("RGB" if samples.ndim == 3 else "L", (width, height), np.ascontiguousarray(samples).tobytes())
+        file = io.BytesIO()
+        picture.save(file, quality=round(setting), chroma="444", enc_params={"x265:pools": "none", "tune": tune})
+        return file.getvalue()
+
+    return Peer(
+        "heic" if tune == HEIC_TUNES[0] else f"heic:{tune}", f"HEIC, tune={tune}", f"4:4:4, 8 bits, x265, its default preset, tune={tune}, 1 thread", "quality",
+        (10, 18, 26, 34, 42, 50, 58, 66), 1, ".heic", encode, _heic_decode, _heic_versions, note=_note_of_tune(tune, "heic:psnr"),
+    )  # fmt: skip
 
 
 def _heic_decode(data, shape):
@@ -354,10 +387,7 @@ _ROWS = (
         "jpeg2000", "JPEG 2000", "4:4:4, irreversible (9/7), codestream, 1 thread", "PSNR aimed at", tuple(range(26, 47, 2)), 0.05, ".j2k",
         _jpeg2000, _jpeg2000_decode, _imagecodecs_versions("jpeg2k"),
     ),
-    Peer(
-        "heic", "HEIC", "4:4:4, 8 bits, x265, its default preset, 1 thread", "quality", (10, 18, 26, 34, 42, 50, 58, 66), 1, ".heic",
-        _heic, _heic_decode, _heic_versions,
-    ),
+    *(_heic(tune) for tune in HEIC_TUNES),
     Peer(
         "vvc", "VVC", "4:2:0, 10 bits, libvvenc, preset medium, QPA off, BT.709 full range by zimg, 1 thread", "QP", (47, 42, 37, 32, 27, 22, 17), 1,
         ".266", _vvc, _vvc_decode, _vvc_versions, note=VVC_NOTE,

@@ -18,8 +18,10 @@ from .talk import bar_parts
 @click.command(
     cls=Command,
     short_help="Compare codecs: rate, distortion and time.",
-    epilog="""Codecs: jpeg, jpeg:444, webp, avif, avif:s0, jxl, jpeg2000, heic, vvc, none (raw samples), and ddc, ddc:e1
-to ddc:e9, ddc:classic, ddc:classic:e1 to ddc:classic:e9; all stands for all but those of ddcodec and none.
+    epilog="""Codecs: jpeg, jpeg:444, webp, avif, avif:s0, avif:psnr, avif:psnr:s0, avif:ssimulacra2, avif:ssimulacra2:s0,
+jxl, jpeg2000, heic, heic:psnr, vvc, none (raw samples), and ddc, ddc:e1 to ddc:e9, ddc:classic, ddc:classic:e1
+to ddc:classic:e9; all stands for all but those of ddcodec and none. avif and heic aim at the eye, as they do
+by default; names with psnr aim at PSNR, by which the codecs are ranked; s0 is AVIF's slowest speed.
 
 \b
 Examples:
@@ -29,7 +31,7 @@ Examples:
 )
 @click.argument("pictures", nargs=-1, required=True, metavar="PICTURES...", type=click.Path(), shell_complete=offers.files(offers.is_picture_name))
 @click.option("-o", "--output", required=True, metavar="FOLDER", type=click.Path(), help="Where the report goes; a run that was stopped is taken up again.")
-@click.option("--codecs", default="jpeg,webp,avif,ddc", show_default=True, metavar="NAMES", shell_complete=offers.lists(offers.codecs), help="With commas between; see below.")
+@click.option("--codecs", default="jpeg,webp,avif,avif:psnr,ddc", show_default=True, metavar="NAMES", shell_complete=offers.lists(offers.codecs), help="With commas between; see below.")
 @click.option("--anchor", default="jpeg", show_default=True, metavar="NAME", shell_complete=offers.names(offers.codecs), help="The codec that the others are compared with.")
 @click.option(
     "--published",
