@@ -19,7 +19,7 @@ from ddcodec.benchmark.published import read_published
 from ddcodec.benchmark.report import Study
 from ddcodec.benchmark.restoration import read_rows
 from ddcodec.benchmark.study import descriptions
-from ddcodec.benchmark.summary import groups, mean_curve
+from ddcodec.benchmark.summary import groups, left_out, mean_curve
 from ddcodec.benchmark.table import latest, read_table
 from ddcodec.restoration.settings import CODEC
 from ddcodec.syntax import read_info
@@ -124,7 +124,8 @@ def results():
         title = f"{titles[codec].title} (`{codec}`)" if first.measured else f"*{codec}, published*"
         times = f"{seconds_text(first.encode_s)} | {seconds_text(first.decode_s)}" if first.measured else "|"
         lines.append(f"| {title} | {' | '.join(map(_rate, own))} | {times} |")
-    return lines
+    lacking = [sentence for group in found for sentence in left_out(group)]
+    return [*lines, "", *lacking] if lacking else lines
 
 
 def restoration():
@@ -257,7 +258,7 @@ def kodak():
 
 def _rate(standing):
     """The mean of the pictures' BD-rates; of a published mean, that of its curve."""
-    return _percent(standing and standing.overall)
+    return _percent(standing and standing.overall) + (f" (of {len(standing.counted)})" if standing and standing.overall is not None and not standing.placed else "")
 
 
 def _percent(rate):

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from ddcodec.benchmark import run, study
 from ddcodec.benchmark.measure import Failure
 from ddcodec.benchmark.peers import peer_of
 from ddcodec.benchmark.run import Progress
-from ddcodec.benchmark.table import read_table
+from ddcodec.benchmark.table import read_table, text_of
 from ddcodec.cli import cli
 from ddcodec.cli.bench import _bar
 from ddcodec.cli.talk import within
@@ -74,6 +75,20 @@ def test_what_it_says(finished):
     assert str(folder / "report.html") in result.stderr
     assert (folder / "report.html").read_text("utf-8").startswith("<!doctype html>")
     assert Image.open(folder / "plots" / "mean.png").width > 600
+
+
+def test_what_was_left_out_is_said(finished, pictures, tmp_path):
+    """JPEG's curve of one picture moved up in the table: WebP is compared over the other one, in words and in the JSON."""
+    folder = tmp_path / "report"
+    shutil.copytree(finished[0], folder)
+    rows = read_table(folder / "rows.tsv")
+    (folder / "rows.tsv").write_text(text_of([replace(row, psnr=row.psnr + 40 * ((row.codec, row.picture) == ("webp", "second"))) for row in rows]))
+    result = bench(pictures, "--codecs", "jpeg", "-o", folder)
+    sentence = "Means are over 1 of the 2 pictures, without second: curves hardly overlap (webp)."
+    assert result.exit_code == 0 and sentence in result.stdout.splitlines()
+    (group,) = summary(bench(pictures, "--codecs", "jpeg", "-o", folder, "--json"))["groups"]
+    assert group["left_out"] == [sentence] and group["counted"] == ["first"] and group["pictures"] == ["first", "second"]
+    assert {codec["codec"]: codec["ranked"] for codec in group["codecs"]} == {"jpeg": True, "webp": True, "none": False}
 
 
 def test_a_second_run_measures_nothing(finished, pictures, tmp_path):

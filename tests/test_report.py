@@ -203,6 +203,21 @@ def test_figures_that_cannot_be_said(study):
     assert "curves hardly overlap" in "".join(page.cells) and "only of the mean curve" in "".join(page.cells)
 
 
+def test_what_was_left_out_is_said(study):
+    """Three pictures; one codec has no figure on one of them, another on two."""
+    pictures = ("anna", "bert", "carl")
+    rows = rows_of("jpeg", 1, pictures) + rows_of("webp", 1.25, pictures)
+    for codec, factor, high in (("avif", 1.6, ("carl",)), ("rare", 4, ("anna", "bert"))):
+        rows += [dataclasses.replace(row, psnr=row.psnr + 12 * (row.picture in high)) for row in rows_of(codec, factor, pictures)]
+    page = Page(html_of(dataclasses.replace(study, rows=rows, published=[], crops=[])))
+    assert "Means are over 2 of the 3 pictures, without carl: curves hardly overlap (AVIF)." in page.text
+    assert "rare is not ranked, for want of anna, bert (curves hardly overlap); its means are over carl." in page.text
+    assert "AVIF needs 37.5 % less rate than JPEG for the same PSNR, on average over 2 pictures." in page.text
+    ranks = {cells[1].split("4:")[0].split(" ")[0]: cells[0] for cells in zip(page.cells, page.cells[1:]) if cells[0] in ("1", "2", "3", "")}
+    assert (ranks["AVIF"], ranks["webp"], ranks["JPEG"], ranks["rare"]) == ("1", "2", "3", "")
+    assert "over 1 picture only" in "".join(page.cells) and "Mean of 2 pictures" in page.cells
+
+
 def test_the_anchor_is_missing(study):
     assert "no curve to compare" in Page(html_of(dataclasses.replace(study, anchor="png", rows=rows_of("jpeg", 1, ("anna",))))).text
 

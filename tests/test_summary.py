@@ -7,7 +7,7 @@ import pytest
 from test_table import ROW
 
 from ddcodec.benchmark.published import Published
-from ddcodec.benchmark.summary import groups, mean_curve, points, standings
+from ddcodec.benchmark.summary import groups, left_out, mean_curve, points, standings
 
 PICTURES = ("a", "b", "c")
 
@@ -54,14 +54,70 @@ def test_the_mean_is_over_pictures():
 
 def test_order_is_from_best_to_worst_and_unknown_last():
     far = ladder("far", "a", settings=(60, 61))
-    assert [standing.codec for standing in standings(ROWS + far, "jpeg")] == ["few", "half", "jpeg", "far"]
-    assert of("far", ROWS + far).refused == 1 and of("far", ROWS + far).rate is None
+    assert [standing.codec for standing in standings(ROWS + far, "jpeg")] == ["half", "jpeg", "few", "far"]
+    assert of("far", ROWS + far).lacking(["a"]) == {"a": "curves hardly overlap"} and of("far", ROWS + far).rate is None
 
 
-def test_a_refused_picture_does_not_hide_the_others():
-    rows = ROWS + ladder("partly", "a", 0.5) + ladder("partly", "b", settings=(60, 61))
-    partly = of("partly", rows)
-    assert partly.refused == 1 and partly.rate == pytest.approx(-50, abs=0.01)
+def said(rows):
+    """Codec -> (whether it is ranked, its rate), in the order of the first group, and what the group leaves out."""
+    group = groups(rows, "jpeg")[0]
+    found = {s.codec: (s.ranked, s.rate if s.rate is None else round(s.rate)) for s in group.standings}
+    return list(found.items()), list(left_out(group, {codec: codec.upper() for codec in found}))
+
+
+def everywhere(codec, factors, **settings):
+    """A codec on all pictures, at a factor of each one's rate; `settings` of a picture: other ones than usual."""
+    return [row for picture, factor in zip(PICTURES, factors) for row in ladder(codec, picture, factor, settings.get(picture, (1, 2, 3, 4)))]
+
+
+BASE = everywhere("jpeg", (1, 1, 1)) + everywhere("webp", (0.9, 0.9, 0.3))
+
+
+def test_a_picture_without_a_figure_counts_for_no_codec():
+    """Over a and b AVIF is better than WebP on each; WebP's mean of all three is less than AVIF's of the two that it has."""
+    rows = BASE + everywhere("avif", (0.8, 0.8, 0.2), c=(60, 61))
+    assert said(rows) == (
+        [("avif", (True, -20)), ("webp", (True, -10)), ("jpeg", (True, 0))],
+        ["Means are over 2 of the 3 pictures, without c: curves hardly overlap (AVIF)."],
+    )
+    assert {s.codec: s.counted for s in standings(rows, "jpeg")} == dict.fromkeys(("avif", "webp", "jpeg"), ("a", "b"))
+    assert of("webp", BASE).counted == PICTURES and of("webp", BASE).rate == pytest.approx(-30, abs=0.01)
+
+
+def test_a_codec_that_lacks_most_pictures_is_not_ranked():
+    rows = BASE + everywhere("avif", (0.8, 0.8, 0.2), a=(60, 61), c=(1,))
+    assert said(rows) == (
+        [("webp", (True, -30)), ("jpeg", (True, 0)), ("avif", (False, -20))],
+        ["AVIF is not ranked, for want of a, c (curves hardly overlap, too few points); its means are over b."],
+    )
+
+
+def test_where_codecs_share_too_little_those_that_have_all_are_ranked():
+    rows = BASE + everywhere("avif", (0.8, 0.8, 0.2), c=(60, 61)) + everywhere("jxl", (0.7, 0.7, 0.7), a=(60, 61))
+    found, sentences = said(rows)
+    assert found == [("webp", (True, -30)), ("jpeg", (True, 0)), ("jxl", (False, -30)), ("avif", (False, -20))]
+    assert sentences == [
+        "JXL is not ranked, for want of a (curves hardly overlap); its means are over b, c.",
+        "AVIF is not ranked, for want of c (curves hardly overlap); its means are over a, b.",
+    ]
+
+
+def test_a_codec_without_any_figure():
+    found, sentences = said(BASE + everywhere("far", (1, 1, 1), a=(60, 61), b=(60, 61), c=(60, 61)))
+    assert found[-1] == ("far", (False, None)) and sentences == ["FAR is not ranked, for want of a, b, c (curves hardly overlap)."]
+
+
+def test_a_picture_of_which_nobody_loses_anything():
+    rows = [replace(row, psnr=math.inf) if row.picture == "b" else row for row in BASE]
+    assert said(rows)[1] == ["Means are over 2 of the 3 pictures, without b: no curve (WEBP, JPEG)."]
+
+
+def test_a_mean_of_another_measure_is_of_the_same_pictures():
+    """Where one picture has no figure by SSIMULACRA2 there is no mean by it, instead of one of other pictures."""
+    rows = BASE + [replace(row, ssimulacra2=row.ssimulacra2 + 100 * (row.picture == "c")) for row in everywhere("avif", (0.5, 0.5, 0.5))]
+    avif = of("avif", rows)
+    assert avif.counted == PICTURES and avif.rate == pytest.approx(-50, abs=0.01)
+    assert avif.rate_ssimulacra2 is None and avif.rate_ms_ssim == pytest.approx(-50, abs=0.01)
 
 
 def test_points_without_a_value_are_left_out():
@@ -124,7 +180,7 @@ def test_published_curves():
     assert each.rate == pytest.approx(-66.67, abs=0.01) and each.rate_of_mean == pytest.approx(-66.67, abs=0.01)
     assert only_mean.rate is None and only_mean.rate_of_mean == pytest.approx(-75, abs=0.01)
     assert wrong.rate_of_mean is None and not wrong.measured and wrong.encode_s is None
-    assert [s.codec for s in standings(ROWS, "jpeg", published)] == ["few", "mean", "each", "half", "jpeg", "wrong"]
+    assert [s.codec for s in standings(ROWS, "jpeg", published)] == ["mean", "each", "half", "jpeg", "few", "wrong"]
 
 
 def test_lossless_alone_has_no_figures():

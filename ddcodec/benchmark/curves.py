@@ -29,6 +29,13 @@ class Bjontegaard:
     high: float
     share: float
 
+    @property
+    def why_none(self):
+        """Why there is no `rate`, in words; empty if there is one."""
+        if self.rate is not None:
+            return ""
+        return "too few points" if math.isnan(self.low) else "curves hardly overlap"
+
 
 NOTHING = Bjontegaard(None, None, math.nan, math.nan, 0.0)
 

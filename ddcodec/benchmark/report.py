@@ -109,7 +109,7 @@ def _lead(study, labels):
     """The result in a sentence or two: the smallest files over all pictures, and the best of `ddc` over the most that it has."""
     best = {}
     for group in study.groups:
-        rated = [s for s in group.standings if s.measured and s.rate is not None and s.codec != study.anchor]
+        rated = [s for s in group.standings if s.measured and s.ranked and s.codec != study.anchor]
         own = [s for s in rated if s.codec.split(":")[0] == "ddc"]
         best.setdefault("all", next(iter(rated), None))
         if own:
@@ -120,7 +120,7 @@ def _lead(study, labels):
 
 def _result(standing, labels, anchor):
     less = "less" if standing.rate < 0 else "more"
-    pictures = counted(len(standing.pictures) - standing.refused, "picture")
+    pictures = counted(len(standing.counted), "picture")
     return (
         f"<p class='lead'><strong>{escape(labels[standing.codec])}</strong> needs <strong>{number(abs(standing.rate), 1)} % {less}</strong> "
         f"rate than {escape(labels[anchor])} for the same PSNR, on average over {pictures}.</p>"
@@ -130,7 +130,7 @@ def _result(standing, labels, anchor):
 def _group(study, group, prefix, looks, labels):
     """All that is said of one set of pictures: table, curves, times."""
     drawn = {quality: curves for quality in charts.QUALITIES if (curves := charts.mean_curves(study, group, quality))}
-    parts = [_table(study, group, looks, labels)]
+    parts = [_table(study, group, looks, labels), *(f"<p>{escape(sentence)}</p>" for sentence in summary.left_out(group, labels))]
     if "psnr" in drawn:
         main = _plot(charts.rate_chart(drawn["psnr"]), f"{prefix}-psnr", "main")
         parts.append(f"<h3>Quality over rate</h3><div class='with-legend'>{main}{legend(drawn['psnr'])}</div>")
@@ -179,7 +179,7 @@ def _table(study, group, looks, labels):
     for name, values in (("MS-SSIM", "ms_ssim"), ("SSIMULACRA2", "ssimulacra2")):
         if all(getattr(row, values) is None for row in group.rows):
             columns = [column for column in columns if f">{name}<" not in column[0]]
-    ranks = {s.codec: i for i, s in enumerate((s for s in standings if s.overall is not None), 1)}
+    ranks = {s.codec: i for i, s in enumerate((s for s in standings if s.placed), 1)}
     head = "".join(f"<th scope='col'>{title}</th>" for title, _ in columns)
     body = []
     for standing in standings:
@@ -219,11 +219,11 @@ def _codec_cell(study, standing, looks, labels):
 def _rate_cell(standing, bars):
     """The figure with its bar, or why there is none."""
     if standing.rate is not None:
-        but = f"<small>without {counted(standing.refused, 'picture')}: curves hardly overlap</small>" if standing.refused else ""
+        but = "" if standing.ranked else f"<small>over {counted(len(standing.counted), 'picture')} only</small>"
         return f"<b>{percent(standing.rate)}</b>{bar(standing.rate, *bars)}{but}"
-    if standing.refused:
-        return "<small>curves hardly overlap</small>"
-    return f"<small>{'only of the mean curve' if standing.rate_of_mean is not None else 'no curve to compare'}</small>"
+    if standing.rate_of_mean is not None and not standing.measured:
+        return "<small>only of the mean curve</small>"
+    return f"<small>{escape(', '.join(dict.fromkeys(standing.lacking(standing.pictures).values())) or 'no curve to compare')}</small>"
 
 
 def _scale(rates):
@@ -297,12 +297,14 @@ def _picture_table(study, standings, labels):
         + "</tr>"
         for picture in _pictures_of(study)
     ]
-    means = "".join(f"<td>{percent(standing.rate)}</td>" for standing in rated)
+    counts = {len(standing.counted) for standing in rated if standing.ranked}
+    means = "".join(f"<td>{percent(standing.rate if standing.ranked else None)}</td>" for standing in rated)
+    foot = f"<tfoot><tr><th scope='row'>Mean of {counted(counts.pop(), 'picture')}</th>{means}</tr></tfoot>" if counts else ""
     table = (
         f"<div class='scroll'><table class='each'><thead><tr><th scope='col'>Picture</th>{head}</tr></thead><tbody>{''.join(lines)}</tbody>"
-        f"<tfoot><tr><th scope='row'>Mean</th>{means}</tr></tfoot></table></div>"
+        f"{foot}</table></div>"
     )
-    return folded("BD-rate of each picture", f"<p>A dash: not measured, or the curves hardly overlap.</p>{table}")
+    return folded("BD-rate of each picture", f"<p>A dash: not measured, or no figure, since the curves hardly overlap or have too few points.</p>{table}")
 
 
 # Words.

@@ -112,7 +112,7 @@ def _bar(progress, seconds_left, columns):
 def _report(talk, run, anchor, published, missing, failed):
     """Write the report, say its tables, and end with the code that failures ask for."""
     from ..benchmark.study import study_of, write_report
-    from ..benchmark.summary import named
+    from ..benchmark.summary import left_out, named
 
     study = study_of(run, anchor, published, missing + failed, _command())
     path = write_report(study, run.folder)
@@ -123,7 +123,7 @@ def _report(talk, run, anchor, published, missing, failed):
     talk.warnings, talk.notes = warnings, notes
     for group in [] if talk.json else study.groups:
         talk.show(f"Against {anchor}, {named(group.pictures)}:")
-        for line in _table(group.standings):
+        for line in [*_table(group.standings), *left_out(group)]:
             talk.show(line)
         talk.show()
     talk.say(f"Report: {path}")
@@ -149,7 +149,7 @@ def _table(standings):
             _seconds(standing.encode_s),
             _seconds(standing.decode_s),
         )
-        note = "" if standing.measured else "  published"
+        note = "  published" if not standing.measured else f"  over {len(standing.counted)} only" if standing.rate is not None and not standing.ranked else ""
         yield f"{standing.codec:{width}}  {cells[0]:>9}  {cells[1]:>9}  {cells[2]:>15}  {cells[3]:>9}  {cells[4]:>9}{note}"
 
 
@@ -160,12 +160,17 @@ def _seconds(seconds):
 
 
 def _fields(group):
-    return {"pictures": list(group.pictures), "codecs": [_standing_fields(standing) for standing in group.standings]}
+    from ..benchmark.summary import left_out
+
+    return {
+        "pictures": list(group.pictures), "counted": list(group.counted), "left_out": list(left_out(group)),
+        "codecs": [_standing_fields(standing) for standing in group.standings],
+    }  # fmt: skip
 
 
 def _standing_fields(standing):
     names = (
-        "codec", "measured", "rate", "gain", "rate_akima", "gain_akima", "rate_of_mean", "gain_of_mean", "rate_of_mean_akima",
+        "codec", "measured", "ranked", "rate", "gain", "rate_akima", "gain_akima", "rate_of_mean", "gain_of_mean", "rate_of_mean_akima",
         "gain_of_mean_akima", "low", "high", "rate_psnr_y", "rate_ms_ssim", "rate_ssimulacra2", "encode_s", "decode_s",
     )  # fmt: skip
     return {name: getattr(standing, name) for name in names}
