@@ -68,7 +68,7 @@ def encode_many(images, *, quality=None, lambda_=None, **options):
     for image, its in zip(images, own):
         its.validate()
         picture = picture_from(image)
-        sources.append(Source(picture.samples, None if its.has_target() else its.chosen_lambda(), picture.metadata, picture.alpha))
+        sources.append(Source(picture.samples, None if its.has_target() else its.chosen_lambda(*picture.samples.shape[:2]), picture.metadata, picture.alpha))
     return [encoded.data for encoded in encode_pictures(sources, own[0], progress)] if sources else []
 
 

@@ -99,10 +99,11 @@ class EncodeOptions:
         size = max(1, int(self.target_bpp * height * width / 8)) if self.target_bpp is not None else self.target_size
         return Target(size, self.target_psnr) if self.has_target() else None
 
-    def chosen_lambda(self):
+    def chosen_lambda(self, height, width):
+        """That of a picture of that size."""
         if self.lambda_ is not None:
             return self.lambda_
-        return lambda_of_quality(DEFAULT_QUALITY if self.quality is None else self.quality)
+        return lambda_of_quality(DEFAULT_QUALITY if self.quality is None else self.quality, height * width)
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,11 @@ class Encoded:
     seconds: float
     device: str
     psnr: float
+
+    def cost(self):
+        """D + lambda R of the file."""
+        height, width = self.samples.shape[:2]
+        return 10 ** (-self.psnr / 10) + self.lambda_ * 8 * len(self.data) / (height * width)
 
 
 @dataclass(frozen=True)
@@ -166,21 +172,27 @@ def encode_pictures(sources, options=EncodeOptions(), progress=None, *, say=None
     start = monotonic()
     options.validate()
     groups, iterations = {}, options.iterations or iterations_of(options.effort)
+    results, made = [None] * len(sources), {}
     for index, source in enumerate(sources):
         height, width = source.samples.shape[:2]
         if max(height, width) > SIDE_MAX:
             raise SourceError(f"The picture has {width}x{height} pixels; no side may be above {SIDE_MAX:,}.")
         picture = np.ascontiguousarray(source.shown(options)).reshape(height, width, -1)
         chunks, known = source.chunks(options), source.known(options)
-        lambda_, goal = options.chosen_lambda() if source.lambda_ is None else source.lambda_, None
+        lambda_, goal = options.chosen_lambda(height, width) if source.lambda_ is None else source.lambda_, None
         if source.lambda_ is None and options.has_target():
             goal = _goal(options, source, chunks)
+        made[index], is_best = _without_fit(source, picture, known, chunks, lambda_, goal, options, say)
+        if is_best:
+            results[index] = made[index]
+            continue
+        if goal:
             lambda_ = lambda_for(
                 picture, goal.target, iterations=iterations, known=known, device=options.device, threads=options.threads, max_memory=options.max_memory, say=say
             )
         arch = arch_of(options.profile, *picture.shape, lambda_, warm=options.base == "auto", depth=picture.dtype.itemsize - 1)
         groups.setdefault(replace(arch, base=0), []).append((index, picture, arch, lambda_, chunks, goal, known))
-    results, left = [None] * len(sources), len(sources)
+    left = results.count(None)
     for members in groups.values():
         indices, pictures, arches, lambdas, chunks, goals, knowns = zip(*members)
         began, share = monotonic(), len(members) / left
@@ -196,8 +208,28 @@ def encode_pictures(sources, options=EncodeOptions(), progress=None, *, say=None
             if outlook:
                 outlook.pack()
             data, decoded = _packed(replace(coded, chunks=own_chunks), source.samples.shape, options.threads)
-            results[index] = Encoded(data, decoded, lambda_, steps, monotonic() - began, device, source.psnr(decoded))
+            result = Encoded(data, decoded, lambda_, steps, monotonic() - began, device, source.psnr(decoded))
+            results[index] = min(result, made[index] or result, key=Encoded.cost)
     return results
+
+
+def _without_fit(source, picture, known, chunks, lambda_, goal, options, say):
+    """An `Encoded` of a picture of few colours, or None; and whether no fit can be better."""
+    from .fit.palette import colours_of, made_of
+
+    start, colours = monotonic(), colours_of(picture, known) if options.profile == "default" else None
+    if colours is None or goal and len(colours) > 1:
+        return None, False
+    data, decoded = _packed(replace(made_of(picture, colours, known), chunks=chunks), source.samples.shape, options.threads)
+    made = Encoded(data, decoded, lambda_, 0, monotonic() - start, "cpu", source.psnr(decoded))
+    if not goal:
+        return made, len(colours) == 1
+    measured = goal.target.of(len(data), made.psnr)
+    if not goal.target.kept(measured):
+        return None, False
+    if say and not goal.target.met(measured):
+        say(f"Note: {goal.target.distance(measured)}")
+    return made, True
 
 
 def _goal(options, source, chunks):

@@ -24,15 +24,17 @@ def iterations_of(effort):
     return _rows()["efforts"][str(effort)]
 
 
-def lambda_of_quality(quality):
-    """The lambda (MSE of samples in [0, 1] per bpp) at which a fit has about the PSNR of a JPEG of this quality (1..100).
+def lambda_of_quality(quality, pixels=None):
+    """The lambda (MSE of samples in [0, 1] per bpp) at which a fit of a picture of so many pixels has about the PSNR of a JPEG of this quality (1..100). pixels: None for many.
 
     lambda = at_50 (S / 100)^power with the numbers of `presets.toml`, where S is the per cent by which libjpeg scales its quantisation
-    tables: 5000 / quality up to 50, 200 - 2 quality above, here at least 2. The logarithms of S and of lambda are both nearly linear in PSNR.
+    tables: 5000 / quality up to 50, 200 - 2 quality above, here at least 2. The logarithms of S and of lambda are both nearly linear in PSNR. Of fewer pixels than `least_pixels` there lambda is as much smaller: a bit
+    counts as in a picture of that many, or a few weights would be too dear for one.
     """
     row = _rows()["quality"]
     scale = 5000 / quality if quality <= 50 else max(2, 200 - 2 * quality)
-    return row["at_50"] * (scale / 100) ** row["power"]
+    lambda_ = row["at_50"] * (scale / 100) ** row["power"]
+    return lambda_ if pixels is None else lambda_ * min(1, pixels / row["least_pixels"])
 
 
 def base_lambdas():

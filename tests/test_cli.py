@@ -685,7 +685,7 @@ def test_verbose_shows_the_traceback(here, monkeypatch):
     "name, code, said", [("SIGINT", 130, b"Error: Interrupted; nothing was written."), ("SIGTERM", 143, b""), ("SIGHUP", 129, b""), ("SIGXCPU", 152, b"")]
 )
 def test_a_signal_leaves_nothing_behind(here, name, code, said):
-    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save("large.png")
+    Image.fromarray(np.arange(64 * 64 * 3).reshape(64, 64, 3).astype(np.uint8)).save("large.png")
     command = OnTerminal("encode", "large.png", "--iterations", "1000000", "--device", "cpu")
     command.listen(until=b"step ")
     command.process.send_signal(getattr(signal, name))

@@ -83,6 +83,7 @@ ALLOWED = {
         "..arch", "..coded", "..decoder", "..errors", "..memory", "..presets", "..samples", ".engine", ".flips", ".freeze", ".loop", ".recipe", ".schedule",
         ".target",
     },
+    "fit/palette": {"numpy", "..arch", "..bases", "..coded", "..samples", "..syntax", "..tables", "..wire"},
     "fit/torch_ops": {"torch", "..arch"},
     "fit/objective": {"torch", "..arch", "..network", ".recipe"},
     "fit/torch_engine": {"numpy", "torch", "..arch", "..samples", ".objective", ".recipe", ".soap", ".torch_ops"},

@@ -1,0 +1,121 @@
+"""Pictures of few colours, which need no fit: the code of the finest octave is the number of a pixel's colour, and a network of a few weights knows the colours.
+
+A fit approaches a picture, and in the smallest ones the weights that come near enough cost more than all else; these files are exact, and shorter.
+"""
+
+from itertools import product
+
+import numpy as np
+
+from ..arch import EXPONENT_MAX, FEATURES, Arch
+from ..bases import Weights
+from ..coded import CodedImage
+from ..samples import peak_of
+from ..syntax import FIRST_EXPONENT
+from ..tables import SCALES, STEPS_PER_OCTAVE, UNIT_SCALE, row
+from ..wire import integer_bits
+
+MOST_COLOURS, MOST_PIXELS = 8, 1024
+"""Of pictures of more than one colour: larger ones have more to say of where a colour is than the colours before it, and a fit learns that."""
+OCTAVES = 4
+"""For `decode --scale 1/8`."""
+CODE_GAIN = 16
+"""With it a channel is the number of the colour."""
+MOST_EXPONENT = EXPONENT_MAX - 2
+"""Of colours: a weight, the change from one slope to the next, is between -2 and 2."""
+NEIGHBOURS_SEEN = 2
+"""The left and the upper one."""
+CONTEXT_EXPONENT = 4
+LEAST_LOG_SCALE = -6
+"""log2 of a Laplace scale, below the least that has a table: zeros cost next to nothing."""
+PARTS = (0, 8, 16)
+"""Of each neighbour, what a prediction may take, in units of 2^-4."""
+
+
+def colours_of(picture, known=None):
+    """The colours, (n, planes), ordered by brightness, of a picture (uint8 or uint16 (H, W, planes)) that can be made without a fit, or None. known: bool (H, W), where pixels count, or None."""
+    counted = picture.reshape(-1, picture.shape[2]) if known is None else picture[known]
+    if (counted == counted[0]).all():
+        return counted[:1]
+    if known is not None and known.size > MOST_PIXELS or len(counted) > MOST_PIXELS:
+        return None
+    colours = np.unique(counted, axis=0)
+    return colours[np.argsort(colours.sum(1), kind="stable")] if len(colours) <= MOST_COLOURS else None
+
+
+def made_of(picture, colours, known=None):
+    """The `CodedImage`, without checksum, of a picture and its `colours_of`. Samples of 8 bits are exact; those of 16 bits are up to 4 of 65,535 levels off, by the steps of the weights."""
+    height, width, planes = picture.shape
+    arch = Arch(
+        width=width, height=height, planes=planes, depth=picture.dtype.itemsize - 1, octaves=OCTAVES, coarsest_planes=1, finer_planes=1, finest_channels=1, channels=1,
+        linear=1, top_channels=max(0, len(colours) - 2), taps=1, neighbours=NEIGHBOURS_SEEN, context_channels=1,
+    )  # fmt: skip
+    code = {octave: np.zeros((1, *arch.size(octave)), np.int16) for octave in arch.coded_octaves}
+    code[0][0] = _numbers(picture, colours, known)
+    tensors = _tensors_of_colours(colours) | _tensors_of_context(code[0][0].astype(int), len(colours))
+    return CodedImage(arch, _complete(arch, tensors), code)
+
+
+def _complete(arch, tensors):
+    """All tensors: those that are there in steps as large as their values allow, the others zeros in the steps of the one before, which cost least."""
+    result, exponent = {}, FIRST_EXPONENT
+    for name, shape in arch.tensors():
+        if name in tensors:
+            exponent, values = tensors[name]
+            while exponent and not (values % 2).any():
+                exponent, values = exponent - 1, values // 2
+        else:
+            values = np.zeros(shape, np.int64)
+        result[name] = Weights(exponent, values)
+    return result
+
+
+def _numbers(picture, colours, known):
+    """Of each pixel the number of its colour, 0 where none counts: (H, W)."""
+    numbers = np.zeros(picture.shape[:2], np.int16)
+    for number, colour in enumerate(colours[1:], 1):
+        numbers[(picture == colour).all(2)] = number
+    return numbers if known is None else np.where(known, numbers, 0)
+
+
+def _tensors_of_colours(colours):
+    """Colours as the corners of a line: its start is the bias, its first slope is the channel's weight, and a ReLU at each further corner adds the change of the slope."""
+    peak = peak_of(colours)
+    for exponent in range(MOST_EXPONENT + 1):
+        line = np.rint(colours * (2.0**exponent / peak)).astype(np.int64)
+        if (np.floor(line * (peak / 2.0**exponent) + 0.5) == colours).all():
+            break
+    slopes = np.diff(line, axis=0)
+    changes = np.diff(slopes, axis=0, prepend=np.zeros_like(slopes[:1]))
+    tensors = {"output.bias": Weights(exponent, line[0])}
+    if len(colours) > 1:
+        tensors |= {"code.0": Weights(0, np.full((1, 1), CODE_GAIN)), "output.weight": Weights(exponent, np.ascontiguousarray(changes.T))}
+    if len(colours) > 2:
+        tensors |= {"top.weight": Weights(0, np.ones((len(colours) - 2, 1), np.int64)), "top.bias": Weights(0, -np.arange(1, len(colours) - 1))}
+    return tensors
+
+
+def _tensors_of_context(numbers, colours):
+    """The linear prediction of the finest octave's code, of those that are tried the one of the fewest bits; all else is zeros."""
+    whole = 2**CONTEXT_EXPONENT
+    weights, biases = np.zeros((2, 1 + NEIGHBOURS_SEEN + FEATURES + 1), np.int64), np.full((OCTAVES, 2), (0, LEAST_LOG_SCALE * whole))
+    if colours > 1:
+        weights[0, 1:3], biases[-1] = _prediction(numbers, whole)
+    return {"context.3.weight": Weights(CONTEXT_EXPONENT, weights), "context.3.bias": Weights(CONTEXT_EXPONENT, biases)}
+
+
+def _prediction(numbers, whole):
+    """(left, above), (bias, log2 of the scale) of the numbers of colours (H, W), all in units of 1 / whole."""
+    padded = np.pad(numbers, ((1, 0), (1, 0)))
+    scales, best, least = np.arange(SCALES)[:, None], None, np.inf
+    for left, above in product(PARTS, PARTS):
+        if left + above > whole:
+            continue
+        seen = left * padded[1:, :-1] + above * padded[:-1, 1:]
+        for bias in {0, round((numbers * whole - seen).mean()), round(np.median(numbers)) * whole}:
+            nearest = (seen + bias + whole // 2) // whole
+            pairs, counts = np.unique(np.stack([(seen + bias - whole * nearest).ravel(), (numbers - nearest).ravel()]), axis=1, return_counts=True)
+            bits = integer_bits(row(scales, pairs[0]), pairs[1]) @ counts
+            if bits.min() < least:
+                least, best = bits.min(), ((left, above), (bias, round((int(bits.argmin()) - UNIT_SCALE) / STEPS_PER_OCTAVE * whole)))
+    return best
