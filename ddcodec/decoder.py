@@ -15,6 +15,7 @@ from .metadata import KINDS, metadata_of
 from .network import synthesis
 from .pictures import Picture
 from .samples import as_bytes
+from .surroundings import with_usual_errors
 from .syntax import has_trailing_bytes, read_body, read_header, unpack_body
 
 OPERATIONS_MAX = 2 * 10**12
@@ -46,6 +47,7 @@ class Limits:
             raise LimitError(f"Decoding would need {arch.wavefronts():,} steps, above the fixed limit of {WAVEFRONTS_MAX:,}.")
 
 
+@with_usual_errors
 def decode_file(data, *, scale=1, limits=Limits(), threads=None, metadata=KINDS):
     """The `Picture` in a `.ddc` file; its notes say what is odd about that.
 
@@ -70,6 +72,7 @@ def with_chunks(samples, arch, chunks, finest, metadata):
     return Picture(samples, metadata_of(chunks, metadata), alpha)
 
 
+@with_usual_errors
 def decode_picture(data, *, scale=1, limits=Limits(), threads=None):
     """The samples of a `.ddc` file alone, uint8 or uint16, (H, W) or (H, W, 3); arguments and errors are those of `decode_file`."""
     return _samples(*_opened(data, scale, limits), threads)

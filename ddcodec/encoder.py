@@ -15,6 +15,7 @@ from .filling import filled
 from .metadata import chunks_of
 from .metrics import psnr
 from .presets import BASE_CHOICES, DEFAULT_EFFORT, DEFAULT_QUALITY, EFFORTS, PROFILES, arch_of, iterations_of, lambda_of_quality, normalises
+from .surroundings import with_usual_errors
 from .syntax import HEADER_BYTES, pack, pack_body, sealed, unpack
 
 GREATEST_TARGET = 10**12
@@ -159,6 +160,7 @@ def encode_picture(samples, options=EncodeOptions(), progress=None, *, metadata=
     return encode_pictures([Source(samples, metadata=metadata, alpha=alpha)], options, progress, say=say)[0]
 
 
+@with_usual_errors
 def encode_pictures(sources, options=EncodeOptions(), progress=None, *, say=None):
     """Encode pictures, or one picture at several rates: a list of `Encoded` in the order of `sources`.
 

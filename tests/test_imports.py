@@ -17,6 +17,7 @@ ALLOWED = {
     "errors": set(),
     "printable": set(),
     "samples": {"numpy"},
+    "surroundings": {"numpy"},
     "alpha": {"numpy", ".errors", ".metadata", ".samples"},
     "arch": {".errors"},
     "tables": {"numpy"},
@@ -27,7 +28,7 @@ ALLOWED = {
     "ops_int": {"numpy", ".arch", ".bases"},
     "pyramid": {"numpy", ".arch", ".coded", ".network", ".ops_int", ".tables"},
     "syntax": {"numpy", ".arch", ".bases", ".coded", ".errors", ".ops_int", ".pyramid", ".tables", ".wire"},
-    "decoder": {"numpy", ".alpha", ".arch", ".errors", ".memory", ".metadata", ".network", ".ops_int", ".pictures", ".samples", ".syntax"},
+    "decoder": {"numpy", ".alpha", ".arch", ".errors", ".memory", ".metadata", ".network", ".ops_int", ".pictures", ".samples", ".surroundings", ".syntax"},
     "partial": {"numpy", ".decoder", ".errors", ".metadata", ".syntax"},
     "presets": {".arch"},
     "metrics": {"numpy", ".samples"},
@@ -44,7 +45,7 @@ ALLOWED = {
     "streams": {".errors"},
     "lossless": {".pictures", ".samples"},
     "encoder": {
-        "numpy", ".alpha", ".arch", ".decoder", ".errors", ".filling", ".metadata", ".metrics", ".presets", ".syntax",
+        "numpy", ".alpha", ".arch", ".decoder", ".errors", ".filling", ".metadata", ".metrics", ".presets", ".surroundings", ".syntax",
     },
     "filling": {"numpy"},
     "memory": set(),
@@ -80,7 +81,7 @@ ALLOWED = {
     "fit/rounding": {"numpy", "..bases", "..syntax", "..tables", "..wire", ".recipe"},
     "fit/freeze": {"numpy", "..arch", "..bases", "..syntax", ".curvature", ".loop", ".recipe", ".rounding"},
     "fit/fit": {
-        "..arch", "..coded", "..decoder", "..errors", "..memory", "..presets", "..samples", ".engine", ".flips", ".freeze", ".loop", ".recipe", ".schedule",
+        "..arch", "..coded", "..decoder", "..errors", "..memory", "..presets", "..samples", "..surroundings", ".engine", ".flips", ".freeze", ".loop", ".recipe", ".schedule",
         ".target",
     },
     "fit/palette": {"numpy", "..arch", "..bases", "..coded", "..samples", "..syntax", "..tables", "..wire"},
@@ -116,7 +117,7 @@ ALLOWED = {
     "restoration/tiles": {"numpy"},
     "restoration/prior": {"numpy", "torch", ".networks", ".operators", ".progress", ".stopping"},
     "restoration/coding": {"numpy", "..filling", "..fit", ".progress"},
-    "restoration/restore": {"numpy", "..encoder", "..errors", "..memory", ".masks", ".noise", ".settings", ".tiles"},
+    "restoration/restore": {"numpy", "..encoder", "..errors", "..memory", "..surroundings", ".masks", ".noise", ".settings", ".tiles"},
     "restoration/progress": {"numpy"},
     "restoration/preview": {"numpy", "..errors", "..metrics", "..output", "..pictures"},
 }  # fmt: skip

@@ -55,12 +55,12 @@ class GraphEngine:
         self.code = self._by_octave(self._y.detach())
         self._generator = torch.Generator(device).manual_seed(seed)
         # The schedule's values, where a captured graph finds them.
-        self._temperature, self._noise, self._code_rate, self._weight_rate = torch.ones(4, device=device).unbind()
+        self._temperature, self._noise, self._code_rate, self._weight_rate = torch.ones(4, device=device, dtype=torch.float32).unbind()
         shapes = [leaf.shape[1:] for leaf in self._moved.values()]
-        self._soap = Soap(shapes, betas.weights, lambda shape: torch.zeros(shape, device=device), next_basis, (len(pictures),), betas.decay)
+        self._soap = Soap(shapes, betas.weights, lambda shape: torch.zeros(shape, device=device, dtype=torch.float32), next_basis, (len(pictures),), betas.decay)
         self._code_optimiser = torch.optim.Adam([self._y], lr=self._code_rate, betas=betas.code, eps=code_epsilon(arch), fused=True, capturable=self._is_cuda)
         self._objective = torch.func.vmap(self._one, (0, 0, 0, None if self._counts is None else 0))
-        self._losses = torch.zeros(2, len(pictures), device=device)
+        self._losses = torch.zeros(2, len(pictures), device=device, dtype=torch.float32)
         self._graphs, self._evaluated = {}, None
         self.fits = tuple(_Fit(self, index, *own) for index, own in enumerate(zip(arches, lambdas, knowns)))
 
@@ -123,7 +123,7 @@ class GraphEngine:
         return self._by_octave((CODE_UNITS * self._y.detach()).round().clamp(-CODE_MAX, CODE_MAX))
 
     def _noisy(self):
-        noise = torch.randn(self._y.shape, generator=self._generator, device=self.device) * self._noise
+        noise = torch.randn(self._y.shape, generator=self._generator, device=self.device, dtype=self._y.dtype) * self._noise
         return self._by_octave(soft_round(soft_round(CODE_UNITS * self._y, self._temperature) + noise, self._temperature))
 
     def _move(self, hard, fused=False):

@@ -92,7 +92,6 @@ def make(kind, pictures, arches, lambdas, *, betas=BETAS, normalise=False, seed=
         return GraphEngine(pictures, arches, lambdas, betas=betas, seed=seed, device=kind.device, knowns=knowns)
     from .torch_engine import TorchEngine
 
-    torch.set_num_threads(kind.threads)
     return TorchEngine(pictures[0], arches[0], lambdas[0], betas=betas, normalise=normalise, seed=seed, device=kind.device, known=knowns[0])
 
 

@@ -3,7 +3,7 @@
 import gc
 import sys
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from threading import Timer
 from time import monotonic
@@ -15,6 +15,7 @@ from ..errors import LimitError, ShortMemoryError
 from ..memory import available_memory
 from ..presets import base_lambdas, nearest_base
 from ..samples import peak_of
+from ..surroundings import usual_torch
 from .engine import Kind, device_of, kind_for, make, memory_errors, memory_of, prepare, torch_for
 from .flips import improve, measurements_for
 from .freeze import freeze, real_weights, trials_for
@@ -48,7 +49,7 @@ def fit_pictures(
         share = clock.part(1 / -(-(len(pictures) - len(results)) // together))
         failed = False
         try:
-            with _threads_kept(kind):
+            with _own_state(kind):
                 job = _Job(kind, iterations, share, normalise, threads, max_memory, progress, say)
                 results += job.fit(*(list(each[group]) for each in (pictures, arches, lambdas, goals, knowns)), seed)
         except memory_errors():
@@ -71,7 +72,7 @@ def lambda_for(picture, target, *, iterations, known=None, device="auto", thread
         # An engine is gone before the next is made.
         return first_step(target, make(kind, [picture], [base_arch(width, height, planes, 1 + index)], [lambda_], knowns=[known]).fits[0], iterations)
 
-    with _threads_kept(kind):
+    with _own_state(kind):
         try:
             return first_lambda(target, base_lambdas(), [step_of(*each) for each in enumerate(base_lambdas())])
         except MemoryError:
@@ -89,7 +90,7 @@ def fit_samples(picture, lambda_, *, iterations, known=None, seconds=None, threa
     _check_memory(kind, arch)
     _compile(kind, arch, say or (lambda sentence: None))
 
-    with _threads_kept(kind):
+    with _own_state(kind):
         try:
             engine = make(kind, [picture], [arch], [lambda_], betas=betas_for(iterations), seed=seed, knowns=[known])
             (fit,) = engine.fits
@@ -268,15 +269,6 @@ def _compile(kind, arch, say):
         timer.cancel()
 
 
-@contextmanager
-def _threads_kept(kind):
-    """The number of torch's threads is the whole process's: what a fit sets is taken back."""
-    if kind.name == "numba":
-        yield
-        return
-    torch = torch_for("This fit")
-    before = torch.get_num_threads()
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def _own_state(kind):
+    """In which an engine of a kind is made and works."""
+    return nullcontext() if kind.name == "numba" else usual_torch(torch_for("This fit"), kind.threads)

@@ -29,7 +29,7 @@ def fused_objective(arch, code, numbers, target, known=None):
     code: octave -> (B, 1, rows, columns). numbers: name -> (B, ...). target: (B, planes, H, W). known: bool (B, H, W), or None for all.
     """
     (fits, *_), device = target.shape, target.device
-    seen_taps = torch.zeros(fits, 2, device=device)
+    seen_taps = torch.zeros(fits, 2, device=device, dtype=torch.float32)
     for index, tap in enumerate(SEEN_TAPS):
         seen_taps[:, index] = tap / sum(SEEN_TAPS)
     hidden = coarser = None

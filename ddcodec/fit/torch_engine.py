@@ -34,8 +34,8 @@ class TorchEngine:
         self._base = self._tensors(real_base(arch))
         self._sum, self._count, self.norm = None, 0, None
         if normalise:
-            self.norm = {o: torch.ones(arch.channels_of(o), device=device, requires_grad=True) for o in range(arch.octaves)}
-            self.norm_shift = {o: torch.zeros(arch.channels_of(o), device=device, requires_grad=True) for o in range(arch.octaves)}
+            self.norm = {o: torch.ones(arch.channels_of(o), device=device, dtype=dtype, requires_grad=True) for o in range(arch.octaves)}
+            self.norm_shift = {o: torch.zeros(arch.channels_of(o), device=device, dtype=dtype, requires_grad=True) for o in range(arch.octaves)}
             self.ops = NormalisingOps(self.norm, self.norm_shift, device)
         self._start_optimisers()
 

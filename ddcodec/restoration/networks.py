@@ -13,22 +13,40 @@ SLOPE = 0.2
 AMPLITUDE = 0.1
 
 
-def network_for(setting, planes):
-    """A fresh network of a `Setting`, with random weights from torch's generator."""
-    if setting.network == "deep decoder":
-        return DeepDecoder(setting.channels, setting.upsamplings, planes, setting.order == "upsample first")
-    return UNet(setting, planes)
+def network_for(setting, planes, random=None):
+    """A fresh network of a `Setting` on the CPU, with random weights. random: a torch generator, or None for torch's own."""
+    # Nothing is drawn for what has no memory: layers would draw from torch's own generator, which is the caller's.
+    with torch.device("meta"):
+        if setting.network == "deep decoder":
+            network = DeepDecoder(setting.channels, setting.upsamplings, planes, setting.order == "upsample first")
+        else:
+            network = UNet(setting, planes)
+    network = network.to(torch.float32).to_empty(device="cpu")
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.reset_parameters()
+        elif isinstance(layer, nn.Conv2d):
+            _draw(layer, random)
+    return network
+
+
+@torch.no_grad()
+def _draw(layer, random):
+    """The usual start of a convolution in torch: uniform, within one over the root of its inputs."""
+    most = layer.weight[0].numel() ** -0.5
+    for values in layer.parameters():
+        values.uniform_(-most, most, generator=random)
 
 
 def input_for(setting, height, width, random):
     """The input of a network for a picture of that size, multiples of `multiple_for`: (1, channels, h, w) float32. random: a torch generator on the CPU."""
     if setting.network == "deep decoder":
         factor = 2**setting.upsamplings
-        return AMPLITUDE * torch.rand(1, setting.channels, height // factor, width // factor, generator=random)
+        return AMPLITUDE * torch.rand(1, setting.channels, height // factor, width // factor, generator=random, dtype=torch.float32)
     if setting.input == "grid":
-        rows, columns = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij")
+        rows, columns = torch.meshgrid(*(torch.linspace(0, 1, side, dtype=torch.float32) for side in (height, width)), indexing="ij")
         return torch.stack([columns, rows])[None]
-    return AMPLITUDE * torch.rand(1, setting.input_channels, height, width, generator=random)
+    return AMPLITUDE * torch.rand(1, setting.input_channels, height, width, generator=random, dtype=torch.float32)
 
 
 def multiple_for(setting):

@@ -102,7 +102,6 @@ class _Fit:
         self._o, self._setting, self._device, self._steps = observation, setting, device, steps
         # The start is the same on every device; what shakes the input is drawn where it is needed.
         self._shaken = torch.Generator(device).manual_seed(seed)
-        torch.manual_seed(seed)
         samples = observation.samples
         factor = observation.operator.factor
         self._size = height, width = samples.shape[0] * factor, samples.shape[1] * factor
@@ -122,7 +121,7 @@ class _Fit:
         sides = filled.shape[0] * factor, filled.shape[1] * factor
         # A deep decoder's input has few pixels; the rest may lie anywhere in memory.
         memory = {"memory_format": torch.channels_last}
-        self._network = network_for(setting, samples.shape[2]).to(device, **memory)
+        self._network = network_for(setting, samples.shape[2], torch.Generator().manual_seed(seed)).to(device, **memory)
         self._input = input_for(setting, *sides, torch.Generator().manual_seed(seed)).to(device, **memory)
         self._base = self._input.clone()
         moved = list(self._network.parameters())
@@ -132,7 +131,7 @@ class _Fit:
         self._moved = moved
         self._optimiser = torch.optim.Adam(moved, lr=setting.rate)
         self.jitter = setting.jitter
-        self._mean, self._count = torch.zeros_like(self._target) if factor == 1 else torch.zeros(1, samples.shape[2], *sides, device=device), 0
+        self._mean, self._count = torch.zeros_like(self._target) if factor == 1 else torch.zeros(1, samples.shape[2], *sides, device=device, dtype=torch.float32), 0
         self._sample = torch.from_numpy(np.random.default_rng(seed).integers(0, prod(self._mean.shape), min(SAMPLE, prod(self._mean.shape)))).to(device)
         self._fresh, self._done = list(FRESH), 0
 
@@ -140,7 +139,7 @@ class _Fit:
         """One step, at that share of the fit: the input shaken, the loss of what it becomes, Adam, and the output averaged with those before."""
         with torch.no_grad():
             if self.jitter and not self._setting.learned_input:
-                noise = torch.randn(self._input.shape, generator=self._shaken, device=self._device) * self.jitter
+                noise = torch.randn(self._input.shape, generator=self._shaken, device=self._device, dtype=torch.float32) * self.jitter
                 self._input.copy_((self._input if self._setting.accumulating else self._base) + noise)
         self._optimiser.zero_grad(set_to_none=True)
         with torch.autocast(self._device.split(":")[0], torch.bfloat16, enabled=_has_bfloat16(self._device)):

@@ -8,6 +8,7 @@ import numpy as np
 from ..encoder import check_run
 from ..errors import ShortMemoryError, SourceError, UsageError
 from ..memory import available_memory
+from ..surroundings import usual_torch, with_usual_errors
 from .masks import checked, dilated, pasted
 from .noise import Noise, estimate_noise, is_noise
 from .settings import AUTO, CODEC, effort_of, prior_for, priors, setting_of, tasks
@@ -91,6 +92,7 @@ class Restored:
         return f"restored: {task}{of}, prior {self.prior}, {self.steps} steps" if self.changed else f"restored: {task}, nothing to do"
 
 
+@with_usual_errors
 def restore_picture(samples, options=RestoreOptions(), *, known=None, file=None, progress=None, say=None):
     """Restore samples, uint8 (H, W) or (H, W, 3): a `Restored`.
 
@@ -173,16 +175,11 @@ def _by_coding(samples, options, name, device, known, noise, progress, say):
 def _by_network(samples, options, name, device, known, noise, progress, say):
     from ..fit.engine import memory_errors, torch_for
 
-    torch = torch_for("This prior")
-    threads = torch.get_num_threads()
-    if options.threads:
-        torch.set_num_threads(options.threads)
     try:
-        return _fitted_in_tiles(samples, options, name, device, known, noise, progress, say)
+        with usual_torch(torch_for("This prior"), options.threads):
+            return _fitted_in_tiles(samples, options, name, device, known, noise, progress, say)
     except memory_errors():
         raise ShortMemoryError(f"There is not enough memory for the prior {name} on a picture of {samples.shape[1]}x{samples.shape[0]} pixels.") from None
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _fitted_in_tiles(samples, options, name, device, known, noise, progress, say):
