@@ -31,8 +31,11 @@ def encode(
     or lambda_: the MSE of samples in [0, 1] that one bpp is worth; or target_size: bytes of the file, never more and at most 3 % less; target_bpp: the same in bits per pixel;
     target_psnr: dB of the decoded picture, never less and at most 0.1 more. effort: 1..9, higher is slower; iterations sets its steps by hand.
     time_limit: seconds. alpha_quality: 1..100, 100 is without loss; exact: keep the colours of what is fully transparent, too. base: auto, or none for a fit that starts from nothing. device: auto, cpu, cuda or cuda:N; threads: of the CPU, by default as many as are useful. max_memory: bytes that a fit on the CPU may take, by default what is free. progress: called after every step with an object that has step, total, bpp, psnr and seconds_left.
+    Above 100 megapixels a Python warning (`UserWarning`) says which limits `decode` must be given for the file.
     Raises `ddcodec.errors.DdcError`: `UsageError`, `SourceError`, `ShortMemoryError`, `LimitError`, `TargetError`.
     """
+    import warnings
+
     from .encoder import EncodeOptions, encode_picture
     from .pictures import picture_from
 
@@ -41,7 +44,7 @@ def encode(
         time_limit=time_limit, alpha_quality=alpha_quality, exact=exact, profile=profile, base=base, device=device, threads=threads, max_memory=max_memory, seed=seed,
     )  # fmt: skip
     picture = picture_from(image)
-    return encode_picture(picture.samples, options, progress, metadata=picture.metadata, alpha=picture.alpha).data
+    return encode_picture(picture.samples, options, progress, metadata=picture.metadata, alpha=picture.alpha, warn=warnings.warn).data
 
 
 def encode_many(images, *, quality=None, lambda_=None, **options):
@@ -50,6 +53,8 @@ def encode_many(images, *, quality=None, lambda_=None, **options):
     images: as for `encode`; one picture may stand there several times. quality, lambda_: one for all, or a sequence with one for each image.
     options: the others of `encode`; a time_limit is for all together.
     """
+    import warnings
+
     from .encoder import EncodeOptions, Source, encode_pictures
     from .errors import UsageError
     from .pictures import picture_from
@@ -69,13 +74,13 @@ def encode_many(images, *, quality=None, lambda_=None, **options):
         its.validate()
         picture = picture_from(image)
         sources.append(Source(picture.samples, None if its.has_target() else its.chosen_lambda(*picture.samples.shape[:2]), picture.metadata, picture.alpha))
-    return [encoded.data for encoded in encode_pictures(sources, own[0], progress)] if sources else []
+    return [encoded.data for encoded in encode_pictures(sources, own[0], progress, warn=warnings.warn)] if sources else []
 
 
 def decode(data, *, scale=1, max_pixels=100_000_000, max_memory=4 * 2**30):
     """Decode the bytes of a `.ddc` file to samples (H, W, 3) or (H, W), uint8 or uint16 as the picture was; with alpha (H, W, 4) or (H, W, 2).
 
-    scale: 2, 4 or 8 for a picture of ceil(size / scale). Limits of 0 are no limits.
+    scale: 2, 4 or 8 for a picture of ceil(size / scale). max_pixels: of the picture; it bounds the time, too, at about 2.2 seconds a million. max_memory: bytes. Limits of 0 are no limits.
     Raises `ddcodec.errors.DdcError`: `DamagedError`, `UnsupportedError`, `LimitError`, `UsageError`.
     """
     from .decoder import Limits, decode_file

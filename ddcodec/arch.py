@@ -26,6 +26,8 @@ NEIGHBOURS = (
 """Causal neighbours (dx, dy) in the order in which a context takes them (FORMAT.md, chapter 6)."""
 FEATURES = 6
 """Of the coarser octaves' planes, linear, that a context sees; and besides the magnitudes of the next coarser one."""
+FIELD_PLANES = 1 + FEATURES + 1
+"""What a context sees lies in so many planes: its own code, the features, the magnitudes."""
 SQUARE = 9
 """Places that the residual layer sees."""
 FILTER_REACH = 2
@@ -34,6 +36,15 @@ FILTER_SIDE = 2 * FILTER_REACH + 1
 
 BANDS_AT_ONCE = 2
 """Bands of the picture that a decoder makes at once, one a thread."""
+SAMPLES_COPIES = 4
+"""What the decoded samples, their checksum and the file that they are written to take, in times the samples."""
+LEAST_MEMORY = 2**23
+"""Bytes of tables and threads, whatever the picture."""
+
+WAVEFRONT_SECONDS, POSITION_SECONDS, PRODUCT_SECONDS = 35e-6, 280e-9, 0.1e-9
+"""Of the walk: a wavefront, each integer in it, and each product of its context model. All these are measured, on one core of an AMD EPYC."""
+CHANNEL_SECONDS, TAP_SECONDS, CODE_SECONDS, TOP_SECONDS, SAMPLE_SECONDS, CALLS_SECONDS = 31e-9, 8e-9, 57e-9, 12e-9, 40e-9, 600e-6
+"""Of the synthesis of a pixel: a channel, that times `taps`, a code plane, a channel of the top layer, a sample; and, for each octave of a band, NumPy's calls."""
 BASES = 5
 """Bases of the weights that are shipped, from 1 on; base 0 knows nothing."""
 BASE_OCTAVES = 7
@@ -232,15 +243,44 @@ class Arch:
         sizes = [(self.code_planes(o), *self.size(o)) for o in range(self.octaves)]
         return sum(planes * (columns + WAVEFRONT_SLOPE * (rows - 1)) for planes, rows, columns in sizes)
 
-    def memory(self):
-        """Bytes that a decode needs at most, beside the program: code, the padded plane with its features, bands, samples."""
-        rows, columns = self.size(0)
-        plane = (rows + 3) * (columns + 4)
-        code = 4 * sum(self.code_planes(o) * prod(self.size(o)) for o in range(self.octaves))
-        features = 4 * plane * (1 + 4 * (FEATURES + 1))
-        widest = max(self.finest_channels + self.top_channels, self.channels, self.coarsest_planes, SQUARE * self.planes)
-        band = 8 * 6 * widest * columns * (band_rows(columns) + 4 * self.taps)
-        return code + features + BANDS_AT_ONCE * band + rows * columns * self.planes * self.bits // 8
+    def memory(self, finest=0):
+        """Bytes that a decode to the size of octave `finest` needs beside the program, within some 20 %.
+
+        The code is there all the time: with it first the field of its finest octave, then bands and samples. Copies of these come last.
+        """
+        rows, columns = self.size(self.coded_octaves[-1])
+        code, samples = 4 * self.positions(), prod(self.size(finest)) * self.planes * self.bits // 8
+        field = 4 * FIELD_PLANES * (rows + 3) * (columns + 4) + 8 * self.context_inputs * rows
+        bands, pixels = self._band_pixels(finest)
+        layers = max(2 * self.top_channels, self.top_channels + 2 * SQUARE * self.planes) + 2 * self.planes
+        values = [pixels[finest] * (self.finest_channels + layers)]
+        for octave, count in enumerate(pixels):
+            coarser = pixels[octave + 1] * self.channels if octave < self.octaves - 1 else 0
+            values.append(count * (3 * self.channels_of(octave) + 6 * self.code_planes(octave)) + coarser)
+        return LEAST_MEMORY + max(code + field, code + samples + min(BANDS_AT_ONCE, bands) * 8 * max(values), SAMPLES_COPIES * samples)
+
+    def seconds(self, finest=0):
+        """About the seconds that a decode to the size of octave `finest` takes on two cores of an AMD EPYC, within some 30 %.
+
+        The walk over the code has one thread, the synthesis two. NumPy's time is that of passes over memory: products are next to nothing.
+        """
+        contexts = self.context_channels * (self.context_inputs + self.context_channels)
+        walk = self.wavefronts() * WAVEFRONT_SECONDS + self.positions() * (POSITION_SECONDS + contexts * PRODUCT_SECONDS)
+        bands, pixels = self._band_pixels(finest)
+        band = self.octaves * CALLS_SECONDS + pixels[finest] * (self.top_channels * TOP_SECONDS + self.planes * SAMPLE_SECONDS)
+        for octave, count in enumerate(pixels):
+            band += count * (self.channels_of(octave) * (CHANNEL_SECONDS + self.taps * TAP_SECONDS) + self.code_planes(octave) * CODE_SECONDS)
+        return walk + bands * band / BANDS_AT_ONCE
+
+    def _band_pixels(self, finest):
+        """How many bands a picture of the size of octave `finest` has, and the pixels that one in the middle takes from each octave; as many of each finer one as of `finest`."""
+        rows, columns = self.size(finest)
+        step = band_rows(columns)
+        count = -(-rows // step)
+        start = count // 2 * step
+        windows = self.windows(start, min(rows, start + step), finest)
+        pixels = {octave: (window.stop - window.start) * self.size(octave)[1] for octave, window in windows.items()}
+        return count, [pixels[max(finest, octave)] for octave in range(self.octaves)]
 
 
 def base_arch(width, height, planes, base=0, depth=0):

@@ -10,7 +10,7 @@ from . import ops_int
 from .alpha import alpha_of
 from .arch import BANDS_AT_ONCE, CODE_STEP
 from .errors import DamagedError, LimitError, UsageError
-from .memory import available_cores
+from .memory import available_cores, memory_text
 from .metadata import KINDS, metadata_of
 from .network import synthesis
 from .pictures import Picture
@@ -18,33 +18,37 @@ from .samples import as_bytes
 from .surroundings import with_usual_errors
 from .syntax import has_trailing_bytes, read_body, read_header, unpack_body
 
-OPERATIONS_MAX = 2 * 10**12
-WAVEFRONTS_MAX = 10**6
+LEAST_SECONDS, SECONDS_A_MEGAPIXEL = 30, 2.2
+"""What a decode may take by `Arch.seconds`: so much for each million of the pixels that a picture may have, which is what `classic` needs at most, and never less than the least, which is what the longest sides need."""
 TRAILING_BYTES = "There are bytes behind the end of the file; they are no part of it."
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a decode may cost: pixels of the picture, bytes of memory. 0 means no limit. Time has limits that cannot be raised."""
+    """What a decode may cost: pixels of the picture, and with them its time; bytes of memory. 0 means no limit."""
 
     max_pixels: int = 100_000_000
     max_memory: int = 4 * 2**30
 
-    def check(self, arch):
-        pixels = arch.width * arch.height
+    @property
+    def max_seconds(self):
+        return max(LEAST_SECONDS, SECONDS_A_MEGAPIXEL * self.max_pixels / 1e6)
+
+    def check(self, arch, finest=0):
+        """Raise `LimitError` if a decode to the size of octave `finest` would cost more."""
+        pixels, memory, seconds = arch.width * arch.height, arch.memory(finest), arch.seconds(finest)
         if self.max_pixels and pixels > self.max_pixels:
-            raise LimitError(
-                f"The picture has {arch.width}x{arch.height} = {pixels:,} pixels, above the limit of {self.max_pixels:,} (--max-pixels)."
-            )
-        memory = arch.memory()
+            raise LimitError(f"The picture has {arch.width}x{arch.height} = {pixels:,} pixels, above the limit of {self.max_pixels:,} (--max-pixels).")
         if self.max_memory and memory > self.max_memory:
-            raise LimitError(
-                f"Decoding would need {memory / 2**20:,.1f} MiB, above the limit of {self.max_memory / 2**20:,.3g} MiB (--max-memory)."
-            )
-        if arch.macs() > OPERATIONS_MAX:
-            raise LimitError(f"Decoding would need {arch.macs():.1e} multiplications, above the fixed limit of {OPERATIONS_MAX:.0e}.")
-        if arch.wavefronts() > WAVEFRONTS_MAX:
-            raise LimitError(f"Decoding would need {arch.wavefronts():,} steps, above the fixed limit of {WAVEFRONTS_MAX:,}.")
+            raise LimitError(f"Decoding would need {memory_text(memory)} of memory, above the limit of {memory_text(self.max_memory)} (--max-memory).")
+        if self.max_pixels and seconds > self.max_seconds:
+            raise LimitError(f"Decoding would take some {seconds:,.0f} seconds, above the limit of {self.max_seconds:,.0f} for so many pixels (--max-pixels).")
+
+    def flags_for(self, arch):
+        """The options that the command `decode` needs for a file of `arch` where these limits are its defaults: ["--max-pixels 120000000"], or none."""
+        pixels, mebibytes = arch.width * arch.height, -(-arch.memory() // 2**20)
+        wished = (f"--max-pixels {pixels}", pixels > self.max_pixels), (f"--max-memory {mebibytes}M", mebibytes * 2**20 > self.max_memory)
+        return [flag for flag, is_needed in wished if is_needed]
 
 
 @with_usual_errors
@@ -81,8 +85,8 @@ def decode_picture(data, *, scale=1, limits=Limits(), threads=None):
 def _opened(data, scale, limits):
     data = bytes(data)
     header = read_header(data)
-    limits.check(header.arch)
     finest = octave_of(scale, header.arch)
+    limits.check(header.arch, finest)
     return header, read_body(data, header), finest
 
 

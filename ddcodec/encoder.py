@@ -9,7 +9,7 @@ import numpy as np
 
 from .alpha import alpha_chunk, coarser
 from .arch import SIDE_MAX
-from .decoder import checksum, render
+from .decoder import Limits, checksum, render
 from .errors import DamagedError, EncoderError, SourceError, TargetError, UsageError
 from .filling import filled
 from .metadata import chunks_of
@@ -155,17 +155,17 @@ class Source:
         return psnr(self.samples, decoded.reshape(self.samples.shape), where=None if self.alpha is None else self.alpha > 0)
 
 
-def encode_picture(samples, options=EncodeOptions(), progress=None, *, metadata=None, alpha=None, say=None):
+def encode_picture(samples, options=EncodeOptions(), progress=None, *, metadata=None, alpha=None, say=None, warn=None):
     """Encode one picture; see `encode_pictures`."""
-    return encode_pictures([Source(samples, metadata=metadata, alpha=alpha)], options, progress, say=say)[0]
+    return encode_pictures([Source(samples, metadata=metadata, alpha=alpha)], options, progress, say=say, warn=warn)[0]
 
 
 @with_usual_errors
-def encode_pictures(sources, options=EncodeOptions(), progress=None, *, say=None):
+def encode_pictures(sources, options=EncodeOptions(), progress=None, *, say=None, warn=None):
     """Encode pictures, or one picture at several rates: a list of `Encoded` in the order of `sources`.
 
     On a GPU all of one size and architecture are fitted at once, on a CPU one after the other. `progress` is called after every step with a
-    `fit.loop.Progress`, `say` with sentences to the user: that something is slower than usual, and why. A time limit is for all together.
+    `fit.loop.Progress`, `say` with sentences to the user: that something is slower than usual, and why; `warn` with one on each file that a decoder refuses by default. A time limit is for all together.
     Raises `UsageError`, `SourceError`, `ShortMemoryError`, `LimitError`, `TargetError`, `EncoderError`.
     """
     from .fit.fit import fit_pictures, lambda_for
@@ -193,6 +193,8 @@ def encode_pictures(sources, options=EncodeOptions(), progress=None, *, say=None
                 picture, goal.target, iterations=iterations, known=known, device=options.device, threads=options.threads, max_memory=options.max_memory, say=say
             )
         arch = arch_of(options.profile, *picture.shape, lambda_, warm=options.base == "auto", depth=picture.dtype.itemsize - 1)
+        if warn and (flags := Limits().flags_for(arch)):
+            warn(f"The file can be decoded with {' and '.join(flags)} only: it will be above the limits that a decoder has by default.")
         groups.setdefault(replace(arch, base=0), []).append((index, picture, arch, lambda_, chunks, goal, known))
     left = results.count(None)
     for members in groups.values():

@@ -4,7 +4,13 @@ import ctypes
 import os
 import re
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+
+try:
+    import resource
+except ImportError:
+    # On Windows.
+    resource = None
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 
@@ -25,18 +31,62 @@ def keep_freed_memory():
 
 
 def available_memory():
-    """Bytes that a process may still take before the system swaps or kills, or its control group (a container) does (Linux), or None if unknown."""
+    """Bytes that this process may still take before the system swaps or kills, its control group (a container) does, or its own limits (ulimit -v, -d) refuse; None if unknown.
+
+    Control groups, Linux alone has; limits, all but Windows.
+    """
+    free = [_free_of_system(), *_free_of_groups(), *_free_of_limits()]
+    return min((max(0, count) for count in free if count is not None), default=None)
+
+
+def _free_of_system():
+    return _kilobytes("/proc/meminfo", "MemAvailable")
+
+
+def _free_of_limits():
+    """What the process's limits leave of its addresses and of its data. Where nobody tells what it has taken, the whole limit."""
+    if resource is None:
+        return
+    for limit, taken in ((resource.RLIMIT_AS, "VmSize"), (resource.RLIMIT_DATA, "VmData")):
+        most = resource.getrlimit(limit)[0]
+        if most != resource.RLIM_INFINITY:
+            yield most - (_kilobytes("/proc/self/status", taken) or 0)
+
+
+def _free_of_groups():
+    """What each control group leaves that the process is in, from its own up to the root, of version 2 or 1. Cached files do not count: the kernel drops them first."""
+    for line in _text("/proc/self/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers in ("", "memory"):
+            root, limit, taken, cached = _GROUP_FILES[controllers]
+            group = PurePosixPath(path)
+            for folder in (group, *group.parents):
+                place = f"{root}{folder}/"
+                numbers = [_text(place + name).strip() for name in (limit, taken)]
+                files = re.search(rf"^{cached} (\d+)$", _text(place + "memory.stat"), re.M)
+                # Without a limit version 2 says "max"; what is above a group's own root is not there to be read.
+                if all(number.isdigit() for number in numbers):
+                    yield int(numbers[0]) - int(numbers[1]) + (int(files[1]) if files else 0)
+
+
+_GROUP_FILES = {
+    "": ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
+    "memory": ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
+"""By the controllers that /proc/self/cgroup names, none in version 2: where groups lie, and the names of limit, of what is taken, and of cached files in memory.stat."""
+
+
+def _kilobytes(path, name):
+    """Bytes in a line "name: N kB" of a file of /proc, or None."""
+    match = re.search(rf"^{name}:\s+(\d+) kB", _text(path), re.M)
+    return 1024 * int(match[1]) if match else None
+
+
+def _text(path):
     try:
-        match = re.search(r"^MemAvailable: +(\d+) kB", Path("/proc/meminfo").read_text("ascii"), re.M)
+        return Path(path).read_text("ascii", "replace")
     except OSError:
-        return None
-    free = [1024 * int(match[1])] if match else []
-    try:
-        limit, taken = (int(Path(f"/sys/fs/cgroup/memory.{name}").read_text("ascii")) for name in ("max", "current"))
-        free.append(max(0, limit - taken))
-    except (OSError, ValueError):
-        pass  # Without a limit the file says "max".
-    return min(free, default=None)
+        return ""
 
 
 def available_cores():
@@ -47,3 +97,9 @@ def available_cores():
         return max(1, min(cores, round(int(quota) / int(period))))
     except (OSError, ValueError):
         return cores
+
+
+def memory_text(count):
+    """A number of bytes for people: "540.3 MiB", "4 GiB"."""
+    power = max(0, min(3, (int(count).bit_length() - 1) // 10))
+    return f"{count / 1024**power:,.2f}".rstrip("0").rstrip(".") + " " + ("bytes", "KiB", "MiB", "GiB")[power]

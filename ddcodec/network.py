@@ -34,9 +34,14 @@ class Coarser:
 
     def features(self, numbers, octave):
         """For the context of `octave`: (FEATURES + 1, rows, columns) in activations."""
-        if self.planes is None:
+        handed = self.handed_down(numbers, octave)
+        if handed is None:
             return self._ops.zeros((FEATURES + 1, *self._arch.size(octave)))
-        return double_seen(self._ops, self._arch, octave, handed_down(self._ops, numbers, octave, self.planes))
+        return double_seen(self._ops, self._arch, octave, handed)
+
+    def handed_down(self, numbers, octave):
+        """What is doubled to the features of `octave`, or None where there are no coarser planes."""
+        return None if self.planes is None else handed_down(self._ops, numbers, octave, self.planes)
 
     def add(self, octave, code):
         """code: (planes, rows, columns) of `octave` in code units; finer ones see it if it is one plane."""

@@ -43,8 +43,8 @@ def decode_beginning(beginning, *, scale=1, limits=Limits(), threads=None, metad
     result against: damage to what is left shows, or raises `DamagedError`, as does a file without any whole octave.
     """
     arch = beginning.header.arch
-    limits.check(arch)
     finest, used = octave_of(scale, arch), beginning.octaves
+    limits.check(arch, finest)
     if not used:
         raise DamagedError("Too little of the file is there for any picture.")
     coded = unpack_body(beginning.header, beginning.body, used[-1])

@@ -4,9 +4,9 @@ from itertools import islice
 
 import numpy as np
 
-from .arch import CODE_MAX, CODE_STEP, CONTEXT_UNIT, NEIGHBOURS, WAVEFRONT_SLOPE
+from .arch import CODE_MAX, CODE_STEP, CONTEXT_UNIT, FIELD_PLANES, NEIGHBOURS, WAVEFRONT_SLOPE
 from .coded import check_code
-from .network import Coarser, context
+from .network import Coarser, context, double_seen
 from .ops_int import IntegerOps
 from .tables import SCALES, STEPS_PER_OCTAVE, UNIT_SCALE, row
 
@@ -21,39 +21,54 @@ def walk_code(arch, numbers, wire, code=None, finest=0):
     """Pass every code integer of the octaves `finest` and coarser through `wire`, in coding order.
 
     `code`: octave -> (planes, rows, columns), what a `Writer` or `Meter` codes; a `Reader` needs none.
-    Returns the same as the wire gave it back.
+    Returns the same as the wire gave it back. The field of the finest octave is most of the memory of a decode: what it does not need is gone before.
     """
     ops = IntegerOps()
     result, coarser = {}, Coarser(ops, arch)
     for octave in arch.coded_octaves:
         if octave < finest:
             break
-        features = coarser.features(numbers, octave)
+        handed = coarser.handed_down(numbers, octave)
+        if octave == finest:
+            del coarser
+        field = _field(ops, arch, octave, handed)
+        del handed
         result[octave] = np.zeros((arch.code_planes(octave), *arch.size(octave)), np.int32)
         for index, target in enumerate(result[octave]):
-            _walk_plane(ops, arch, numbers, octave, wire, None if code is None else code[octave][index], target, features)
+            _walk_plane(ops, arch, numbers, octave, wire, None if code is None else code[octave][index], target, field)
+        del field
         wire.end_section()
         if octave > finest:
             coarser.add(octave, result[octave].astype(np.float32))
     return result
 
 
-def _walk_plane(ops, arch, numbers, octave, wire, plane, target, features):
+def _field(ops, arch, octave, handed):
+    """The padded field of an octave: float32 (1 + FEATURES + 1, rows, columns), of which the first plane is for the code, and still 0. handed: what `Coarser.handed_down` gives.
+
+    Features are made in it band by band, since whole they would need its memory twice more.
+    """
+    rows, columns = arch.size(octave)
+    field = np.zeros((FIELD_PLANES, rows + _ABOVE, columns + _MARGIN), np.float32)
+    if handed is not None:
+        for band in arch.bands(octave):
+            field[1:, _ABOVE + band.start : _ABOVE + band.stop, _MARGIN:] = double_seen(ops, arch, octave, handed, band)
+    return field
+
+
+def _walk_plane(ops, arch, numbers, octave, wire, plane, target, field):
     """One plane (rows, columns), passed from `plane`, or None where nobody knows it yet, to `target`. Context and features lie in one padded field, so that inputs are one strided gather.
 
     Of a known plane the contexts of many wavefronts are computed at once, which is quicker; of another one those of each as soon as the integers before it are there.
     """
     rows, columns = target.shape
     pitch = columns + _MARGIN
-    field = np.zeros((1 + len(features), rows + _ABOVE, pitch), np.float32)
-    field[1:, _ABOVE:, _MARGIN:] = features
-    if plane is not None:
-        field[0, _ABOVE:, _MARGIN:] = plane * float(CODE_STEP)
+    field[0, _ABOVE:, _MARGIN:] = 0 if plane is None else plane * float(CODE_STEP)
     flat, size = field.reshape(-1), (rows + _ABOVE) * pitch
     y = np.arange(rows)
     here = _ABOVE * pitch + _MARGIN + y * (pitch - WAVEFRONT_SLOPE)
     reach = [dy * pitch + dx for dx, dy in NEIGHBOURS[: arch.neighbours]]
-    reach += [size * (1 + feature) for feature in range(len(features))]
+    reach += [size * place for place in range(1, FIELD_PLANES)]
     around = here + np.array(reach)[:, None]
     target = target.reshape(-1)
     there = y * (columns - WAVEFRONT_SLOPE)

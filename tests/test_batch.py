@@ -88,7 +88,7 @@ def stubbed(monkeypatch):
     """Fits take no time: every file is the same. The value lists the samples that were asked for."""
     seen = []
 
-    def encode_pictures(sources, options, progress=None, say=None):
+    def encode_pictures(sources, options, progress=None, say=None, warn=None):
         seen.extend(source.samples for source in sources)
         return [encoder.Encoded(READY, decoder.decode_picture(READY), 1e-3, 4, 0.1, "cpu", 30.0) for _ in sources]
 
@@ -279,7 +279,7 @@ def test_a_crash_costs_one_picture(here, monkeypatch):
 def test_a_gpu_gets_pictures_of_one_size_together(here, monkeypatch):
     asked = []
 
-    def encode_pictures(sources, options, progress=None, say=None):
+    def encode_pictures(sources, options, progress=None, say=None, warn=None):
         asked.append([source.samples.shape for source in sources])
         if any(source.samples.max() == 0 for source in sources):
             raise TargetError("No file of the picture has that size.")

@@ -83,7 +83,7 @@ def refused(code, *args, input=None):
 def stub_encoder(data, seen=None):
     """An `encode_pictures` that takes no time: it has always made `data`."""
 
-    def encode_pictures(sources, options, progress=None, say=None):
+    def encode_pictures(sources, options, progress=None, say=None, warn=None):
         if seen is not None:
             seen.extend((source.samples, options) for source in sources)
         return [encoder.Encoded(data, decoder.decode_picture(data), 1e-3, 4, 0.1, "cpu", 30.0) for _ in sources]

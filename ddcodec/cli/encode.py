@@ -166,7 +166,7 @@ class Encoding:
         from ..encoder import encode_pictures
 
         with talk.progress() as progress:
-            return [_made(encoded, source) for encoded, source in zip(encode_pictures(sources, self.options, progress, say=talk.say), sources)]
+            return [_made(encoded, source) for encoded, source in zip(encode_pictures(sources, self.options, progress, say=talk.say, warn=talk.warn), sources)]
 
     def line(self, made):
         """ "768x512, 12345 bytes (0.251 bpp; 570 of them metadata), PSNR 31.24 dB, 42.1 s (cpu)" """
