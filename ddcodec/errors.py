@@ -1,5 +1,7 @@
 """Every error that a user can meet: one class for each exit code, each raised with one sentence to a person."""
 
+from errno import ENOMEM
+
 
 class DdcError(Exception):
     """The root of all errors raised on purpose. Its text is a whole sentence; `exit_code` is the command's."""
@@ -64,6 +66,20 @@ class EncoderError(DdcError):
 
 
 INTERNAL, NO_MEMORY = 1, 8
+_SHORT_MEMORY = (
+    "can't start new thread", "failed to map segment", "cannot allocate memory", "cannot allocate write+execute memory", "unable to allocate", "out of memory",
+    "error return without exception set", "returned null without setting an exception",
+)  # fmt: skip
+"""What the loader of a library, NumPy, LLVM, zlib and Python's threads say where the system gives them no memory; the last two, C code that forgets to say so."""
+
+
+def is_short_memory(error):
+    """Whether an exception, or one that it came from, says that memory was short: not all who need some raise `MemoryError`."""
+    while error is not None:
+        if isinstance(error, MemoryError) or getattr(error, "errno", None) == ENOMEM or any(text in str(error).lower() for text in _SHORT_MEMORY):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def explain(error):
@@ -72,5 +88,7 @@ def explain(error):
         return error.exit_code, str(error)
     if isinstance(error, MemoryError):
         return NO_MEMORY, "There is not enough memory for this picture."
+    if is_short_memory(error):
+        return NO_MEMORY, "There is not enough memory for the program and its threads."
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return INTERNAL, f"Internal error: {what} (please report; -v shows the traceback)"
