@@ -219,9 +219,26 @@ class CpuEngine:
         return (self._key + 0x9E3779B1 * self._steps) & 0xFFFFFFFF
 
 
-def prepare(arch):
-    """Compile what is not compiled yet, or take it from the disk: it is the same for all architectures."""
+COMPILING = "Compiling the fit for this processor, which takes some 20 seconds"
+ONCE = f"{COMPILING}; this happens once."
+ALWAYS = f"{COMPILING}, at every start: no folder can be written that would keep it. NUMBA_CACHE_DIR names another one."
+NOT_KEPT = "Note: the compiled fit could not be kept, so that it is compiled at every start; NUMBA_CACHE_DIR names another folder for it."
+
+
+def prepare(arch, say=None):
+    """Compile what is not compiled yet, or take it from the disk: it is the same for all architectures. say: called with sentences to the user where something is compiled."""
+    stores, promises = [kernel._cache for kernel in (_pack, _pass)], []
+
+    def on_compile(is_kept):
+        if say and not promises:
+            say(ONCE if is_kept else ALWAYS)
+        promises.append(is_kept)
+
+    for store in stores:
+        store.on_compile = on_compile
     CpuEngine(np.zeros((1, 1, arch.planes), np.uint8), replace(arch, width=1, height=1), 1.0).evaluate()
+    if say and any(promises) and not all(store.is_kept for store in stores):
+        say(NOT_KEPT)
 
 
 def _variance(samples):

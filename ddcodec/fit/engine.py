@@ -26,16 +26,19 @@ The loop, the schedule, the snapshots and the freeze know no more than this. `to
 """
 
 import ctypes
+import os
 import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from ..errors import DdcError, UsageError
-from ..memory import available_cores
+from ..errors import DdcError, ShortMemoryError, UsageError, is_short_memory
+from ..memory import available_cores, available_memory, memory_text
 from .recipe import BETAS
 
 LEAST_PIXELS_A_THREAD = 2**13
 """Fewer are done before another thread has woken up."""
+LOADING_MEMORY = 400 * 2**20
+"""Bytes of addresses that numba, LLVM and the kernels take where they lie on the disk, and the stacks of threads (364 MiB were too few, 414 enough)."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,8 @@ def kind_for(arch, device, *, normalise=False, threads=None):
     if normalise:
         # The mean of a whole plane stands between two layers, so that nothing can be fused.
         return Kind("torch", device, threads, "Note: a plain deep decoder is fitted by torch, some ten times slower than the default profile.")
+    if _is_switched_off():
+        return Kind("torch", device, threads, "Note: numba is switched off (NUMBA_DISABLE_JIT); without it the fit is some ten times slower.")
     if find_spec("numba") is None:
         return Kind("torch", device, threads, "Note: the package numba is not installed; without it the fit is some ten times slower.")
     return Kind("numba", device, threads)
@@ -82,9 +87,7 @@ def make(kind, pictures, arches, lambdas, *, betas=BETAS, normalise=False, seed=
     """
     knowns = knowns or [None] * len(pictures)
     if kind.name == "numba":
-        from .cpu_engine import CpuEngine
-
-        return CpuEngine(pictures[0], arches[0], lambdas[0], betas=betas, seed=seed, threads=kind.threads, known=knowns[0])
+        return _cpu_engine().CpuEngine(pictures[0], arches[0], lambdas[0], betas=betas, seed=seed, threads=kind.threads, known=knowns[0])
     torch = torch_for("This fit")
     if kind.name == "cuda graph":
         from .cuda_engine import GraphEngine
@@ -95,24 +98,36 @@ def make(kind, pictures, arches, lambdas, *, betas=BETAS, normalise=False, seed=
     return TorchEngine(pictures[0], arches[0], lambdas[0], betas=betas, normalise=normalise, seed=seed, device=kind.device, known=knowns[0])
 
 
-def prepare(kind, arch):
-    """Compile an engine's kernels, where it has any and they are not compiled yet."""
+def prepare(kind, arch, say=None):
+    """Compile an engine's kernels, where it has any and they are not compiled yet. say: called with sentences to the user then. Raises `ShortMemoryError`."""
     if kind.name == "numba":
-        from .cpu_engine import prepare
-
-        prepare(arch)
+        _cpu_engine().prepare(arch, say)
 
 
 def memory_of(kind, arch):
-    """About the bytes that one fit takes, beside the program."""
+    """About the bytes that one fit takes, beside the program. Raises `ShortMemoryError` where there is not even enough for that."""
     if kind.name == "numba":
-        from .cpu_engine import memory_of
-
-        return memory_of(arch, kind.threads)
+        return _cpu_engine().memory_of(arch, kind.threads)
     torch_for("This fit")
     from .torch_engine import memory_of
 
     return memory_of(arch)
+
+
+def _cpu_engine():
+    """The module, after a look at the memory: LLVM ends the process where it gets none."""
+    if f"{__package__}.cpu_engine" not in sys.modules:
+        free = available_memory()
+        if free is not None and free < LOADING_MEMORY:
+            raise ShortMemoryError(f"Loading the fit needs {memory_text(LOADING_MEMORY)} of memory; {memory_text(free)} are free.")
+    from . import cpu_engine
+
+    return cpu_engine
+
+
+def _is_switched_off():
+    """Whether numba leaves functions to Python, which knows no vectors. It reads this variable when it is imported."""
+    return os.environ.get("NUMBA_DISABLE_JIT", "0").strip() not in ("", "0")
 
 
 def _has_driver():
@@ -150,6 +165,8 @@ def torch_for(what):
 def _torch_or_none():
     try:
         import torch
-    except ImportError:
+    except ImportError as error:
+        if is_short_memory(error):
+            raise
         return None
     return torch

@@ -5,14 +5,13 @@ import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from threading import Timer
 from time import monotonic
 from typing import NamedTuple
 
 from ..arch import base_arch
 from ..coded import CodedImage
 from ..errors import LimitError, ShortMemoryError
-from ..memory import available_memory
+from ..memory import available_memory, memory_text
 from ..presets import base_lambdas, nearest_base
 from ..samples import peak_of
 from ..surroundings import usual_torch
@@ -26,8 +25,6 @@ from .target import LEAST_MOST, Steering, Target, correct, first_lambda, first_s
 
 FIT_SHARE, FREEZE_SHARE, MOVES_SHARE = 0.75, 0.4, 0.4
 """Of the time that is left; what is then left is for packing and checking."""
-COMPILING = "Compiling the fit for this processor; this happens once after an installation and takes some 20 seconds."
-SECONDS_UNTIL_COMPILING_IS_SAID = 1.5
 
 
 def fit_pictures(
@@ -66,7 +63,7 @@ def lambda_for(picture, target, *, iterations, known=None, device="auto", thread
     height, width, planes = picture.shape
     kind = kind_for(base_arch(width, height, planes), "cpu", threads=threads)
     _check_memory(kind, base_arch(width, height, planes), max_memory)
-    _compile(kind, base_arch(width, height, planes), say or (lambda sentence: None))
+    prepare(kind, base_arch(width, height, planes), say)
 
     def step_of(index, lambda_):
         # An engine is gone before the next is made.
@@ -88,7 +85,7 @@ def fit_samples(picture, lambda_, *, iterations, known=None, seconds=None, threa
     arch = base_arch(*picture.shape[1::-1], picture.shape[2], nearest_base(lambda_))
     kind = kind_for(arch, "cpu", threads=threads)
     _check_memory(kind, arch)
-    _compile(kind, arch, say or (lambda sentence: None))
+    prepare(kind, arch, say)
 
     with _own_state(kind):
         try:
@@ -148,7 +145,7 @@ class _Job:
     def fit(self, pictures, arches, lambdas, goals, knowns, seed):
         """[`Fitted`] of as many pictures as the engine takes at once."""
         _check_memory(self.kind, arches[0], self.max_memory)
-        _compile(self.kind, arches[0], self.say)
+        prepare(self.kind, arches[0], self.say)
         engine = self._engine(self.kind, pictures, arches, lambdas, knowns, seed)
         if self.clock.left() == 0.0:
             self.say("Note: the time limit was over before the fit could begin; the file is that of one step.")
@@ -192,7 +189,7 @@ class _Job:
         if self.kind.name == "cuda graph":
             weights, code, known, kind = fit.weights(), fit.rounded_code(), fit.known, kind_for(arch, "cpu", threads=self.threads)
             try:
-                _compile(kind, arch, self.say)
+                prepare(kind, arch, self.say)
                 (fit,) = self._engine(kind, [picture], [arch], [fit.lambda_], [known], 0).fits
             except MemoryError:
                 raise _short(arch) from None
@@ -250,23 +247,12 @@ def _check_memory(kind, arch, most=0):
     free, needed = available_memory(), memory_of(kind, arch)
     if most and needed > most:
         raise LimitError(
-            f"Fitting {arch.width}x{arch.height} pixels needs about {needed / 2**20:,.1f} MiB of memory, above the limit of {most / 2**20:,.1f} MiB (--max-memory)."
+            f"Fitting {arch.width}x{arch.height} pixels needs about {memory_text(needed)} of memory, above the limit of {memory_text(most)} (--max-memory)."
         )
     if free is not None and needed > free:
         raise ShortMemoryError(
-            f"Fitting {arch.width}x{arch.height} pixels needs about {needed / 2**30:.1f} GiB of memory; {free / 2**30:.1f} GiB are free."
+            f"Fitting {arch.width}x{arch.height} pixels needs about {memory_text(needed)} of memory; {memory_text(free)} are free."
         )
-
-
-def _compile(kind, arch, say):
-    """Whoever waits is told why: kernels are compiled at their first use and kept on disk."""
-    timer = Timer(SECONDS_UNTIL_COMPILING_IS_SAID, say, [COMPILING])
-    timer.daemon = True
-    timer.start()
-    try:
-        prepare(kind, arch)
-    finally:
-        timer.cancel()
 
 
 def _own_state(kind):

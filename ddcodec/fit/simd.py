@@ -13,6 +13,8 @@ from numba.core import cgutils
 from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
+from .store import Store
+
 LANES = 16 if binding.get_host_cpu_features().get("avx512f") else 8
 BYTES = 4 * LANES
 """Of one vector."""
@@ -33,10 +35,10 @@ def compiled(function):
 
 def kept(function):
     """A numba function that Python calls, which releases the GIL; kept on disk if any place there can be written."""
-    try:
-        return njit(cache=True, **_OPTIONS)(function)
-    except RuntimeError:
-        return njit(**_OPTIONS)(function)
+    dispatcher = njit(**_OPTIONS)(function)
+    # As `njit(cache=True)` does with numba's own store.
+    dispatcher._cache = Store(function)
+    return dispatcher
 
 
 class VecType(types.Type):
