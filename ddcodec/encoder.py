@@ -72,7 +72,7 @@ class EncodeOptions:
             raise UsageError(f"Give either a {given[0]} or a {given[1]}, not both.")
         for name in given[:1]:
             if name.startswith("target") and not 0 < rates[name] <= GREATEST_TARGET:
-                raise UsageError(f"The {name} must be above 0 and at most {GREATEST_TARGET:.0e}, not {rates[name]:g}.")
+                raise UsageError(f"The {name} must be above 0 and at most {GREATEST_TARGET:,}, not {rates[name]:g}.")
         if self.target_size is not None and self.target_size <= HEADER_BYTES:
             raise TargetError(f"No file has only {self.target_size} bytes: the header alone has {HEADER_BYTES}.")
         if self.has_target() and self.profile == "classic":
