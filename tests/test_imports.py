@@ -118,7 +118,8 @@ ALLOWED = {
     "restoration/tiles": {"numpy"},
     "restoration/prior": {"numpy", "torch", ".networks", ".operators", ".progress", ".stopping"},
     "restoration/coding": {"numpy", "..filling", "..fit", ".progress"},
-    "restoration/restore": {"numpy", "..encoder", "..errors", "..memory", "..surroundings", ".masks", ".noise", ".settings", ".tiles"},
+    "restoration/restore": {"numpy", "..encoder", "..errors", "..memory", "..surroundings", ".masks", ".noise", ".plain", ".settings", ".tiles"},
+    "restoration/plain": {"numpy", "..filling"},
     "restoration/progress": {"numpy"},
     "restoration/preview": {"numpy", "..errors", "..metrics", "..output", "..pictures"},
 }  # fmt: skip

@@ -24,10 +24,16 @@ BUSIER, LEAST_PLAIN = 1.8, 0.25
 
 @dataclass(frozen=True)
 class Noise:
-    """sigma: standard deviation in levels of 0..255, mean over the planes. correlated: whether neighbouring pixels share it, as a camera's do after its own processing."""
+    """sigma: standard deviation in levels of 0..255, mean over the planes. correlated: whether neighbouring pixels share it, as a camera's do after its own processing. own: the picture's error where sigma is more than that."""
 
     sigma: float
     correlated: bool
+    own: float | None = None
+
+    @property
+    def error(self):
+        """About that of the picture as it is, in levels."""
+        return self.sigma if self.own is None else self.own
 
 
 def estimate_noise(samples):

@@ -11,6 +11,7 @@ from ..memory import available_memory
 from ..surroundings import usual_torch, with_usual_errors
 from .masks import checked, dilated, pasted
 from .noise import Noise, estimate_noise, is_noise
+from .plain import CODEC_NEARER, FARTHEST, NETWORK_NEARER, is_better, plain_answer
 from .settings import AUTO, CODEC, effort_of, prior_for, priors, setting_of, tasks
 from .tiles import joined, tiles_for
 
@@ -74,7 +75,7 @@ class RestoreOptions:
 
 @dataclass(frozen=True)
 class Restored:
-    """samples: uint8, as those that were given, superres apart. changed: whether they are others. sigma: that was removed, or None. prior: that did it. reason: why it ended, in words.
+    """samples: uint8, as those that were given, superres apart. changed: whether they are others. sigma: that was removed, or None. prior: that did it, or "lanczos" or "pull-push" where a fit was no better. reason: why it ended, in words.
     seams: how far tiles were apart where they overlapped, in levels; 0 for one tile."""
 
     samples: np.ndarray
@@ -116,14 +117,33 @@ def restore_picture(samples, options=RestoreOptions(), *, known=None, file=None,
     planes = samples.reshape(*samples.shape[:2], -1)
     by = _by_coding if name == CODEC else _by_network
     picture, steps, reason, seams = by(planes, options, name, device, known, noise, progress, say)
-    result = np.rint(255 * picture).clip(0, 255).astype(np.uint8) if known is None else pasted(255 * picture, planes, known, options.feather)
+    if not is_better(picture, planes, options.scale or 1, known, noise and FARTHEST[options.task] * noise.error, CODEC_NEARER if name == CODEC else NETWORK_NEARER):
+        return _plain(samples, planes, options, name, known, noise, steps, monotonic() - start, say)
+    result = _as_samples(255 * picture, samples, planes, known, options.feather)
     doubtful = options.task == "denoise" and options.sigma is None and (noise.correlated or noise.sigma < CERTAIN_NOISE)
-    if doubtful and not is_noise(planes, result):
+    if doubtful and not is_noise(planes, result.reshape(planes.shape)):
         reason = "what would be taken away follows the picture's own structure and is no noise"
         say(f"Note: {reason}; the picture stays as it is. (--sigma says that it is noise.)")
         return Restored(samples, False, noise.sigma, name, steps, reason, monotonic() - start)
-    shape = result.shape[:2] if samples.ndim == 2 else result.shape
-    return Restored(result.reshape(shape), True, noise and noise.sigma, name, steps, reason, monotonic() - start, 255 * seams)
+    return Restored(result, True, noise and noise.sigma, name, steps, reason, monotonic() - start, 255 * seams)
+
+
+def _plain(samples, planes, options, name, known, noise, steps, seconds, say):
+    """The `Restored` where a fit was too short, or the picture not its kind."""
+    if noise is not None:
+        reason = f"after {steps} steps the fit is farther from the picture than what is to be removed"
+        say(f"Note: {reason}; the picture stays as it is. (More time or steps may help.)")
+        return Restored(samples, False, noise.sigma, name, steps, reason, seconds)
+    plain, plain_name = plain_answer(planes, options.scale or 1, known)
+    reason = f"after {steps} steps the fit does not explain the picture better than {plain_name} does"
+    say(f"Note: {reason}; the result is that of {plain_name}. (More time or steps may help.)")
+    return Restored(_as_samples(255 * plain, samples, planes, known, options.feather), True, None, plain_name, steps, reason, seconds)
+
+
+def _as_samples(picture, samples, planes, known, feather):
+    """A picture (H, W, planes) in levels as uint8 of the shape of the samples; known pixels are put back."""
+    result = np.rint(picture).clip(0, 255).astype(np.uint8) if known is None else pasted(picture, planes, known, feather)
+    return result.reshape(result.shape[:2]) if samples.ndim == 2 else result
 
 
 def _known(samples, options, known):
@@ -143,7 +163,8 @@ def _noise(samples, options, file, say):
     if options.sigma is not None:
         return Noise(options.sigma, False)
     if options.task == "dejpeg":
-        return Noise(_sigma_of_jpeg(samples, file), True)
+        sigma = _sigma_of_jpeg(samples, file)
+        return Noise(JPEG_SHARE * sigma, True, sigma)
     noise = estimate_noise(samples)
     say(f"Noise: about {noise.sigma:.1f} levels{', shared by neighbouring pixels' if noise.correlated else ''}.")
     return noise
@@ -157,7 +178,7 @@ def _sigma_of_jpeg(samples, file):
         raise UsageError("How much a JPEG has lost is read from its tables; for another file give --sigma, the standard deviation of what is to be removed.")
     shift = 4
     again = coded_again(np.pad(samples, [(shift, 0), (shift, 0)] + [(0, 0)] * (samples.ndim - 2), "edge"), file)[shift:, shift:]
-    return JPEG_SHARE * float(np.sqrt(np.square(again.astype(np.float32) - samples).mean()))
+    return float(np.sqrt(np.square(again.astype(np.float32) - samples).mean()))
 
 
 def _by_coding(samples, options, name, device, known, noise, progress, say):
