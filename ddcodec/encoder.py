@@ -182,6 +182,9 @@ def encode_pictures(sources, options=EncodeOptions(), progress=None, *, say=None
         picture = np.ascontiguousarray(source.shown(options)).reshape(height, width, -1)
         chunks, known = source.chunks(options), source.known(options)
         lambda_, goal = options.chosen_lambda(height, width) if source.lambda_ is None else source.lambda_, None
+        depth = picture.dtype.itemsize - 1
+        if warn and (flags := Limits().flags_for(arch_of(options.profile, *picture.shape, lambda_, depth=depth))):
+            warn(f"The file can be decoded with {' and '.join(flags)} only: it will be above the limits that a decoder has by default.")
         if source.lambda_ is None and options.has_target():
             goal = _goal(options, source, chunks)
         made[index], is_best = _without_fit(source, picture, known, chunks, lambda_, goal, options, say)
@@ -192,9 +195,7 @@ def encode_pictures(sources, options=EncodeOptions(), progress=None, *, say=None
             lambda_ = lambda_for(
                 picture, goal.target, iterations=iterations, known=known, device=options.device, threads=options.threads, max_memory=options.max_memory, say=say
             )
-        arch = arch_of(options.profile, *picture.shape, lambda_, warm=options.base == "auto", depth=picture.dtype.itemsize - 1)
-        if warn and (flags := Limits().flags_for(arch)):
-            warn(f"The file can be decoded with {' and '.join(flags)} only: it will be above the limits that a decoder has by default.")
+        arch = arch_of(options.profile, *picture.shape, lambda_, warm=options.base == "auto", depth=depth)
         groups.setdefault(replace(arch, base=0), []).append((index, picture, arch, lambda_, chunks, goal, known))
     left = results.count(None)
     for members in groups.values():

@@ -155,7 +155,7 @@ def encoded_as(monkeypatch, size):
     coded = unpack(READY)
     data = pack(replace(coded, chunks=((2, bytes(size - len(READY) - 3)),)))
     assert len(data) == size
-    encode_pictures = lambda sources, options, progress, say: [encoder.Encoded(data, source.samples, 1e-3, 4, 0.1, "cpu", 30.0) for source in sources]
+    encode_pictures = lambda sources, options, progress, **_: [encoder.Encoded(data, source.samples, 1e-3, 4, 0.1, "cpu", 30.0) for source in sources]
     monkeypatch.setattr(encoder, "encode_pictures", encode_pictures)
 
 

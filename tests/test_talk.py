@@ -51,7 +51,7 @@ def here(tmp_path, monkeypatch):
 
 @pytest.fixture
 def stubbed(monkeypatch):
-    def encode_pictures(sources, options, progress=None, say=None):
+    def encode_pictures(sources, options, progress=None, say=None, warn=None):
         say("Note: this took long.")
         return [encoder.Encoded(READY, source.samples, 1e-3, 4, 0.1, "cpu", 30.0) for source in sources]
 
