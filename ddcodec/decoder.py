@@ -9,8 +9,8 @@ import numpy as np
 from . import ops_int
 from .alpha import alpha_of
 from .arch import BANDS_AT_ONCE, CODE_STEP
-from .errors import DamagedError, LimitError, UsageError
-from .memory import available_cores, memory_text
+from .errors import DamagedError, LimitError, ShortMemoryError, UsageError
+from .memory import available_addresses, available_cores, available_memory, memory_text
 from .metadata import KINDS, metadata_of
 from .network import synthesis
 from .pictures import Picture
@@ -21,6 +21,9 @@ from .syntax import has_trailing_bytes, read_body, read_header, unpack_body
 LEAST_SECONDS, SECONDS_A_MEGAPIXEL = 30, 2.2
 """What a decode may take by `Arch.seconds`: so much for each million of the pixels that a picture may have, which is what `classic` needs at most, and never less than the least, which is what the longest sides need."""
 TRAILING_BYTES = "There are bytes behind the end of the file; they are no part of it."
+
+THREADS_ADDRESSES = 96 * 2**20
+"""Bytes that the library of matrix products and the stacks of two threads keep free for themselves; most of them are never used, but they count where addresses are limited."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,20 @@ class Limits:
         return [flag for flag, is_needed in wished if is_needed]
 
 
+def check_memory(arch, finest=0):
+    """Raise `ShortMemoryError` if less is free than a decode to the size of octave `finest` needs: NumPy's library ends the process where it gets none."""
+    needed = arch.memory(finest)
+    for free, reserved in (available_memory(), 0), (available_addresses(), THREADS_ADDRESSES):
+        if free is not None and free < needed + reserved:
+            raise ShortMemoryError(f"Decoding needs about {memory_text(needed + reserved)} of memory; {memory_text(free)} are free.")
+
+
 @with_usual_errors
 def decode_file(data, *, scale=1, limits=Limits(), threads=None, metadata=KINDS):
     """The `Picture` in a `.ddc` file; its notes say what is odd about that.
 
     threads: of the synthesis, at most 2. scale: 1, or a power of two: a picture of ceil(size / scale), for which all code is read, but less is synthesised. metadata: the kinds that are wanted.
-    Raises `DamagedError`, `UnsupportedError`, `LimitError`, and `UsageError` for a scale that the file does not have.
+    Raises `DamagedError`, `UnsupportedError`, `LimitError`, `ShortMemoryError`, and `UsageError` for a scale that the file does not have.
     """
     header, body, finest = _opened(data, scale, limits)
     picture = with_chunks(_samples(header, body, finest, threads), header.arch, body.chunks, finest, metadata)
@@ -87,6 +98,7 @@ def _opened(data, scale, limits):
     header = read_header(data)
     finest = octave_of(scale, header.arch)
     limits.check(header.arch, finest)
+    check_memory(header.arch, finest)
     return header, read_body(data, header), finest
 
 

@@ -35,8 +35,13 @@ def available_memory():
 
     Control groups, Linux alone has; limits, all but Windows.
     """
-    free = [_free_of_system(), *_free_of_groups(), *_free_of_limits()]
+    free = [_free_of_system(), *_free_of_groups(), available_addresses()]
     return min((max(0, count) for count in free if count is not None), default=None)
+
+
+def available_addresses():
+    """Bytes that the process's own limits leave it, used or only reserved; None without limits."""
+    return min((max(0, count) for count in _free_of_limits()), default=None)
 
 
 def _free_of_system():

@@ -5,7 +5,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from .decoder import Limits, octave_of, render, with_chunks
+from .decoder import Limits, check_memory, octave_of, render, with_chunks
 from .errors import DamagedError
 from .metadata import KINDS
 from .syntax import Body, Header, beginning_if_any, read_header, unpack_body
@@ -45,6 +45,7 @@ def decode_beginning(beginning, *, scale=1, limits=Limits(), threads=None, metad
     arch = beginning.header.arch
     finest, used = octave_of(scale, arch), beginning.octaves
     limits.check(arch, finest)
+    check_memory(arch, finest)
     if not used:
         raise DamagedError("Too little of the file is there for any picture.")
     coded = unpack_body(beginning.header, beginning.body, used[-1])

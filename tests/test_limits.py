@@ -17,7 +17,7 @@ from ddcodec.arch import LEAST_MEMORY, base_arch
 from ddcodec.bases import Weights
 from ddcodec.decoder import Limits
 from ddcodec.encoder import EncodeOptions, encode_picture
-from ddcodec.errors import LimitError, explain, is_short_memory
+from ddcodec.errors import LimitError, ShortMemoryError, explain, is_short_memory
 from ddcodec.memory import memory_text
 from ddcodec.presets import arch_of
 
@@ -117,6 +117,19 @@ def test_encoder_warns(monkeypatch):
         ddcodec.encode(painted(20, 30), iterations=1)
     with pytest.warns(UserWarning, match="--max-pixels 600"):
         ddcodec.encode_many([painted(20, 30)], iterations=1)
+
+
+def test_decoding_needs_memory(encoded, monkeypatch):
+    needed = decoder.read_header(encoded.data).arch.memory()
+    monkeypatch.setattr(decoder, "available_memory", lambda: needed - 1)
+    with pytest.raises(ShortMemoryError, match=r"Decoding needs about \d\d\.\d+ MiB of memory; \d\d\.\d+ MiB are free\."):
+        ddcodec.decode(encoded.data)
+    monkeypatch.setattr(decoder, "available_memory", lambda: None)
+    monkeypatch.setattr(decoder, "available_addresses", lambda: needed)
+    with pytest.raises(ShortMemoryError, match="Decoding needs"):
+        ddcodec.decode(encoded.data)
+    monkeypatch.setattr(decoder, "available_addresses", lambda: needed + decoder.THREADS_ADDRESSES)
+    assert ddcodec.decode(encoded.data).shape == encoded.samples.shape
 
 
 # Memory that is there
