@@ -112,11 +112,14 @@ def register_pillow():
 def restore(image, task="denoise", *, mask=None, progress=None, **options):
     """Restore a picture before it is encoded: uint8 samples (H, W, 3) or (H, W), the same where there is nothing to do.
 
-    image: a Pillow image or a uint8 array. task: denoise, inpaint, superres or dejpeg. mask: bool (H, W), True where the picture is known, for inpaint. options: scale (2, 4, 8), sigma (levels of 0..255;
+    image: a Pillow image or a uint8 array. task: denoise, inpaint, superres or dejpeg. mask: for inpaint, where the picture is known: an array (H, W) of bool, or of numbers of which 0 is missing and 1 or 255 known, or a Pillow image, white where it is known. options: scale (2, 4, 8), sigma (levels of 0..255;
     estimated if not given), prior (auto, codec, dip, deep-decoder, or a named setting), effort (1..9), iterations, time_limit (seconds), dilate, feather (pixels), variation, device, threads, seed.
     progress: called with an object that has step, total, loss and seconds_left. Raises `ddcodec.errors.DdcError`: `UsageError`, `SourceError`, `ShortMemoryError`.
     """
     from .pictures import picture_from, plain_samples
+    from .restoration.masks import known_from
     from .restoration.restore import RestoreOptions, restore_picture
 
-    return restore_picture(plain_samples(picture_from(image), "The picture"), RestoreOptions(task=task, **options), known=mask, progress=progress).samples
+    samples = plain_samples(picture_from(image), "The picture")
+    known = None if mask is None else known_from(mask, samples.shape, samples=samples)
+    return restore_picture(samples, RestoreOptions(task=task, **options), known=known, progress=progress).samples

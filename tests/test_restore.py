@@ -180,6 +180,47 @@ def test_masks():
     assert (known_from(np.dstack([mask] * 3), picture.shape) == known).all()
 
 
+KNOWN = ~np.pad(np.ones((4, 10), bool), ((5, 11), (10, 10)))
+SHOWN = 255 * KNOWN[..., None].astype(np.uint8)
+
+
+def palette_mask(colours, transparent=None):
+    image = Image.fromarray(KNOWN.astype(np.uint8)).convert("P")
+    image.putpalette(colours)
+    if transparent is not None:
+        image.info["transparency"] = transparent
+    return image
+
+
+MASKS = {
+    "bool": KNOWN, "0 and 1": KNOWN.astype(np.uint8), "0 and 255": SHOWN[..., 0], "int64": 255 * KNOWN.astype(np.int64), "16 bits": 257 * SHOWN[..., 0].astype(np.uint16),
+    "float": KNOWN.astype(float), "255.0": 255.0 * KNOWN, "float16": KNOWN.astype(np.float16), "lists": KNOWN.tolist(), "lists of numbers": KNOWN.astype(int).tolist(),
+    "(H, W, 1)": KNOWN[..., None], "(H, W, 1) of uint8": SHOWN, "RGB": SHOWN.repeat(3, 2), "Fortran": np.asfortranarray(KNOWN), "read-only": np.broadcast_to(SHOWN, (20, 30, 3)),
+    "Pillow 1": Image.fromarray(KNOWN), "Pillow L": Image.fromarray(SHOWN[..., 0]), "Pillow L of 0 and 1": Image.fromarray(KNOWN.astype(np.uint8)), "Pillow I;16": Image.fromarray(257 * SHOWN[..., 0].astype(np.uint16)),
+    "Pillow P": palette_mask([0, 0, 0, 255, 255, 255]), "white with holes": np.dstack([np.full_like(SHOWN, 255)] * 3 + [SHOWN]), "black strokes": np.dstack([np.zeros_like(SHOWN)] * 3 + [255 - SHOWN]),
+    "Pillow RGBA": Image.fromarray(np.dstack([np.full_like(SHOWN, 255)] * 3 + [SHOWN])), "Pillow LA": Image.fromarray(np.dstack([np.zeros_like(SHOWN), 255 - SHOWN])),
+    "Pillow P with a transparent colour": palette_mask([255] * 6, 0), "Pillow P with strokes": palette_mask([0] * 6, 1),
+    "both": np.dstack([SHOWN] * 3 + [255 * (np.arange(20) != 5).astype(np.uint8)[:, None].repeat(30, 1) | SHOWN[..., 0]]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", MASKS)
+def test_masks_of_all_kinds(kind):
+    assert (known_from(MASKS[kind], (20, 30, 3)) == KNOWN).all()
+
+
+@pytest.mark.parametrize("mask", ["x", 5, [[1, 2], [3]], [["a"]], np.full((20, 30), np.nan), -KNOWN.astype(int), 10**6 * KNOWN.astype(int), KNOWN.astype(complex), np.zeros((20, 30, 5)), np.zeros((20, 30, 4)), None])
+def test_what_is_no_mask(mask):
+    with pytest.raises(UsageError, match="The mask must be bool, numbers of 0 to 1 or of 0 to 255, or a picture"):
+        known_from(mask, (20, 30, 3))
+
+
+def test_masks_from_python():
+    picture = photograph()[:20, :30]
+    results = [ddcodec.restore(picture, "inpaint", mask=MASKS[kind], effort=1, iterations=2, threads=1) for kind in ("bool", "0 and 1", "Pillow RGBA", "lists")]
+    assert all((result == results[0]).all() for result in results) and (results[0][KNOWN] == picture[KNOWN]).all()
+
+
 @pytest.mark.parametrize(
     "mask, shape, said",
     [

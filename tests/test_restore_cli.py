@@ -58,6 +58,27 @@ def test_a_ddc_says_what_was_done(folder):
     assert json.loads(run("info", SAMPLES / "coffee.ddc", "--json").stdout)["note"] is None
 
 
+@pytest.mark.parametrize("kind", ["0 and 1", "RGBA", "LA", "P"])
+def test_masks_of_other_kinds(folder, kind):
+    """All say the same as `hole.png`."""
+    hole = samples_of(folder / "hole.png")
+    mask = {
+        "0 and 1": Image.fromarray(hole // 255),
+        "RGBA": Image.fromarray(np.dstack([np.full_like(hole, 255)] * 3 + [hole])),
+        "LA": Image.fromarray(np.dstack([np.zeros_like(hole), 255 - hole])),
+        "P": Image.fromarray(hole // 255).convert("P"),
+    }[kind]
+    if kind == "P":
+        mask.putpalette([255] * 6)
+    mask.save(folder / "mask.png", **({"transparency": 0} if kind == "P" else {}))
+    results = []
+    for name in ("hole.png", "mask.png"):
+        result = run("restore", "--task", "inpaint", folder / "noisy.png", "--mask", folder / name, "-o", folder / "out.png", "-f", "-e", 1, "--iterations", 2)
+        assert result.exit_code == 0, result.stderr
+        results.append(samples_of(folder / "out.png"))
+    assert (results[0] == results[1]).all()
+
+
 @pytest.mark.parametrize("given", [["noisy.png", "--mask", "hole.png"], ["cut.png"]])
 def test_inpaint_by_mask_and_by_transparency(folder, given):
     names = [folder / word if word.endswith(".png") else word for word in given]

@@ -148,7 +148,7 @@ def _preview(folder, reference, force):
 
 
 def _known(picture, options, mask, missing, color):
-    from ..pictures import load_picture
+    from ..pictures import read_picture
     from ..restoration.masks import checked, known_from
 
     if options.task != "inpaint":
@@ -158,7 +158,7 @@ def _known(picture, options, mask, missing, color):
     if mask and color:
         raise UsageError("Give either a mask or a mask colour, not both.")
     if mask:
-        return known_from(load_picture(read_input(mask, picture_bytes), name=name_of(mask)), picture.samples.shape, missing, samples=picture.samples, name=name_of(mask))
+        return known_from(read_picture(read_input(mask, picture_bytes), name=name_of(mask), metadata=()), picture.samples.shape, missing, samples=picture.samples, name=name_of(mask))
     if color:
         try:
             wanted = bytes.fromhex(color.removeprefix("#"))

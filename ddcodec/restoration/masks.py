@@ -3,31 +3,65 @@
 import numpy as np
 
 from ..errors import SourceError, UsageError
+from ..pictures import Picture, picture_from
 
 GREY_SHARE = 0.05
 """Share of a mask's pixels that may be neither nearly black nor nearly white, as where its edges were smoothed."""
-BLACK, WHITE = 64, 191
+BLACK, WHITE = 0.25, 0.75
+WHITES = (1, 255, 65535)
+"""Of masks of numbers: the least that is not below any."""
+WANTED = "{} must be bool, numbers of 0 to 1 or of 0 to 255, or a picture, of (H, W) pixels; white is known, black is missing. It is {}."
 SWAPPED_LEVELS = 4
 """A picture of no more levels than this is taken to be the mask, if the mask has many."""
 
 
 def known_from(mask, shape, missing="black", *, samples=None, name="The mask"):
-    """bool (H, W), True where a picture of `shape` is known, of the samples of a mask, uint8 (h, w) or (h, w, 3). missing: "black" or "white".
+    """bool (H, W), True where a picture of `shape` is known. missing: "black" or "white".
 
-    samples: those of the picture, to see whether the two were swapped. Raises `SourceError` for a mask of another size, one with many grey pixels, one
-    that leaves nothing to fill or nothing to fill it from.
+    mask: a `Picture`, a Pillow image or what NumPy makes an array (H, W) or (H, W, 1 to 4) of: bool, or numbers from 0, black, to white, which is 1 if nothing is above it, else 255, or 65535.
+    Of one with transparency what is transparent is the opposite of what is seen, where all of that is black or all white, else it is missing. samples: those of the picture, to see whether the two were swapped.
+    Raises `UsageError` for what is no mask at all, `SourceError` for a mask of another size, one with many grey pixels, one that leaves nothing to fill or nothing to fill it from.
     """
     if missing not in ("black", "white"):
         raise UsageError(f"What is missing is black or white in a mask, not {missing}.")
-    levels = mask if mask.ndim == 2 else mask.mean(2)
+    levels = _levels(mask, 0.0 if missing == "black" else 1.0, name)
     if samples is not None and len(np.unique(samples)) <= SWAPPED_LEVELS < len(np.unique(levels)):
         raise SourceError(f"{name} looks like a photograph and the picture like a mask; they seem to be swapped.")
     if levels.shape != tuple(shape[:2]):
         raise SourceError(f"{name} has {levels.shape[1]}x{levels.shape[0]} pixels and the picture {shape[1]}x{shape[0]}; they must have the same size.")
     if np.mean((levels > BLACK) & (levels < WHITE)) > GREY_SHARE:
         raise SourceError(f"{name} is no mask: more than {100 * GREY_SHARE:.0f} % of its pixels are neither black nor white.")
-    known = (levels > 127) == (missing == "black")
-    return checked(known, name)
+    return checked((levels > 0.5) == (missing == "black"), name)
+
+
+def _levels(mask, missing, name):
+    """A mask (H, W) in 0..1, white 1. missing: the level of what is."""
+    if not isinstance(mask, Picture) and not hasattr(mask, "getbands"):
+        try:
+            mask = np.asarray(mask)
+        except ValueError:
+            raise UsageError(WANTED.format(name, "rows of different lengths")) from None
+        has_alpha = mask.ndim == 3 and mask.shape[2] in (2, 4) and mask.dtype in (np.uint8, np.uint16)
+        if mask.ndim not in (2, 3) or mask.dtype.kind not in "buif" or mask.ndim == 3 and mask.shape[2] not in (1, 3) and not has_alpha:
+            raise UsageError(WANTED.format(name, f"an array of {mask.dtype} and the shape {mask.shape}"))
+        if not has_alpha:
+            return _of_numbers(mask if mask.ndim == 2 else mask.mean(2), name)
+    picture = picture_from(mask)
+    levels = _of_numbers(picture.samples if picture.samples.ndim == 2 else picture.samples.mean(2), name)
+    if picture.alpha is None:
+        return levels
+    shown = _of_numbers(picture.alpha, name)
+    seen = levels[shown > 0.5]
+    if seen.size and (seen.max() < BLACK or seen.min() > WHITE):
+        missing = 1.0 if seen.max() < BLACK else 0.0
+    return shown * levels + (1 - shown) * missing
+
+
+def _of_numbers(values, name):
+    values = values.astype(np.float32)
+    if values.size and not (values.min() >= 0 and values.max() <= WHITES[-1]):
+        raise UsageError(WANTED.format(name, f"numbers from {values.min():g} to {values.max():g}"))
+    return values / np.float32(next(white for white in WHITES if not values.size or values.max() <= white))
 
 
 def checked(known, name="The mask"):
