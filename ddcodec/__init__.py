@@ -63,7 +63,8 @@ def encode_many(images, *, quality=None, lambda_=None, **options):
     images = list(images)
 
     def each(name, wished):
-        values = list(wished) if hasattr(wished, "__iter__") else [wished] * len(images)
+        is_one = isinstance(wished, str) or not hasattr(wished, "__iter__") or getattr(wished, "ndim", 1) == 0
+        values = [wished] * len(images) if is_one else list(wished)
         if len(values) != len(images):
             raise UsageError(f"There are {len(images)} images, but {len(values)} of {name}.")
         return values

@@ -13,6 +13,7 @@ from .errors import DamagedError, LimitError, ShortMemoryError, UsageError
 from .memory import available_addresses, available_cores, available_memory, memory_text
 from .metadata import KINDS, metadata_of
 from .network import synthesis
+from .options import settle_types, settled
 from .pictures import Picture
 from .samples import as_bytes
 from .surroundings import with_usual_errors
@@ -32,6 +33,11 @@ class Limits:
 
     max_pixels: int = 100_000_000
     max_memory: int = 4 * 2**30
+
+    def __post_init__(self):
+        settle_types(self)
+        if min(self.max_pixels, self.max_memory) < 0:
+            raise UsageError("Limits of a decode must be 0, for none, or more.")
 
     @property
     def max_seconds(self):
@@ -139,7 +145,8 @@ def render(coded, finest=0, threads=None):
 
 def octave_of(scale, arch):
     """The octave of the size of a picture of 1 / scale. Raises `UsageError` where there is none."""
-    octave = int(scale).bit_length() - 1
+    scale = settled("scale", int, scale)
+    octave = scale.bit_length() - 1
     if scale < 1 or scale != 1 << octave:
         raise UsageError(f"The scale must be 1, 1/2, 1/4 or 1/8, not 1/{scale}.")
     if octave >= arch.octaves:

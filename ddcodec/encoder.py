@@ -14,6 +14,7 @@ from .errors import DamagedError, EncoderError, SourceError, TargetError, UsageE
 from .filling import filled
 from .metadata import chunks_of
 from .metrics import psnr
+from .options import settle_types
 from .presets import BASE_CHOICES, DEFAULT_EFFORT, DEFAULT_QUALITY, EFFORTS, PROFILES, arch_of, iterations_of, lambda_of_quality, normalises
 from .surroundings import with_usual_errors
 from .syntax import HEADER_BYTES, pack, pack_body, sealed, unpack
@@ -40,7 +41,7 @@ def check_run(options):
 
 @dataclass(frozen=True)
 class EncodeOptions:
-    """What the encoder is asked for.
+    """What the encoder is asked for. Raises `UsageError` for values of other types; see `options`.
 
     One of quality: 1..100; lambda_: MSE (samples in [0, 1]) that one bpp is worth; target_size: bytes of the file, never more and at most 3 % less;
     target_bpp: the same in bits per pixel; target_psnr: dB of the decoded picture, never less and at most 0.1 more. effort: 1..9, or iterations. time_limit:
@@ -63,6 +64,9 @@ class EncodeOptions:
     threads: int | None = None
     seed: int = 0
     max_memory: int = 0
+
+    def __post_init__(self):
+        settle_types(self)
 
     def validate(self):
         """Raise `UsageError` for values out of range or options that exclude each other, `TargetError` for a size that no file has."""
@@ -87,6 +91,8 @@ class EncodeOptions:
             raise UsageError(f"The quality of alpha must be between 1 and 100, not {self.alpha_quality:g}.")
         if self.profile not in PROFILES:
             raise UsageError(f"There is no profile {self.profile}; choose one of: {', '.join(PROFILES)}.")
+        if self.max_memory < 0:
+            raise UsageError(f"The memory limit must be 0, for none, or more, not {self.max_memory}.")
         check_run(self)
 
     def has_target(self):

@@ -190,9 +190,29 @@ def picture_from(image):
 
     if not isinstance(image, Image.Image):
         raise SourceError(f"A picture must be a Pillow image or a NumPy array, not {type(image).__name__}.")
+    if _is_gone(image):
+        raise SourceError("The pixels of this Pillow image cannot be read any more: it or its file was closed, or verify() has used it up. Open it again.")
     if image.mode != "I;16" and _bits_before_loading(image) > 8:
         raise SourceError("Pillow would cut this 16-bit picture down to 8 bits; give its file, or an array of uint16.")
     return _picture(image, "The picture")
+
+
+def _is_gone(image):
+    """Whether the pixels of a Pillow image are neither here nor can be loaded."""
+    try:
+        return image.im is None
+    except ValueError:
+        return True
+    except AssertionError:
+        # Not loaded yet.
+        if getattr(image, "fp", None) is not None:
+            return image.fp.closed and bool(image.tile)
+    try:
+        # Some formats need no file for that.
+        image.load()
+    except AssertionError:
+        return True
+    return False
 
 
 def pillow_image(picture):

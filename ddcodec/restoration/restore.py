@@ -8,6 +8,7 @@ import numpy as np
 from ..encoder import check_run
 from ..errors import ShortMemoryError, SourceError, UsageError
 from ..memory import available_memory
+from ..options import settle_types
 from ..surroundings import usual_torch, with_usual_errors
 from .masks import checked, dilated, pasted
 from .noise import Noise, estimate_noise, is_noise
@@ -30,7 +31,7 @@ JPEG_SHARE = 1.5
 
 @dataclass(frozen=True)
 class RestoreOptions:
-    """What is asked for.
+    """What is asked for. Raises `UsageError` for values of other types; see `options`.
 
     task: one of `tasks()`. scale: of superres. sigma: levels of 0..255, or None to estimate it. prior: one of `priors()`. effort: 1..9, or iterations: steps of
     each fit. time_limit: seconds. dilate, feather: pixels, of inpaint. variation: weight of the total variation in the loss. device, threads, seed: as in encode.
@@ -49,6 +50,9 @@ class RestoreOptions:
     device: str = "auto"
     threads: int | None = None
     seed: int = 0
+
+    def __post_init__(self):
+        settle_types(self)
 
     def validate(self):
         """Raise `UsageError` for values out of range or options that do not go together."""
