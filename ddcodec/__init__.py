@@ -27,11 +27,11 @@ def encode(
 ):
     """Encode a picture to the bytes of a `.ddc` file.
 
-    image: a Pillow image, whose ICC profile, EXIF and XMP are kept, or an array (H, W) or (H, W, 1 to 4) of uint8 or uint16, of which the second or fourth channel is alpha. quality: 1..100, default 75: about the PSNR of a JPEG of that quality;
+    image: a Pillow image, whose colours, EXIF, XMP and resolution are kept, or an array (H, W) or (H, W, 1 to 4) of uint8 or uint16, of which the second or fourth channel is alpha. quality: 1..100, default 75: about the PSNR of a JPEG of that quality;
     or lambda_: the MSE of samples in [0, 1] that one bpp is worth; or target_size: bytes of the file, never more and at most 3 % less; target_bpp: the same in bits per pixel;
     target_psnr: dB of the decoded picture, never less and at most 0.1 more. effort: 1..9, higher is slower; iterations sets its steps by hand.
     time_limit: seconds. alpha_quality: 1..100, 100 is without loss; exact: keep the colours of what is fully transparent, too. base: auto, or none for a fit that starts from nothing. device: auto, cpu, cuda or cuda:N; threads: of the CPU, by default as many as are useful. max_memory: bytes that a fit on the CPU may take, by default what is free. progress: called after every step with an object that has step, total, bpp, psnr and seconds_left.
-    Above 100 megapixels a Python warning (`UserWarning`) says which limits `decode` must be given for the file.
+    Python warnings (`UserWarning`) say what is not kept of the image, and above 100 megapixels which limits `decode` must be given for the file.
     Raises `ddcodec.errors.DdcError`: `UsageError`, `SourceError`, `ShortMemoryError`, `LimitError`, `TargetError`.
     """
     import warnings
@@ -43,7 +43,7 @@ def encode(
         quality=quality, lambda_=lambda_, target_size=target_size, target_bpp=target_bpp, target_psnr=target_psnr, effort=effort, iterations=iterations,
         time_limit=time_limit, alpha_quality=alpha_quality, exact=exact, profile=profile, base=base, device=device, threads=threads, max_memory=max_memory, seed=seed,
     )  # fmt: skip
-    picture = picture_from(image)
+    picture = _told(picture_from(image))
     return encode_picture(picture.samples, options, progress, metadata=picture.metadata, alpha=picture.alpha, warn=warnings.warn).data
 
 
@@ -73,7 +73,7 @@ def encode_many(images, *, quality=None, lambda_=None, **options):
     sources = []
     for image, its in zip(images, own):
         its.validate()
-        picture = picture_from(image)
+        picture = _told(picture_from(image))
         sources.append(Source(picture.samples, None if its.has_target() else its.chosen_lambda(*picture.samples.shape[:2]), picture.metadata, picture.alpha))
     return [encoded.data for encoded in encode_pictures(sources, own[0], progress, warn=warnings.warn)] if sources else []
 
@@ -81,12 +81,12 @@ def encode_many(images, *, quality=None, lambda_=None, **options):
 def decode(data, *, scale=1, max_pixels=100_000_000, max_memory=4 * 2**30):
     """Decode the bytes of a `.ddc` file to samples (H, W, 3) or (H, W), uint8 or uint16 as the picture was; with alpha (H, W, 4) or (H, W, 2).
 
-    scale: 2, 4 or 8 for a picture of ceil(size / scale). max_pixels: of the picture; it bounds the time, too, at about 2.2 seconds a million. max_memory: bytes. Limits of 0 are no limits.
+    A Python warning (`UserWarning`) tells of bytes behind the end of the file. scale: 2, 4 or 8 for a picture of ceil(size / scale). max_pixels: of the picture; it bounds the time, too, at about 2.2 seconds a million. max_memory: bytes. Limits of 0 are no limits.
     Raises `ddcodec.errors.DdcError`: `DamagedError`, `UnsupportedError`, `LimitError`, `ShortMemoryError`, `UsageError`.
     """
     from .decoder import Limits, decode_file
 
-    return decode_file(_checked(data), scale=scale, limits=Limits(max_pixels, max_memory), metadata=()).whole()
+    return _told(decode_file(_checked(data), scale=scale, limits=Limits(max_pixels, max_memory), metadata=())).whole()
 
 
 def read_info(data):
@@ -94,6 +94,15 @@ def read_info(data):
     from .syntax import read_info as read
 
     return read(_checked(data))
+
+
+def _told(picture):
+    """A `Picture` whose notes are told as Python warnings of the caller of our caller."""
+    import warnings
+
+    for note in picture.notes:
+        warnings.warn(note, stacklevel=3)
+    return picture
 
 
 def _checked(data):

@@ -377,6 +377,10 @@ def test_large_profiles_and_xmp():
         assert picture.metadata == {} and len(picture.notes) == 1 and np.array_equal(picture.samples, RGB)
         assert picture.notes[0].startswith(f"photo: its {what}") and "--metadata" in picture.notes[0]
         assert read_picture(data, metadata=()).notes == ()
+    image = Image.fromarray(RGB)
+    image.info["xmp"] = b"<x/>" * 300_000
+    with pytest.warns(UserWarning, match="XMP has more than 1,048,576 bytes"):
+        assert "chunk xmp" not in str(ddcodec.read_info(ddcodec.encode(image, iterations=1)))
 
 
 def test_jpegs_that_cannot_be_read():
@@ -403,7 +407,8 @@ def test_bytes_behind_the_end(tmp_path):
     file = tmp_path / "a.ddc"
     for behind in (b"\n", bytes(512)):
         file.write_bytes(whole + behind)
-        assert np.array_equal(ddcodec.decode(whole + behind), ddcodec.decode(whole))
+        with pytest.warns(UserWarning, match="bytes behind the end of the file"):
+            assert np.array_equal(ddcodec.decode(whole + behind), ddcodec.decode(whole))
         info = ddcodec.read_info(whole + behind)
         assert (info["bytes"], info["trailing_bytes"]) == (len(whole), True)
         for command in (["decode", str(file), "-o", str(tmp_path / "a.png"), "-f"], ["verify", str(file)]):
