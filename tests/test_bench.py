@@ -25,7 +25,7 @@ from ddcodec.benchmark.peers import peer_of
 from ddcodec.benchmark.run import Progress
 from ddcodec.benchmark.table import read_table, text_of
 from ddcodec.cli import cli
-from ddcodec.cli.bench import _bar
+from ddcodec.cli.bench import _bar, _typed
 from ddcodec.cli.talk import within
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
@@ -321,3 +321,23 @@ def test_the_progress_bar():
     assert within(79, _bar(progress, 83.2, 79)) == "[#####...............] 5/20, 1 min 24 s left, avif:s0 of kodim07"
     assert within(39, _bar(progress, 83.2, 39)) == "5/20, 1 min 24 s left, avif:s0 of ko..."
     assert within(79, _bar(Progress(20, 20, "jpeg", "a", math.inf), math.inf, 79)) == "[####################] 20/20, jpeg of a"
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_the_command_can_be_typed_again():
+    """Whatever is in a name, nothing of it reaches a terminal or the page as it is, and bash makes the same bytes of it."""
+    words = ["plain", "two words", "it's", 'a "b" $HOME', "\x1b[31mred\x07'\\", "ä\n", os.fsdecode(b"x\xff1")]
+    typed = " ".join(map(_typed, words))
+    assert typed.isprintable() and typed.startswith("plain 'two words' ")
+    found = subprocess.run(["bash", "-c", f"printf '%s\\0' {typed}"], stdout=subprocess.PIPE, check=True).stdout
+    assert found == b"".join(os.fsencode(word) + b"\0" for word in words)
+
+
+def test_a_narrow_terminal(finished, pictures, tmp_path):
+    folder = tmp_path / "report"
+    shutil.copytree(finished[0], folder)
+    arguments = ["bench", str(pictures), "--codecs", "jpeg,webp,none", "-o", str(folder)]
+    narrow, wide = (CliRunner(env={"COLUMNS": columns}).invoke(cli, arguments).stdout.splitlines() for columns in ("46", "200"))
+    assert max(map(len, narrow)) <= 46 and narrow[1].split() == ["codec", "BD-rate", "BD-PSNR", "encode"]
+    assert wide[1].split() == ["codec", "BD-rate", "BD-PSNR", "over", "encode", "decode"]
+    assert [line.split()[:2] for line in narrow] == [line.split()[:2] for line in wide]

@@ -84,6 +84,14 @@ def test_a_picture_without_a_figure_counts_for_no_codec():
     assert of("webp", BASE).counted == PICTURES and of("webp", BASE).rate == pytest.approx(-30, abs=0.01)
 
 
+def test_averaged_curves_are_of_the_pictures_that_count():
+    """Lossless at most settings, c would leave two points of the averaged curves; without it AVIF's is that of a and b."""
+    avif = [replace(row, psnr=math.inf) if row.picture == "c" and row.setting > 1 else row for row in everywhere("avif", (0.8, 0.8, 0.2))]
+    found = of("avif", BASE + avif)
+    assert found.counted == ("a", "b") and (found.low, found.high) == (32, 38)
+    assert found.rate_of_mean == pytest.approx(-20, abs=0.01)
+
+
 def test_a_codec_that_lacks_most_pictures_is_not_ranked():
     rows = BASE + everywhere("avif", (0.8, 0.8, 0.2), a=(60, 61), c=(1,))
     assert said(rows) == (

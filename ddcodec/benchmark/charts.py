@@ -151,11 +151,11 @@ def _title(pictures):
 
 
 def mean_curves(study, group, quality="psnr"):
-    """The curves of a `summary.Group`, averaged over its pictures, in its order; published ones have a PSNR only."""
-    found = {codec: summary.mean_curve(group.rows, codec, group.pictures, quality) for codec in _lossy(study)}
+    """The curves of a `summary.Group`, averaged over the pictures that count, in its order; published ones have a PSNR only."""
+    found = {codec: summary.mean_curve(group.rows, codec, group.counted, quality) for codec in _lossy(study)}
     if quality == "psnr":
         everything = {row.picture for row in study.rows}
-        found |= {published.codec: mean_points(published, group.pictures, everything) for published in study.published}
+        found |= {published.codec: mean_points(published, group.counted, everything) for published in study.published}
     return _curves(study, found, [standing.codec for standing in group.standings])
 
 
@@ -381,9 +381,9 @@ def save_plots(study, folder):
     for number, group in enumerate(study.groups, 1):
         suffix = f"-{number}" if number > 1 else ""
         if curves := mean_curves(study, group):
-            made["mean" + suffix] = rate_chart(curves, size=(9.6, 5.2), title=_title(group.pictures))
+            made["mean" + suffix] = rate_chart(curves, size=(9.6, 5.2), title=_title(group.counted))
         if len(points := spots(study, group.standings)) > 1:
-            made["time" + suffix] = time_chart(points, anchor, title=f"{_title(group.pictures)}; against {anchor}")
+            made["time" + suffix] = time_chart(points, anchor, title=f"{_title(group.counted)}; against {anchor}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, chart in made.items():

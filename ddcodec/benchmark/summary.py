@@ -29,7 +29,7 @@ class Standing:
 
     pictures: those that both have curves of. per_picture: their `Bjontegaard`s of PSNR, by PCHIP. counted: those of them that the means are over.
     ranked: whether these are the same as those of all other ranked codecs, so that their means can be compared. rate (per cent) and gain (dB): means
-    over the counted pictures. rate_of_mean, gain_of_mean: between the averaged curves, which share the PSNRs low to high (dB). All by PCHIP; those of
+    over the counted pictures. rate_of_mean, gain_of_mean: between the curves averaged over these, which share the PSNRs low to high (dB). All by PCHIP; those of
     _akima by Akima. rate_psnr_y, rate_ms_ssim, rate_ssimulacra2 (per cent): as rate, for these qualities. encode_s, decode_s: means over all rows. None is what
     cannot be said, a mean where one counted picture has no figure. measured: False for published curves.
     """
@@ -198,14 +198,14 @@ def _rank(standing):
 class _Compared:
     """A codec beside the anchor, before it is known over which pictures its means go. figures(picture, method, quality): their `Bjontegaard`.
 
-    means: both averaged curves. more: fields of its `Standing` that stand already. qualities: those of which it has curves.
+    means(pictures): both curves averaged over these. more: fields of its `Standing` that stand already. qualities: those of which it has curves.
     """
 
     codec: str
     measured: bool
     figures: Callable
     per_picture: dict
-    means: tuple
+    means: Callable
     qualities: tuple
     more: dict
 
@@ -223,14 +223,14 @@ def _measured(anchors, anchor, own, codec):
         return bjontegaard(points(anchors, anchor, picture, quality), points(own, codec, picture, quality), method)
 
     times = {name: statistics.fmean(getattr(row, name) for row in own) for name in ("encode_s", "decode_s")}
-    means = mean_curve(anchors, anchor, pictures), mean_curve(own, codec, pictures)
+    means = lambda over: (mean_curve(anchors, anchor, over), mean_curve(own, codec, over))
     return _Compared(codec, True, figures, {picture: figures(picture) for picture in pictures}, means, tuple(QUALITIES), times)
 
 
 def _published(anchors, anchor, curve, everything):
     pictures = _shared(anchors, anchor, everything, lambda picture: curve.points.get(picture, []))
-    over = pictures or everything
-    means = mean_curve(anchors, anchor, over), mean_points(curve, over, everything) or []
+    # Of a source that gives a mean alone, that of all pictures.
+    means = lambda over: (mean_curve(anchors, anchor, over or everything), mean_points(curve, over or everything, everything) or [])
 
     def figures(picture, method="pchip", quality="psnr"):
         return bjontegaard(points(anchors, anchor, picture, quality), curve.points[picture], method)
@@ -246,7 +246,8 @@ def _standing(compared, shared, ranked):
     """The `Standing` of a `_Compared`, with means over the pictures `shared` if it is `ranked`."""
     counted = shared if ranked else compared.figured
     pchip, akima = [compared.per_picture[picture] for picture in counted], [compared.figures(picture, "akima") for picture in counted]
-    mean, mean_akima = (bjontegaard(*compared.means, method) for method in ("pchip", "akima"))
+    means = compared.means(counted or tuple(compared.per_picture))
+    mean, mean_akima = (bjontegaard(*means, method) for method in ("pchip", "akima"))
     qualities = {
         f"rate_{quality}": _mean([compared.figures(picture, quality=quality).rate for picture in counted]) for quality in compared.qualities if quality != "psnr"
     }

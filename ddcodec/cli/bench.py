@@ -4,6 +4,7 @@ import os
 import shlex
 import sys
 from dataclasses import asdict
+from shutil import get_terminal_size
 
 import click
 
@@ -114,6 +115,7 @@ def _report(talk, run, anchor, published, missing, failed):
     from ..benchmark.study import study_of, write_report
     from ..benchmark.summary import left_out, named
 
+    width = get_terminal_size((UNWRAPPED, 0)).columns
     study = study_of(run, anchor, published, missing + failed, _command())
     path = write_report(study, run.folder)
     # What was said is of the whole run, not of its first row.
@@ -122,9 +124,11 @@ def _report(talk, run, anchor, published, missing, failed):
         talk.report(**asdict(row), bpp=row.bpp)
     talk.warnings, talk.notes = warnings, notes
     for group in [] if talk.json else study.groups:
-        talk.show(f"Against {anchor}, {named(group.pictures)}:")
-        for line in [*_table(group.standings), *left_out(group)]:
-            talk.show(line)
+        said = [f"Against {anchor}, {named(group.pictures)}:", *_table(group.standings, width), *left_out(group)]
+        for line in said:
+            # Each is shown for itself: what stands for a line's end in a name must not become one.
+            for part in (click.wrap_text(line, width, subsequent_indent="  ") if len(line) > width else line).splitlines():
+                talk.show(part)
         talk.show()
     talk.say(f"Report: {path}")
     fields = {
@@ -136,21 +140,37 @@ def _report(talk, run, anchor, published, missing, failed):
     talk.report(**fields)
 
 
-def _table(standings):
-    """Lines of the table, best first: rates against the anchor at equal PSNR."""
-    width = max(len(standing.codec) for standing in standings)
-    yield f"{'codec':{width}}  {'BD-rate':>9}  {'BD-PSNR':>9}  {'over':>15}  {'encode':>9}  {'decode':>9}"
-    for standing in standings:
-        rate = standing.overall
-        cells = (
-            "-" if rate is None else f"{rate:+.1f} %",
-            "-" if standing.gain is None else f"{standing.gain:+.2f} dB",
-            "-" if standing.low is None or rate is None else f"{standing.low:.1f}-{standing.high:.1f} dB",
-            _seconds(standing.encode_s),
-            _seconds(standing.decode_s),
-        )
-        note = "  published" if not standing.measured else f"  over {len(standing.counted)} only" if standing.rate is not None and not standing.ranked else ""
-        yield f"{standing.codec:{width}}  {cells[0]:>9}  {cells[1]:>9}  {cells[2]:>15}  {cells[3]:>9}  {cells[4]:>9}{note}"
+UNWRAPPED = 1_000_000
+"""Characters of a line of what is no terminal."""
+COLUMNS = ("codec", "BD-rate", "BD-PSNR", "over", "encode", "decode", "")
+FIRST_TO_GO = ("over", "decode", "BD-PSNR")
+"""What a terminal leaves out that is too narrow for a line; the report has all."""
+
+
+def _table(standings, width):
+    """Lines of the table, best first, no wider than `width` where that can be: rates against the anchor at equal PSNR."""
+    rows = [dict(zip(COLUMNS, COLUMNS)), *map(_cells, standings)]
+    for gone in (None, *FIRST_TO_GO):
+        columns = {name: max(len(row[name]) for row in rows) for name in rows[0] if name != gone}
+        rows = [{name: row[name] for name in columns} for row in rows]
+        if sum(columns.values()) + 2 * (len(columns) - 1) <= width:
+            break
+    for row in rows:
+        yield "  ".join(f"{cell:{'<' if name in ('codec', '') else '>'}{columns[name]}}" for name, cell in row.items()).rstrip()
+
+
+def _cells(standing):
+    rate = standing.overall
+    partly = standing.rate is not None and not standing.ranked
+    return dict(zip(COLUMNS, (
+        standing.codec,
+        "-" if rate is None else f"{rate:+.1f} %",
+        "-" if standing.gain is None else f"{standing.gain:+.2f} dB",
+        "-" if standing.low is None or rate is None else f"{standing.low:.1f}-{standing.high:.1f} dB",
+        _seconds(standing.encode_s),
+        _seconds(standing.decode_s),
+        "published" if not standing.measured else f"over {len(standing.counted)} only" if partly else "",
+    )))  # fmt: skip
 
 
 def _seconds(seconds):
@@ -178,4 +198,12 @@ def _standing_fields(standing):
 
 def _command():
     """This process's command line, as it could be typed again."""
-    return shlex.join(["ddcodec", *sys.argv[1:]])
+    return " ".join(map(_typed, ["ddcodec", *sys.argv[1:]]))
+
+
+def _typed(word):
+    """A word as a shell takes it; as bash's $'...' where something in it cannot be shown."""
+    if word.isprintable():
+        return shlex.quote(word)
+    shown = (letter if letter.isprintable() and letter not in "\\'" else "".join(f"\\x{byte:02x}" for byte in os.fsencode(letter)) for letter in word)
+    return f"$'{''.join(shown)}'"
