@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from ddcodec import presets
 from ddcodec.benchmark.charts import save_plots, seconds_text
+from ddcodec.benchmark.peers import peer_of
 from ddcodec.benchmark.published import read_published
 from ddcodec.benchmark.report import Study
 from ddcodec.benchmark.restoration import read_rows
@@ -206,19 +207,33 @@ def measures():
 
 
 def low():
-    """What stands in low-rate.tsv: AVIF's smallest files, and those of ddcodec that are no larger."""
+    """What stands in low-rate.tsv, codec by codec: its files, and those of ddcodec that are no larger, or its files on both sides of one of ddcodec."""
     with (RESULTS / "low-rate.tsv").open(newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
+    lines = ["| codec | its files | ddcodec, effort 5 | gain: least, mean, most | pictures with a gain | encode |", "| --- |" + " --- |" * 5]
+    for codec in dict.fromkeys(row["codec"] for row in rows):
+        pictures = {}
+        for row in rows:
+            if row["codec"] == codec:
+                pictures.setdefault(row["picture"], []).append(row)
+        theirs, ours = [_at_the_size(own) for own in pictures.values()], [(float(own[0]["ddc_bytes"]), float(own[0]["ddc_psnr"])) for own in pictures.values()]
+        gains = [our - their for (_, their), (_, our) in zip(theirs, ours)]
+        seconds = [float(own[0]["ddc_s"]) for own in pictures.values() if own[0]["ddc_s"]]
+        cells = [
+            f"{peer_of(codec).title} (`{codec}`)", *(f"{fmean(size for size, _ in files):,.0f} bytes, {fmean(dB for _, dB in files):.2f} dB" for files in (theirs, ours)),
+            f"{min(gains):.2f}, {fmean(gains):.2f}, {max(gains):.2f} dB", f"{sum(gain > 0 for gain in gains)} of {len(gains)}", seconds_text(fmean(seconds)) if seconds else "",
+        ]  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
 
-    def mean(column):
-        return fmean(float(row[column]) for row in rows)
 
-    gains = [float(row["ddc_psnr"]) - float(row["psnr"]) for row in rows]
-    return [
-        "| pictures | AVIF | ddcodec, effort 5 | gain: least, mean, most | encode |",
-        "| --- |" + " --- |" * 4,
-        f"| {len(rows)} | {mean('bytes'):,.0f} bytes, {mean('psnr'):.2f} dB | {mean('ddc_bytes'):,.0f} bytes, {mean('ddc_psnr'):.2f} dB | {min(gains):.2f}, {fmean(gains):.2f}, {max(gains):.2f} dB | {seconds_text(mean('ddc_s'))} |",
-    ]
+def _at_the_size(rows):
+    """(bytes, dB) of the one file, or of two at the size of ddcodec's between them: on a straight line over the logarithm of bytes."""
+    points = sorted((float(row["bytes"]), float(row["psnr"])) for row in rows)
+    if len(points) == 1:
+        return points[0]
+    (less, low), (more, high), size = *points, float(rows[0]["ddc_bytes"])
+    return size, low + (high - low) * log(size / less) / log(more / less)
 
 
 def sections():
