@@ -32,7 +32,7 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
 
 
 def bench(*arguments):
-    return CliRunner().invoke(cli, ["bench", *map(str, arguments)], prog_name="ddcodec")
+    return CliRunner(env={"COLUMNS": "200"}).invoke(cli, ["bench", *map(str, arguments)], prog_name="ddcodec")
 
 
 @pytest.fixture(scope="module")
