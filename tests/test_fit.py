@@ -314,7 +314,7 @@ def test_a_fit_by_the_clock_is_annealed_as_one_of_so_many_steps(monkeypatch, pic
 
 def test_a_time_limit_that_is_over_before_the_fit_is_said(monkeypatch, picture):
     said = []
-    monkeypatch.setattr("ddcodec.fit.fit.prepare", lambda *_: time.sleep(0.02))
+    monkeypatch.setattr("ddcodec.fit.fit.prepare", lambda kind, arch, say: time.sleep(0.02))
     encoded = encode_picture(picture, EncodeOptions(time_limit=0.01), say=said.append)
     assert encoded.steps == 1 and said == ["Note: the time limit was over before the fit could begin; the file is that of one step."]
 
