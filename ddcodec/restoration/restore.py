@@ -135,11 +135,11 @@ def restore_picture(samples, options=RestoreOptions(), *, known=None, file=None,
 def _plain(samples, planes, options, name, known, noise, steps, seconds, say):
     """The `Restored` where a fit was too short, or the picture not its kind."""
     if noise is not None:
-        reason = f"after {steps} steps the fit is farther from the picture than what is to be removed"
+        reason = "the fit is farther from the picture than what is to be removed"
         say(f"Note: {reason}; the picture stays as it is. (More time or steps may help.)")
         return Restored(samples, False, noise.sigma, name, steps, reason, seconds)
     plain, plain_name = plain_answer(planes, options.scale or 1, known)
-    reason = f"after {steps} steps the fit does not explain the picture better than {plain_name} does"
+    reason = f"the fit does not explain the picture better than {plain_name} does"
     say(f"Note: {reason}; the result is that of {plain_name}. (More time or steps may help.)")
     return Restored(_as_samples(255 * plain, samples, planes, known, options.feather), True, None, plain_name, steps, reason, seconds)
 
