@@ -21,7 +21,9 @@ from ddcodec.restoration.settings import Effort
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
-WRITTEN = [*PAGES, ROOT / "README.md", ROOT / "bench" / "README.md", *sorted((DOCS / "commands").glob("*.md"))]
+WRITTEN = [
+    *PAGES, *(ROOT / name for name in ("README.md", "CHANGELOG.md", "bench/README.md", "samples/README.md", "ddcodec/FORMAT.md")), *sorted((DOCS / "commands").glob("*.md"))
+]  # fmt: skip
 LARGEST_FIGURE = 150_000
 by_name = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 
@@ -93,11 +95,42 @@ def anchors_of(page):
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def blocks_of(text):
+    """Lines between blank ones, but for comments and fenced code, of which a line with its fence stays."""
+    text = re.sub(r"^<!--.*?-->\n", "", re.sub(r"^```.*?^```", "```", text, flags=re.M | re.S), flags=re.M)
+    return [block.split("\n") for block in re.split(r"\n\s*\n", text.strip())]
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda path: str(path.relative_to(ROOT)))
+def test_tables_and_paragraphs_are_whole(page):
+    """No table stands inside a paragraph, all rows of one have as many cells, and no paragraph ends in the middle of a sentence."""
+    for lines, follow in zip(blocks := blocks_of(page.read_text("utf-8")), [*blocks[1:], [""]]):
+        if any(line.startswith("|") for line in lines):
+            assert all(line.startswith("|") for line in lines), lines
+            assert re.fullmatch(r"\|( :?-+:? \|)+", lines[1]), lines[:2]
+            assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1, lines
+        elif lines[0][:1].isalpha():
+            whole = re.search(r"([.:!?]\)?|[.:!?]?\*\*|\))$", lines[-1])
+            assert whole or re.match(r"    |```|[-*|] ", follow[0]), lines[-1]
+            torn = [line for before, line in zip(lines, lines[1:]) if before.endswith(".") and re.match("[a-z]+ [a-z]", line)]
+            assert not torn, torn
+
+
 @by_name
 def test_options_exist(page):
     options = {name for command in cli.commands.values() for option in command.params if isinstance(option, click.Option) for name in option.opts}
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", page.read_text("utf-8")))
     assert named <= options, named - options
+
+
+def test_scripts_and_their_options_exist():
+    """Those of bench/ and docs/, wherever a page names them; and one picture is not made by two commands."""
+    text = "\n".join(page.read_text("utf-8") for page in WRITTEN)
+    lines = re.findall(r"python ((?:bench|docs)/\w+\.py)([^`#\n]*)", text)
+    assert len(lines) > 20
+    for script, arguments in lines:
+        assert set(re.findall(r"--[a-z-]+", arguments)) <= set(re.findall(r"--[a-z-]+", (ROOT / script).read_text("utf-8"))), (script, arguments)
+    assert len({arguments for script, arguments in lines if "samples/restored.webp" in arguments}) == 1
 
 
 @by_name

@@ -94,3 +94,15 @@ def test_commands_exist():
         result = CliRunner().invoke(cli, [name, *arguments])
         assert result.exit_code in (1, 3, 6), (name, arguments, result.output)
     assert {line[1] for line in lines} <= set(cli.commands)
+
+
+def test_sizes_and_memory_are_those_of_the_code():
+    from ddcodec.fit.cpu_engine import memory_of
+
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    text = "".join(page.read_text("utf-8") for page in pages)
+    starts = sum((ROOT / "ddcodec" / name).stat().st_size for name in ("bases.bin", "fit/analysis.bin"))
+    assert [int(kilobytes) for kilobytes in re.findall(r"(\d+) kB that come with the package", text)] == [round(starts / 1000)] * 2
+    a_pixel = memory_of(presets.arch_of("default", 2000, 3000, 3, 1e-3), 2) / (2000 * 3000)
+    said = [int(number) for number in re.findall(r"(\d+) bytes of memory a pixel", text)]
+    assert len(said) == 4 and said == pytest.approx([a_pixel] * 4, rel=0.1)
