@@ -81,7 +81,7 @@ def encode_many(images, *, quality=None, lambda_=None, **options):
 def decode(data, *, scale=1, max_pixels=100_000_000, max_memory=4 * 2**30):
     """Decode the bytes of a `.ddc` file to samples (H, W, 3) or (H, W), uint8 or uint16 as the picture was; with alpha (H, W, 4) or (H, W, 2).
 
-    A Python warning (`UserWarning`) tells of bytes behind the end of the file. scale: 2, 4 or 8 for a picture of ceil(size / scale). max_pixels: of the picture; it bounds the time, too, at about 2.2 seconds a million. max_memory: bytes. Limits of 0 are no limits.
+    A Python warning (`UserWarning`) tells of bytes behind the end of the file. scale: 2, 4 or 8 for a picture of ceil(size / scale). max_pixels: of the picture; 0 lifts the limit of time, too. max_memory: bytes. Limits of 0 are no limits.
     Raises `ddcodec.errors.DdcError`: `DamagedError`, `UnsupportedError`, `LimitError`, `ShortMemoryError`, `UsageError`.
     """
     from .decoder import Limits, decode_file

@@ -8,7 +8,7 @@ import numpy as np
 
 from . import ops_int
 from .alpha import alpha_of
-from .arch import BANDS_AT_ONCE, CODE_STEP
+from .arch import BANDS_AT_ONCE, CODE_STEP, base_arch
 from .errors import DamagedError, LimitError, ShortMemoryError, UsageError
 from .memory import available_addresses, available_cores, available_memory, memory_text
 from .metadata import KINDS, metadata_of
@@ -19,8 +19,8 @@ from .samples import as_bytes
 from .surroundings import with_usual_errors
 from .syntax import has_trailing_bytes, read_body, read_header, unpack_body
 
-LEAST_SECONDS, SECONDS_A_MEGAPIXEL = 30, 2.2
-"""What a decode may take by `Arch.seconds`: so much for each million of the pixels that a picture may have, which is what `classic` needs at most, and never less than the least, which is what the longest sides need."""
+LEAST_SECONDS, TIMES_USUAL = 2, 1.5
+"""What a decode may take by `Arch.seconds`: so many times what the bases' network takes for a picture of that size, of which `classic` needs 1.42 at most, and the least, for small pictures."""
 TRAILING_BYTES = "There are bytes behind the end of the file; they are no part of it."
 
 THREADS_ADDRESSES = 96 * 2**20
@@ -39,10 +39,6 @@ class Limits:
         if min(self.max_pixels, self.max_memory) < 0:
             raise UsageError("Limits of a decode must be 0, for none, or more.")
 
-    @property
-    def max_seconds(self):
-        return max(LEAST_SECONDS, SECONDS_A_MEGAPIXEL * self.max_pixels / 1e6)
-
     def check(self, arch, finest=0):
         """Raise `LimitError` if a decode to the size of octave `finest` would cost more."""
         pixels, memory, seconds = arch.width * arch.height, arch.memory(finest), arch.seconds(finest)
@@ -50,8 +46,9 @@ class Limits:
             raise LimitError(f"The picture has {arch.width}x{arch.height} = {pixels:,} pixels, above the limit of {self.max_pixels:,} (--max-pixels).")
         if self.max_memory and memory > self.max_memory:
             raise LimitError(f"Decoding would need {memory_text(memory)} of memory, above the limit of {memory_text(self.max_memory)} (--max-memory).")
-        if self.max_pixels and seconds > self.max_seconds:
-            raise LimitError(f"Decoding would take some {seconds:,.0f} seconds, above the limit of {self.max_seconds:,.0f} for so many pixels (--max-pixels).")
+        most = LEAST_SECONDS + TIMES_USUAL * base_arch(arch.width, arch.height, arch.planes, depth=arch.depth).seconds()
+        if self.max_pixels and seconds > most:
+            raise LimitError(f"Decoding would take some {seconds:,.0f} seconds, above the limit of {most:,.0f} for a picture of that size (--max-pixels 0 lifts it).")
 
     def flags_for(self, arch):
         """The options that the command `decode` needs for a file of `arch` where these limits are its defaults: ["--max-pixels 120000000"], or none."""

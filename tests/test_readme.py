@@ -7,7 +7,7 @@ import pytest
 import readme_tables
 
 from ddcodec import presets
-from ddcodec.decoder import LEAST_SECONDS, SECONDS_A_MEGAPIXEL, Limits
+from ddcodec.decoder import LEAST_SECONDS, TIMES_USUAL, Limits
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text("utf-8")
@@ -51,7 +51,7 @@ def test_quality_formula():
 def test_limits():
     assert f"| {Limits().max_pixels:,} | `--max-pixels`" in TEXT
     assert f"| {Limits().max_memory // 2**30} GiB | `--max-memory`" in TEXT
-    assert f"| {SECONDS_A_MEGAPIXEL} s a megapixel of `--max-pixels`, at least {LEAST_SECONDS} s" in TEXT
+    assert f"| {TIMES_USUAL} times what the default network takes for that size, and {LEAST_SECONDS} s | `--max-pixels 0` |" in TEXT
 
 
 def test_every_file_of_the_tree_exists():

@@ -142,7 +142,7 @@ def limited(command):
         default=100_000_000,
         show_default=True,
         metavar="N",
-        help="Refuse larger pictures, and files that take far longer than pictures of that size (0: no limit).",
+        help="Refuse larger pictures (0: no limit, of time neither).",
     )(command)
 
 
