@@ -120,7 +120,7 @@ ALLOWED = {
     "restoration/prior": {"numpy", "torch", ".networks", ".operators", ".progress", ".stopping"},
     "restoration/coding": {"numpy", "..filling", "..fit", ".progress"},
     "restoration/restore": {"numpy", "..encoder", "..errors", "..memory", "..options", "..surroundings", ".masks", ".noise", ".plain", ".settings", ".tiles"},
-    "restoration/plain": {"numpy", "..filling"},
+    "restoration/plain": {"numpy", "..filling", "..surroundings"},
     "restoration/progress": {"numpy"},
     "restoration/preview": {"numpy", "..errors", "..metrics", "..output", "..pictures"},
 }  # fmt: skip

@@ -10,6 +10,7 @@ The truth is not there to compare with. What is there is the picture that was ob
 import numpy as np
 
 from ..filling import filled
+from ..surroundings import usual_torch
 
 LOBES = 3
 HIDDEN = 0.02
@@ -65,8 +66,9 @@ def _made_small(picture, factor):
 
     from .operators import Downsampler
 
-    planes = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1), np.float32))
-    return Downsampler(factor)(planes[None])[0].numpy().transpose(1, 2, 0)
+    with usual_torch(torch):
+        planes = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1), np.float32))
+        return Downsampler(factor)(planes[None])[0].numpy().transpose(1, 2, 0)
 
 
 def _distance(one, other):
