@@ -19,16 +19,17 @@ DATA = ddcodec.encode(PICTURE, iterations=1)
 
 @pytest.mark.parametrize("options, said", [
     ({"quality": "75"}, "The option quality must be a number, not '75'."),
-    ({"quality": float("nan")}, "The option quality must be a number, not nan."),
+    ({"quality": float("nan")}, "The quality must be between 1 and 100, not nan."),
     ({"quality": True}, "The option quality must be a number, not True."),
     ({"quality": np.bool_(True)}, "The option quality must be a number, not "),
     ({"quality": 10**400}, "The option quality must be a number, not 1000"),
     ({"quality": [75, 80]}, "The option quality must be a number, not [75, 80]."),
     ({"quality": 75 + 0j}, "The option quality must be a number, not (75+0j)."),
+    ({"time_limit": np.float32("nan")}, "The time limit must be above 0 seconds, not nan."),
     ({"lambda_": "1e-3"}, "The option lambda_ must be a number, not '1e-3'."),
     ({"target_size": "30k"}, "The option target_size must be a whole number, not '30k'."),
     ({"target_size": 300.5}, "The option target_size must be a whole number, not 300.5."),
-    ({"target_psnr": np.nan}, "The option target_psnr must be a number, not nan."),
+    ({"target_psnr": np.nan}, "The target PSNR must be above 0 and at most 1e+12, not nan."),
     ({"target_bpp": float("inf")}, "The target bpp must be above 0 and at most"),
     ({"effort": True}, "The option effort must be a whole number, not True."),
     ({"effort": 2.5}, "The option effort must be a whole number, not 2.5."),
@@ -63,7 +64,7 @@ def test_one_sentence(options, said):
 @pytest.mark.parametrize("options, said", [
     ({"scale": "2", "task": "superres"}, "The option scale must be a whole number, not '2'."),
     ({"sigma": "auto"}, "The option sigma must be a number, not 'auto'."),
-    ({"sigma": float("nan")}, "The option sigma must be a number, not nan."),
+    ({"sigma": float("nan")}, "The sigma must be between 0 and 255, not nan."),
     ({"dilate": 1.5}, "The option dilate must be a whole number, not 1.5."),
     ({"feather": None}, "The option feather must be a whole number, not None."),
     ({"variation": "0"}, "The option variation must be a number, not '0'."),
