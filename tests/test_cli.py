@@ -485,7 +485,7 @@ def test_errors_name_their_input_in_json(here, made):
     "options, sentence",
     [
         ("-q 0", "The quality must be between 1 and 100, not 0."),
-        ("-q nan", "The option quality must be a number, not nan."),
+        ("-q nan", "The quality must be between 1 and 100, not nan."),
         ("--frame 0", "Invalid value for '--frame': 0 is not in the range x>=1."),
         ("-q 75 --lambda 0.01", "Give either a quality or a lambda, not both."),
         ("--lambda 0", "The lambda must be between 1e-7 and 1, not 0."),
