@@ -1,12 +1,11 @@
 """What the boxes of an AVIF or HEIC file say of its colours (ISO/IEC 14496-12, 8.11 and 12.1.5; 23008-12)."""
 
-from .color import Color
+from .color import of_code_points
 
 PATH = (b"meta", b"iprp", b"ipco", b"colr")
 CODE_POINTS = b"nclx"
 FULL_BOX_BYTES = 4
 """Version and flags, which `meta` alone of these begins with."""
-UNSPECIFIED = 2
 
 
 def color_of_boxes(data):
@@ -17,8 +16,7 @@ def color_of_boxes(data):
     content = next((content for kind, content in _boxes(data) if kind == PATH[-1] and content.startswith(CODE_POINTS)), b"")
     if len(content) < 8:
         return None
-    primaries, transfer = (int.from_bytes(content[at : at + 2], "big") for at in (4, 6))
-    return Color(primaries, transfer) if {primaries, transfer}.isdisjoint({0, UNSPECIFIED}) and max(primaries, transfer) < 256 else None
+    return of_code_points(*(int.from_bytes(content[at : at + 2], "big") for at in (4, 6)))
 
 
 def _boxes(data):

@@ -8,6 +8,8 @@ from .errors import DamagedError
 
 GIVEN = 0
 """In place of a code point: the numbers follow."""
+UNSPECIFIED = 2
+"""The code point of what is left open."""
 CHROMATICITY_UNIT, EXPONENT_UNIT = 100_000, 2**16
 CHROMATICITY_BYTES, EXPONENT_BYTES = 3, 4
 
@@ -101,7 +103,17 @@ class Color(NamedTuple):
         return f"{primaries} primaries, {transfer}"
 
 
+    def is_hdr(self):
+        """Whether light is that of a screen as PQ and HLG have it, which curves and a matrix cannot say."""
+        return self.transfer in (PQ, HLG)
+
+
 SRGB = Color(SRGB_PRIMARIES, SRGB_TRANSFER)
+
+
+def of_code_points(primaries, transfer):
+    """The `Color` that a file states in code points, or None where it leaves one open or states none."""
+    return Color(primaries, transfer) if {primaries, transfer}.isdisjoint({GIVEN, UNSPECIFIED}) and max(primaries, transfer) < 256 else None
 
 
 def with_points(points, transfer, exponent=0):

@@ -225,11 +225,11 @@ def encode_pictures(sources, options=EncodeOptions(), progress=None, *, say=None
 
 
 def _without_fit(source, picture, known, chunks, lambda_, goal, options, say):
-    """An `Encoded` of a picture of few colours, or None; and whether no fit can be better."""
+    """An `Encoded` of a picture of few colours, or None where there is none or it does not keep to the target; and whether no fit is needed: of one colour, and with a target."""
     from .fit.palette import colours_of, made_of
 
     start, colours = monotonic(), colours_of(picture, known) if options.profile == "default" else None
-    if colours is None or goal and len(colours) > 1:
+    if colours is None:
         return None, False
     data, decoded = _packed(replace(made_of(picture, colours, known), chunks=chunks), source.samples.shape, options.threads)
     made = Encoded(data, decoded, lambda_, 0, monotonic() - start, "cpu", source.psnr(decoded))

@@ -10,6 +10,8 @@ ORIENTATION = 274
 KINDS = {1: "B", 2: "", 3: "H", 4: "I", 5: "II", 6: "b", 7: "B", 8: "h", 9: "i", 10: "ii", 11: "f", 12: "d"}
 """Types of a tag's value -> how one is laid out (TIFF 6.0, section 2): words are none, rationals are two numbers."""
 DIRECTORIES_MAX = 1000
+MARKS = {b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+"""Byte order marks; the longer ones first, which begin as others do."""
 XMP_ORIENTATION = re.compile(rb"""(tiff:Orientation(?:\s*=\s*["']|\s*>)\s*)([1-8])""")
 """Both forms in which XMP states an orientation, attribute and element (XMP Part 2, 3.4)."""
 
@@ -51,6 +53,15 @@ def orientation_of_xmp(xmp):
     """1 to 8, or None where XMP says none."""
     found = XMP_ORIENTATION.search(xmp)
     return int(found[2]) if found else None
+
+
+def utf8_of_xmp(xmp):
+    """XMP, which may be in UTF-16 or UTF-32 (XMP Part 1, 7.1), in UTF-8; None where it is no text."""
+    encoding = next((name for mark, name in MARKS.items() if xmp.startswith(mark)), "utf-8")
+    try:
+        return xmp.decode(encoding).encode()
+    except UnicodeDecodeError:
+        return None
 
 
 def upright_xmp(xmp):

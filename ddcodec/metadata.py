@@ -20,8 +20,11 @@ def chosen(metadata, kinds, *, grey=False):
 
     "color" keeps what samples mean: a description where there is one, and the bytes of the profile only where a description cannot give a profile again. "icc" keeps these bytes in any case.
     """
-    describes = profile_in({name: content for name, content in metadata.items() if name == "color"}, grey)
-    wanted = set(kinds) | ({"icc"} if "color" in kinds and not describes else set())
+    described = profile_of(color.unpacked(metadata["color"]), grey) if "color" in metadata else None
+    wanted = set(kinds) | ({"icc"} if "color" in kinds and not described else set())
+    if "color" in kinds and described == metadata.get("icc"):
+        # The description gives these very bytes again.
+        wanted -= {"icc"}
     return {name: content for name, content in metadata.items() if name in wanted}
 
 

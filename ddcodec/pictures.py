@@ -535,14 +535,15 @@ def _without_cmyk(image):
 def _metadata_of(image, data, said):
     """All metadata of an image as its file has it, bytes by name. data: of its file, or None; said: what a PNG says beside."""
     info = image.info
-    found = {"icc": info.get("icc_profile"), "exif": exif.without_signature(info.get("exif") or b""), "xmp": info.get("xmp")} | said.metadata
+    found = {"icc": info.get("icc_profile"), "exif": info.get("exif") or b"", "xmp": info.get("xmp")} | said.metadata
     if image.format == "TIFF":
         found["exif"] = _exif_of_tiff(image)
-    if isinstance(found["xmp"], str):
-        found["xmp"] = found["xmp"].encode()
+    if found["xmp"]:
+        xmp = found["xmp"].encode() if isinstance(found["xmp"], str) else found["xmp"]
+        found["xmp"] = exif.utf8_of_xmp(xmp) or xmp
     found["exif"] = exif.without_signature(found["exif"])
     described = _color(image, data, said, found["icc"] or b"")
-    resolution = said.resolution or (_resolution(info.get("dpi")) if _states_resolution(image) else None)
+    resolution = said.resolution or (_resolution(info.get("dpi")) if states_resolution(image) else None)
     if described:
         found["color"] = color.packed(described)
     if resolution and max(resolution) <= RESOLUTION_MAX:
@@ -555,8 +556,7 @@ def _color(image, data, said, icc):
     of_profile = color_of(icc) if icc else None
     if data:
         stated = said.color or (color_of_boxes(data) if data[4:8] == b"ftyp" else None)
-        first = said.color is not None or stated is not None and stated.curve() is None
-        return stated if first or not icc else of_profile
+        return stated if said.color or not icc or stated and stated.is_hdr() else of_profile
     if icc:
         return of_profile
     info = image.info
@@ -565,7 +565,7 @@ def _color(image, data, said, icc):
     return png.color_of_numbers(info.get("gamma", 0), info.get("chromaticity", ())) if "gamma" in info or "chromaticity" in info else None
 
 
-def _states_resolution(image):
+def states_resolution(image):
     """Whether an image's dots per inch are those of its file: without any Pillow says 1 of a TIFF, and 72 of a JPEG that has EXIF, which keeps its own."""
     if image.format in ("JPEG", "MPO"):
         return image.info.get("jfif_unit") in (1, 2)
@@ -587,7 +587,11 @@ def _kept(found, said, wanted, grey, was_cmyk):
     if "exif" in found:
         found["exif"] = exif.upright(found["exif"])
     if "xmp" in found:
-        found["xmp"] = exif.upright_xmp(found["xmp"])
+        if exif.utf8_of_xmp(found["xmp"]) is None:
+            lost.append("its XMP is no text and is left out.")
+            del found["xmp"]
+        else:
+            found["xmp"] = exif.upright_xmp(found["xmp"])
     icc = found.get("icc", b"")
     if was_cmyk:
         found = {name: content for name, content in found.items() if name not in ("icc", "color")}

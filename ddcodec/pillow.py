@@ -5,6 +5,7 @@ What a decode may cost is in `LIMITS`, which may be replaced as Pillow's own `Im
 """
 
 from contextlib import contextmanager
+from numbers import Number
 
 from PIL import Image, ImageFile
 
@@ -13,7 +14,7 @@ from .decoder import Limits, decode_file
 from .errors import DamagedError, DdcError, UsageError
 from .exif import SIGNATURE
 from .metadata import metadata_of, profile_in, read_metadata, unpacked_resolution
-from .pictures import METRES_AN_INCH, is_ddc, pillow_image
+from .pictures import METRES_AN_INCH, is_ddc, pillow_image, states_resolution
 from .syntax import CHUNK_NAMES, HEADER_BYTES, read_body, read_header
 
 LIMITS = Limits()
@@ -114,16 +115,27 @@ def _save(image, file, filename):
     wished = image.encoderinfo
     options = {field.name: wished[field.name] for field in fields(EncodeOptions) if field.name in wished}
     plain = image.copy()
+    _check_metadata(wished)
     for name in ("icc_profile", "exif", "xmp"):
         content = wished.get(name, image.info.get(name))
         plain.info[name] = content.tobytes() if isinstance(content, Image.Exif) else content or b""
-    plain.info["dpi"] = wished.get("dpi", image.info.get("dpi"))
+    plain.info["dpi"] = wished.get("dpi", image.info.get("dpi") if states_resolution(image) else None)
     if "icc_profile" in wished:
         for name in COLOURS_OF_PNG:
             plain.info.pop(name, None)
     with _errors_of_pillow():
         data = encode(plain, **options)
     file.write(data)
+
+
+def _check_metadata(wished):
+    """Raise `ValueError` for metadata of a type that is none."""
+    for name, kinds in (("icc_profile", bytes), ("exif", (bytes, Image.Exif)), ("xmp", (bytes, str))):
+        if not isinstance(wished.get(name) or b"", kinds):
+            raise ValueError(f"{name} must be bytes, not {type(wished[name]).__name__}.")
+    dpi = wished.get("dpi")
+    if dpi is not None and not (isinstance(dpi, (tuple, list)) and len(dpi) == 2 and all(isinstance(number, Number) and number > 0 for number in dpi)):
+        raise ValueError(f"dpi must be two numbers above 0, not {dpi!r}.")
 
 
 @contextmanager

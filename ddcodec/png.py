@@ -4,8 +4,8 @@ import re
 import zlib
 from dataclasses import dataclass, field
 
-from .color import CHROMATICITY_UNIT, GIVEN, PRIMARIES, SRGB, SRGB_PRIMARIES, SRGB_TRANSFER, Color, with_exponent, with_points
-from .metadata import LIMITS
+from .color import CHROMATICITY_UNIT, GIVEN, PRIMARIES, SRGB, SRGB_PRIMARIES, SRGB_TRANSFER, Color, of_code_points, with_exponent, with_points
+from .metadata import LIMITS, RESOLUTION_MAX
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 OF_PIXELS = (b"tRNS", b"acTL", b"fcTL", b"fdAT")
@@ -20,7 +20,10 @@ RAW_KINDS = {"exif": "exif", "APP1": "exif", "xmp": "xmp", "icc": "icc", "icm": 
 XMP_IN_APP1 = b"http://ns.adobe.com/xap/1.0/\0"
 GAMMA_UNIT, GAMMA_OF_SRGB = 100_000, 45455
 METRE = 1
-UNSPECIFIED = 2
+ICC_KIND, XMP_KIND = 1, 3
+"""Numbers of chunks (FORMAT.md, chapter 2)."""
+HEX_BYTES = 3
+"""Two digits a byte, and line breaks."""
 FULL_RANGE_RGB = b"\0\1"
 """Of cICP: no matrix, and all values."""
 
@@ -85,7 +88,7 @@ def _ancillary(found):
 
 def _take_profile(ancillary, content):
     name, _, rest = content.partition(b"\0")
-    profile = inflated(rest[1:], LIMITS[1]) if rest[:1] == b"\0" else None
+    profile = inflated(rest[1:], LIMITS[ICC_KIND]) if rest[:1] == b"\0" else None
     if profile:
         ancillary.metadata["icc"] = profile
     else:
@@ -99,7 +102,7 @@ def _take_text(metadata, kind, content):
     raw = RAW_KINDS.get(keyword.removeprefix(RAW_PROFILE)) if keyword.startswith(RAW_PROFILE) else None
     if raw is None and keyword != XMP:
         return
-    text = _text(kind, rest, LIMITS[3] if keyword == XMP else 3 * LIMITS[1])
+    text = _text(kind, rest, LIMITS[XMP_KIND] if keyword == XMP else HEX_BYTES * LIMITS[ICC_KIND])
     if text is None:
         return
     if raw:
@@ -142,10 +145,10 @@ def inflated(content, limit):
 def _take_color(ancillary, intact):
     """The `Color` by the chunks other than a profile, of which the specification takes cICP first, the others only without a profile."""
     description = intact.get(b"cICP", b"")
-    if len(description) == 4 and {GIVEN, UNSPECIFIED}.isdisjoint(description[:2]):
+    ancillary.color = of_code_points(*description[:2]) if len(description) == 4 else None
+    if ancillary.color:
         if description[2:] != FULL_RANGE_RGB:
-            ancillary.notes.append("its samples do not have the full range, which cannot be kept; its colours will look wrong.")
-        ancillary.color = Color(*description[:2])
+            ancillary.notes.append("its samples are no RGB of the full range, which cannot be kept; its colours will look wrong.")
     elif "icc" not in ancillary.metadata:
         if b"sRGB" in intact:
             ancillary.color = SRGB
@@ -170,7 +173,9 @@ def _take_resolution(ancillary, content):
     if len(content) != 9:
         return
     x, y, unit = int.from_bytes(content[:4], "big"), int.from_bytes(content[4:8], "big"), content[8]
-    if unit == METRE and x and y:
+    if max(x, y) > RESOLUTION_MAX:
+        ancillary.notes.append("its resolution is too fine to be kept.")
+    elif unit == METRE and x and y:
         ancillary.resolution = x, y
     elif x != y:
         ancillary.notes.append("its pixels are not square, which cannot be kept.")

@@ -136,6 +136,25 @@ def test_pillow_png_and_file_agree(icc, tmp_path):
     assert Image.open(again).info == {}
 
 
+def test_what_pillow_makes_up_is_not_kept():
+    """The resolution that it says of a TIFF without one, and of a JPEG with EXIF and without a density."""
+    for source in (saved(RGB, "TIFF", exif=Image.Exif()), saved(RGB, "JPEG", exif=tiff_of(1, 3))):
+        file = io.BytesIO()
+        Image.open(io.BytesIO(source)).save(file, "DDC", iterations=1)
+        assert "dpi" not in Image.open(file).info
+
+
+@pytest.mark.parametrize("option", [{"exif": 5}, {"xmp": 5}, {"icc_profile": "sRGB"}, {"dpi": 300}, {"dpi": (72,)}, {"dpi": (0, 0)}, {"dpi": "x"}])
+def test_metadata_of_a_wrong_type(option):
+    with pytest.raises(ValueError, match=next(iter(option))):
+        Image.fromarray(RGB).save(io.BytesIO(), "DDC", iterations=1, **option)
+
+
+def test_a_profile_that_can_be_made_again_is_not_kept():
+    decoded = encode_image_bytes(read_picture(with_chunks(saved(RGB, "PNG"), (b"sRGB", b"\0"))), "png")
+    assert read_picture(decoded, metadata=("color", "icc")).metadata == {"color": bytes([1, 13])}
+
+
 def test_descriptions_are_packed_as_the_format_says():
     for icc, expected in MEANT.values():
         assert unpacked(packed(Color(*expected))) == Color(*expected)
@@ -228,6 +247,8 @@ def test_what_cannot_be_kept_is_said():
     data = with_chunks(saved(RGB, "PNG"), (b"cICP", bytes([9, 16, 0, 0])), (b"mDCV", bytes(24)), (b"cLLI", bytes(8)))
     notes = read_picture(data, name="x.png").notes
     assert len(notes) == 3 and all(any(word in note for note in notes) for word in ("full range", "mastering display", "greatest brightness"))
+    fine = read_picture(with_chunks(saved(RGB, "PNG"), (b"pHYs", words(2**28, 1) + b"\1")), name="x.png")
+    assert fine.resolution() is None and fine.notes == ("x.png: its resolution is too fine to be kept.",)
     assert read_picture(data, name="x.png", metadata=()).notes == ()
 
 
@@ -244,6 +265,8 @@ def test_avif():
     data = saved(RGB, "AVIF", icc_profile=MEANT["Display P3"][0])
     assert read_picture(data).color() == Color(12, 13)
     assert read_picture(saved(RGB, "AVIF")).color() == Color(1, 13)
+    for primaries, transfer, expected in ((9, 16, Color(9, 16)), (1, 17, Color(12, 13)), (1, 1, Color(12, 13))):
+        assert read_picture(colr(data, primaries, transfer)).color() == expected
     for length in range(0, 400, 7):
         from ddcodec.boxes import color_of_boxes
 
@@ -344,6 +367,20 @@ def test_orientation_that_makes_no_sense():
         assert np.array_equal(picture.samples, np.rot90(RGB, -1)) and picture.metadata["xmp"] == xmp.replace(b"6", b"1")
         both = read_picture(saved(RGB, "WEBP", lossless=True, xmp=xmp, exif=tiff_of(1, 3)))
         assert np.array_equal(both.samples, RGB)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_xmp_of_every_encoding(encoding):
+    xmp = '<r tiff:Orientation="6" dc:title="\u00e4\u20ac"/>'
+    picture = read_picture(saved(RGB, "WEBP", lossless=True, xmp=xmp.encode(encoding)))
+    assert np.array_equal(picture.samples, np.rot90(RGB, -1)) and picture.notes == ()
+    assert picture.metadata["xmp"].decode("utf-8-sig") == xmp.replace("6", "1", 1)
+    assert read_picture(encode_image_bytes(picture, "png")).metadata == picture.metadata
+
+
+def test_xmp_that_is_no_text():
+    picture = read_picture(saved(RGB, "WEBP", lossless=True, xmp=b"<x>\xff\xfe</x>"), name="x.webp")
+    assert picture.metadata == {} and picture.notes == ("x.webp: its XMP is no text and is left out.",)
 
 
 # Metadata that is large or damaged.

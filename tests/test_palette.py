@@ -93,6 +93,16 @@ def test_targets_of_one_colour():
     assert len(ddcodec.encode(picture, target_size=90)) <= 90
 
 
+def test_targets_of_few_colours():
+    """What is exact without a fit reaches any target that it fits into."""
+    for size in ((1, 2), (16, 16)):
+        picture = np.array([(250, 3, 9), (20, 200, 90)], np.uint8)[np.random.default_rng(2).integers(0, 2, size)]
+        picture[0, 0], picture[0, 1] = (250, 3, 9), (20, 200, 90)
+        for target in ({"target_psnr": 40}, {"target_size": 200}):
+            data = ddcodec.encode(picture, effort=1, **target)
+            assert len(data) <= 200 and (ddcodec.decode(data) == picture).all()
+
+
 def test_classic_stays_classic():
     data = ddcodec.encode(flat(40, 40, 77), profile="classic", iterations=2)
     assert ddcodec.read_info(data)["profile"] == "classic"

@@ -8,9 +8,10 @@ import click
 
 from ..errors import DamagedError, UsageError
 from ..input import ddc_bytes
+from ..output import is_standard_output
 from . import offers
 from .batch import Made, carry_out
-from .files import STANDARD, naming, say_lost
+from .files import naming, say_lost
 from .help import Command
 from .options import batching, keeping, limited, reading, talking, writing
 
@@ -151,7 +152,7 @@ class Decoding:
 def _format_of(output):
     from ..pictures import is_picture_name
 
-    if output is None or output == STANDARD:
+    if output is None or is_standard_output(output):
         return "png"
     extension = os.path.splitext(output)[1].lower()
     if extension not in EXTENSIONS:

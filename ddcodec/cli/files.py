@@ -51,6 +51,8 @@ def prepare_output(talk, input_, output, force, extension=None, *, keep=False):
     if output == STANDARD and talk.json:
         raise UsageError("The data and --json both want standard output; name a file with -o.")
     if STANDARD not in (input_, output) and os.path.exists(input_) and os.path.exists(output) and os.path.samefile(input_, output):
+        if extension == ".ddc" == os.path.splitext(input_)[1].lower():
+            raise SourceError(f"{name_of(input_)} is a .ddc file already; ddcodec decode makes a picture of it.")
         raise UsageError(f"{name_of(output)} is the input itself; name another output with -o.")
     check_target(output, force=force)
     return output

@@ -12,7 +12,7 @@ from .talk import Talk
 
 EXIT_CODES = {
     0: "fine",
-    1: "some of several inputs failed, or internal error",
+    1: "some of several inputs failed, an internal error, or a package is not installed",
     2: "usage",
     3: "source picture missing or unsupported",
     4: "damaged .ddc",
@@ -20,7 +20,7 @@ EXIT_CODES = {
     6: "cannot write",
     7: "target out of reach",
     8: "out of memory",
-    130: "interrupted",
+    130: "interrupted (143: terminated, 129: hung up)",
     141: "whoever read the text has gone, as head does",
 }
 CANNOT_WRITE, INTERRUPTED, UNREAD = 6, 130, 141

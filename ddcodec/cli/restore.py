@@ -8,6 +8,7 @@ import click
 
 from ..errors import UsageError
 from ..input import picture_bytes
+from ..output import is_standard_output
 from . import offers
 from .files import STANDARD, name_of, passage, prepare_output, read_input, say_lost, write_output
 from .help import Command, Expert
@@ -182,7 +183,7 @@ def _format_of(output, input_):
         if input_ != STANDARD:
             raise UsageError("Name the output with -o: the input is never replaced.")
         return "png"
-    if output == STANDARD:
+    if is_standard_output(output):
         return "png"
     extension = os.path.splitext(output)[1].lower()
     if extension not in FORMATS:
