@@ -29,7 +29,7 @@ DATA = ddcodec.encode(PICTURE, iterations=1)
     ({"lambda_": "1e-3"}, "The option lambda_ must be a number, not '1e-3'."),
     ({"target_size": "30k"}, "The option target_size must be a whole number, not '30k'."),
     ({"target_size": 300.5}, "The option target_size must be a whole number, not 300.5."),
-    ({"target_psnr": np.nan}, "The target PSNR must be above 0 and at most 1e+12, not nan."),
+    ({"target_psnr": np.nan}, "The target PSNR must be above 0 and at most 1,000,000,000,000, not nan."),
     ({"target_bpp": float("inf")}, "The target bpp must be above 0 and at most"),
     ({"effort": True}, "The option effort must be a whole number, not True."),
     ({"effort": 2.5}, "The option effort must be a whole number, not 2.5."),
