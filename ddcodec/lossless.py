@@ -31,5 +31,5 @@ def smaller_lossless(picture, count):
 
 def _webp_bytes(picture, how):
     file, metadata = io.BytesIO(), picture.metadata
-    pillow_image(picture).save(file, "WEBP", lossless=True, icc_profile=metadata.get("icc"), exif=metadata.get("exif", b""), xmp=metadata.get("xmp", b""), **how)
+    pillow_image(picture).save(file, "WEBP", lossless=True, icc_profile=picture.profile(), exif=metadata.get("exif", b""), xmp=metadata.get("xmp", b""), **how)
     return len(file.getvalue())

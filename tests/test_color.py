@@ -18,6 +18,7 @@ from ddcodec import color, exif, png
 from ddcodec.cli import cli
 from ddcodec.color import ADOBE_RGB, PROPHOTO, Color, packed, unpacked, with_exponent, with_points
 from ddcodec.errors import DamagedError
+from ddcodec.lossless import smaller_lossless
 from ddcodec.metadata import chunks_of, metadata_of, packed_resolution, unpacked_resolution
 from ddcodec.pictures import Picture, encode_image_bytes, picture_from, read_picture
 from ddcodec.profiles import color_of, profile_of
@@ -134,6 +135,12 @@ def test_pillow_png_and_file_agree(icc, tmp_path):
     assert {name: content for name, content in Image.open(again).info.items() if name != "dpi"} == {"icc_profile": seen[0].info["icc_profile"]}
     seen[0].save(again := io.BytesIO(), "DDC", iterations=1, icc_profile=None, dpi=None)
     assert Image.open(again).info == {}
+
+
+def test_a_lossless_file_is_reckoned_with_its_profile():
+    """Whoever takes it instead would have to put the profile in."""
+    plain, described = (smaller_lossless(Picture(RGB, metadata), 10**6).bytes for metadata in ({}, {"color": bytes([12, 13])}))
+    assert described - plain >= len(profile_of(Color(12, 13), False))
 
 
 def test_what_pillow_makes_up_is_not_kept():
