@@ -561,7 +561,7 @@ def _color(image, data, said, icc):
         return of_profile
     info = image.info
     if "srgb" in info:
-        return color.Color(color.SRGB_PRIMARIES, color.SRGB_TRANSFER)
+        return color.SRGB
     return png.color_of_numbers(info.get("gamma", 0), info.get("chromaticity", ())) if "gamma" in info or "chromaticity" in info else None
 
 
@@ -595,13 +595,13 @@ def _kept(found, said, wanted, grey, was_cmyk):
     icc = found.get("icc", b"")
     if was_cmyk:
         found = {name: content for name, content in found.items() if name not in ("icc", "color")}
-    elif icc and (not is_profile(icc) or is_grey(icc) is not grey):
+    elif icc and not (is_profile(icc) and is_grey(icc) is grey):
         del found["icc"]
         # A profile for RGB describes grey samples, too.
-        if not is_profile(icc) or grey is False or "color" not in found:
+        if not (is_profile(icc) and grey and "color" in found):
+            lost.append(f"its colour profile is {'for another kind of picture' if is_profile(icc) else 'damaged'} and is left out.")
             if said.color is None:
                 found.pop("color", None)
-            lost.append("its colour profile is damaged and is left out." if not is_profile(icc) else "its colour profile is for another kind of picture and is left out.")
     kept = chosen(found, wanted, grey=grey)
     for kind, limit in LIMITS.items():
         name = CHUNK_NAMES[kind]

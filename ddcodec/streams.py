@@ -53,18 +53,11 @@ def prepare_streams():
         sys.stdout = io.TextIOWrapper(_Whole(raw), before.encoding, BACKSLASHES, line_buffering=before.line_buffering)
 
 
-class _Whole(io.RawIOBase):
-    """A raw stream that takes all bytes of a write."""
+class Writer(io.RawIOBase):
+    """A raw stream that writes to another, in a way that its heirs say."""
 
     def __init__(self, raw):
         self._raw = raw
-
-    def write(self, data):
-        try:
-            write_whole(self._raw, data)
-        except OSError as error:
-            raise StandardOutputError(error) from error
-        return len(data)
 
     def writable(self):
         return True
@@ -74,6 +67,17 @@ class _Whole(io.RawIOBase):
 
     def isatty(self):
         return self._raw.isatty()
+
+
+class _Whole(Writer):
+    """Takes all bytes of a write."""
+
+    def write(self, data):
+        try:
+            write_whole(self._raw, data)
+        except OSError as error:
+            raise StandardOutputError(error) from error
+        return len(data)
 
 
 def write_whole(raw, data):

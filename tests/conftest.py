@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,15 @@ def compiled():
     from ddcodec.presets import arch_of
 
     prepare(arch_of("default", 1, 1, 3, 1e-3))
+
+
+def wait_until(condition):
+    """Half a minute at most."""
+    for _ in range(600):
+        if condition():
+            return
+        time.sleep(0.05)
+    pytest.fail("It did not come to pass.")
 
 
 def painted(rows, columns, planes=3):

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import painted
+from conftest import painted, wait_until
 from PIL import Image
 
 from ddcodec import batch, decoder, encoder
@@ -67,14 +66,6 @@ def errors_of(said):
 def made_of(said):
     """The outputs that were written, each as often as it was."""
     return Counter(re.findall(r" -> (.*?): \d+x\d+, ", said))
-
-
-def wait_until(condition):
-    for _ in range(600):
-        if condition():
-            return
-        time.sleep(0.05)
-    pytest.fail("It did not come to pass.")
 
 
 @pytest.fixture

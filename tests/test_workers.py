@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from conftest import wait_until
 
 from ddcodec.workers import Crashed, run_jobs
 
@@ -133,14 +134,6 @@ def test_what_reaches_all_processes_of_a_terminal_is_the_parents_affair(number):
 def send_and_name(number):
     os.kill(os.getpid(), number)
     return number
-
-
-def wait_until(condition):
-    for _ in range(600):
-        if condition():
-            return
-        time.sleep(0.05)
-    pytest.fail("It did not come to pass.")
 
 
 def warned(_):

@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 
-from ..streams import BACKSLASHES
+from ..streams import BACKSLASHES, Writer
 
 
 def prepare_talk():
@@ -55,20 +55,8 @@ class _Said(io.TextIOWrapper):
         _lead_nowhere(stream.fileno())
 
 
-class _Deaf(io.RawIOBase):
+class _Deaf(Writer):
     """Hands on what is written; what cannot be is gone."""
-
-    def __init__(self, raw):
-        self._raw = raw
-
-    def writable(self):
-        return True
-
-    def isatty(self):
-        return self._raw.isatty()
-
-    def fileno(self):
-        return self._raw.fileno()
 
     def write(self, data):
         try:
