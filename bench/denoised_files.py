@@ -19,7 +19,7 @@ import ddcodec
 from ddcodec.benchmark.peers import peer_of
 from ddcodec.benchmark.restoration import with_noise
 from ddcodec.metrics import psnr
-from ddcodec.pictures import load_picture
+from ddcodec.pictures.read import load_picture
 from rows import Rows
 
 COLUMNS = ("date", "machine", "versions", "picture", "sigma", "effort", "quality", "png_bytes", "noisy_psnr", "plain_bytes", "plain_psnr", "bytes", "psnr", "seconds")

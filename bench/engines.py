@@ -25,8 +25,8 @@ import numpy as np
 import ddcodec
 from ddcodec.benchmark.machine import machine
 from ddcodec.fit.engine import Kind, device_of, make, memory_of
-from ddcodec.fit.schedule import point_at
-from ddcodec.memory import available_cores, available_memory, keep_freed_memory
+from ddcodec.fit.descent.schedule import point_at
+from ddcodec.machine import available_cores, available_memory, keep_freed_memory
 from ddcodec.presets import arch_of
 
 COLUMNS = (
@@ -108,7 +108,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from engines import LAMBDA, picture_of
 from ddcodec.fit.engine import Kind, make
-from ddcodec.fit.schedule import point_at
+from ddcodec.fit.descent.schedule import point_at
 from ddcodec.presets import arch_of
 name, threads, width, height = sys.argv[2], *map(int, sys.argv[3:])
 engine = make(Kind(name, "cpu", threads), [picture_of(width, height)], [arch_of("default", height, width, 3, LAMBDA)], [LAMBDA])
@@ -149,7 +149,7 @@ def measure(sizes, rounds):
 START = """
 import sys, numpy as np
 from ddcodec.fit.engine import Kind, make
-from ddcodec.fit.schedule import point_at
+from ddcodec.fit.descent.schedule import point_at
 from ddcodec.presets import arch_of
 engine = make(Kind(sys.argv[1], "cpu", 2), [np.zeros((512, 768, 3), np.uint8)], [arch_of("default", 512, 768, 3, 1e-3)], [1e-3])
 engine.warm_up()

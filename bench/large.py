@@ -17,7 +17,7 @@ from PIL import Image
 from processes import run
 
 import ddcodec
-from ddcodec.arch import band_rows
+from ddcodec.format.arch import band_rows
 from ddcodec.benchmark.machine import machine
 from ddcodec.metrics import psnr
 

@@ -16,9 +16,9 @@ from time import perf_counter
 
 from ddcodec.benchmark.peers import of_size, peer_of
 from ddcodec.encoder import EncodeOptions, encode_picture
-from ddcodec.memory import keep_freed_memory
+from ddcodec.machine import keep_freed_memory
 from ddcodec.metrics import psnr
-from ddcodec.pictures import load_picture
+from ddcodec.pictures.read import load_picture
 from rows import Rows
 
 COLUMNS = ("date", "machine", "versions", "picture", "codec", "setting", "bytes", "bpp", "psnr", "effort", "ddc_bytes", "ddc_psnr", "ddc_s")

@@ -17,7 +17,7 @@ import numpy as np
 from ddcodec.benchmark.machine import machine
 from ddcodec.benchmark.restoration import Row, append_row, read_rows
 from ddcodec.metrics import psnr
-from ddcodec.pictures import load_picture
+from ddcodec.pictures.read import load_picture
 from ddcodec.restoration.masks import known_from
 
 METHODS = {"opencv-telea": cv2.INPAINT_TELEA, "opencv-ns": cv2.INPAINT_NS}

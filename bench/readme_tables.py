@@ -23,7 +23,7 @@ from ddcodec.benchmark.study import descriptions
 from ddcodec.benchmark.summary import groups, left_out, mean_curve
 from ddcodec.benchmark.table import latest, read_table
 from ddcodec.restoration.settings import CODEC
-from ddcodec.syntax import read_info
+from ddcodec.format.syntax import read_info
 from record import RESULTS, results_of
 
 ROOT = Path(__file__).parents[1]

@@ -13,7 +13,7 @@ from time import perf_counter
 import ddcodec
 from ddcodec.benchmark.peers import peer_of
 from ddcodec.metrics import psnr
-from ddcodec.pictures import load_picture
+from ddcodec.pictures.read import load_picture
 from ddcodec.presets import iterations_of
 from rows import Rows
 

@@ -19,12 +19,12 @@ from PIL import Image
 from torch import nn
 from torch.nn.functional import avg_pool2d, relu
 
-from ddcodec.arch import BASE_OCTAVES, base_arch
-from ddcodec.fit.analysis import CHANNELS
-from ddcodec.fit.cpu_engine import CpuEngine
-from ddcodec.fit.layout import FIRST_MOMENT, Y
-from ddcodec.fit.recipe import ADAM_EPSILON, BETAS, CLIP_NORM, CODE_UNITS
-from ddcodec.fit.schedule import Point
+from ddcodec.format.arch import BASE_OCTAVES, base_arch
+from ddcodec.fit.descent.analysis import CHANNELS
+from ddcodec.fit.cpu.engine import CpuEngine
+from ddcodec.fit.cpu.layout import FIRST_MOMENT, Y
+from ddcodec.fit.descent.recipe import ADAM_EPSILON, BETAS, CLIP_NORM, CODE_UNITS
+from ddcodec.fit.descent.schedule import Point
 from ddcodec.presets import base_lambdas
 
 SIDE = 256
@@ -101,7 +101,7 @@ def learn_bases(crops, threads):
 
 
 class Adam:
-    """Moves the weights in the place of `ddcodec.fit.soap.Soap` (Kingma & Ba 2015, algorithm 1), but those of the tensors `fixed`."""
+    """Moves the weights in the place of `ddcodec.fit.descent.soap.Soap` (Kingma & Ba 2015, algorithm 1), but those of the tensors `fixed`."""
 
     def __init__(self, engine, fixed):
         self._fixed, self._betas, self._steps = [engine._layout.names[name] for name in fixed], (0.9, 0.99), 0
@@ -140,7 +140,7 @@ def _layer(inputs, outputs):
 
 
 class Analysis(nn.Module):
-    """`ddcodec.fit.analysis` in torch: layers, and heads for each base."""
+    """`ddcodec.fit.descent.analysis` in torch: layers, and heads for each base."""
 
     def __init__(self, bases):
         super().__init__()

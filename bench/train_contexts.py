@@ -11,9 +11,9 @@ from pathlib import Path
 
 from train_bases import MOSAIC, SIDE, Adam, as_numbers, joined, mosaic_crops, read, say
 
-from ddcodec.arch import base_arch
-from ddcodec.fit.cpu_engine import CpuEngine
-from ddcodec.fit.schedule import HARD_SHARE, WARM_WEIGHT_RATE, betas_for, point_at
+from ddcodec.format.arch import base_arch
+from ddcodec.fit.cpu.engine import CpuEngine
+from ddcodec.fit.descent.schedule import HARD_SHARE, WARM_WEIGHT_RATE, betas_for, point_at
 from ddcodec.presets import base_lambdas
 
 STEPS = 400

@@ -37,7 +37,7 @@ def encode(
     import warnings
 
     from .encoder import EncodeOptions, encode_picture
-    from .pictures import picture_from
+    from .pictures.read import picture_from
 
     options = EncodeOptions(
         quality=quality, lambda_=lambda_, target_size=target_size, target_bpp=target_bpp, target_psnr=target_psnr, effort=effort, iterations=iterations,
@@ -57,7 +57,7 @@ def encode_many(images, *, quality=None, lambda_=None, **options):
 
     from .encoder import EncodeOptions, Source, encode_pictures
     from .errors import UsageError
-    from .pictures import picture_from
+    from .pictures.read import picture_from
 
     progress = options.pop("progress", None)
     images = list(images)
@@ -91,7 +91,7 @@ def decode(data, *, scale=1, max_pixels=100_000_000, max_memory=4 * 2**30):
 
 def read_info(data):
     """What the bytes of a `.ddc` file say of themselves, without decoding: a dict (size, architecture, bytes of each section)."""
-    from .syntax import read_info as read
+    from .format.syntax import read_info as read
 
     return read(_checked(data))
 
@@ -126,7 +126,7 @@ def restore(image, task="denoise", *, mask=None, progress=None, **options):
     estimated if not given), prior (auto, codec, dip, deep-decoder, or a named setting), effort (1..9), iterations, time_limit (seconds), dilate, feather (pixels), variation, device, threads, seed.
     progress: called with an object that has step, total, loss and seconds_left. Raises `ddcodec.errors.DdcError`: `UsageError`, `SourceError`, `ShortMemoryError`.
     """
-    from .pictures import picture_from, plain_samples
+    from .pictures.read import picture_from, plain_samples
     from .restoration.masks import known_from
     from .restoration.restore import RestoreOptions, restore_picture
 

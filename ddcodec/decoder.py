@@ -6,18 +6,18 @@ from zlib import crc32
 
 import numpy as np
 
-from . import ops_int
-from .alpha import alpha_of
-from .arch import BANDS_AT_ONCE, CODE_STEP, base_arch
+from .format import ops_int
+from .format.alpha import alpha_of
+from .format.arch import BANDS_AT_ONCE, CODE_STEP, base_arch
 from .errors import DamagedError, LimitError, ShortMemoryError, UsageError
-from .memory import available_addresses, available_cores, available_memory, memory_text
-from .metadata import KINDS, metadata_of
-from .network import synthesis
-from .options import settle_types, settled
-from .pictures import Picture
-from .samples import as_bytes
+from .machine import available_addresses, available_cores, available_memory, memory_text
+from .format.metadata import KINDS, metadata_of
+from .format.network import synthesis
+from .option_types import settle_types, settled
+from .pictures.read import Picture
+from .picture import as_bytes
 from .surroundings import with_usual_errors
-from .syntax import has_trailing_bytes, read_body, read_header, unpack_body
+from .format.syntax import has_trailing_bytes, read_body, read_header, unpack_body
 
 LEAST_SECONDS, TIMES_USUAL = 2, 1.5
 """What a decode may take by `Arch.seconds`: so many times what the bases' network takes for a picture of that size, of which `classic` needs 1.42 at most, and the least, for small pictures."""

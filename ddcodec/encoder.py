@@ -7,17 +7,17 @@ from time import monotonic
 
 import numpy as np
 
-from .alpha import alpha_chunk, coarser
-from .arch import SIDE_MAX
+from .format.alpha import alpha_chunk, coarser
+from .format.arch import SIDE_MAX
 from .decoder import Limits, checksum, render
 from .errors import DamagedError, EncoderError, SourceError, TargetError, UsageError
 from .filling import filled
-from .metadata import chunks_of
+from .format.metadata import chunks_of
 from .metrics import psnr
-from .options import settle_types
+from .option_types import settle_types
 from .presets import BASE_CHOICES, DEFAULT_EFFORT, DEFAULT_QUALITY, EFFORTS, PROFILES, arch_of, iterations_of, lambda_of_quality, normalises
 from .surroundings import with_usual_errors
-from .syntax import HEADER_BYTES, pack, pack_body, sealed, unpack
+from .format.syntax import HEADER_BYTES, pack, pack_body, sealed, unpack
 
 GREATEST_TARGET = 10**12
 MOST_THREADS = 256

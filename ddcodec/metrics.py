@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .samples import deep, peak_of
+from .picture import deep, peak_of
 
 PEAK = 255
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)

@@ -7,8 +7,8 @@ import numpy as np
 
 from .decoder import Limits, check_memory, octave_of, render, with_chunks
 from .errors import DamagedError
-from .metadata import KINDS
-from .syntax import Body, Header, beginning_if_any, read_header, unpack_body
+from .format.metadata import KINDS
+from .format.syntax import Body, Header, beginning_if_any, read_header, unpack_body
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from PIL import Image, ImageFile
 from . import encode
 from .decoder import Limits, decode_file
 from .errors import DamagedError, DdcError, UsageError
-from .exif import SIGNATURE
-from .metadata import metadata_of, profile_in, read_metadata, unpacked_resolution
-from .pictures import METRES_AN_INCH, is_ddc, pillow_image, states_resolution
-from .syntax import CHUNK_NAMES, HEADER_BYTES, read_body, read_header
+from .pictures.exif import SIGNATURE
+from .format.metadata import metadata_of, profile_in, read_metadata, unpacked_resolution
+from .pictures.read import METRES_AN_INCH, is_ddc, pillow_image, states_resolution
+from .format.syntax import CHUNK_NAMES, HEADER_BYTES, read_body, read_header
 
 LIMITS = Limits()
 

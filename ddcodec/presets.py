@@ -5,7 +5,7 @@ from functools import cache
 from importlib.resources import files
 from math import log
 
-from .arch import Arch, base_arch
+from .format.arch import Arch, base_arch
 
 EFFORTS = range(1, 10)
 DEFAULT_EFFORT = 5

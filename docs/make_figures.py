@@ -10,12 +10,12 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 from PIL import Image
 
-from ddcodec.arch import NEIGHBOURS, WAVEFRONT_SLOPE
+from ddcodec.format.arch import NEIGHBOURS, WAVEFRONT_SLOPE
 from ddcodec.decoder import decode_picture, render
 from ddcodec.metrics import psnr
 from ddcodec.partial import beginning_of, decode_beginning
-from ddcodec.pictures import load_picture
-from ddcodec.syntax import read_body, read_header, unpack_body
+from ddcodec.pictures.read import load_picture
+from ddcodec.format.syntax import read_body, read_header, unpack_body
 from ddcodec.viewer.maps import bit_maps, grey, heat, spread, top_of
 
 ROOT = Path(__file__).parents[1]

@@ -35,7 +35,7 @@ def one_thread():
 @pytest.fixture(scope="session", autouse=True)
 def compiled():
     """The kernels, before any test looks at what a command says, which is more when it has to compile them."""
-    from ddcodec.fit.cpu_engine import prepare
+    from ddcodec.fit.cpu.engine import prepare
     from ddcodec.presets import arch_of
 
     prepare(arch_of("default", 1, 1, 3, 1e-3))

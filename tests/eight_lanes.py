@@ -15,7 +15,7 @@ def without_avx512():
 
 binding.get_host_cpu_features = without_avx512
 
-from ddcodec.fit.simd import LANES  # noqa: E402
+from ddcodec.fit.cpu.simd import LANES  # noqa: E402
 from test_cpu_engine import (  # noqa: E402, F401
     test_fits_reach_the_references_losses, test_gradients_are_autograds, test_gradients_of_any_architecture, test_threads_change_nothing_but_digits,
 )  # fmt: skip

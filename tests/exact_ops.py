@@ -2,8 +2,8 @@
 
 import torch
 
-from ddcodec.arch import ACTIVATION_MAX, CODE_STEP, OUTPUT_UNIT, SYNTHESIS_UNIT
-from ddcodec.fit.torch_ops import TorchOps
+from ddcodec.format.arch import ACTIVATION_MAX, CODE_STEP, OUTPUT_UNIT, SYNTHESIS_UNIT
+from ddcodec.fit.reference.ops import TorchOps
 
 
 class ExactOps(TorchOps):

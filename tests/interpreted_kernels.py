@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from conftest import painted
-from ddcodec.arch import FEATURES
-from ddcodec.fit.cuda_engine import GraphEngine
-from ddcodec.fit.fused_rate import fused_bits
-from ddcodec.fit.fused_synthesis import fused_objective
-from ddcodec.fit.objective import laplace_bits, neighbourhood
-from ddcodec.fit.recipe import moving
-from ddcodec.fit.torch_ops import TorchOps
-from ddcodec.network import context
+from ddcodec.format.arch import FEATURES
+from ddcodec.fit.cuda.engine import GraphEngine
+from ddcodec.fit.cuda.rate import fused_bits
+from ddcodec.fit.cuda.synthesis import fused_objective
+from ddcodec.fit.reference.objective import laplace_bits, neighbourhood
+from ddcodec.fit.descent.recipe import moving
+from ddcodec.fit.reference.ops import TorchOps
+from ddcodec.format.network import context
 from random_coded import DEFAULT
 
 DEVICE = "cpu" if "TRITON_INTERPRET" in os.environ else "cuda:0"

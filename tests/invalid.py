@@ -6,11 +6,11 @@ from zlib import crc32
 
 import numpy as np
 
-from ddcodec.arch import base_arch
-from ddcodec.bases import Weights
-from ddcodec.syntax import HEADER_BYTES, ROWS, ROWS_BYTES, VERSION, pack, read_body, read_header
-from ddcodec.tables import ESCAPE, row
-from ddcodec.wire import Writer
+from ddcodec.format.arch import base_arch
+from ddcodec.format.bases import Weights
+from ddcodec.format.syntax import HEADER_BYTES, ROWS, ROWS_BYTES, VERSION, pack, read_body, read_header
+from ddcodec.format.tables import ESCAPE, row
+from ddcodec.format.wire import Writer
 from random_coded import DEFAULT, random_coded, sealed
 
 FOLDER = Path(__file__).parent / "vectors" / "invalid"
@@ -184,8 +184,8 @@ def with_stream(data, writer):
 
 def unchecked(coded):
     """The bytes of a `CodedImage` that breaks the rules."""
-    import ddcodec.coded as module
-    import ddcodec.pyramid as pyramid
+    import ddcodec.format.coded as module
+    import ddcodec.format.pyramid as pyramid
 
     checks = module.CodedImage.check, pyramid.check_code
     module.CodedImage.check, pyramid.check_code = (lambda self: None), (lambda values: None)

@@ -12,10 +12,10 @@ from zlib import crc32
 import numpy as np
 
 import witness
-from ddcodec.arch import BASES, base_arch, exactness_bound
-from ddcodec.bases import Weights, resolved
+from ddcodec.format.arch import BASES, base_arch, exactness_bound
+from ddcodec.format.bases import Weights, resolved
 
-from ddcodec.syntax import HEADER_BYTES, pack
+from ddcodec.format.syntax import HEADER_BYTES, pack
 from invalid import mended
 from random_coded import DEFAULT, random_coded, sealed
 

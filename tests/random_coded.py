@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from ddcodec.arch import BASES, Arch, base_arch
-from ddcodec.bases import Weights
-from ddcodec.coded import CodedImage
+from ddcodec.format.arch import BASES, Arch, base_arch
+from ddcodec.format.bases import Weights
+from ddcodec.format.coded import CodedImage
 from ddcodec.decoder import checksum, render
 
 DEFAULT = Arch(

@@ -12,13 +12,13 @@ from PIL import Image
 
 import invalid
 import witness
-from ddcodec.alpha import alpha_chunk, alpha_of, coarser
+from ddcodec.format.alpha import alpha_chunk, alpha_of, coarser
 from conftest import painted
 from ddcodec.decoder import decode_file
 from ddcodec.encoder import EncodeOptions, Source, encode_picture
 from ddcodec.errors import DamagedError, SourceError
 from ddcodec.metrics import psnr
-from ddcodec.syntax import HEADER_BYTES, pack, read_body, read_header
+from ddcodec.format.syntax import HEADER_BYTES, pack, read_body, read_header
 from random_coded import DEFAULT, random_coded
 
 VALID = Path(__file__).parent / "vectors" / "valid"
@@ -120,7 +120,7 @@ def test_a_bomb_that_states_a_lawful_size_is_not_unpacked(kind, stated):
             if kind == 5:
                 alpha_of(((5, b"\0" + content),), arch)
             else:
-                from ddcodec.metadata import metadata_of
+                from ddcodec.format.metadata import metadata_of
 
                 metadata_of(((kind, content),))
         assert tracemalloc.get_traced_memory()[1] < 10 * 2**20
@@ -176,8 +176,8 @@ def test_which_pixels_count(exact):
 
 
 def test_more_than_fits_is_refused(monkeypatch):
-    import ddcodec.alpha
+    import ddcodec.format.alpha
 
-    monkeypatch.setattr(ddcodec.alpha, "CHUNK_MAX", 100)
+    monkeypatch.setattr(ddcodec.format.alpha, "CHUNK_MAX", 100)
     with pytest.raises(SourceError, match="alpha plane needs"):
         alpha_chunk(np.random.default_rng(0).integers(0, 256, (40, 40), np.uint8))

@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import avg_pool2d, conv2d, pad, relu
 
 from conftest import painted
-from ddcodec.fit import analysis
+from ddcodec.fit.descent import analysis
 
 
 def in_torch(samples, base, octaves):

@@ -16,13 +16,14 @@ from click.testing import CliRunner
 from conftest import painted, wait_until
 from PIL import Image
 
-from ddcodec import batch, decoder, encoder
+from ddcodec.jobs import files as batch
+from ddcodec import decoder, encoder
 from ddcodec.cli import batch as carrying
 from ddcodec.cli import cli
 from ddcodec.cli.talk import within
 from ddcodec.errors import SourceError, TargetError, UsageError
 from ddcodec.fit import engine
-from ddcodec.workers import Crashed
+from ddcodec.jobs.workers import Crashed
 
 READY = (Path(__file__).parent / "vectors" / "valid" / "default_24x16.ddc").read_bytes()
 QUICK = ("--iterations", "1", "--device", "cpu")
@@ -261,7 +262,7 @@ def test_a_crash_costs_one_picture(here, monkeypatch):
             yield job, Crashed(-9) if job[0].name.endswith("p001.png") else work(job), 0.1
 
     pictures("in", 3)
-    monkeypatch.setattr("ddcodec.workers.run_jobs", run_jobs)
+    monkeypatch.setattr("ddcodec.jobs.workers.run_jobs", run_jobs)
     result = ddcodec("encode", "in", "-r", "-o", "out", "-j", "2", *QUICK)
     assert "Error: in/b/p001.png: Its process ended without a result (exit code -9); perhaps memory was short.\n" in result.stderr
     assert result.exit_code == 1 and files_of("out") == ["a/p000.ddc", "c/p002.ddc"]

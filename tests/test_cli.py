@@ -31,8 +31,8 @@ from ddcodec.cli.talk import ProgressLine, Talk, columns_of, duration_text, fit_
 from ddcodec.errors import EncoderError, ShortMemoryError
 from ddcodec.restoration import restore
 from ddcodec.restoration.restore import Restored
-from ddcodec.streams import StandardOutputError
-from ddcodec.syntax import VERSION, pack, unpack
+from ddcodec.jobs.streams import StandardOutputError
+from ddcodec.format.syntax import VERSION, pack, unpack
 
 
 WIDTH, HEIGHT = 24, 16

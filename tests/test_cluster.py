@@ -12,7 +12,8 @@ from threading import Timer
 import pytest
 from test_batch import ENVIRONMENT, QUICK, bad_pictures, ddcodec, errors_of, files_of, made_of, pictures, started, wait_until
 
-from ddcodec import cluster, decoder
+from ddcodec.jobs import cluster
+from ddcodec import decoder
 from ddcodec.errors import DdcError
 
 needs_dask = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")

@@ -14,14 +14,15 @@ from profiles import bt709_curve, levels_apart, profile, srgb_curve
 
 import ddcodec
 import ddcodec.pillow
-from ddcodec import color, exif, png
+from ddcodec.format import color
+from ddcodec.pictures import exif, png
 from ddcodec.cli import cli
-from ddcodec.color import ADOBE_RGB, PROPHOTO, Color, packed, unpacked, with_exponent, with_points
+from ddcodec.format.color import ADOBE_RGB, PROPHOTO, Color, packed, unpacked, with_exponent, with_points
 from ddcodec.errors import DamagedError
-from ddcodec.lossless import smaller_lossless
-from ddcodec.metadata import chunks_of, metadata_of, packed_resolution, unpacked_resolution
-from ddcodec.pictures import Picture, encode_image_bytes, picture_from, read_picture
-from ddcodec.profiles import color_of, profile_of
+from ddcodec.pictures.lossless import smaller_lossless
+from ddcodec.format.metadata import chunks_of, metadata_of, packed_resolution, unpacked_resolution
+from ddcodec.pictures.read import Picture, encode_image_bytes, picture_from, read_picture
+from ddcodec.pictures.profiles import color_of, profile_of
 
 RGB = painted(12, 17)
 LCMS = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -275,7 +276,7 @@ def test_avif():
     for primaries, transfer, expected in ((9, 16, Color(9, 16)), (1, 17, Color(12, 13)), (1, 1, Color(12, 13))):
         assert read_picture(colr(data, primaries, transfer)).color() == expected
     for length in range(0, 400, 7):
-        from ddcodec.boxes import color_of_boxes
+        from ddcodec.pictures.boxes import color_of_boxes
 
         assert color_of_boxes(deep[:length]) in (None, color_of_boxes(deep))
 

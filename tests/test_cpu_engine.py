@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from conftest import painted
-from ddcodec.fit.cpu_engine import CpuEngine, memory_of
-from ddcodec.fit.layout import FIRST_MOMENT, Q, Y
-from ddcodec.fit.recipe import BETAS, Betas, code_epsilon, moving, real_base
-from ddcodec.fit.schedule import Point, point_at
-from ddcodec.fit.soap import Soap, by_qr
-from ddcodec.fit.objective import soft_round, synthesise
-from ddcodec.fit.torch_engine import TorchEngine
+from ddcodec.fit.cpu.engine import CpuEngine, memory_of
+from ddcodec.fit.cpu.layout import FIRST_MOMENT, Q, Y
+from ddcodec.fit.descent.recipe import BETAS, Betas, code_epsilon, moving, real_base
+from ddcodec.fit.descent.schedule import Point, point_at
+from ddcodec.fit.descent.soap import Soap, by_qr
+from ddcodec.fit.reference.objective import soft_round, synthesise
+from ddcodec.fit.reference.engine import TorchEngine
 from ddcodec.presets import arch_of
 from random_coded import DEFAULT, random_arch
 
@@ -218,7 +218,7 @@ def test_threads_change_nothing_but_digits(threads, octaves):
 
 def test_pieces_of_memory_stay_apart(monkeypatch):
     """With all pieces further apart, and what lies between filled with numbers that would show, a step comes out to the last bit the same."""
-    from ddcodec.fit.layout import Block
+    from ddcodec.fit.cpu.layout import Block
 
     take, gap, gaps = Block.take, 0, []
 
@@ -321,8 +321,8 @@ def test_memory_is_what_is_asked_for():
     program = (
         "import numpy as np\n"
         "from ddcodec.presets import arch_of\n"
-        "from ddcodec.fit.schedule import point_at\n"
-        "from ddcodec.fit.cpu_engine import CpuEngine\n"
+        "from ddcodec.fit.descent.schedule import point_at\n"
+        "from ddcodec.fit.cpu.engine import CpuEngine\n"
         "def fit(rows, columns):\n"
         "    engine = CpuEngine(np.zeros((rows, columns, 3), np.uint8), arch_of('default', rows, columns, 3, 1e-3), 1e-3, threads=2)\n"
         "    engine.step(point_at(0)); engine.state()\n"
@@ -357,7 +357,7 @@ def test_an_interrupt_leaves_no_thread_waiting():
     def interrupted(plan, octaves, threads, thread, *arguments):
         if thread == 0:
             raise KeyboardInterrupt
-        from ddcodec.fit import cpu_engine
+        from ddcodec.fit.cpu import engine as cpu_engine
 
         return cpu_engine._pass(plan, octaves, threads, thread, *arguments)
 
@@ -379,7 +379,7 @@ def test_processors_without_avx_512():
 def test_without_a_place_to_keep_kernels_they_are_compiled_each_time(monkeypatch):
     from numba.core import caching
 
-    from ddcodec.fit.simd import kept
+    from ddcodec.fit.cpu.simd import kept
 
     monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])
     assert kept(lambda x: x + 1)(1) == 2

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from conftest import painted
-from ddcodec.fit.cuda_engine import GraphEngine, next_basis
-from ddcodec.fit.loop import run
-from ddcodec.fit.schedule import Point, point_at
-from ddcodec.fit.torch_engine import TorchEngine
+from ddcodec.fit.cuda.engine import GraphEngine, next_basis
+from ddcodec.fit.descent.loop import run
+from ddcodec.fit.descent.schedule import Point, point_at
+from ddcodec.fit.reference.engine import TorchEngine
 from random_coded import DEFAULT
 
 ARCHS = {

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 WRITTEN = [
-    *PAGES, *(ROOT / name for name in ("README.md", "CHANGELOG.md", "bench/README.md", "samples/README.md", "ddcodec/FORMAT.md")), *sorted((DOCS / "commands").glob("*.md"))
+    *PAGES, *(ROOT / name for name in ("README.md", "CHANGELOG.md", "bench/README.md", "samples/README.md", "ddcodec/format/FORMAT.md")), *sorted((DOCS / "commands").glob("*.md"))
 ]  # fmt: skip
 LARGEST_FIGURE = 150_000
 by_name = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)

@@ -5,13 +5,13 @@ from dataclasses import replace
 from hashlib import sha256
 from importlib.resources import files
 
-from ddcodec import arch, metadata, syntax, tables
-from ddcodec.alpha import alpha_of
-from ddcodec.arch import Arch
+from ddcodec.format import arch, metadata, syntax, tables
+from ddcodec.format.alpha import alpha_of
+from ddcodec.format.arch import Arch
 from random_coded import DEFAULT
 from test_wire import document
 
-TEXT = files("ddcodec").joinpath("FORMAT.md").read_text("utf-8")
+TEXT = files("ddcodec.format").joinpath("FORMAT.md").read_text("utf-8")
 
 
 def rows_of_table(first_cell):
@@ -119,7 +119,7 @@ def test_header_is_read_as_written():
 
 def test_bases_are_those_of_the_document():
     digest = re.search(r"SHA-256\s+`([0-9a-f]{64})`", TEXT)[1]
-    assert sha256(files("ddcodec").joinpath("bases.bin").read_bytes()).hexdigest() == digest
+    assert sha256(files("ddcodec.format").joinpath("bases.bin").read_bytes()).hexdigest() == digest
     rows = {}
     for first, one, second, other in rows_of_table("row | value"):
         rows |= {first.strip("`"): one, second.strip("`"): other}

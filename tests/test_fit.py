@@ -11,23 +11,24 @@ from PIL import Image
 
 import ddcodec
 from conftest import painted
-from ddcodec import ops_int, presets, pyramid, tables, wire
-from ddcodec.arch import base_arch
-from ddcodec.coded import CodedImage
+from ddcodec.format import ops_int, pyramid, tables, wire
+from ddcodec import presets
+from ddcodec.format.arch import base_arch
+from ddcodec.format.coded import CodedImage
 from ddcodec.decoder import decode_picture, render
 from ddcodec.encoder import EncodeOptions, Source, encode_picture, encode_pictures
 from ddcodec.errors import EncoderError, ShortMemoryError, UsageError
-from ddcodec.fit.cpu_engine import CpuEngine
-from ddcodec.fit.cuda_engine import GraphEngine
-from ddcodec.fit.freeze import freeze, real_weights, trials_for
+from ddcodec.fit.cpu.engine import CpuEngine
+from ddcodec.fit.cuda.engine import GraphEngine
+from ddcodec.fit.freeze.search import freeze, real_weights, trials_for
 from ddcodec.fit import outlook
-from ddcodec.fit.loop import Progress, run
-from ddcodec.fit.recipe import CODE_UNITS, Betas
-from ddcodec.fit.schedule import HARD_SHARE, Point, betas_for, point_at
-from ddcodec.fit.objective import laplace_bits, neighbourhood, soft_round, synthesise
-from ddcodec.fit.torch_engine import TorchEngine
+from ddcodec.fit.descent.loop import Progress, run
+from ddcodec.fit.descent.recipe import CODE_UNITS, Betas
+from ddcodec.fit.descent.schedule import HARD_SHARE, Point, betas_for, point_at
+from ddcodec.fit.reference.objective import laplace_bits, neighbourhood, soft_round, synthesise
+from ddcodec.fit.reference.engine import TorchEngine
 from ddcodec.metrics import psnr
-from ddcodec.syntax import read_info, unpack
+from ddcodec.format.syntax import read_info, unpack
 from random_coded import DEFAULT
 
 
@@ -219,7 +220,7 @@ def test_a_collapsed_fit_is_tried_again_once(picture, monkeypatch):
             if len(seeds) > 1:
                 step(self, point)
 
-    monkeypatch.setattr("ddcodec.fit.cpu_engine.CpuEngine", Lazy)
+    monkeypatch.setattr("ddcodec.fit.cpu.engine.CpuEngine", Lazy)
     encoded = encode_picture(picture, EncodeOptions(iterations=200, seed=4, base="none"))
     assert seeds == [4, 5] and encoded.psnr > 25
 
@@ -277,7 +278,7 @@ class Slow:
     def __init__(self, monkeypatch, picture):
         self._engine = CpuEngine(picture, replace(DEFAULT, height=picture.shape[0], width=picture.shape[1]), 1e-3)
         self.fits, self.now, self._ahead, self.points = self._engine.fits, 0.0, 0, []
-        monkeypatch.setattr("ddcodec.fit.loop.monotonic", lambda: self.now)
+        monkeypatch.setattr("ddcodec.fit.descent.loop.monotonic", lambda: self.now)
 
     def step(self, point):
         self._ahead += 1

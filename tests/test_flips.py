@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from conftest import painted
-from ddcodec.arch import base_arch
-from ddcodec.fit.cpu_engine import CpuEngine
-from ddcodec.fit.flips import MOVES, OCTAVES, improve
-from ddcodec.fit.loop import run
-from ddcodec.fit.torch_engine import TorchEngine
+from ddcodec.format.arch import base_arch
+from ddcodec.fit.cpu.engine import CpuEngine
+from ddcodec.fit.freeze.moves import MOVES, OCTAVES, improve
+from ddcodec.fit.descent.loop import run
+from ddcodec.fit.reference.engine import TorchEngine
 
 LAMBDA = 2e-3
 SIZES = [(37, 51), (1, 40), (23, 1), (6, 5)]

@@ -7,19 +7,19 @@ import pytest
 import torch
 from conftest import painted
 
-from ddcodec.arch import base_arch
-from ddcodec.bases import Weights
-from ddcodec.fit import freeze as freezing
-from ddcodec.fit.cpu_engine import CpuEngine
-from ddcodec.fit.curvature import OUTER, Curvature, curvature_of_bits, curvature_of_distortion, is_known
-from ddcodec.fit.freeze import freeze, plainly_rounded, real_weights
-from ddcodec.fit.loop import run
-from ddcodec.fit.objective import features_of, laplace_bits, neighbourhood, synthesise
-from ddcodec.fit.rounding import Rounding
-from ddcodec.fit.torch_engine import TorchEngine
-from ddcodec.network import context
+from ddcodec.format.arch import base_arch
+from ddcodec.format.bases import Weights
+from ddcodec.fit.freeze import search as freezing
+from ddcodec.fit.cpu.engine import CpuEngine
+from ddcodec.fit.freeze.curvature import OUTER, Curvature, curvature_of_bits, curvature_of_distortion, is_known
+from ddcodec.fit.freeze.search import freeze, plainly_rounded, real_weights
+from ddcodec.fit.descent.loop import run
+from ddcodec.fit.reference.objective import features_of, laplace_bits, neighbourhood, synthesise
+from ddcodec.fit.freeze.rounding import Rounding
+from ddcodec.fit.reference.engine import TorchEngine
+from ddcodec.format.network import context
 from ddcodec.presets import arch_of
-from ddcodec.syntax import best_scale
+from ddcodec.format.syntax import best_scale
 
 PRICE = 1e-6
 ALL = 10**6

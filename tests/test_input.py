@@ -12,12 +12,13 @@ from click.testing import CliRunner
 from conftest import painted
 from PIL import Image
 
-from ddcodec import decoder, input
+from ddcodec import decoder
+from ddcodec.jobs import input
 from ddcodec.cli import cli
 from ddcodec.errors import LimitError, SourceError
-from ddcodec.input import all_bytes, ddc_bytes, either_bytes, picture_bytes, read_whole
-from ddcodec.pictures import FORMATS, read_file, read_picture
-from ddcodec.syntax import read_info
+from ddcodec.jobs.input import all_bytes, ddc_bytes, either_bytes, picture_bytes, read_whole
+from ddcodec.pictures.read import FORMATS, read_file, read_picture
+from ddcodec.format.syntax import read_info
 
 VECTORS = Path(__file__).parent / "vectors" / "valid"
 CODED = (VECTORS / "default_24x16.ddc").read_bytes()

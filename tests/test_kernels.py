@@ -29,7 +29,7 @@ def test_the_kernels_compile_for_an_h200():
     program = """
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
-from ddcodec.fit import fused_rate, fused_synthesis
+from ddcodec.fit.cuda import rate as fused_rate, synthesis as fused_synthesis
 
 KINDS = {"reach": "*i32", "counts": "*u8"} | dict.fromkeys(("least", "greatest", "nat", "unit"), "fp32")
 NUMBERS = {"rows", "columns", "positions", "inputs", "outputs", "linear", "channels", "top", "count", "finer_rows", "finer_columns"}

@@ -11,14 +11,15 @@ import pytest
 
 import ddcodec
 from conftest import painted
-from ddcodec import arch as arch_module
-from ddcodec import decoder, encoder, memory, syntax
-from ddcodec.arch import LEAST_MEMORY, base_arch
-from ddcodec.bases import Weights
+from ddcodec.format import arch as arch_module
+from ddcodec import decoder, encoder, machine as memory
+from ddcodec.format import syntax
+from ddcodec.format.arch import LEAST_MEMORY, base_arch
+from ddcodec.format.bases import Weights
 from ddcodec.decoder import Limits
 from ddcodec.encoder import EncodeOptions, encode_picture
 from ddcodec.errors import LimitError, ShortMemoryError, explain, is_short_memory
-from ddcodec.memory import memory_text
+from ddcodec.machine import memory_text
 from ddcodec.presets import arch_of
 
 SHAPES = [(10000, 10000), (65535, 1525), (1525, 65535), (65535, 8), (8, 65535), (65535, 1), (1, 65535), (7680, 4320), (8256, 5504), (30000, 1000), (1000, 30000), (1, 1)]

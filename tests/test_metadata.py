@@ -7,7 +7,7 @@ import pytest
 import zstandard
 
 from ddcodec.errors import DamagedError, SourceError
-from ddcodec.metadata import LIMITS, chunks_of, metadata_of
+from ddcodec.format.metadata import LIMITS, chunks_of, metadata_of
 
 
 def test_round_trip():

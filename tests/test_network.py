@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from ddcodec import ops_int
-from ddcodec.arch import CONTEXT_UNIT, SYNTHESIS_UNIT
+from ddcodec.format import ops_int
+from ddcodec.format.arch import CONTEXT_UNIT, SYNTHESIS_UNIT
 from ddcodec.decoder import render
-from ddcodec.fit.objective import features_of, neighbourhood
-from ddcodec.fit.torch_ops import TorchOps
-from ddcodec.network import context, double, synthesis
-from ddcodec.arch import NEIGHBOURS, Window
+from ddcodec.fit.reference.objective import features_of, neighbourhood
+from ddcodec.fit.reference.ops import TorchOps
+from ddcodec.format.network import context, double, synthesis
+from ddcodec.format.arch import NEIGHBOURS, Window
 from exact_ops import ExactOps
 from random_coded import DEFAULT, random_arch, random_coded
 
@@ -36,7 +36,7 @@ def test_integers_equal_torch_float64_exactly(seed):
 @pytest.mark.parametrize("seed", range(10))
 def test_context_of_wavefronts_equals_context_of_whole_planes_exactly(seed):
     """The decoder's strided gather against torch's shifted planes: the same predictions for every integer."""
-    import ddcodec.pyramid as pyramid
+    import ddcodec.format.pyramid as pyramid
 
     random = np.random.default_rng(seed)
     coded = random_coded(random, random_arch(random), spread=1.0)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ddcodec import output
+from ddcodec.jobs import output
 from ddcodec.errors import ExistsError, OutputError
-from ddcodec.output import check_target, write_target
+from ddcodec.jobs.output import check_target, write_target
 
 ROOT = os.geteuid() == 0 if hasattr(os, "geteuid") else False
 

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import ddcodec.pyramid as pyramid
-import ddcodec.wire as wire
-from ddcodec import ops_int
-from ddcodec.arch import ACTIVATION_MAX, CODE_MAX, base_arch
-from ddcodec.bases import Weights
+import ddcodec.format.pyramid as pyramid
+import ddcodec.format.wire as wire
+from ddcodec.format import ops_int
+from ddcodec.format.arch import ACTIVATION_MAX, CODE_MAX, base_arch
+from ddcodec.format.bases import Weights
 from ddcodec.errors import DamagedError
-from ddcodec.syntax import ROWS_BYTES, pack, read_info, unpack
+from ddcodec.format.syntax import ROWS_BYTES, pack, read_info, unpack
 from random_coded import DEFAULT, random_arch, random_coded, same, sealed
 
 

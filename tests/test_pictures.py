@@ -16,8 +16,8 @@ from PIL import Image, ImageCms
 from skimage.color import lab2rgb
 
 from ddcodec.errors import DdcError, LimitError, SourceError, UsageError
-from ddcodec.exif import ORIENTATION
-from ddcodec.pictures import Picture, encode_image_bytes, load_picture, picture_from, pillow_image, read_picture
+from ddcodec.pictures.exif import ORIENTATION
+from ddcodec.pictures.read import Picture, encode_image_bytes, load_picture, picture_from, pillow_image, read_picture
 
 HEIGHT, WIDTH = 20, 28
 
@@ -416,7 +416,7 @@ JXL_SHAPES = [(12, 17, 3), (8, 8, 3), (16, 16), (513, 70, 3), (40, 1500, 3), (64
 @pytest.mark.parametrize("bits", [8, 10, 12, 16])
 def test_header_of_jpeg_xl(shape, bits):
     """As libjxl writes it, for each form in which a size can be stated."""
-    from ddcodec.jpegxl import read_header
+    from ddcodec.pictures.jpegxl import read_header
 
     samples = np.random.default_rng(1).integers(0, 2**bits, shape).astype(np.uint8 if bits == 8 else np.uint16)
     for boxes in (False, True):

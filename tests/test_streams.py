@@ -10,7 +10,8 @@ from time import sleep
 import numpy as np
 import pytest
 
-from ddcodec import decoder, streams
+from ddcodec import decoder
+from ddcodec.jobs import streams
 
 CODED = Path(__file__).parent / "vectors" / "valid" / "default_24x16.ddc"
 ENVIRONMENT = {**{name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}, "PYTHONPATH": str(Path(decoder.__file__).parents[1])}
@@ -85,7 +86,7 @@ def test_codes_without_streams(closed, code, out):
 def test_no_descriptor_of_a_stream_is_free():
     script = """if True:
         import os, subprocess, sys
-        from ddcodec.streams import prepare_streams
+        from ddcodec.jobs.streams import prepare_streams
         prepare_streams()
         with open(sys.argv[1], "w") as file:
             file.write(str(file.fileno()))

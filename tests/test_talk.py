@@ -19,9 +19,9 @@ from PIL import Image
 import ddcodec as package
 from ddcodec import encoder
 from ddcodec.cli import cli
-from ddcodec.metadata import chunks_of
+from ddcodec.format.metadata import chunks_of
 from ddcodec.printable import decodable, printable
-from ddcodec.syntax import pack, unpack
+from ddcodec.format.syntax import pack, unpack
 
 ROOT = Path(package.__file__).parents[1]
 READY = (ROOT / "tests" / "vectors" / "valid" / "default_24x16.ddc").read_bytes()

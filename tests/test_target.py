@@ -15,7 +15,7 @@ from ddcodec.cli import cli
 from ddcodec.encoder import EncodeOptions, encode_picture
 from ddcodec.errors import TargetError, UsageError
 from ddcodec.fit import target as target_module
-from ddcodec.fit.recipe import Loss
+from ddcodec.fit.descent.recipe import Loss
 from ddcodec.fit.target import Steering, Target
 from ddcodec.metrics import psnr
 

@@ -14,10 +14,10 @@ import pytest
 import invalid
 import make_valid
 import witness
-from ddcodec import wire
+from ddcodec.format import wire
 from ddcodec.decoder import decode_picture
 from ddcodec.errors import DamagedError, LimitError, UnsupportedError
-from ddcodec.syntax import pack, read_info, unpack
+from ddcodec.format.syntax import pack, read_info, unpack
 
 VALID = make_valid.FOLDER
 CHECKSUMS = list(csv.DictReader((VALID / "checksums.tsv").open(encoding="utf-8"), delimiter="\t"))

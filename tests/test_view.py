@@ -20,8 +20,8 @@ from skimage.metrics import peak_signal_noise_ratio
 import ddcodec
 import witness
 from ddcodec.cli import cli
-from ddcodec.metadata import chunks_of
-from ddcodec.syntax import pack, read_info, unpack
+from ddcodec.format.metadata import chunks_of
+from ddcodec.format.syntax import pack, read_info, unpack
 from ddcodec.viewer import maps
 from ddcodec.viewer import view as viewing
 from random_coded import DEFAULT, random_coded

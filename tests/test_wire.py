@@ -6,8 +6,8 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
-import ddcodec.wire as wire
-from ddcodec import tables
+import ddcodec.format.wire as wire
+from ddcodec.format import tables
 from ddcodec.errors import DamagedError
 
 
@@ -30,7 +30,7 @@ def random_groups(random, count):
 
 
 def document():
-    blocks = re.findall(r"```python\n(.*?)```", files("ddcodec").joinpath("FORMAT.md").read_text("utf-8"), re.S)
+    blocks = re.findall(r"```python\n(.*?)```", files("ddcodec.format").joinpath("FORMAT.md").read_text("utf-8"), re.S)
     names = {}
     for block in blocks:
         exec(block, names)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import wait_until
 
-from ddcodec.workers import Crashed, run_jobs
+from ddcodec.jobs.workers import Crashed, run_jobs
 
 
 def square_or_die(job):

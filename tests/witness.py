@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 PIXEL_LIMIT = 1_000_000  # pure Python needs minutes for such a picture
 A = 2**20
-BASES = Path(__file__).parent.parent / "ddcodec" / "bases.bin"
+BASES = Path(__file__).parent.parent / "ddcodec" / "format" / "bases.bin"
 
 Damaged = type("Damaged", (ValueError,), {})
 Unsupported = type("Unsupported", (ValueError,), {})

@@ -15,7 +15,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocat
 from matplotlib.transforms import Bbox
 
 from ..errors import OutputError
-from ..output import write_target
+from ..jobs.output import write_target
 from . import summary
 from .published import mean_points
 

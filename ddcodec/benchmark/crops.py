@@ -5,7 +5,7 @@ import os
 import numpy as np
 
 from ..metrics import LUMA, psnr
-from ..pictures import load_picture, read_file
+from ..pictures.read import load_picture, read_file
 from .peers import of_size, peer_of
 from .report import Crop, Crops
 

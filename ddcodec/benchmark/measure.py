@@ -8,10 +8,10 @@ from hashlib import sha256
 from time import perf_counter
 
 from ..errors import DdcError, OutputError, SourceError
-from ..input import picture_bytes
+from ..jobs.input import picture_bytes
 from ..metrics import ms_ssim, psnr, psnr_luma, ssimulacra2
-from ..output import write_target
-from ..pictures import load_picture, read_file
+from ..jobs.output import write_target
+from ..pictures.read import load_picture, read_file
 from ..printable import printable
 from .machine import machine
 from .peers import PeerError, peer_of, warm_up

@@ -20,7 +20,7 @@ import numpy as np
 from .. import __version__
 from ..encoder import EncodeOptions, encode_picture
 from ..errors import DdcError, UsageError
-from ..memory import keep_freed_memory
+from ..machine import keep_freed_memory
 from ..presets import DEFAULT_EFFORT, normalises
 
 PACKAGE = Path(__file__).parents[1]

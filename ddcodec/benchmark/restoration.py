@@ -9,7 +9,7 @@ import numpy as np
 from .. import __version__
 from ..errors import OutputError, SourceError, UsageError
 from ..metrics import psnr
-from ..pictures import is_picture_name, load_picture, read_file
+from ..pictures.read import is_picture_name, load_picture, read_file
 from ..restoration.masks import known_from
 from ..restoration.restore import restore_picture
 from .machine import machine

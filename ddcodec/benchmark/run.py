@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..batch import files_in
+from ..jobs.files import files_in
 from ..errors import LimitError, OutputError, SourceError, UsageError
-from ..output import sweep, write_target
-from ..pictures import is_picture_name
-from ..workers import Crashed, run_jobs
+from ..jobs.output import sweep, write_target
+from ..pictures.read import is_picture_name
+from ..jobs.workers import Crashed, run_jobs
 from .measure import Failure, Job, measure, source_of
 from .peers import PeerError
 from .table import append_row, latest, read_table, text_of

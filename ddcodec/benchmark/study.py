@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import UsageError
-from ..output import write_target
+from ..jobs.output import write_target
 from .charts import save_plots
 from .crops import crops_of
 from .peers import NAMES, peer_of

@@ -9,7 +9,7 @@ from time import monotonic
 import click
 
 from .. import __version__
-from ..streams import StandardOutputError, prepare_streams
+from ..jobs.streams import StandardOutputError, prepare_streams
 from .bench import bench
 from .bench_restore import bench_restore
 from .compare import compare

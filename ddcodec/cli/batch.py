@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import click
 
-from ..batch import Job, in_bundles, jobs_of
+from ..jobs.files import Job, in_bundles, jobs_of
 from ..errors import DdcError, ExistsError, UsageError, explain
-from ..memory import available_cores
-from ..output import make_folder_of
+from ..machine import available_cores
+from ..jobs.output import make_folder_of
 from .files import SOME_FAILED, STANDARD, name_of, passage, prepare_output, read_input, write_output
 from .talk import Relayed, bar_parts, bytes_text, duration_text, phase_text
 
@@ -195,7 +195,7 @@ def _results_here(talk, work, at_once, course):
 
 
 def _results_of_processes(work, processes, course):
-    from ..workers import Crashed, run_jobs
+    from ..jobs.workers import Crashed, run_jobs
 
     share = max(1, available_cores() // processes)
     for (loaded,), answer, _ in run_jobs(partial(attempted, work, threads=share), in_bundles(course.loaded(), 1), processes):
@@ -206,7 +206,7 @@ def _results_of_processes(work, processes, course):
 
 
 def _results_of_cluster(talk, work, batch, course):
-    from ..cluster import LOCAL, Lost, connected, run_jobs_on
+    from ..jobs.cluster import LOCAL, Lost, connected, run_jobs_on
 
     if batch.jobs is not None and batch.scheduler != LOCAL:
         raise UsageError("-j is for this machine; a cluster does as much at once as it has workers.")

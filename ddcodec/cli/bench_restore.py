@@ -42,9 +42,9 @@ def bench_restore(talk, truths, output, inputs, ending, add_noise, mask, save, s
     The truth makes the input where none is given, and the score; the method never sees it. A time limit is for each picture.
     """
     from ..benchmark.restoration import append_row, jobs_of, measure, read_rows
-    from ..memory import keep_freed_memory
-    from ..output import write_target
-    from ..pictures import Picture, encode_image_bytes
+    from ..machine import keep_freed_memory
+    from ..jobs.output import write_target
+    from ..pictures.read import Picture, encode_image_bytes
 
     wished = restore_options(sigma, options)
     wished.validate()

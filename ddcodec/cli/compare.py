@@ -5,7 +5,7 @@ import math
 import click
 
 from ..errors import UsageError
-from ..input import either_bytes
+from ..jobs.input import either_bytes
 from . import offers
 from .files import STANDARD, each_file, name_of, naming, read_input
 from .help import Command
@@ -78,8 +78,8 @@ def _compare(talk, original, reference, path, limits, named):
 def load(path, limits):
     """The `Picture` of a picture file or of a `.ddc` file, told apart by their first bytes, and the bytes of the latter (else 0)."""
     from ..decoder import decode_file
-    from ..pictures import is_ddc, read_picture
-    from ..syntax import read_info
+    from ..pictures.read import is_ddc, read_picture
+    from ..format.syntax import read_info
 
     data = read_input(path, either_bytes)
     if not is_ddc(data):

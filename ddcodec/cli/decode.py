@@ -7,8 +7,8 @@ from time import monotonic
 import click
 
 from ..errors import DamagedError, UsageError
-from ..input import ddc_bytes
-from ..output import is_standard_output
+from ..jobs.input import ddc_bytes
+from ..jobs.output import is_standard_output
 from . import offers
 from .batch import Made, carry_out
 from .files import naming, say_lost
@@ -91,10 +91,10 @@ class Decoding:
     def prepare(self, talk, name, data):
         """The `Made` of a file."""
         from ..decoder import decode_file
-        from ..metadata import kinds_of
+        from ..format.metadata import kinds_of
         from ..partial import beginning_of
-        from ..pictures import encode_image_bytes
-        from ..samples import bits_of
+        from ..pictures.read import encode_image_bytes
+        from ..picture import bits_of
 
         start = monotonic()
         # A file has the one or the other, whichever was named.
@@ -150,7 +150,7 @@ class Decoding:
 
 
 def _format_of(output):
-    from ..pictures import is_picture_name
+    from ..pictures.read import is_picture_name
 
     if output is None or is_standard_output(output):
         return "png"

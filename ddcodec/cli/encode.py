@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import click
 
 from ..errors import UsageError
-from ..input import picture_bytes
+from ..jobs.input import picture_bytes
 from . import offers
 from .batch import Made, carry_out
 from .help import Command, Expert
@@ -95,7 +95,7 @@ def encode(talk, batch, kinds, frame, ignore_alpha, max_pixels, task, sigma, mas
     is ./-. Of several pictures, or a folder of them with -r, one that fails does not stop the others, and the exit code is 1.
     """
     from ..encoder import EncodeOptions
-    from ..pictures import is_picture_name
+    from ..pictures.read import is_picture_name
 
     # The options are named as the fields, in one place above and in one place there.
     options = EncodeOptions(**fit)
@@ -125,7 +125,7 @@ class Encoding:
     done, extension, sizes = "encoded", ".ddc", True
 
     def wants(self, path):
-        from ..pictures import is_picture_name
+        from ..pictures.read import is_picture_name
 
         return is_picture_name(path)
 
@@ -144,8 +144,8 @@ class Encoding:
     def prepare(self, talk, name, data):
         """The `encoder.Source` that a file holds, restored if that is wished."""
         from ..encoder import Source
-        from ..memory import keep_freed_memory
-        from ..pictures import read_picture
+        from ..machine import keep_freed_memory
+        from ..pictures.read import read_picture
 
         picture = read_picture(data, name=name, frame=self.frame, max_pixels=self.max_pixels, metadata=self.kinds)
         for note in picture.notes:
@@ -185,17 +185,17 @@ class Encoding:
         return None
 
     def details(self, made):
-        from ..syntax import read_info
+        from ..format.syntax import read_info
 
         yield f"lambda {made.facts['lambda']:.3g}, {made.facts['steps']} steps"
         yield from section_table(read_info(made.data)["sections"], len(made.data))
 
 
 def _made(encoded, source):
-    from ..lossless import smaller_lossless
-    from ..pictures import Picture
-    from ..samples import bits_of
-    from ..syntax import read_info
+    from ..pictures.lossless import smaller_lossless
+    from ..pictures.read import Picture
+    from ..picture import bits_of
+    from ..format.syntax import read_info
 
     lossless = smaller_lossless(Picture(source.samples, source.metadata or {}, source.alpha), len(encoded.data))
     height, width = encoded.samples.shape[:2]

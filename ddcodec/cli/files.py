@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 import click
 
-from ..batch import named_after
+from ..jobs.files import named_after
 from ..errors import DamagedError, DdcError, SourceError, UsageError
-from ..input import read_whole
-from ..output import check_target, is_standard_output, write_target
+from ..jobs.input import read_whole
+from ..jobs.output import check_target, is_standard_output, write_target
 
 STANDARD = "-"
 SOME_FAILED = 1
@@ -31,7 +31,7 @@ def passage(input_, output):
 def read_input(path, wanted):
     """The bytes of a file or of standard input, as `input.read_whole` reads them. Raises `SourceError`, `LimitError`."""
     if path != STANDARD:
-        from ..pictures import read_file
+        from ..pictures.read import read_file
 
         return read_file(path, wanted)
     if sys.stdin is None:
@@ -90,7 +90,7 @@ def say_lost(talk, name, format, kinds, alpha):
 @contextmanager
 def naming(path, data=b""):
     """Put the name of the file before the sentence of an error that does not know it. data: its bytes, which may be those of a picture where a .ddc file should be."""
-    from ..pictures import is_ddc, kind_of_picture
+    from ..pictures.read import is_ddc, kind_of_picture
 
     try:
         yield

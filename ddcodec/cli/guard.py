@@ -6,7 +6,7 @@ import click
 
 from ..errors import DdcError, explain
 from ..printable import printable
-from ..streams import StandardOutputError
+from ..jobs.streams import StandardOutputError
 from .streams import prepare_talk
 from .talk import Talk
 

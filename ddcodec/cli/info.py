@@ -2,7 +2,7 @@
 
 import click
 
-from ..input import ddc_bytes
+from ..jobs.input import ddc_bytes
 from . import offers
 from .files import each_file, naming, read_input
 from .help import Command
@@ -29,10 +29,10 @@ def info(talk, paths):
 
 
 def _show(talk, path, several):
-    from ..color import unpacked
+    from ..format.color import unpacked
     from ..decoder import TRAILING_BYTES
-    from ..metadata import read_metadata, unpacked_resolution
-    from ..syntax import read_info
+    from ..format.metadata import read_metadata, unpacked_resolution
+    from ..format.syntax import read_info
 
     data = read_input(path, ddc_bytes)
     with naming(path, data):
@@ -65,6 +65,6 @@ def _show(talk, path, several):
 
 def _inches_text(resolution):
     """ "300", or "300x150" where pixels are not square."""
-    from ..pictures import METRES_AN_INCH
+    from ..pictures.read import METRES_AN_INCH
 
     return "x".join(f"{round(METRES_AN_INCH * number, 1):g}" for number in dict.fromkeys(resolution))

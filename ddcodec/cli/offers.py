@@ -44,7 +44,7 @@ def is_ddc_name(path):
 
 
 def is_picture_name(path):
-    from ..pictures import is_picture_name
+    from ..pictures.read import is_picture_name
 
     return is_picture_name(path)
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import click
 
 from ..errors import UsageError
-from ..input import picture_bytes
-from ..output import is_standard_output
+from ..jobs.input import picture_bytes
+from ..jobs.output import is_standard_output
 from . import offers
 from .files import STANDARD, name_of, passage, prepare_output, read_input, say_lost, write_output
 from .help import Command, Expert
@@ -68,9 +68,9 @@ def restore(talk, input_, output, force, preview, reference, quality, sigma, mas
     What is no noise is left alone, and known pixels of an inpainted picture stay bit for bit.
     """
     from ..encoder import EncodeOptions, encode_picture
-    from ..memory import keep_freed_memory
-    from ..pictures import encode_image_bytes, read_picture
-    from ..syntax import read_info
+    from ..machine import keep_freed_memory
+    from ..pictures.read import encode_image_bytes, read_picture
+    from ..format.syntax import read_info
 
     wished = restore_options(sigma, options)
     wished.validate()
@@ -120,7 +120,7 @@ def restore_options(sigma, options):
 
 def restore_read(talk, picture, data, options, mask, mask_missing, mask_color, watcher=None):
     """A `Restored` of a `Picture` that was read from `data`, with a mask as the command line has it. watcher: a `Preview` or None."""
-    from ..pictures import plain_samples
+    from ..pictures.read import plain_samples
     from ..restoration.restore import restore_picture
 
     plain_samples(replace(picture, alpha=None), "The picture")
@@ -141,7 +141,7 @@ def _preview(folder, reference, force):
         if reference is not None:
             raise UsageError("A reference is for the chart of a --preview.")
         return None
-    from ..pictures import load_picture
+    from ..pictures.read import load_picture
     from ..restoration.preview import Preview
 
     truth = None if reference is None else load_picture(read_input(reference, picture_bytes), name=name_of(reference))
@@ -149,7 +149,7 @@ def _preview(folder, reference, force):
 
 
 def _known(picture, options, mask, missing, color):
-    from ..pictures import read_picture
+    from ..pictures.read import read_picture
     from ..restoration.masks import checked, known_from
 
     if options.task != "inpaint":

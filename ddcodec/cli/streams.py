@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 
-from ..streams import BACKSLASHES, Writer
+from ..jobs.streams import BACKSLASHES, Writer
 
 
 def prepare_talk():

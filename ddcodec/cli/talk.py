@@ -13,7 +13,7 @@ from time import monotonic
 import click
 
 from ..printable import decodable, printable
-from ..streams import StandardOutputError
+from ..jobs.streams import StandardOutputError
 
 SCHEMA = 1
 WARNING, NOTE = "Warning: ", "Note: "

@@ -4,7 +4,7 @@ from time import monotonic
 
 import click
 
-from ..input import ddc_bytes
+from ..jobs.input import ddc_bytes
 from . import offers
 from .files import each_file, name_of, naming, read_input
 from .help import Command
@@ -36,7 +36,7 @@ def verify(talk, paths, max_pixels, max_memory):
 
 def _verify(talk, path, limits):
     from ..decoder import decode_file
-    from ..syntax import read_info
+    from ..format.syntax import read_info
 
     start = monotonic()
     data = read_input(path, ddc_bytes)

@@ -6,7 +6,7 @@ import sys
 import click
 
 from ..errors import OutputError, UsageError
-from ..input import ddc_bytes
+from ..jobs.input import ddc_bytes
 from . import offers
 from .compare import check_alike, load
 from .files import STANDARD, name_of, naming, passage, prepare_output, read_input, write_output
@@ -69,7 +69,7 @@ def _write_temporary(input_, page):
     """The path of a new file in the system's folder for such, which nobody else may read."""
     import tempfile
 
-    from ..output import write_target
+    from ..jobs.output import write_target
 
     stem = "picture" if input_ == STANDARD else os.path.splitext(os.path.basename(input_))[0][:NAME_MAX]
     try:

@@ -32,8 +32,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from ..errors import DdcError, ShortMemoryError, UsageError, is_short_memory
-from ..memory import available_cores, available_memory, memory_text
-from .recipe import BETAS
+from ..machine import available_cores, available_memory, memory_text
+from .descent.recipe import BETAS
 
 LEAST_PIXELS_A_THREAD = 2**13
 """Fewer are done before another thread has woken up."""
@@ -90,10 +90,10 @@ def make(kind, pictures, arches, lambdas, *, betas=BETAS, normalise=False, seed=
         return _cpu_engine().CpuEngine(pictures[0], arches[0], lambdas[0], betas=betas, seed=seed, threads=kind.threads, known=knowns[0])
     torch = torch_for("This fit")
     if kind.name == "cuda graph":
-        from .cuda_engine import GraphEngine
+        from .cuda.engine import GraphEngine
 
         return GraphEngine(pictures, arches, lambdas, betas=betas, seed=seed, device=kind.device, knowns=knowns)
-    from .torch_engine import TorchEngine
+    from .reference.engine import TorchEngine
 
     return TorchEngine(pictures[0], arches[0], lambdas[0], betas=betas, normalise=normalise, seed=seed, device=kind.device, known=knowns[0])
 
@@ -109,18 +109,18 @@ def memory_of(kind, arch):
     if kind.name == "numba":
         return _cpu_engine().memory_of(arch, kind.threads)
     torch_for("This fit")
-    from .torch_engine import memory_of
+    from .reference.engine import memory_of
 
     return memory_of(arch)
 
 
 def _cpu_engine():
     """The module, after a look at the memory: LLVM ends the process where it gets none."""
-    if f"{__package__}.cpu_engine" not in sys.modules:
+    if f"{__package__}.cpu.engine" not in sys.modules:
         free = available_memory()
         if free is not None and free < LOADING_MEMORY:
             raise ShortMemoryError(f"Loading the fit needs {memory_text(LOADING_MEMORY)} of memory; {memory_text(free)} are free.")
-    from . import cpu_engine
+    from .cpu import engine as cpu_engine
 
     return cpu_engine
 

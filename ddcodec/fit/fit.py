@@ -8,19 +8,19 @@ from dataclasses import dataclass, replace
 from time import monotonic
 from typing import NamedTuple
 
-from ..arch import base_arch
-from ..coded import CodedImage
+from ..format.arch import base_arch
+from ..format.coded import CodedImage
 from ..errors import LimitError, ShortMemoryError
-from ..memory import available_memory, memory_text
+from ..machine import available_memory, memory_text
 from ..presets import base_lambdas, nearest_base
-from ..samples import peak_of
+from ..picture import peak_of
 from ..surroundings import usual_torch
 from .engine import Kind, device_of, kind_for, make, memory_errors, memory_of, prepare, torch_for
-from .flips import improve, measurements_for
-from .freeze import freeze, real_weights, trials_for
-from .loop import run, run_for_mean
-from .recipe import plain_output
-from .schedule import betas_for
+from .freeze.moves import improve, measurements_for
+from .freeze.search import freeze, real_weights, trials_for
+from .descent.loop import run, run_for_mean
+from .descent.recipe import plain_output
+from .descent.schedule import betas_for
 from .target import LEAST_MOST, Steering, Target, correct, first_lambda, first_step
 
 FIT_SHARE, FREEZE_SHARE, MOVES_SHARE = 0.75, 0.4, 0.4

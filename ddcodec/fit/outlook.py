@@ -4,8 +4,8 @@ from dataclasses import replace
 from math import inf, isfinite
 from time import monotonic
 
-from .flips import measurements_for
-from .freeze import LEAST_TRIALS, trials_for
+from .freeze.moves import measurements_for
+from .freeze.search import LEAST_TRIALS, trials_for
 
 A_TRIAL, A_MOVE, PACKING = 0.5, 0.5, 50
 """What a trial of the freeze, a measurement of the moves, and packing with its check take, as measured on photographs, in steps of the fit."""

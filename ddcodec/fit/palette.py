@@ -7,13 +7,13 @@ from itertools import product
 
 import numpy as np
 
-from ..arch import EXPONENT_MAX, FEATURES, Arch
-from ..bases import Weights
-from ..coded import CodedImage
-from ..samples import peak_of
-from ..syntax import FIRST_EXPONENT
-from ..tables import SCALES, STEPS_PER_OCTAVE, UNIT_SCALE, row
-from ..wire import integer_bits
+from ..format.arch import EXPONENT_MAX, FEATURES, Arch
+from ..format.bases import Weights
+from ..format.coded import CodedImage
+from ..picture import peak_of
+from ..format.syntax import FIRST_EXPONENT
+from ..format.tables import SCALES, STEPS_PER_OCTAVE, UNIT_SCALE, row
+from ..format.wire import integer_bits
 
 MOST_COLOURS, MOST_PIXELS = 8, 1024
 """Of pictures of more than one colour: larger ones have more to say of where a colour is than the colours before it, and a fit learns that."""

@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..coded import CodedImage
+from ..format.coded import CodedImage
 from ..errors import TargetError
-from .flips import improve
-from .freeze import trials_for, weight_bits
-from .recipe import Loss
-from .schedule import point_after
+from .freeze.moves import improve
+from .freeze.search import trials_for, weight_bits
+from .descent.recipe import Loss
+from .descent.schedule import point_after
 
 LAMBDAS = (1e-7, 0.3)
 LEAST_FILLED, FILLED = 0.97, 0.985

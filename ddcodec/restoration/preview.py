@@ -7,8 +7,8 @@ import numpy as np
 
 from ..errors import DdcError, OutputError
 from ..metrics import psnr
-from ..output import write_target
-from ..pictures import Picture, encode_image_bytes
+from ..jobs.output import write_target
+from ..pictures.read import Picture, encode_image_bytes
 
 SNAPSHOTS = 24
 FRAME_SIDE = 512

@@ -7,8 +7,8 @@ import numpy as np
 
 from ..encoder import check_run
 from ..errors import ShortMemoryError, SourceError, UsageError
-from ..memory import available_memory
-from ..options import settle_types
+from ..machine import available_memory
+from ..option_types import settle_types
 from ..surroundings import usual_torch, with_usual_errors
 from .masks import checked, dilated, pasted
 from .noise import Noise, estimate_noise, is_noise
@@ -176,7 +176,7 @@ def _noise(samples, options, file, say):
 
 def _sigma_of_jpeg(samples, file):
     """The standard deviation of a JPEG's own error in levels: how much the same coding changes the picture again when its blocks lie elsewhere (Nosratinia 2001)."""
-    from ..pictures import coded_again, is_jpeg
+    from ..pictures.read import coded_again, is_jpeg
 
     if file is None or not is_jpeg(file):
         raise UsageError("How much a JPEG has lost is read from its tables; for another file give --sigma, the standard deviation of what is to be removed.")

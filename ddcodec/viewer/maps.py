@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from ..arch import WAVEFRONT_SLOPE
-from ..ops_int import numbers
-from ..pyramid import walk_code
-from ..wire import Ledger
+from ..format.arch import WAVEFRONT_SLOPE
+from ..format.ops_int import numbers
+from ..format.pyramid import walk_code
+from ..format.wire import Ledger
 
 COLOURS = ((0, 0, 4), (33, 12, 74), (87, 16, 110), (138, 34, 106), (188, 55, 84), (228, 90, 49), (249, 142, 9), (249, 203, 53), (252, 255, 164))
 """Equidistant points of the colour scale, which gets lighter all the way: after *inferno* of Smith, van der Walt and Firing (CC0)."""

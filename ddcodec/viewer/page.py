@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import __version__
 from ..metrics import MS_SSIM_SIDE_MIN
-from ..pictures import Picture, encode_image_bytes
+from ..pictures.read import Picture, encode_image_bytes
 from ..printable import printable
 from . import maps
 

@@ -4,12 +4,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..coded import CodedImage
+from ..format.coded import CodedImage
 from ..decoder import Limits, decode_file, render, with_chunks
 from ..metrics import Comparison, compared
-from ..ops_int import square_means
-from ..pictures import Picture
-from ..syntax import read_body, read_header, read_info, unpack_body
+from ..format.ops_int import square_means
+from ..pictures.read import Picture
+from ..format.syntax import read_body, read_header, read_info, unpack_body
 
 PIXELS_SHOWN = 16_000_000
 """A page with more could hardly be opened."""

@@ -1,0 +1,1 @@
+"""The engine of the CPU, in kernels that numba compiles."""

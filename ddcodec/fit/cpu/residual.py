@@ -1,0 +1,142 @@
+"""The residual layer, the loss, and the way back through both on the CPU (FORMAT.md, chapter 7), row by row, columns in their order.
+
+What comes before has left the outputs of the whole picture; what goes back later reads the errors of rows of other threads. So threads wait in between.
+"""
+
+from numba import float32
+
+from ...format.arch import SQUARE
+from .layout import COLUMNS, ERRORS, ERRORS_PITCH, FLOAT, GRADIENT_ROWS, KNOWN, LONG, MEANS, NO_FLOORS, OUTPUT_ERRORS, OUTPUT_PITCH, OUTPUT_PLANE, OUTPUTS, PLANES, RESIDUAL, RESIDUAL_BACK, RESIDUAL_BACK_SIZE, RESIDUAL_WEIGHTS, ROW_LIST, ROWS, SHORT, SQUARE_LIST, SUMS, SUMS_RESIDUAL, TARGET, TARGET_PITCH, TARGET_PLANE, THIRD_LIST
+from .products import NONE, ONE, added, outer
+from .rows import own_rows
+from .simd import BYTES, LANES, compiled, first, full, load, load_shorts, maximum, minimum, peek, poke, poke_long, store, total
+
+
+@compiled
+def output_row(plan, start, plane, row):
+    """The address of a row of outputs or of their errors."""
+    return start + plane * plan[OUTPUT_PLANE] + row * plan[OUTPUT_PITCH]
+
+
+@compiled
+def close_row(plan, here, row):
+    """Repeat the outermost outputs of a row where the layer looks beyond it."""
+    for plane in range(plan[PLANES]):
+        start = output_row(plan, plan[OUTPUTS], plane, row)
+        poke(start - FLOAT, peek(start))
+        poke(start + here[COLUMNS] * FLOAT, peek(start + (here[COLUMNS] - 1) * FLOAT))
+
+
+@compiled
+def loss(plan, here, own, thread, weights, learn, keep):
+    """The sum of squares of a thread's rows of samples, clamped, of the pixels that count; leaves the gradients of the mean square by the samples, as if nothing were clamped.
+
+    learn: add the samples to `MEANS`, where they are wanted. keep: write the sum of each pixel to `ERRORS`.
+    """
+    rows, columns, planes = here[ROWS], here[COLUMNS], plan[PLANES]
+    start, stop = own_rows(plan, here, thread)
+    vectors = (columns + LANES - 1) // LANES
+    gain = float32(2.0 / (rows * columns * planes))
+    squares = 0.0
+    for row in range(start, stop):
+        for dy in range(3):
+            near = min(max(row + dy - 1, 0), rows - 1)
+            for dx in range(3):
+                for plane in range(planes):
+                    poke_long(own[SQUARE_LIST] + LONG * (planes * (3 * dy + dx) + plane), output_row(plan, plan[OUTPUTS], plane, near) + (dx - 1) * FLOAT)
+        for plane in range(planes):
+            values = output_row(plan, plan[OUTPUT_ERRORS], plane, row)
+            poke_long(own[ROW_LIST] + LONG * plane, values)
+            _copy(values, output_row(plan, plan[OUTPUTS], plane, row), vectors)
+        added(own[ROW_LIST], NONE, own[SQUARE_LIST], NONE, weights + plan[RESIDUAL], NONE, NONE, plan[NO_FLOORS], planes, SQUARE * planes, vectors)
+        for plane in range(planes):
+            squares += _errors(plan, plane, row, columns, vectors, gain, learn)
+        if keep:
+            _keep_errors(plan, row, vectors)
+        if learn:
+            outer(own[SUMS] + plan[SUMS_RESIDUAL], own[ROW_LIST], NONE, own[SQUARE_LIST], NONE, planes, SQUARE * planes, vectors, ONE, NONE, NONE)
+    return squares
+
+
+@compiled
+def _copy(target, source, vectors):
+    for v in range(vectors):
+        store(target + v * BYTES, load(source + v * BYTES))
+
+
+@compiled
+def _errors(plan, plane, row, columns, vectors, gain, learn):
+    values = output_row(plan, plan[OUTPUT_ERRORS], plane, row)
+    target = plan[TARGET] + plane * plan[TARGET_PLANE] + row * plan[TARGET_PITCH]
+    known = plan[KNOWN] + row * plan[ERRORS_PITCH] if plan[KNOWN] != NONE else NONE
+    means = output_row(plan, plan[MEANS], plane, row) if learn and plan[MEANS] != NONE else NONE
+    zero, one = full(float32(0)), full(float32(1))
+    squares = zero
+    for v in range(vectors):
+        inside = minimum(maximum(load(values + v * BYTES), zero), one)
+        if means != NONE:
+            store(means + v * BYTES, load(means + v * BYTES) + inside)
+        error = first(inside - load_shorts(target + v * LANES * SHORT) * float32(1 / 65535), columns - v * LANES)
+        if known != NONE:
+            error = error * load(known + v * BYTES)
+        squares = squares + error * error
+        store(values + v * BYTES, error * gain)
+    return total(squares)
+
+
+@compiled
+def _keep_errors(plan, row, vectors):
+    """The squares of a row, summed over the planes, in units of (2 / count)^2 as `_errors` has left their roots."""
+    for v in range(vectors):
+        squares = full(float32(0))
+        for plane in range(plan[PLANES]):
+            error = load(output_row(plan, plan[OUTPUT_ERRORS], plane, row) + v * BYTES)
+            squares = squares + error * error
+        store(plan[ERRORS] + row * plan[ERRORS_PITCH] + v * BYTES, squares)
+
+
+@compiled
+def back(plan, here, own, row, weights, stop):
+    """The gradients by the outputs of a row, from those by the samples around it, in `GRADIENT_ROWS`; zeros from the picture's last column to `stop`, in vectors."""
+    rows, columns, planes = here[ROWS], here[COLUMNS], plan[PLANES]
+    vectors = (columns + LANES - 1) // LANES
+    for plane in range(planes):
+        target = gradient_row(plan, own, plane, row)
+        poke_long(own[ROW_LIST] + LONG * plane, target)
+        _copy(target, output_row(plan, plan[OUTPUT_ERRORS], plane, row), vectors)
+    for near in range(max(row - 1, 0), min(row + 2, rows)):
+        for dy in range(3):
+            # A row at the border stands for what would be beyond it, too.
+            if min(max(near + dy - 1, 0), rows - 1) == row:
+                _back_from(plan, own, row, near, dy, weights, columns, vectors)
+    for plane in range(planes):
+        target = gradient_row(plan, own, plane, row)
+        for v in range(columns // LANES, stop):
+            store(target + v * BYTES, first(load(target + v * BYTES), columns - v * LANES))
+
+
+@compiled
+def gradient_row(plan, own, plane, row):
+    return own[GRADIENT_ROWS] + (2 * plane + row % 2) * plan[OUTPUT_PITCH]
+
+
+@compiled
+def _back_from(plan, own, row, near, dy, weights, columns, vectors):
+    """What the samples of the row `near` add, as far as they saw `row` in the row `dy` of their square."""
+    planes = plan[PLANES]
+    for dx in range(3):
+        for plane in range(planes):
+            poke_long(own[THIRD_LIST] + LONG * (planes * dx + plane), output_row(plan, plan[OUTPUT_ERRORS], plane, near) - (dx - 1) * FLOAT)
+    added(
+        own[ROW_LIST], NONE, own[THIRD_LIST], NONE, weights + plan[RESIDUAL_BACK] + dy * plan[RESIDUAL_BACK_SIZE], NONE, NONE, plan[NO_FLOORS],
+        planes, 3 * planes, vectors,
+    )  # fmt: skip
+    # The outermost columns stand for what would be beyond them.
+    for seen in range(planes):
+        left = gradient_row(plan, own, seen, row)
+        right = left + (columns - 1) * FLOAT
+        for plane in range(planes):
+            errors = output_row(plan, plan[OUTPUT_ERRORS], plane, near)
+            weight = weights + plan[RESIDUAL_WEIGHTS] + FLOAT * (planes * (SQUARE * plane + 3 * dy) + seen)
+            poke(left, peek(left) + peek(weight) * peek(errors))
+            poke(right, peek(right) + peek(weight + 2 * planes * FLOAT) * peek(errors + (columns - 1) * FLOAT))

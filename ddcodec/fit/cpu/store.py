@@ -1,0 +1,120 @@
+"""Compiled kernels on the disk: numba's own store, but one that outlives whatever has become of its files, reads where it must not write, and says when something is compiled."""
+
+import pickle
+from shutil import disk_usage
+from zlib import crc32
+
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, InTreeCacheLocator, NullCache, UserProvidedCacheLocator, UserWideCacheLocator
+from numba.core.serialize import dumps
+
+from ...errors import ShortMemoryError
+from ...machine import available_memory, memory_text
+
+COMPILING_MEMORY = 224 * 2**20
+"""Bytes that numba and LLVM take to compile a kernel (139 were too few, 179 enough); where LLVM gets none it ends the process."""
+ROOM = 2**23
+"""Bytes on a disk that the kernels certainly fit into."""
+
+
+class _Entry(CompileResultCacheImpl):
+    """A compiled function, with a checksum and the processor that it is for: other machine code would crash."""
+
+    def reduce(self, cres):
+        content = dumps((cres.codegen.magic_tuple(), super().reduce(cres)))
+        return crc32(content), content
+
+    def rebuild(self, target_context, payload):
+        checksum, content = payload
+        processor, reduced = pickle.loads(content) if crc32(content) == checksum else (None, None)
+        if processor != target_context.codegen().magic_tuple():
+            raise ValueError("These are not the kernels that were written.")
+        return super().rebuild(target_context, reduced)
+
+
+class _Place(FunctionCache):
+    """Where numba would keep a function; `RuntimeError` where it can write nowhere."""
+
+    _impl_class = _Entry
+
+
+def _to_read(locator):
+    """The place that a locator names, whether or not it can be written."""
+
+    class Reading(locator):
+        def ensure_cache_path(self):
+            pass
+
+    class Entry(_Entry):
+        _locator_classes = [Reading]
+
+    class Place(FunctionCache):
+        _impl_class = Entry
+
+    return Place
+
+
+_TO_READ = [_to_read(locator) for locator in (UserProvidedCacheLocator, InTreeCacheLocator, UserWideCacheLocator)]
+
+
+class Store(NullCache):
+    """What a dispatcher of numba asks for kernels. on_compile: called before one is compiled, with whether it will be kept."""
+
+    def __init__(self, function):
+        self._own, *self._others = (_found(place, function) for place in (_Place, *_TO_READ))
+        self.on_compile = lambda is_kept: None
+        self.is_kept = True
+        """Whether what was compiled last is on the disk."""
+
+    @property
+    def cache_path(self):
+        return self._own and self._own.cache_path
+
+    def load_overload(self, sig, target_context):
+        """A kernel from the disk, or None: it will be compiled. Raises `ShortMemoryError` where that would end the process."""
+        for place in (self._own, *self._others):
+            found = place and _loaded(place, sig, target_context)
+            if found is not None:
+                return found
+        free = available_memory()
+        if free is not None and free < COMPILING_MEMORY:
+            raise ShortMemoryError(f"Compiling the fit for this processor needs {memory_text(COMPILING_MEMORY)} of memory; {memory_text(free)} are free.")
+        self.on_compile(self._own is not None and _has_room(self._own.cache_path))
+        return None
+
+    def save_overload(self, sig, cres):
+        self.is_kept = self._own is not None and (_is_saved(self._own, sig, cres) or _is_saved(self._own, sig, cres, anew=True))
+
+
+def _found(place, function):
+    try:
+        return place(function)
+    except (RuntimeError, OSError):
+        return None
+
+
+def _has_room(path):
+    try:
+        return disk_usage(path).free >= ROOM
+    except OSError:
+        return False
+
+
+def _loaded(place, sig, target_context):
+    """What a place holds, or None: a spoilt file (pickles, the half of one, rubbish) raises anything."""
+    try:
+        return place.load_overload(sig, target_context)
+    except MemoryError:
+        raise
+    except Exception:
+        return None
+
+
+def _is_saved(place, sig, cres, *, anew=False):
+    """Whether a kernel could be written; anew: after whatever the index holds, since a spoilt one raises anything when it is read."""
+    try:
+        if anew:
+            place.flush()
+        place.save_overload(sig, cres)
+        return True
+    except Exception:
+        return False

@@ -1,0 +1,1 @@
+"""The engine of NVIDIA GPUs, in Triton kernels and captured graphs."""

@@ -1,0 +1,245 @@
+"""The GPU engine: many fits take each step together, in one captured CUDA graph that nothing on the host waits for.
+
+Every array has one more axis in front, for the fits, so that pictures, or rates of one picture, share the launches of a step. The objective comes from
+Triton kernels; where those cannot be had it is the reference's under `torch.func.vmap`, several times slower. On a CPU the same steps run one by one, for the tests.
+"""
+
+import warnings
+from importlib import import_module
+from math import prod
+
+import numpy as np
+import torch
+
+from ...format.arch import CODE_MAX
+from ...picture import peak_of
+from ..reference.objective import bits_of, distortion_of, own_bits, soft_round, variance_of
+from ..descent.recipe import BETAS, CODE_UNITS, Loss, code_epsilon, initial_code, initial_weights, moving, real_base, share_of, weight_step
+from ..descent.soap import Soap
+from ..reference.ops import BatchOps
+
+WARM_UP = 3
+"""Steps before a graph is captured, so that libraries have set themselves up; their effect is taken back."""
+TINY = 1e-30
+"""Beside a mean product of gradients: what has none keeps its basis."""
+
+
+class GraphEngine:
+    """Fits of pictures (uint8 (H, W, planes)), each with its lambda and its `Arch`, alike but for their bases; see `fit.engine`. knowns: for each bool (H, W), the pixels that count, or None.
+
+    Raises `torch.OutOfMemoryError`, also in `warm_up`.
+    """
+
+    name = "cuda graph"
+
+    def __init__(self, pictures, arches, lambdas, *, betas=BETAS, seed=0, device="cpu", knowns=None):
+        arch = arches[0]
+        self.arch, self.device, self.pixels = arch, device, arch.width * arch.height
+        self._ops = BatchOps(device)
+        self._target = torch.stack([torch.tensor(p / peak_of(p), device=device, dtype=torch.float32).permute(2, 0, 1) for p in pictures])
+        knowns = knowns or [None] * len(pictures)
+        self._counts = None
+        if any(known is not None for known in knowns):
+            self._counts = torch.tensor(np.stack([np.ones(p.shape[:2], bool) if known is None else known for p, known in zip(pictures, knowns)]), device=device)
+        self._lambdas = torch.tensor(lambdas, device=device, dtype=torch.float32)
+        starts = [np.random.default_rng(seed) for _ in pictures]
+        weights = [initial_weights(*own) for own in zip(arches, pictures, starts)]
+        code = [initial_code(*own) for own in zip(arches, pictures, starts)]
+        self.numbers = {name: torch.tensor(np.stack([w[name] for w in weights]), device=device) for name in weights[0]}
+        self._moved = {name: self.numbers[name].requires_grad_() for name in moving(arch)}
+        bases = [real_base(own) for own in arches]
+        self._base = {name: torch.tensor(np.stack([base[name] for base in bases]), device=device) for name in self.numbers}
+        # All octaves in one tensor: what is done to each integer alone is then done by one kernel.
+        self._shapes = {octave: y.shape for octave, y in code[0].items()}
+        self._y = torch.tensor(np.stack([np.concatenate([y.ravel() for y in own.values()]) for own in code]), device=device, requires_grad=True)
+        self.code = self._by_octave(self._y.detach())
+        self._generator = torch.Generator(device).manual_seed(seed)
+        # The schedule's values, where a captured graph finds them.
+        self._temperature, self._noise, self._code_rate, self._weight_rate = torch.ones(4, device=device, dtype=torch.float32).unbind()
+        shapes = [leaf.shape[1:] for leaf in self._moved.values()]
+        self._soap = Soap(shapes, betas.weights, lambda shape: torch.zeros(shape, device=device, dtype=torch.float32), next_basis, (len(pictures),), betas.decay)
+        self._code_optimiser = torch.optim.Adam([self._y], lr=self._code_rate, betas=betas.code, eps=code_epsilon(arch), fused=True, capturable=self._is_cuda)
+        self._objective = torch.func.vmap(self._one, (0, 0, 0, None if self._counts is None else 0))
+        self._losses = torch.zeros(2, len(pictures), device=device, dtype=torch.float32)
+        self._graphs, self._evaluated = {}, None
+        self.fits = tuple(_Fit(self, index, *own) for index, own in enumerate(zip(arches, lambdas, knowns)))
+
+    def warm_up(self):
+        """Capture the graphs, so that a lack of memory shows at once."""
+        if self._is_cuda:
+            # The graphs never run at once and leave nothing behind in their memory, so that one is enough for all.
+            self._pool = torch.cuda.graph_pool_handle()
+            self._graphs = {hard: self._captured(hard) for hard in (False, True)}
+            self.evaluate()
+            self.forget()
+
+    def step(self, point):
+        """One step of every fit."""
+        self._evaluated = None
+        values = (self._temperature, point.temperature), (self._noise, point.noise), (self._code_rate, point.code_rate), (self._weight_rate, point.weight_rate)
+        for tensor, value in values:
+            tensor.fill_(value)
+        if self._is_cuda:
+            self._graphs[point.hard].replay()
+        else:
+            self._move(point.hard)
+        self._soap.end()
+
+    def losses(self):
+        """The `Loss` of every fit before the last step."""
+        return [Loss(*values) for values in self._losses.T.tolist()]
+
+    def fold(self):
+        """This engine has no channel normalisation."""
+
+    @torch.no_grad()
+    def evaluate(self):
+        """The `Loss` of every fit with the code rounded."""
+        if self._evaluated is None:
+            losses = torch.stack(self._objective(self._rounded(), self.numbers, self._target, self._counts))
+            self._evaluated = [Loss(*values) for values in losses.T.tolist()]
+        return self._evaluated
+
+    def set_lambda(self, index, value):
+        self._lambdas[index] = value
+
+    def forget(self):
+        """What `evaluate` has kept does not hold any more."""
+        self._evaluated = None
+
+    @property
+    def _is_cuda(self):
+        return self.device != "cpu"
+
+    def _by_octave(self, flat):
+        """Views of a tensor like `_y`: octave -> (B, planes, rows, columns)."""
+        parts = flat.split([prod(shape) for shape in self._shapes.values()], 1)
+        return {octave: part.reshape(-1, *shape) for (octave, shape), part in zip(self._shapes.items(), parts)}
+
+    def _one(self, code, numbers, target, known):
+        return distortion_of(self._ops, self.arch, code, numbers, target, known), bits_of(self._ops, self.arch, code, numbers)
+
+    def _rounded(self):
+        return self._by_octave((CODE_UNITS * self._y.detach()).round().clamp(-CODE_MAX, CODE_MAX))
+
+    def _noisy(self):
+        noise = torch.randn(self._y.shape, generator=self._generator, device=self.device, dtype=self._y.dtype) * self._noise
+        return self._by_octave(soft_round(soft_round(CODE_UNITS * self._y, self._temperature) + noise, self._temperature))
+
+    def _move(self, hard, fused=False):
+        """The step itself: no value of it is ever looked at here. fused: by the Triton kernels."""
+        moved = list(self._moved.values()) + ([] if hard else [self._y])
+        code = self._rounded() if hard else self._noisy()
+        if fused:
+            distortion, bits = _kernels().fused_objective(self.arch, code, self.numbers, self._target, self._counts)
+        else:
+            distortion, bits = self._objective(code, self.numbers, self._target, self._counts)
+        prices = self._lambdas / self.pixels
+        own = torch.func.vmap(lambda *own: own_bits(self.arch, *own))(self.numbers, self._base, weight_step(prices))
+        gradients = torch.autograd.grad((distortion + prices * (bits + own)).sum(), moved)
+        with torch.no_grad():
+            self._losses.copy_(torch.stack([distortion, bits]))
+            parts = gradients[: len(self._moved)], [leaf - self._base[name] for name, leaf in self._moved.items()]
+            change = self._weight_rate * self._soap.change(*(torch.cat([each.flatten(1) for each in part], 1) for part in parts))
+            for leaf, part in zip(self._moved.values(), change.split([leaf[0].numel() for leaf in self._moved.values()], 1)):
+                leaf -= part.reshape(leaf.shape)
+            if not hard:
+                self._y.grad = gradients[-1]
+                self._code_optimiser.step()
+
+    def _captured(self, hard):
+        """The graph of a step. What the steps before it changed is put back, in place: the graph knows these very tensors."""
+        kept = {id(tensor): (tensor, tensor.detach().clone()) for tensor in self._everything()}
+        try:
+            graph = self._capture(hard, self.arch.passes)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception:
+            # Triton needs a C compiler and more at the first use of a kernel and fails in many ways without.
+            if not self.arch.passes:
+                raise
+            graph = self._capture(hard, False)
+        with torch.no_grad():
+            for tensor in self._everything():
+                # Moments and counts of steps that did not exist before the warm-up start at nothing.
+                tensor.copy_(kept[id(tensor)][1]) if id(tensor) in kept else tensor.zero_()
+        return graph
+
+    def _capture(self, hard, fused):
+        with torch.cuda.device(self.device):
+            # torch's own stream for captures is one for the whole process, and of the first device.
+            side = torch.cuda.Stream()
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side), warnings.catch_warnings():
+                # Adam warns that these steps are not captured.
+                warnings.simplefilter("ignore", UserWarning)
+                for _ in range(WARM_UP):
+                    self._move(hard, fused)
+            torch.cuda.current_stream().wait_stream(side)
+            graph = torch.cuda.CUDAGraph()
+            graph.register_generator_state(self._generator)
+            with torch.cuda.graph(graph, pool=self._pool, stream=side):
+                self._move(hard, fused)
+        return graph
+
+    def _everything(self):
+        """All tensors that a step changes."""
+        leaves = [*self._moved.values(), self._y]
+        moments = [value for state in self._code_optimiser.state.values() for value in state.values()]
+        return leaves + moments + self._soap.state()
+
+
+def _kernels():
+    return import_module(f"{__package__}.synthesis")
+
+
+def next_basis(square, basis):
+    """For `Soap`: orthonormal columns for the product of both, as a QR decomposition has them. Libraries make those of many matrices one after the other on a GPU; by Cholesky's, in doubles, it is all at once."""
+    product = square.double() @ basis.double() + TINY * basis
+    lower, _ = torch.linalg.cholesky_ex(product.mT @ product)
+    return torch.linalg.solve_triangular(lower.mT, product, upper=True, left=False).float()
+
+
+class _Fit:
+    """One of a `GraphEngine`'s fits."""
+
+    def __init__(self, engine, index, arch, lambda_, known):
+        self._engine, self._index, self.arch, self._lambda = engine, index, arch, lambda_
+        self.pixels, self.known, self.share = engine.pixels, known, share_of(known)
+        self.variance = variance_of(engine._target[index], None if known is None else engine._counts[index])
+
+    @property
+    def lambda_(self):
+        return self._lambda
+
+    @lambda_.setter
+    def lambda_(self, value):
+        self._lambda = value
+        self._engine.set_lambda(self._index, value)
+
+    def evaluate(self):
+        return self._engine.evaluate()[self._index]
+
+    def state(self, code=True):
+        """Copies on the device, so that nothing waits."""
+        engine, index = self._engine, self._index
+        weights = [leaf.detach()[index].clone() for leaf in engine.numbers.values()]
+        return weights, {octave: planes[index].short() for octave, planes in engine._rounded().items()} if code else {}
+
+    @torch.no_grad()
+    def restore(self, state):
+        weights, code = state
+        for leaf, value in zip(self._engine.numbers.values(), weights, strict=True):
+            leaf[self._index] = value
+        for octave, planes in code.items():
+            self._engine.code[octave][self._index] = planes / CODE_UNITS
+        self._engine.forget()
+
+    def weights(self):
+        return {name: leaf.detach()[self._index].cpu().numpy().copy() for name, leaf in self._engine.numbers.items()}
+
+    def rounded_code(self):
+        return {octave: planes[self._index].short().cpu().numpy() for octave, planes in self._engine._rounded().items()}
+
+    def real_code(self):
+        return {octave: CODE_UNITS * y.detach()[self._index].float().cpu().numpy() for octave, y in self._engine.code.items()}

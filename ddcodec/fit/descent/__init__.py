@@ -1,0 +1,1 @@
+"""The course of a fit: where it starts, how its steps go on, when it ends."""

@@ -1,0 +1,85 @@
+"""The first guess of a code: a small network that was trained for the bases, in NumPy (Blard et al. 2024, "Overfitted image coding at reduced complexity": N-O Cool-chic has such an encoder and stops there).
+
+Level by level, fine to coarse, a layer of 3x3 with ReLU sees the picture and the features of the level before, both averaged over 2x2; a head of
+3x3 makes of its features the code of that octave. Layers are shared by all bases (and from level 3 on by the levels), heads are a base's own.
+"""
+
+from functools import cache
+from importlib.resources import files
+from itertools import pairwise
+
+import numpy as np
+
+from ...format.arch import BASE_OCTAVES, BASES
+from ...picture import peak_of
+
+CHANNELS = (8, 16, 24, 24, 24, 24, 24)
+"""Features of every level."""
+BAND_PIXELS = 2**17
+"""Pixels of a level that are done at once, so that memory is bounded."""
+
+
+def first_code(samples, base, octaves):
+    """y (octave -> float32 (1, rows, columns)) for a picture, uint8 or uint16 (H, W, planes)."""
+    layers, heads = _network(base)
+    picture = np.broadcast_to(samples.transpose(2, 0, 1), (3, *samples.shape[:2])) / np.float32(peak_of(samples)) - np.float32(0.5)
+    features, code = None, {}
+    for level in range(octaves):
+        if level:
+            picture = _halved(picture)
+        inputs = picture if features is None else np.concatenate([features, picture])
+        code[level], features = _level(inputs, layers[min(level, len(layers) - 1)], heads[level])
+    return code
+
+
+def _level(inputs, layer, head):
+    """A level's code (1, rows, columns) and its features, halved."""
+    rows, columns = inputs.shape[1:]
+    step = max(2, BAND_PIXELS // columns // 2 * 2)
+    ends = [*range(0, rows, step), rows]
+    code, halved = np.empty((1, rows, columns), np.float32), []
+    for start, stop in pairwise(ends):
+        above, below = min(1, start), min(1, rows - stop)
+        features = np.maximum(_convolved(inputs, layer, start - above, stop + below), 0)
+        code[:, start:stop] = _convolved(features, head, above, above + stop - start)
+        halved.append(_halved(features[:, above : above + stop - start]))
+    return code, np.concatenate(halved, axis=1)
+
+
+def _convolved(planes, layer, start, stop):
+    """Rows `start .. stop - 1` of planes (I, rows, columns) under a 3x3 layer; their ends repeat beyond them, so that a plain picture has a plain code."""
+    weight, bias = layer
+    rows, columns = planes.shape[1:]
+    first, last = max(0, start - 1), min(rows, stop + 1)
+    padded = np.pad(planes[:, first:last], [(0, 0), (first - start + 1, stop + 1 - last), (1, 1)], mode="edge")
+    total = np.zeros((len(weight), (stop - start) * columns), np.float32)
+    for dy in range(3):
+        for dx in range(3):
+            shifted = padded[:, dy : dy + stop - start, dx : dx + columns]
+            total += weight[:, :, dy, dx] @ shifted.reshape(len(planes), -1)
+    return (total + bias[:, None]).reshape(len(weight), stop - start, columns)
+
+
+def _halved(planes):
+    """Means over 2x2; at an odd end over what there is."""
+    padded = np.pad(planes, [(0, 0), (0, planes.shape[1] % 2), (0, planes.shape[2] % 2)], mode="edge")
+    count, rows, columns = padded.shape
+    return padded.reshape(count, rows // 2, 2, columns // 2, 2).mean((2, 4))
+
+
+@cache
+def _network(base):
+    """Layers and heads for a base, each (weight (O, I, 3, 3), bias (O,))."""
+    numbers = np.frombuffer(files("ddcodec.fit.descent").joinpath("analysis.bin").read_bytes(), "<f2").astype(np.float32)
+    place = 0
+
+    def taken(outputs, inputs):
+        nonlocal place
+        weight = numbers[place : place + 9 * outputs * inputs].reshape(outputs, inputs, 3, 3)
+        place += weight.size + outputs
+        return weight, numbers[place - outputs : place]
+
+    layers = [taken(CHANNELS[0], 3)] + [taken(CHANNELS[level], CHANNELS[level - 1] + 3) for level in range(1, 4)]
+    heads = [[taken(1, channels) for channels in CHANNELS] for _ in range(BASES)]
+    assert place == len(numbers) and len(heads[0]) == BASE_OCTAVES
+    return layers, heads[base - 1]

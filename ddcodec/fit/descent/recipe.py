@@ -1,0 +1,155 @@
+"""What all engines share: the numbers of the recipe, and the weights and code that every fit starts from."""
+
+from math import sqrt
+from typing import NamedTuple
+
+import numpy as np
+
+from ...format.arch import CODE_STEP, SQUARE, SYNTHESIS_UNIT
+from ...format.bases import FRACTION_BITS, base_values
+from ...picture import peak_of
+from ...format.tables import SCALES, STEPS_PER_OCTAVE, UNIT_SCALE
+from .analysis import first_code
+
+CODE_UNITS = SYNTHESIS_UNIT // CODE_STEP
+"""The code is fitted as y with q = round(16 y), so that one learning rate serves code and weights (Cool-Chic 5)."""
+PASSED_UNIT = 2.0
+"""What the code is multiplied with where octaves pass it on: learning rates and weights of usual sizes then suit it."""
+LINEAR_START, TOP_START = 0.15, 0.1
+"""The output's first weights, and the spread of those from the top layer, where octaves pass their code on."""
+CLIP_NORM = 0.1
+NAT = 0.6931471805599453
+"""Nats a bit."""
+LEAST_SCALE, GREATEST_SCALE = -UNIT_SCALE / STEPS_PER_OCTAVE, (SCALES - 1 - UNIT_SCALE) / STEPS_PER_OCTAVE
+"""log2 of the Laplace scales that have a table."""
+USUAL_STEP, USUAL_PRICE = 2.0**-6, 1e-3 / 2**16
+"""Of the weights' integers, where a bit has that price."""
+INITIAL_LOG_SCALE = -2.0
+"""log2 of the Laplace scale that an untrained context predicts: a code of zeros starts at a quarter of a bit, not above one."""
+
+
+class Betas(NamedTuple):
+    """What the optimisers keep in each step of their running means of gradients and of squares: Adam's of the code, SOAP's of the weights.
+
+    decay: what goes of the weights' differences from the base, at a learning rate of 1.
+    """
+
+    code: tuple[float, float]
+    weights: tuple[float, float]
+    decay: float = 0.0
+
+
+BETAS = Betas((0.9, 0.99), (0.95, 0.95))
+"""Of the longest fits from random weights, but for the decay; `schedule.betas_for` has those of others."""
+ADAM_EPSILON = 1e-8
+CODE_EPSILON = 4e-4
+"""For the code, times the number of pixels: D is a mean over them, so that the gradients of single integers get smaller the larger the picture is."""
+
+
+class Loss(NamedTuple):
+    """distortion: MSE of samples in [0, 1], clamped, where errors of pixels that do not count are 0. bits: of the code."""
+
+    distortion: float
+    bits: float
+
+
+def weight_step(price):
+    """About the step at which the search of `freeze` ends where a bit has this price (lambda / pixels): the error of rounding falls with its square, bits with its logarithm."""
+    return USUAL_STEP * (price / USUAL_PRICE) ** 0.5
+
+
+def code_epsilon(arch):
+    """Adam's for the code of a picture."""
+    return CODE_EPSILON / (arch.width * arch.height)
+
+
+def share_of(known):
+    """The share of the pixels that count; known: bool (H, W), or None for all."""
+    return 1.0 if known is None else float(known.mean())
+
+
+def real_base(arch):
+    """name -> float32 array: the base from which weights are coded."""
+    return {name: (values * 2.0**-FRACTION_BITS).astype(np.float32) for name, values in base_values(arch).items()}
+
+
+def moving(arch):
+    """The names of the tensors that a fit moves."""
+    return [name for name, _ in arch.coded_tensors() if not arch.is_fixed(name)]
+
+
+def initial_weights(arch, samples, random):
+    """Weights to start from (name -> float32): the base, or where there is none, random ones of which linear channels pass from octave to octave and the
+    output starts at the mean of `samples`, uint8 or uint16 (H, W, planes)."""
+    if arch.base:
+        return real_base(arch)
+
+    def normal(rows, columns, fan):
+        return random.standard_normal((rows, columns)) / sqrt(fan)
+
+    weights = {}
+    for name, shape in arch.tensors():
+        kind = name.split(".")[0]
+        if name in ("context.1.weight", "context.2.weight", "top.weight", "output.weight") or kind in ("mix", "code"):
+            weights[name] = normal(*shape, shape[0] if kind == "code" else shape[1])
+        elif kind == "taps":
+            weights[name] = np.array(_INITIAL_TAPS[arch.taps])
+        elif name.startswith("context.features."):
+            weights[name] = np.eye(*shape)
+        else:
+            weights[name] = np.zeros(shape)
+        if kind == "mix" and arch.linear:
+            weights[name][: arch.linear] = np.eye(*shape)[: arch.linear]
+        if arch.is_fixed(name):
+            weights[name] = _passing(name, shape)
+    weights["context.3.bias"][:, 1] = INITIAL_LOG_SCALE
+    output = weights["output.weight"]
+    if arch.passes:
+        output[:] = TOP_START * random.standard_normal(output.shape)
+        output[:, : arch.finest_channels] = LINEAR_START
+    else:
+        output /= 2
+        # Other functions than linear ones come in as they are needed.
+        output[:, arch.finest_channels :] /= 4
+    weights["output.bias"] = samples.mean((0, 1)) / peak_of(samples)
+    return {name: values.astype(np.float32) for name, values in weights.items()}
+
+
+def _passing(name, shape):
+    """A tensor with which octave o hands all channels on and adds its code to channel o."""
+    kind, octave = name.split(".")
+    if kind == "mix":
+        return np.eye(*shape)
+    values = np.zeros(shape)
+    if kind == "code":
+        values[int(octave)] = PASSED_UNIT
+    return values
+
+
+_CUBIC = (-0.03515625, 0.26171875, 0.87890625, -0.10546875)
+_INITIAL_TAPS = {1: (0.25, 0.75), 2: _CUBIC, 3: (0, *_CUBIC, 0), 4: (0, 0, *_CUBIC, 0, 0)}
+"""Linear interpolation, or cubic (a = -3/4) at a quarter."""
+
+
+def initial_code(arch, samples, random):
+    """The code as y (octave -> float32 planes): with a base a first guess; without one zeros, and where only the coarsest octave has a code the random input of the plain deep decoder."""
+    if arch.base:
+        return first_code(samples, arch.base, arch.octaves)
+    code = {o: np.zeros((arch.code_planes(o), *arch.size(o)), np.float32) for o in arch.coded_octaves}
+    if len(code) == 1:
+        code = {o: (random.standard_normal(y.shape) / 8).astype(np.float32) for o, y in code.items()}
+    return code
+
+
+def plain_output(arch, weights):
+    """The samples (planes,) in [0, 1] that weights (name -> array) make of a code of zeros, everywhere in the picture."""
+    hidden, linear = None, arch.linear
+    for octave in arch.coarse_to_fine:
+        total = weights[f"bias.{octave}"].astype(float)
+        if hidden is not None:
+            total += weights[f"taps.{octave}"].sum() ** 2 * (weights[f"mix.{octave}"] @ hidden)
+        hidden = np.where(np.arange(len(total)) < linear, total, np.maximum(total, 0))
+    if arch.top_channels:
+        hidden = np.concatenate([hidden, np.maximum(weights["top.weight"] @ hidden + weights["top.bias"], 0)])
+    output = weights["output.weight"] @ hidden + weights["output.bias"]
+    return output + weights["residual.weight"] @ np.tile(output, SQUARE)

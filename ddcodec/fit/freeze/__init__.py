@@ -1,0 +1,1 @@
+"""From a fit's real numbers to the integers of a file."""

@@ -1,0 +1,1 @@
+"""Many files: which they are, where results go, and what works on them."""

@@ -1,0 +1,1 @@
+"""Picture files in and out: the only door to Pillow and imagecodecs."""
