@@ -1,9 +1,11 @@
-"""The hard case of many pictures: 195 small ones, five that are bad, and runs that are interrupted, share the work, or lose a machine.
+"""The hard case of many pictures: 195 small ones, five that are bad, and runs that are interrupted, share the work, or
+lose a machine.
 
     python bench/batch.py [--pictures 195]
 
 Each of three runs begins anew: interrupted and resumed on two processes; four shards at once; a Dask cluster of two
-workers, one of which is killed. Each must end with all files whole, none written twice, five clear lines, and nothing else in its folder.
+workers, one of which is killed. Each must end with all files whole, none written twice, five clear lines, and nothing
+else in its folder.
 """
 
 import argparse
@@ -24,7 +26,21 @@ import ddcodec
 
 BAD = {"a/cut.png": 60, "a/empty.png": 0, "b/half.png": 120, "c/head.png": 12, "c/tail.png": 90}
 """Bad pictures: how many bytes of a good one they hold."""
-COMMAND = [sys.executable, "-m", "ddcodec", "encode", "in", "-r", "-o", "out", "--device", "cpu", "--iterations", "20", "--skip-existing"]
+COMMAND = [
+    sys.executable,
+    "-m",
+    "ddcodec",
+    "encode",
+    "in",
+    "-r",
+    "-o",
+    "out",
+    "--device",
+    "cpu",
+    "--iterations",
+    "20",
+    "--skip-existing",
+]
 
 
 def make_pictures(folder, count):
@@ -40,7 +56,11 @@ def make_pictures(folder, count):
 
 def start(folder, *words, module=None):
     command = [sys.executable, "-m", module] if module else COMMAND
-    silence = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL} if module else {"stderr": subprocess.PIPE, "text": True}
+    silence = (
+        {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        if module
+        else {"stderr": subprocess.PIPE, "text": True}
+    )
     return subprocess.Popen([*command, *words], cwd=folder, **silence)
 
 
@@ -81,12 +101,34 @@ def sharded(folder, count):
 def clustered(folder, count):
     """A scheduler and two workers, one of which is killed half-way."""
     file = folder / "scheduler.json"
-    helpers = [start(folder, "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file), module="distributed.cli.dask_scheduler")]
+    helpers = [
+        start(
+            folder,
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "0",
+            "--no-dashboard",
+            "--scheduler-file",
+            str(file),
+            module="distributed.cli.dask_scheduler",
+        )
+    ]
     try:
         wait_for(lambda: file.exists() and file.read_text().endswith("}"))
         address = json.loads(file.read_text())["address"]
         for _ in range(2):
-            helpers.append(start(folder, address, "--no-nanny", "--nthreads", "1", "--no-dashboard", module="distributed.cli.dask_worker"))
+            helpers.append(
+                start(
+                    folder,
+                    address,
+                    "--no-nanny",
+                    "--nthreads",
+                    "1",
+                    "--no-dashboard",
+                    module="distributed.cli.dask_worker",
+                )
+            )
         run = start(folder, "--scheduler", address)
         wait_for(lambda: len(written(folder)) > 0.4 * count)
         helpers[1].kill()

@@ -1,6 +1,6 @@
 """Whether a folder is the corpus that it is said to be, by the SHA-256 of every file.
 
-    python bench/corpora.py kodak FOLDER
+python bench/corpora.py kodak FOLDER
 """
 
 import sys
@@ -12,7 +12,9 @@ CORPORA = tomllib.loads((Path(__file__).parent / "corpora.toml").read_text("utf-
 
 
 def differences(corpus, folder):
-    """Sentences: files that are missing, other than they should be, or pictures that do not belong to it; none for the very corpus."""
+    """Sentences: files that are missing, other than they should be, or pictures that do not belong to it; none for the
+    very corpus.
+    """
     wanted = CORPORA[corpus]["sha256"]
     folder = Path(folder)
     found = {path.name: path for path in folder.iterdir() if path.suffix in {Path(name).suffix for name in wanted}}

@@ -2,8 +2,9 @@
 
     python bench/cutouts.py -o bench/results/cutouts.tsv [--effort 5] [--lambda 1e-3]
 
-Three of the samples, each seen through a disc, a star and a chess board. PSNR is over RGB where a pixel can be seen; so AVIF is the one that aims at it, 4:4:4, tune=psnr.
-WebP and ddcodec keep alpha without loss, AVIF does not. One row a file, written as it comes; those that a table has already of the same versions are not measured again.
+Three of the samples, each seen through a disc, a star and a chess board. PSNR is over RGB where a pixel can be seen; so
+AVIF is the one that aims at it, 4:4:4, tune=psnr. WebP and ddcodec keep alpha without loss, AVIF does not. One row a
+file, written as it comes; those that a table has already of the same versions are not measured again.
 """
 
 import argparse
@@ -12,17 +13,32 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from rows import Rows
 
 from ddcodec.benchmark.peers import peer_of
 from ddcodec.encoder import EncodeOptions, encode_picture
 from ddcodec.metrics import psnr
-from rows import Rows
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 SIDE = 224
 CROPS = {"astronaut.png": (130, 20), "coffee.png": (180, 90), "chelsea.png": (110, 20)}
 PEERS = tuple(map(peer_of, ("webp", "avif:psnr")))
-COLUMNS = ("date", "machine", "versions", "picture", "shape", "seen", "effort", "lambda", "bytes", "psnr", "webp_bytes", "webp_psnr", "avif_bytes", "avif_psnr")
+COLUMNS = (
+    "date",
+    "machine",
+    "versions",
+    "picture",
+    "shape",
+    "seen",
+    "effort",
+    "lambda",
+    "bytes",
+    "psnr",
+    "webp_bytes",
+    "webp_psnr",
+    "avif_bytes",
+    "avif_psnr",
+)
 
 
 def shapes():
@@ -60,9 +76,13 @@ def main():
             if key in rows:
                 continue
             alpha = np.where(seen, 255, 0).astype(np.uint8)
-            encoded = encode_picture(samples, EncodeOptions(effort=options.effort, lambda_=options.lambda_), alpha=alpha)
+            encoded = encode_picture(
+                samples, EncodeOptions(effort=options.effort, lambda_=options.lambda_), alpha=alpha
+            )
             rgba, size = np.dstack([samples * seen[..., None], alpha]), len(encoded.data)
-            rows.append([*key, size, f"{encoded.psnr:.3f}", *(each for peer in PEERS for each in best_below(rgba, size, peer))])
+            rows.append(
+                [*key, size, f"{encoded.psnr:.3f}", *(each for peer in PEERS for each in best_below(rgba, size, peer))]
+            )
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
-"""What a step of the fit costs: engine by engine in one run, over sizes, beside a plain matrix product on the same machine.
+"""What a step of the fit costs: engine by engine in one run, over sizes, beside a plain matrix product on the same
+machine.
 
     python bench/engines.py -o bench/results/engines.tsv [--sizes 256x256,...] [--rounds 5]
     python bench/engines.py --starts -o bench/results/starts.tsv
 
-One row an engine and size: milliseconds per step (the median of the rounds, in which the engines take turns), the multiplications of a forward
-pass per pixel, and how often the step takes what its arithmetic would at the speed of the matrix product: 6 operations a multiplication,
-forward, back to the inputs and back to the weights. An engine that needs more memory than there is, is left out. With a GPU there are rows for
-1, 4, 16 and 24 pictures at once. --starts: seconds from the start of a process to the end of its first step, with and without compiled kernels
-on the disk.
+One row an engine and size: milliseconds per step (the median of the rounds, in which the engines take turns), the
+multiplications of a forward pass per pixel, and how often the step takes what its arithmetic would at the speed of the
+matrix product: 6 operations a multiplication, forward, back to the inputs and back to the weights. An engine that needs
+more memory than there is, is left out. With a GPU there are rows for 1, 4, 16 and 24 pictures at once. --starts:
+seconds from the start of a process to the end of its first step, with and without compiled kernels on the disk.
 """
 
 import argparse
@@ -24,15 +25,27 @@ import numpy as np
 
 import ddcodec
 from ddcodec.benchmark.machine import machine
-from ddcodec.fit.engine import Kind, device_of, make, memory_of
 from ddcodec.fit.descent.schedule import point_at
+from ddcodec.fit.engine import Kind, device_of, make, memory_of
 from ddcodec.machine import available_cores, available_memory, keep_freed_memory
 from ddcodec.presets import arch_of
 
 COLUMNS = (
-    "date", "version", "machine", "engine", "threads", "fits", "width", "height", "macs_per_pixel", "ms_per_step", "ms_per_megapixel",
-    "product_gflops", "times_the_product", "peak_mib",
-)  # fmt: skip
+    "date",
+    "version",
+    "machine",
+    "engine",
+    "threads",
+    "fits",
+    "width",
+    "height",
+    "macs_per_pixel",
+    "ms_per_step",
+    "ms_per_megapixel",
+    "product_gflops",
+    "times_the_product",
+    "peak_mib",
+)
 START_COLUMNS = ("date", "version", "machine", "engine", "kernels", "seconds")
 SIZES = "256x256,512x512,768x512,1024x1024,2048x2048,4096x4096,6000x4000"
 LAMBDA = 1e-3
@@ -90,7 +103,10 @@ class Runner:
         self._steps = max(1, PIXELS_A_ROUND // (arch.width * arch.height))
 
     def turn(self):
-        """Milliseconds per step of one turn are added to `times`. The engine is made anew: not all have room at once."""
+        """Milliseconds per step of one turn are added to `times`.
+
+        The engine is made anew: not all have room at once.
+        """
         engine = make(self.kind, [self._picture] * self.fits, [self.arch] * self.fits, [LAMBDA] * self.fits)
         engine.warm_up()
         engine.step(self._point)
@@ -111,14 +127,17 @@ from ddcodec.fit.engine import Kind, make
 from ddcodec.fit.descent.schedule import point_at
 from ddcodec.presets import arch_of
 name, threads, width, height = sys.argv[2], *map(int, sys.argv[3:])
-engine = make(Kind(name, "cpu", threads), [picture_of(width, height)], [arch_of("default", height, width, 3, LAMBDA)], [LAMBDA])
+arch = arch_of("default", height, width, 3, LAMBDA)
+engine = make(Kind(name, "cpu", threads), [picture_of(width, height)], [arch], [LAMBDA])
 engine.step(point_at(0.3))
 print(round(int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text("ascii"))[1]) / 1024))
 """
 
 
 def peak_mib(kind, arch):
-    """Of a process of its own that takes one step, the program and its libraries included; nothing where Linux does not tell, or on a GPU."""
+    """Of a process of its own that takes one step, the program and its libraries included; nothing where Linux does not
+    tell, or on a GPU.
+    """
     if kind.device != "cpu" or not Path("/proc/self/status").exists():
         return ""
     words = [str(Path(__file__).parent), kind.name, str(kind.threads), str(arch.width), str(arch.height)]
@@ -141,9 +160,18 @@ def measure(sizes, rounds):
             macs = arch.macs() / (width * height)
             floor = 1e3 * OPERATIONS_A_MAC * macs * megapixels * 1e6 / (gflops * 1e9)
             yield (
-                kind.name, kind.threads, runner.fits, width, height, f"{macs:.0f}", f"{milliseconds:.2f}", f"{milliseconds / megapixels:.2f}",
-                f"{gflops:.0f}", f"{milliseconds / floor:.2f}", peak_mib(kind, arch),
-            )  # fmt: skip
+                kind.name,
+                kind.threads,
+                runner.fits,
+                width,
+                height,
+                f"{macs:.0f}",
+                f"{milliseconds:.2f}",
+                f"{milliseconds / megapixels:.2f}",
+                f"{gflops:.0f}",
+                f"{milliseconds / floor:.2f}",
+                peak_mib(kind, arch),
+            )
 
 
 START = """
@@ -151,7 +179,8 @@ import sys, numpy as np
 from ddcodec.fit.engine import Kind, make
 from ddcodec.fit.descent.schedule import point_at
 from ddcodec.presets import arch_of
-engine = make(Kind(sys.argv[1], "cpu", 2), [np.zeros((512, 768, 3), np.uint8)], [arch_of("default", 512, 768, 3, 1e-3)], [1e-3])
+arch = arch_of("default", 512, 768, 3, 1e-3)
+engine = make(Kind(sys.argv[1], "cpu", 2), [np.zeros((512, 768, 3), np.uint8)], [arch], [1e-3])
 engine.warm_up()
 engine.step(point_at(0.0))
 """
@@ -160,9 +189,16 @@ engine.step(point_at(0.0))
 def starts():
     """Rows of the table of starts."""
     with tempfile.TemporaryDirectory() as folder:
-        for engine, kernels in (("numba", "compiled now"), ("numba", "on the disk"), ("numba", "on the disk"), ("torch", "none")):
+        for engine, kernels in (
+            ("numba", "compiled now"),
+            ("numba", "on the disk"),
+            ("numba", "on the disk"),
+            ("torch", "none"),
+        ):
             start = perf_counter()
-            subprocess.run([sys.executable, "-c", START, engine], check=True, env=os.environ | {"NUMBA_CACHE_DIR": folder})
+            subprocess.run(
+                [sys.executable, "-c", START, engine], check=True, env=os.environ | {"NUMBA_CACHE_DIR": folder}
+            )
             yield engine, kernels, f"{perf_counter() - start:.2f}"
 
 

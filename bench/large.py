@@ -1,9 +1,11 @@
-"""What a picture of 24 megapixels costs: a mosaic of photographs, encoded and decoded by whole processes; and whether the borders of what is done in pieces can be seen.
+"""What a picture of 24 megapixels costs: a mosaic of photographs, encoded and decoded by whole processes; and whether
+the borders of what is done in pieces can be seen.
 
     python bench/large.py PICTURES -o bench/results/large.tsv [--effort 3]
 
-PICTURES: a folder of photographs (PNG). One row: wall time and peak memory of both processes, bytes, PSNR, and the mean error in the rows at borders (of the bands in which the
-decoder works) over that in all other rows, which would be above 1 if there were seams.
+PICTURES: a folder of photographs (PNG). One row: wall time and peak memory of both processes, bytes, PSNR, and the mean
+error in the rows at borders (of the bands in which the decoder works) over that in all other rows, which would be above
+1 if there were seams.
 """
 
 import argparse
@@ -17,12 +19,26 @@ from PIL import Image
 from processes import run
 
 import ddcodec
-from ddcodec.format.arch import band_rows
 from ddcodec.benchmark.machine import machine
+from ddcodec.format.arch import band_rows
 from ddcodec.metrics import psnr
 
 WIDTH, HEIGHT, ROW = 6000, 4000, 1024
-COLUMNS = ("date", "version", "machine", "effort", "width", "height", "bytes", "psnr", "encode_s", "encode_mib", "decode_s", "decode_mib", "border_error")
+COLUMNS = (
+    "date",
+    "version",
+    "machine",
+    "effort",
+    "width",
+    "height",
+    "bytes",
+    "psnr",
+    "encode_s",
+    "encode_mib",
+    "decode_s",
+    "decode_mib",
+    "border_error",
+)
 
 
 def mosaic(folder):
@@ -57,7 +73,16 @@ def main():
         encode = run("encode", source, "-o", coded, "-e", str(options.effort), "--quiet")
         decode = run("decode", coded, "-o", target, "--quiet")
         original, decoded = (np.asarray(Image.open(path)) for path in (source, target))
-        row = [date.today(), ddcodec.__version__, machine(), options.effort, WIDTH, HEIGHT, Path(coded).stat().st_size, f"{psnr(original, decoded):.2f}"]
+        row = [
+            date.today(),
+            ddcodec.__version__,
+            machine(),
+            options.effort,
+            WIDTH,
+            HEIGHT,
+            Path(coded).stat().st_size,
+            f"{psnr(original, decoded):.2f}",
+        ]
         row += [f"{value:.0f}" for value in (*encode, *decode)] + [f"{border_error(original, decoded):.3f}"]
     if not options.output.exists():
         options.output.write_text("\t".join(COLUMNS) + "\n")

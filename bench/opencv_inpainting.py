@@ -1,4 +1,6 @@
-"""What OpenCV's two methods of inpainting make of the same holes: rows for the table of restorations. Needs `opencv-python-headless`.
+"""What OpenCV's two methods of inpainting make of the same holes: rows for the table of restorations.
+
+Needs `opencv-python-headless`.
 
     python bench/opencv_inpainting.py KODAK/kodim13.png ... --mask MASK.png -o bench/results/restoration.tsv
 
@@ -37,14 +39,29 @@ def main():
         broken = np.where(known[..., None], truth, 0).astype(np.uint8)
         for name, method in METHODS.items():
             row = Row(
-                date.today().isoformat(), machine(), f"OpenCV {cv2.__version__}", "inpaint", f"prior={name} mask={options.mask.stem}", "files", path.stem,
-                psnr(truth, broken), 0.0, None, None, name, 1, 0.0, "there is one step",
-            )  # fmt: skip
+                date.today().isoformat(),
+                machine(),
+                f"OpenCV {cv2.__version__}",
+                "inpaint",
+                f"prior={name} mask={options.mask.stem}",
+                "files",
+                path.stem,
+                psnr(truth, broken),
+                0.0,
+                None,
+                None,
+                name,
+                1,
+                0.0,
+                "there is one step",
+            )
             if row.key in kept:
                 continue
             start = monotonic()
             made = cv2.inpaint(broken, np.uint8(255 * ~known), RADIUS, method)
-            row = replace(row, seconds=monotonic() - start, after=psnr(truth, made), missing=psnr(truth[~known], made[~known]))
+            row = replace(
+                row, seconds=monotonic() - start, after=psnr(truth, made), missing=psnr(truth[~known], made[~known])
+            )
             append_row(options.output, row)
             print(f"{path.stem}, {name}: {row.missing:.2f} dB where it was missing")
 

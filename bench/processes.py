@@ -1,9 +1,11 @@
-"""What commands cost as whole processes, start of Python included: wall time and peak memory of `--help`, `info` and `decode`.
+"""What commands cost as whole processes, start of Python included: wall time and peak memory of `--help`, `info` and
+`decode`.
 
     python bench/processes.py FILES.ddc... -o bench/results/processes.tsv [--runs 9]
 
-One row a command and file, with the median of the runs after one that is not counted. torch is never imported there: a test holds that.
-Nothing heavy is imported here either: Linux counts the memory of the parent at the start of a child as the child's.
+One row a command and file, with the median of the runs after one that is not counted. torch is never imported there: a
+test holds that. Nothing heavy is imported here either: Linux counts the memory of the parent at the start of a child as
+the child's.
 """
 
 import argparse
@@ -55,7 +57,15 @@ def main():
         for *what, words in jobs(arguments.files, str(Path(folder) / "out.png")):
             runs = [run(*words) for _ in range(arguments.runs + 1)][1:]
             seconds, memory = (statistics.median(values) for values in zip(*runs))
-            row = [date.today(), ddcodec.__version__, machine(), *what, arguments.runs, f"{seconds:.3f}", f"{memory:.0f}"]
+            row = [
+                date.today(),
+                ddcodec.__version__,
+                machine(),
+                *what,
+                arguments.runs,
+                f"{seconds:.3f}",
+                f"{memory:.0f}",
+            ]
             with table.open("a") as out:
                 print(*row, sep="\t", file=out)
             print(*row[3:], sep="  ")

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from corpora import CORPORA
+
 from ddcodec.benchmark.measure import SHA_DIGITS
 from ddcodec.benchmark.run import TABLE
 from ddcodec.benchmark.table import append_row, read_table

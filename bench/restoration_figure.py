@@ -1,6 +1,6 @@
 """The picture of restorations in the README: noise, text, a hole and a strong JPEG, before and after, on the samples.
 
-    python bench/restoration_figure.py -o samples/restored.webp [--effort 5]
+python bench/restoration_figure.py -o samples/restored.webp [--effort 5]
 """
 
 import argparse

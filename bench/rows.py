@@ -6,7 +6,9 @@ from ddcodec.benchmark.machine import machine
 
 
 class Rows:
-    """The table in a file, which is made if it is not there. columns: names, of which the first are date and machine. key: the names of those by which a row is known."""
+    """The table in a file, which is made if it is not there. columns: names, of which the first are date and machine.
+    key: the names of those by which a row is known.
+    """
 
     def __init__(self, path, columns, key):
         self._path = path

@@ -1,11 +1,15 @@
-"""Learns what ships with the package and fits start from: the bases of the weights and the analysis network. Takes an hour on two cores.
+"""Learns what ships with the package and fits start from: the bases of the weights and the analysis network.
+
+Takes an hour on two cores.
 
     python bench/train_bases.py PICTURES -o FOLDER          # FOLDER/bases.bin and FOLDER/analysis.bin
 
-PICTURES: a folder of photographs (PNG), each of at least 256x256 pixels. First one fit of a mosaic of crops gives weights that serve many pictures,
-at the middle lambda; fits that go on from it give those of the others. Then the analysis network learns to make the code from the picture: first
-that of the mosaic, then whatever makes D + lambda R small with the bases as they are. (Bases learned together with the analysis, or crop after crop, or by SOAP,
-or with a residual layer of their own, were worse: see bench/README.md.) `train_contexts.py` then learns the bases' context model anew, for what fits make of the guess.
+PICTURES: a folder of photographs (PNG), each of at least 256x256 pixels. First one fit of a mosaic of crops gives
+weights that serve many pictures, at the middle lambda; fits that go on from it give those of the others. Then the
+analysis network learns to make the code from the picture: first that of the mosaic, then whatever makes D + lambda R
+small with the bases as they are. (Bases learned together with the analysis, or crop after crop, or by SOAP, or with a
+residual layer of their own, were worse: see bench/README.md.) `train_contexts.py` then learns the bases' context model
+anew, for what fits make of the guess.
 """
 
 import argparse
@@ -19,12 +23,12 @@ from PIL import Image
 from torch import nn
 from torch.nn.functional import avg_pool2d, relu
 
-from ddcodec.format.arch import BASE_OCTAVES, base_arch
-from ddcodec.fit.descent.analysis import CHANNELS
 from ddcodec.fit.cpu.engine import CpuEngine
 from ddcodec.fit.cpu.layout import FIRST_MOMENT, Y
+from ddcodec.fit.descent.analysis import CHANNELS
 from ddcodec.fit.descent.recipe import ADAM_EPSILON, BETAS, CLIP_NORM, CODE_UNITS
 from ddcodec.fit.descent.schedule import Point
+from ddcodec.format.arch import BASE_OCTAVES, base_arch
 from ddcodec.presets import base_lambdas
 
 SIDE = 256
@@ -78,7 +82,9 @@ def as_numbers(bases):
 
 
 def learn_bases(crops, threads):
-    """For every base's lambda: weights (name -> array) and the crops' codes (a list of octave -> (rows, columns), in code units)."""
+    """For every base's lambda: weights (name -> array) and the crops' codes (a list of octave -> (rows, columns), in
+    code units).
+    """
     (down, across), mosaic = MOSAIC, joined(crops)
     lambdas = base_lambdas()
     middle, results = len(lambdas) // 2, {}
@@ -97,11 +103,16 @@ def learn_bases(crops, threads):
                 say(f"lambda {lambdas[index]:g}, step {step + 1}", engine)
         code = {octave: CODE_UNITS * engine._layout.plane(Y, octave, 0) for octave in OCTAVES}
         results[index] = engine.weights(), code
-    return [(weights, [_part(code, k) for k in range(len(crops))]) for weights, code in (results[index] for index in range(len(lambdas)))]
+    return [
+        (weights, [_part(code, k) for k in range(len(crops))])
+        for weights, code in (results[index] for index in range(len(lambdas)))
+    ]
 
 
 class Adam:
-    """Moves the weights in the place of `ddcodec.fit.descent.soap.Soap` (Kingma & Ba 2015, algorithm 1), but those of the tensors `fixed`."""
+    """Moves the weights in the place of `ddcodec.fit.descent.soap.Soap` (Kingma & Ba 2015, algorithm 1), but those of
+    the tensors `fixed`.
+    """
 
     def __init__(self, engine, fixed):
         self._fixed, self._betas, self._steps = [engine._layout.names[name] for name in fixed], (0.9, 0.99), 0
@@ -112,7 +123,9 @@ class Adam:
         gradient = gradient * min(1.0, CLIP_NORM / (np.linalg.norm(gradient) + 1e-6))
         for moment, power, beta in zip((self._mean, self._square), (1, 2), self._betas):
             moment += (1 - beta) * (gradient**power - moment)
-        first, second = (moment / (1 - beta**self._steps) for moment, beta in zip((self._mean, self._square), self._betas))
+        first, second = (
+            moment / (1 - beta**self._steps) for moment, beta in zip((self._mean, self._square), self._betas)
+        )
         change = first / (np.sqrt(second) + ADAM_EPSILON)
         for place in self._fixed:
             change[place] = 0
@@ -132,7 +145,10 @@ def _part(code, k):
     """Of a mosaic's code that of its crop `k`."""
     row, column = divmod(k, MOSAIC[1])
     sides = {octave: SIDE >> octave for octave in OCTAVES}
-    return {octave: code[octave][row * s : (row + 1) * s, column * s : (column + 1) * s].copy() for octave, s in sides.items()}
+    return {
+        octave: code[octave][row * s : (row + 1) * s, column * s : (column + 1) * s].copy()
+        for octave, s in sides.items()
+    }
 
 
 def _layer(inputs, outputs):
@@ -165,7 +181,9 @@ class Analysis(nn.Module):
     def numbers(self):
         """All weights in the order of analysis.bin."""
         modules = [*self.layers, *(level for head in self.heads for level in head)]
-        return np.concatenate([part.detach().contiguous().numpy().ravel() for module in modules for part in (module.weight, module.bias)])
+        return np.concatenate(
+            [part.detach().contiguous().numpy().ravel() for module in modules for part in (module.weight, module.bias)]
+        )
 
 
 def learn_analysis(pictures, crops, fits, minutes):
@@ -177,7 +195,10 @@ def learn_analysis(pictures, crops, fits, minutes):
     engines = [CpuEngine(crops[0], base_arch(SIDE, SIDE, 3), lambda_) for lambda_ in lambdas]
     for engine, (weights, _) in zip(engines, fits):
         engine.take(weights, {})
-    spreads = [[sqrt(np.mean([np.square(code[octave]).mean() for code in codes])) / CODE_UNITS + 1e-2 for octave in OCTAVES] for _, codes in fits]
+    spreads = [
+        [sqrt(np.mean([np.square(code[octave]).mean() for code in codes])) / CODE_UNITS + 1e-2 for octave in OCTAVES]
+        for _, codes in fits
+    ]
     start, step, losses = monotonic(), 0, [[] for _ in fits]
     while (share := (monotonic() - start) / 60 / minutes) < 1:
         base = step % len(fits)
@@ -186,7 +207,9 @@ def learn_analysis(pictures, crops, fits, minutes):
         if share < SUPERVISED:
             k = random.integers(len(crops))
             errors = [
-                ((guess - torch.from_numpy(fits[base][1][k][octave] / CODE_UNITS).float()) / spreads[base][octave]).square().mean()
+                ((guess - torch.from_numpy(fits[base][1][k][octave] / CODE_UNITS).float()) / spreads[base][octave])
+                .square()
+                .mean()
                 for octave, guess in enumerate(network(_tensor(crops[k]), base))
             ]
             sum(errors).backward()
@@ -203,7 +226,11 @@ def learn_analysis(pictures, crops, fits, minutes):
         optimiser.param_groups[0]["lr"] = RATE * (0.02 + 0.98 * (0.5 + 0.5 * cos(pi * share)))
         optimiser.step()
         if step % 1000 == 0:
-            print(f"analysis, step {step}: log of loss / lambda", *(f"{np.mean(own[-300:]):.3f}" for own in losses if own), flush=True)
+            print(
+                f"analysis, step {step}: log of loss / lambda",
+                *(f"{np.mean(own[-300:]):.3f}" for own in losses if own),
+                flush=True,
+            )
     return network
 
 
@@ -214,7 +241,9 @@ def _slopes(engine, crop, code):
         engine._layout.plane(Y, octave, 0)[:] = plane
         engine._layout.plane(FIRST_MOMENT, octave, 0)[:] = 0
     engine.step(Point(False, 0.25, 0.18, 0.0, 0.0))
-    return [engine._layout.plane(FIRST_MOMENT, octave, 0) / (1 - BETAS.code[0]) for octave in OCTAVES], engine.losses()[0]
+    return [engine._layout.plane(FIRST_MOMENT, octave, 0) / (1 - BETAS.code[0]) for octave in OCTAVES], engine.losses()[
+        0
+    ]
 
 
 def _crop(picture, random):
@@ -234,7 +263,9 @@ def _scaled(picture, random):
 
 
 def _tensor(crop):
-    return (torch.from_numpy(crop.copy()).permute(2, 0, 1)[None].float() / 255).contiguous(memory_format=torch.channels_last)
+    return (torch.from_numpy(crop.copy()).permute(2, 0, 1)[None].float() / 255).contiguous(
+        memory_format=torch.channels_last
+    )
 
 
 def say(what, engine):

@@ -1,8 +1,10 @@
-"""Learns the context model of the bases that ship anew, for the code that fits make of the first guess; all else of them and the analysis network stay. Takes eight minutes on two cores.
+"""Learns the context model of the bases that ship anew, for the code that fits make of the first guess; all else of
+them and the analysis network stay. Takes eight minutes on two cores.
 
     python bench/train_contexts.py PICTURES -o FOLDER       # FOLDER/bases.bin
 
-PICTURES: as for `train_bases.py`. From each base and its first guess the code of the same mosaic of crops is fitted, and the weights of the context model with it.
+PICTURES: as for `train_bases.py`. From each base and its first guess the code of the same mosaic of crops is fitted,
+and the weights of the context model with it.
 """
 
 import argparse
@@ -11,9 +13,9 @@ from pathlib import Path
 
 from train_bases import MOSAIC, SIDE, Adam, as_numbers, joined, mosaic_crops, read, say
 
-from ddcodec.format.arch import base_arch
 from ddcodec.fit.cpu.engine import CpuEngine
 from ddcodec.fit.descent.schedule import HARD_SHARE, WARM_WEIGHT_RATE, betas_for, point_at
+from ddcodec.format.arch import base_arch
 from ddcodec.presets import base_lambdas
 
 STEPS = 400

@@ -7,24 +7,36 @@ from time import monotonic
 
 import numpy as np
 
-from .format.alpha import alpha_chunk, coarser
-from .format.arch import SIDE_MAX
 from .decoder import Limits, checksum, render
 from .errors import DamagedError, EncoderError, SourceError, TargetError, UsageError
 from .filling import filled
+from .format.alpha import alpha_chunk, coarser
+from .format.arch import SIDE_MAX
 from .format.metadata import chunks_of
+from .format.syntax import HEADER_BYTES, pack, pack_body, sealed, unpack
 from .metrics import psnr
 from .option_types import settle_types
-from .presets import BASE_CHOICES, DEFAULT_EFFORT, DEFAULT_QUALITY, EFFORTS, PROFILES, arch_of, iterations_of, lambda_of_quality, normalises
+from .presets import (
+    BASE_CHOICES,
+    DEFAULT_EFFORT,
+    DEFAULT_QUALITY,
+    EFFORTS,
+    PROFILES,
+    arch_of,
+    iterations_of,
+    lambda_of_quality,
+    normalises,
+)
 from .surroundings import with_usual_errors
-from .format.syntax import HEADER_BYTES, pack, pack_body, sealed, unpack
 
 GREATEST_TARGET = 10**12
 MOST_THREADS = 256
 
 
 def check_run(options):
-    """Raise `UsageError` where effort, iterations, time_limit, device, threads or seed of some options are out of range."""
+    """Raise `UsageError` where effort, iterations, time_limit, device, threads or seed of some options are out of
+    range.
+    """
     if options.effort not in EFFORTS:
         raise UsageError(f"The effort must be between {EFFORTS[0]} and {EFFORTS[-1]}, not {options.effort}.")
     if options.iterations is not None and options.iterations < 1:
@@ -43,9 +55,12 @@ def check_run(options):
 class EncodeOptions:
     """What the encoder is asked for. Raises `UsageError` for values of other types; see `options`.
 
-    One of quality: 1..100; lambda_: MSE (samples in [0, 1]) that one bpp is worth; target_size: bytes of the file, never more and at most 3 % less;
-    target_bpp: the same in bits per pixel; target_psnr: dB of the decoded picture, never less and at most 0.1 more. effort: 1..9, or iterations. time_limit:
-    seconds. alpha_quality: 1..100, below 100 alpha loses steps; exact: keep the colours of what is fully transparent, too. profile: "default" or "classic". base: "auto", or "none" for a fit that starts from nothing. device: "auto", "cpu", "cuda", "cuda:1". threads: of the CPU; None for as many as are useful. max_memory: bytes that a fit may take; 0 for what is free.
+    One of quality: 1..100; lambda_: MSE (samples in [0, 1]) that one bpp is worth; target_size: bytes of the file,
+    never more and at most 3 % less; target_bpp: the same in bits per pixel; target_psnr: dB of the decoded picture,
+    never less and at most 0.1 more. effort: 1..9, or iterations. time_limit: seconds. alpha_quality: 1..100, below 100
+    alpha loses steps; exact: keep the colours of what is fully transparent, too. profile: "default" or "classic". base:
+    "auto", or "none" for a fit that starts from nothing. device: "auto", "cpu", "cuda", "cuda:1". threads: of the CPU;
+    None for as many as are useful. max_memory: bytes that a fit may take; 0 for what is free.
     """
 
     quality: float | None = None
@@ -69,8 +84,16 @@ class EncodeOptions:
         settle_types(self)
 
     def validate(self):
-        """Raise `UsageError` for values out of range or options that exclude each other, `TargetError` for a size that no file has."""
-        rates = {"quality": self.quality, "lambda": self.lambda_, "target size": self.target_size, "target bpp": self.target_bpp, "target PSNR": self.target_psnr}
+        """Raise `UsageError` for values out of range or options that exclude each other, `TargetError` for a size that
+        no file has.
+        """
+        rates = {
+            "quality": self.quality,
+            "lambda": self.lambda_,
+            "target size": self.target_size,
+            "target bpp": self.target_bpp,
+            "target PSNR": self.target_psnr,
+        }
         given = [name for name, value in rates.items() if value is not None]
         if len(given) > 1:
             raise UsageError(f"Give either a {given[0]} or a {given[1]}, not both.")
@@ -115,7 +138,9 @@ class EncodeOptions:
 
 @dataclass(frozen=True)
 class Encoded:
-    """A file and what it proves: `samples` are what `data` decodes to, `psnr` (dB) is theirs; `seconds` of the encode, with all that were fitted at once."""
+    """A file and what it proves: `samples` are what `data` decodes to, `psnr` (dB) is theirs; `seconds` of the encode,
+    with all that were fitted at once.
+    """
 
     data: bytes
     samples: np.ndarray
@@ -133,7 +158,9 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Source:
-    """What to encode: uint8 or uint16 samples (H, W) or (H, W, 3); a lambda of its own, or None for the options'; metadata (bytes under "icc", "exif", "xmp", "note"); alpha (H, W)."""
+    """What to encode: uint8 or uint16 samples (H, W) or (H, W, 3); a lambda of its own, or None for the options';
+    metadata (bytes under "icc", "exif", "xmp", "note"); alpha (H, W).
+    """
 
     samples: np.ndarray
     lambda_: float | None = None
@@ -154,11 +181,16 @@ class Source:
         chunks = chunks_of(self.metadata or {})
         if self.alpha is None:
             return chunks
-        return (*chunks, alpha_chunk(self.alpha if options.alpha_quality == 100 else coarser(self.alpha, options.alpha_quality)))
+        return (
+            *chunks,
+            alpha_chunk(self.alpha if options.alpha_quality == 100 else coarser(self.alpha, options.alpha_quality)),
+        )
 
     def psnr(self, decoded):
         """Of samples that were decoded, where they can be seen."""
-        return psnr(self.samples, decoded.reshape(self.samples.shape), where=None if self.alpha is None else self.alpha > 0)
+        return psnr(
+            self.samples, decoded.reshape(self.samples.shape), where=None if self.alpha is None else self.alpha > 0
+        )
 
 
 def encode_picture(samples, options=EncodeOptions(), progress=None, *, metadata=None, alpha=None, say=None, warn=None):
@@ -170,9 +202,10 @@ def encode_picture(samples, options=EncodeOptions(), progress=None, *, metadata=
 def encode_pictures(sources, options=EncodeOptions(), progress=None, *, say=None, warn=None):
     """Encode pictures, or one picture at several rates: a list of `Encoded` in the order of `sources`.
 
-    On a GPU all of one size and architecture are fitted at once, on a CPU one after the other. `progress` is called after every step with a
-    `fit.loop.Progress`, `say` with sentences to the user: that something is slower than usual, and why; `warn` with one on each file that a decoder refuses by default. A time limit is for all together.
-    Raises `UsageError`, `SourceError`, `ShortMemoryError`, `LimitError`, `TargetError`, `EncoderError`.
+    On a GPU all of one size and architecture are fitted at once, on a CPU one after the other. `progress` is called
+    after every step with a `fit.loop.Progress`, `say` with sentences to the user: that something is slower than usual,
+    and why; `warn` with one on each file that a decoder refuses by default. A time limit is for all together. Raises
+    `UsageError`, `SourceError`, `ShortMemoryError`, `LimitError`, `TargetError`, `EncoderError`.
     """
     from .fit.fit import fit_pictures, lambda_for
     from .fit.outlook import Outlook
@@ -190,7 +223,10 @@ def encode_pictures(sources, options=EncodeOptions(), progress=None, *, say=None
         lambda_, goal = options.chosen_lambda(height, width) if source.lambda_ is None else source.lambda_, None
         depth = picture.dtype.itemsize - 1
         if warn and (flags := Limits().flags_for(arch_of(options.profile, *picture.shape, lambda_, depth=depth))):
-            warn(f"The file can be decoded with {' and '.join(flags)} only: it will be above the limits that a decoder has by default.")
+            warn(
+                f"The file can be decoded with {' and '.join(flags)} only: it will be above the limits that a decoder "
+                "has by default."
+            )
         if source.lambda_ is None and options.has_target():
             goal = _goal(options, source, chunks)
         made[index], is_best = _without_fit(source, picture, known, chunks, lambda_, goal, options, say)
@@ -199,7 +235,14 @@ def encode_pictures(sources, options=EncodeOptions(), progress=None, *, say=None
             continue
         if goal:
             lambda_ = lambda_for(
-                picture, goal.target, iterations=iterations, known=known, device=options.device, threads=options.threads, max_memory=options.max_memory, say=say
+                picture,
+                goal.target,
+                iterations=iterations,
+                known=known,
+                device=options.device,
+                threads=options.threads,
+                max_memory=options.max_memory,
+                say=say,
             )
         arch = arch_of(options.profile, *picture.shape, lambda_, warm=options.base == "auto", depth=depth)
         groups.setdefault(replace(arch, base=0), []).append((index, picture, arch, lambda_, chunks, goal, known))
@@ -208,11 +251,25 @@ def encode_pictures(sources, options=EncodeOptions(), progress=None, *, say=None
         indices, pictures, arches, lambdas, chunks, goals, knowns = zip(*members)
         began, share = monotonic(), len(members) / left
         limit = None if options.time_limit is None else max(0.0, options.time_limit - (began - start)) * share
-        outlook = Outlook(progress, iterations, pictures[0].shape[0] * pictures[0].shape[1], limit) if progress else None
+        outlook = (
+            Outlook(progress, iterations, pictures[0].shape[0] * pictures[0].shape[1], limit) if progress else None
+        )
         fitted = fit_pictures(
-            pictures, arches, lambdas, iterations=iterations, goals=goals, knowns=knowns,
-            time_limit=limit, device=options.device, threads=options.threads, max_memory=options.max_memory, normalise=normalises(options.profile), seed=options.seed, progress=outlook, say=say,
-        )  # fmt: skip
+            pictures,
+            arches,
+            lambdas,
+            iterations=iterations,
+            goals=goals,
+            knowns=knowns,
+            time_limit=limit,
+            device=options.device,
+            threads=options.threads,
+            max_memory=options.max_memory,
+            normalise=normalises(options.profile),
+            seed=options.seed,
+            progress=outlook,
+            say=say,
+        )
         left -= len(members)
         for index, own_chunks, (coded, lambda_, steps, device) in zip(indices, chunks, fitted):
             source = sources[index]
@@ -225,13 +282,17 @@ def encode_pictures(sources, options=EncodeOptions(), progress=None, *, say=None
 
 
 def _without_fit(source, picture, known, chunks, lambda_, goal, options, say):
-    """An `Encoded` of a picture of few colours, or None where there is none or it does not keep to the target; and whether no fit is needed: of one colour, and with a target."""
+    """An `Encoded` of a picture of few colours, or None where there is none or it does not keep to the target; and
+    whether no fit is needed: of one colour, and with a target.
+    """
     from .fit.palette import colours_of, made_of
 
     start, colours = monotonic(), colours_of(picture, known) if options.profile == "default" else None
     if colours is None:
         return None, False
-    data, decoded = _packed(replace(made_of(picture, colours, known), chunks=chunks), source.samples.shape, options.threads)
+    data, decoded = _packed(
+        replace(made_of(picture, colours, known), chunks=chunks), source.samples.shape, options.threads
+    )
     made = Encoded(data, decoded, lambda_, 0, monotonic() - start, "cpu", source.psnr(decoded))
     if not goal:
         return made, len(colours) == 1
@@ -247,17 +308,26 @@ def _goal(options, source, chunks):
     """What a fit of a picture with a target is to reach."""
     from .fit.fit import Goal
 
-    target = replace(options.target(*source.samples.shape[:2]), overhead=HEADER_BYTES + sum(len(content) + 4 for _, content in chunks) + 16)
+    target = replace(
+        options.target(*source.samples.shape[:2]),
+        overhead=HEADER_BYTES + sum(len(content) + 4 for _, content in chunks) + 16,
+    )
     target.check()
 
     def measure(coded):
-        return len(pack(replace(coded, chunks=chunks))) if target.bytes is not None else source.psnr(render(coded, threads=options.threads))
+        return (
+            len(pack(replace(coded, chunks=chunks)))
+            if target.bytes is not None
+            else source.psnr(render(coded, threads=options.threads))
+        )
 
     return Goal(target, measure)
 
 
 def _packed(coded, shape, threads):
-    """The bytes of a fitted picture and its samples, after the real decoder has read them; an `EncoderError` if it finds other integers."""
+    """The bytes of a fitted picture and its samples, after the real decoder has read them; an `EncoderError` if it
+    finds other integers.
+    """
     try:
         # NumPy renders beside the range coder, which is Python's for the most part.
         with ThreadPoolExecutor(1) as pool:
@@ -268,7 +338,9 @@ def _packed(coded, shape, threads):
         data = sealed(coded, body)
         read = unpack(data)
     except DamagedError as error:
-        raise EncoderError(f"The encoder made a file that cannot be decoded ({error}); please report this picture.") from error
+        raise EncoderError(
+            f"The encoder made a file that cannot be decoded ({error}); please report this picture."
+        ) from error
     if not read.equals(coded):
         raise EncoderError("The file does not decode to the integers it was made from; please report this picture.")
     return data, samples

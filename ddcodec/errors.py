@@ -67,16 +67,30 @@ class EncoderError(DdcError):
 
 INTERNAL, NO_MEMORY = 1, 8
 _SHORT_MEMORY = (
-    "can't start new thread", "failed to map segment", "cannot allocate memory", "cannot allocate write+execute memory", "unable to allocate", "out of memory",
-    "error return without exception set", "returned null without setting an exception",
-)  # fmt: skip
-"""What the loader of a library, NumPy, LLVM, zlib and Python's threads say where the system gives them no memory; the last two, C code that forgets to say so."""
+    "can't start new thread",
+    "failed to map segment",
+    "cannot allocate memory",
+    "cannot allocate write+execute memory",
+    "unable to allocate",
+    "out of memory",
+    "error return without exception set",
+    "returned null without setting an exception",
+)
+"""What the loader of a library, NumPy, LLVM, zlib and Python's threads say where the system gives them no memory; the
+last two, C code that forgets to say so.
+"""
 
 
 def is_short_memory(error):
-    """Whether an exception, or one that it came from, says that memory was short: not all who need some raise `MemoryError`."""
+    """Whether an exception, or one that it came from, says that memory was short: not all who need some raise
+    `MemoryError`.
+    """
     while error is not None:
-        if isinstance(error, MemoryError) or getattr(error, "errno", None) == ENOMEM or any(text in str(error).lower() for text in _SHORT_MEMORY):
+        if (
+            isinstance(error, MemoryError)
+            or getattr(error, "errno", None) == ENOMEM
+            or any(text in str(error).lower() for text in _SHORT_MEMORY)
+        ):
             return True
         error = error.__cause__ or error.__context__
     return False

@@ -1,15 +1,23 @@
-"""A guess of pixels that are missing, or that nobody sees, from those around: from coarse to fine (pull-push, Gortler et al., "The Lumigraph", SIGGRAPH 1996)."""
+"""A guess of pixels that are missing, or that nobody sees, from those around: from coarse to fine (pull-push, Gortler
+et al., "The Lumigraph", SIGGRAPH 1996).
+"""
 
 import numpy as np
 
 
 def filled(samples, known):
-    """Samples (H, W) or (H, W, planes), of which those where `known` (bool (H, W)) is False have means of the others around; zeros where nothing is known."""
+    """Samples (H, W) or (H, W, planes), of which those where `known` (bool (H, W)) is False have means of the others
+    around; zeros where nothing is known.
+    """
     if known.all():
         return samples
     weight = known.astype(np.float32)[..., None]
     planes = samples.reshape(*known.shape, -1) * weight
-    return np.where(known[..., None], planes, np.rint(_pulled(planes, weight))).astype(samples.dtype).reshape(samples.shape)
+    return (
+        np.where(known[..., None], planes, np.rint(_pulled(planes, weight)))
+        .astype(samples.dtype)
+        .reshape(samples.shape)
+    )
 
 
 def _pulled(values, weight):

@@ -31,7 +31,8 @@ def keep_freed_memory():
 
 
 def available_memory():
-    """Bytes that this process may still take before the system swaps or kills, its control group (a container) does, or its own limits (ulimit -v, -d) refuse; None if unknown.
+    """Bytes that this process may still take before the system swaps or kills, its control group (a container) does, or
+    its own limits (ulimit -v, -d) refuse; None if unknown.
 
     Control groups, Linux alone has; limits, all but Windows.
     """
@@ -49,7 +50,10 @@ def _free_of_system():
 
 
 def _free_of_limits():
-    """What the process's limits leave of its addresses and of its data. Where nobody tells what it has taken, the whole limit."""
+    """What the process's limits leave of its addresses and of its data.
+
+    Where nobody tells what it has taken, the whole limit.
+    """
     if resource is None:
         return
     for limit, taken in ((resource.RLIMIT_AS, "VmSize"), (resource.RLIMIT_DATA, "VmData")):
@@ -59,7 +63,10 @@ def _free_of_limits():
 
 
 def _free_of_groups():
-    """What each control group leaves that the process is in, from its own up to the root, of version 2 or 1. Cached files do not count: the kernel drops them first."""
+    """What each control group leaves that the process is in, from its own up to the root, of version 2 or 1.
+
+    Cached files do not count: the kernel drops them first.
+    """
     for line in _text("/proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers in ("", "memory"):
@@ -78,7 +85,9 @@ _GROUP_FILES = {
     "": ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
     "memory": ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 }
-"""By the controllers that /proc/self/cgroup names, none in version 2: where groups lie, and the names of limit, of what is taken, and of cached files in memory.stat."""
+"""By the controllers that /proc/self/cgroup names, none in version 2: where groups lie, and the names of limit, of what
+is taken, and of cached files in memory.stat.
+"""
 
 
 def _kilobytes(path, name):
@@ -95,7 +104,9 @@ def _text(path):
 
 
 def available_cores():
-    """Processors that this process may use: those it is bound to, or fewer where a control group (a container) grants less time (Linux)."""
+    """Processors that this process may use: those it is bound to, or fewer where a control group (a container) grants
+    less time (Linux).
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text("ascii").split()

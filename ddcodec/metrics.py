@@ -1,4 +1,6 @@
-"""How far a picture is from its original: PSNR of all samples and of luma, and MS-SSIM, in NumPy; SSIMULACRA2 where it is installed."""
+"""How far a picture is from its original: PSNR of all samples and of luma, and MS-SSIM, in NumPy; SSIMULACRA2 where it
+is installed.
+"""
 
 import io
 import math
@@ -25,7 +27,8 @@ STRIP_ROWS = 256
 
 
 def psnr(a, b, where=None):
-    """Peak signal-to-noise ratio in dB over all samples of two arrays of one shape, uint8 or uint16; `math.inf` if they are equal.
+    """Peak signal-to-noise ratio in dB over all samples of two arrays of one shape, uint8 or uint16; `math.inf` if they
+    are equal.
 
     where: bool (H, W), the pixels that count.
     """
@@ -44,7 +47,9 @@ def psnr(a, b, where=None):
 
 
 class Comparison(NamedTuple):
-    """How far a picture is from its original: `psnr` and `ms_ssim` (or None) of the colours where they can be seen, `psnr_alpha` of alpha, None if both are opaque."""
+    """How far a picture is from its original: `psnr` and `ms_ssim` (or None) of the colours where they can be seen,
+    `psnr_alpha` of alpha, None if both are opaque.
+    """
 
     psnr: float
     ms_ssim: float | None
@@ -61,13 +66,25 @@ def compared(original, picture):
     seen, alphas = None if original.alpha is None else original.alpha > 0, None
     a, b = original.samples, picture.samples
     if not original.alpha is picture.alpha is None:
-        alphas = psnr(*(np.full_like(each.samples, peak_of(each.samples), shape=a.shape[:2]) if each.alpha is None else each.alpha for each in (original, picture)))
-    hidden = [each if seen is None else np.where(seen.reshape(seen.shape + (1,) * (each.ndim - 2)), each, 0) for each in (a, b)]
+        alphas = psnr(
+            *(
+                np.full_like(each.samples, peak_of(each.samples), shape=a.shape[:2])
+                if each.alpha is None
+                else each.alpha
+                for each in (original, picture)
+            )
+        )
+    hidden = [
+        each if seen is None else np.where(seen.reshape(seen.shape + (1,) * (each.ndim - 2)), each, 0)
+        for each in (a, b)
+    ]
     return Comparison(psnr(a, b, where=seen), ms_ssim(*hidden), alphas)
 
 
 def psnr_luma(a, b):
-    """PSNR in dB of the luma of two uint8 arrays of one shape, (H, W, 3) or, being luma already, (H, W); luma is not rounded."""
+    """PSNR in dB of the luma of two uint8 arrays of one shape, (H, W, 3) or, being luma already, (H, W); luma is not
+    rounded.
+    """
     if a.ndim == 2:
         return psnr(a, b)
     squares = 0.0
@@ -79,7 +96,8 @@ def psnr_luma(a, b):
 
 
 def ssimulacra2(a, b):
-    """SSIMULACRA2 (Sneyers, Cloudinary 2022; at most 100, for equal pictures) of two uint8 arrays of one shape, (H, W) or (H, W, 3).
+    """SSIMULACRA2 (Sneyers, Cloudinary 2022; at most 100, for equal pictures) of two uint8 arrays of one shape, (H, W)
+    or (H, W, 3).
 
     `None` without the package ssimulacra2, or if a side is shorter than `SSIMULACRA2_SIDE_MIN`.
     """
@@ -93,23 +111,28 @@ def ssimulacra2(a, b):
 
 
 def ms_ssim(a, b):
-    """Multi-scale structural similarity (Wang, Simoncelli, Bovik 2003) of two arrays of one shape, (H, W) or (H, W, C), uint8 or uint16.
+    """Multi-scale structural similarity (Wang, Simoncelli, Bovik 2003) of two arrays of one shape, (H, W) or (H, W, C),
+    uint8 or uint16.
 
-    The mean over the channels, 1 for equal pictures. `None` if a side is shorter than `MS_SSIM_SIDE_MIN`: fewer scales would give
-    a number that cannot be compared with others. Agrees with pytorch-msssim 1.0.0, also in the two places where the paper leaves
-    a choice: odd sides are padded with zeros before halving, and a negative similarity counts as 0.
+    The mean over the channels, 1 for equal pictures. `None` if a side is shorter than `MS_SSIM_SIDE_MIN`: fewer scales
+    would give a number that cannot be compared with others. Agrees with pytorch-msssim 1.0.0, also in the two places
+    where the paper leaves a choice: odd sides are padded with zeros before halving, and a negative similarity counts as
+    0.
     """
     if min(a.shape[:2]) < MS_SSIM_SIDE_MIN:
         return None
     if a.ndim == 2:
         a, b = a[:, :, None], b[:, :, None]
-    channels = (_ms_ssim_of_channel(*(each[:, :, c] * (PEAK / peak_of(each)) for each in (a, b))) for c in range(a.shape[2]))
+    channels = (
+        _ms_ssim_of_channel(*(each[:, :, c] * (PEAK / peak_of(each)) for each in (a, b))) for c in range(a.shape[2])
+    )
     return float(np.mean(list(channels)))
 
 
 def ssim(a, b):
-    """Structural similarity of two (H, W) arrays in 0..255, each side >= 11: the mean over all places where the window fits, and the
-    mean of its contrast-structure part alone."""
+    """Structural similarity of two (H, W) arrays in 0..255, each side >= 11: the mean over all places where the window
+    fits, and the mean of its contrast-structure part alone.
+    """
     mean_a, mean_b = _blur(a), _blur(b)
     variance_a = _blur(a * a) - mean_a**2
     variance_b = _blur(b * b) - mean_b**2
@@ -131,11 +154,15 @@ def _ms_ssim_of_channel(a, b):
 def _as_file(samples):
     """A picture in memory in the simplest format that every reader knows, PPM or PGM."""
     kind = b"P6" if samples.ndim == 3 else b"P5"
-    return io.BytesIO(kind + b" %d %d 255\n" % (samples.shape[1], samples.shape[0]) + np.ascontiguousarray(samples).tobytes())
+    return io.BytesIO(
+        kind + b" %d %d 255\n" % (samples.shape[1], samples.shape[0]) + np.ascontiguousarray(samples).tobytes()
+    )
 
 
 def _halve(plane):
-    """Means of 2x2 samples; an odd side begins and ends with a zero (so the last one falls off), as in pytorch-msssim."""
+    """Means of 2x2 samples; an odd side begins and ends with a zero (so the last one falls off), as in
+    pytorch-msssim.
+    """
     rows, columns = plane.shape
     padded = np.pad(plane, ((rows % 2, rows % 2), (columns % 2, columns % 2)))
     rows, columns = padded.shape[0] // 2, padded.shape[1] // 2

@@ -10,9 +10,11 @@ from .errors import UsageError
 
 
 def settle_types(options):
-    """Bring the fields of a dataclass to the types that it names: bool, int, float and str, each alone or or-ed with None. For its `__post_init__`.
+    """Bring the fields of a dataclass to the types that it names: bool, int, float and str, each alone or or-ed with
+    None. For its `__post_init__`.
 
-    Numbers of NumPy, whole numbers that are written as 2.0, and arrays of no dimensions are numbers; NaN is one, in no range. Raises `UsageError`.
+    Numbers of NumPy, whole numbers that are written as 2.0, and arrays of no dimensions are numbers; NaN is one, in no
+    range. Raises `UsageError`.
     """
     for field in fields(options):
         value = getattr(options, field.name)

@@ -27,7 +27,8 @@ class Beginning:
 
 
 def beginning_of(data):
-    """The `Beginning` of a file that has fewer bytes than its section table announces; None for any other, and for less than that table.
+    """The `Beginning` of a file that has fewer bytes than its section table announces; None for any other, and for less
+    than that table.
 
     Raises as `read_header` does. A file of its full length is never cut off, whatever its checksums say.
     """
@@ -39,8 +40,9 @@ def beginning_of(data):
 def decode_beginning(beginning, *, scale=1, limits=Limits(), threads=None, metadata=KINDS):
     """A `Picture` as `decoder.decode_file` gives it, and the octaves that it is made of, coarse to fine.
 
-    The code of the octaves that are missing is taken as 0, so that the network itself makes the picture smooth. No checksum is there to hold the
-    result against: damage to what is left shows, or raises `DamagedError`, as does a file without any whole octave.
+    The code of the octaves that are missing is taken as 0, so that the network itself makes the picture smooth. No
+    checksum is there to hold the result against: damage to what is left shows, or raises `DamagedError`, as does a file
+    without any whole octave.
     """
     arch = beginning.header.arch
     finest, used = octave_of(scale, arch), beginning.octaves
@@ -49,6 +51,10 @@ def decode_beginning(beginning, *, scale=1, limits=Limits(), threads=None, metad
     if not used:
         raise DamagedError("Too little of the file is there for any picture.")
     coded = unpack_body(beginning.header, beginning.body, used[-1])
-    missing = {octave: np.zeros((arch.code_planes(octave), *arch.size(octave)), np.int32) for octave in arch.coded_octaves if octave < used[-1]}
+    missing = {
+        octave: np.zeros((arch.code_planes(octave), *arch.size(octave)), np.int32)
+        for octave in arch.coded_octaves
+        if octave < used[-1]
+    }
     samples = render(replace(coded, code=coded.code | missing), finest, threads)
     return with_chunks(samples, arch, coded.chunks, finest, metadata), used

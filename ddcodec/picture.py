@@ -1,4 +1,6 @@
-"""Samples of 8 or 16 bits, as uint8 or uint16 arrays: their range, their bytes, and the way from one depth to the other."""
+"""Samples of 8 or 16 bits, as uint8 or uint16 arrays: their range, their bytes, and the way from one depth to the
+other.
+"""
 
 import numpy as np
 
@@ -26,5 +28,7 @@ def shallow(samples):
 
 
 def as_bytes(samples):
-    """Row by row, the planes of a pixel together, of 16 bits the more significant byte first: as in a PNG, a PPM, and below the checksum of FORMAT.md."""
+    """Row by row, the planes of a pixel together, of 16 bits the more significant byte first: as in a PNG, a PPM, and
+    below the checksum of FORMAT.md.
+    """
     return np.ascontiguousarray(samples, dtype=samples.dtype.newbyteorder(">")).tobytes()

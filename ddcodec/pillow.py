@@ -1,7 +1,10 @@
 """Pillow's plugin: once this module is imported, `Image.open` reads `.ddc` files and `Image.save` writes them.
 
-What a decode may cost is in `LIMITS`, which may be replaced as Pillow's own `Image.MAX_IMAGE_PIXELS` may; both hold. `save` takes the options of `ddcodec.encode` but `progress`, and `exif` (bytes or an
-`Image.Exif`), `icc_profile`, `xmp` and `dpi`, by default those in the image's info; None leaves one out. A standard profile becomes a description, of which another profile of the same meaning is made. Orientation is applied to the pixels. Errors of options are `ValueError`, all others `OSError`.
+What a decode may cost is in `LIMITS`, which may be replaced as Pillow's own `Image.MAX_IMAGE_PIXELS` may; both hold.
+`save` takes the options of `ddcodec.encode` but `progress`, and `exif` (bytes or an `Image.Exif`), `icc_profile`, `xmp`
+and `dpi`, by default those in the image's info; None leaves one out. A standard profile becomes a description, of which
+another profile of the same meaning is made. Orientation is applied to the pixels. Errors of options are `ValueError`,
+all others `OSError`.
 """
 
 from contextlib import contextmanager
@@ -12,10 +15,10 @@ from PIL import Image, ImageFile
 from . import encode
 from .decoder import Limits, decode_file
 from .errors import DamagedError, DdcError, UsageError
-from .pictures.exif import SIGNATURE
 from .format.metadata import metadata_of, profile_in, read_metadata, unpacked_resolution
-from .pictures.read import METRES_AN_INCH, is_ddc, pillow_image, states_resolution
 from .format.syntax import CHUNK_NAMES, HEADER_BYTES, read_body, read_header
+from .pictures.exif import SIGNATURE
+from .pictures.read import METRES_AN_INCH, is_ddc, pillow_image, states_resolution
 
 LIMITS = Limits()
 
@@ -60,14 +63,17 @@ class DdcImageFile(ImageFile.ImageFile):
         return [CHUNK_NAMES.get(kind) for kind, _ in chunks]
 
     def draft(self, mode, size):
-        """Decode 1/2, 1/4 or 1/8 of the picture where that is still at least `size` (width, height), which is quicker; the mode stays.
+        """Decode 1/2, 1/4 or 1/8 of the picture where that is still at least `size` (width, height), which is quicker;
+        the mode stays.
 
         Returns (mode, box of the whole picture within the new size), or None where there is nothing left to choose.
         """
         if not self.tile or self.tile[0].args != (1,) or not size:
             return None
         width, height = self.size
-        scale = next((s for s in (8, 4, 2) if s <= self._scale_max and s * size[0] <= width and s * size[1] <= height), 1)
+        scale = next(
+            (s for s in (8, 4, 2) if s <= self._scale_max and s * size[0] <= width and s * size[1] <= height), 1
+        )
         self._size = (-(-width // scale), -(-height // scale))
         self.tile = [ImageFile._Tile("ddc", (0, 0, *self.size), 0, (scale,))]
         return self.mode, (0, 0, width / scale, height / scale)
@@ -134,7 +140,11 @@ def _check_metadata(wished):
         if not isinstance(wished.get(name) or b"", kinds):
             raise ValueError(f"{name} must be bytes, not {type(wished[name]).__name__}.")
     dpi = wished.get("dpi")
-    if dpi is not None and not (isinstance(dpi, (tuple, list)) and len(dpi) == 2 and all(isinstance(number, Number) and number > 0 for number in dpi)):
+    if dpi is not None and not (
+        isinstance(dpi, (tuple, list))
+        and len(dpi) == 2
+        and all(isinstance(number, Number) and number > 0 for number in dpi)
+    ):
         raise ValueError(f"dpi must be two numbers above 0, not {dpi!r}.")
 
 

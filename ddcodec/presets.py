@@ -25,10 +25,12 @@ def iterations_of(effort):
 
 
 def lambda_of_quality(quality, pixels=None):
-    """The lambda (MSE of samples in [0, 1] per bpp) at which a fit of a picture of so many pixels has about the PSNR of a JPEG of this quality (1..100). pixels: None for many.
+    """The lambda (MSE of samples in [0, 1] per bpp) at which a fit of a picture of so many pixels has about the PSNR of
+    a JPEG of this quality (1..100). pixels: None for many.
 
-    lambda = at_50 (S / 100)^power with the numbers of `presets.toml`, where S is the per cent by which libjpeg scales its quantisation
-    tables: 5000 / quality up to 50, 200 - 2 quality above, here at least 2. The logarithms of S and of lambda are both nearly linear in PSNR. Of fewer pixels than `least_pixels` there lambda is as much smaller: a bit
+    lambda = at_50 (S / 100)^power with the numbers of `presets.toml`, where S is the per cent by which libjpeg scales
+    its quantisation tables: 5000 / quality up to 50, 200 - 2 quality above, here at least 2. The logarithms of S and of
+    lambda are both nearly linear in PSNR. Of fewer pixels than `least_pixels` there lambda is as much smaller: a bit
     counts as in a picture of that many, or a few weights would be too dear for one.
     """
     row = _rows()["quality"]
@@ -54,7 +56,9 @@ def normalises(profile):
 
 
 def arch_of(profile, height, width, planes, lambda_, *, warm=True, depth=0):
-    """The `Arch` of a profile for a picture. warm: with the base of the nearest lambda, if the profile has bases. depth: 0 for 8 bits a sample, 1 for 16."""
+    """The `Arch` of a profile for a picture. warm: with the base of the nearest lambda, if the profile has bases.
+    depth: 0 for 8 bits a sample, 1 for 16.
+    """
     row = _rows()["profiles"][profile]
     if "lambdas" in row:
         return base_arch(width, height, planes, nearest_base(lambda_) if warm else 0, depth)

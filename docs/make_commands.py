@@ -1,6 +1,6 @@
 """A page for each command, from the definitions of the command line itself.
 
-    python docs/make_commands.py           writes docs/commands/; a test holds that nothing has changed since
+python docs/make_commands.py           writes docs/commands/; a test holds that nothing has changed since
 """
 
 from inspect import cleandoc
@@ -38,7 +38,17 @@ def index(ctx, commands):
     """The list of the commands, and what the help of `ddcodec` itself says."""
     rows = ((f"[`{name}`]({name}.md)", command.get_short_help_str(limit=200)) for name, command in commands)
     without_codes = cli.epilog[: cli.epilog.index("\b\nExit codes")]
-    return joined([ORIGIN, "# ddcodec", code([usage(ctx)]), *description(cli.help), table("command", "what it does", rows), *epilog(without_codes), *exit_codes()])
+    return joined(
+        [
+            ORIGIN,
+            "# ddcodec",
+            code([usage(ctx)]),
+            *description(cli.help),
+            table("command", "what it does", rows),
+            *epilog(without_codes),
+            *exit_codes(),
+        ]
+    )
 
 
 def usage(ctx):

@@ -1,6 +1,8 @@
-"""The figures of how-it-works.md that are made of a file, samples/chelsea.ddc, and of the format's numbers. The diagrams beside them are drawn by hand.
+"""The figures of how-it-works.md that are made of a file, samples/chelsea.ddc, and of the format's numbers.
 
-    python docs/make_figures.py            writes them to docs/figures/; a test holds that the file has not changed since
+The diagrams beside them are drawn by hand.
+
+python docs/make_figures.py            writes them to docs/figures/; a test holds that the file has not changed since
 """
 
 import io
@@ -10,12 +12,12 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 from PIL import Image
 
-from ddcodec.format.arch import NEIGHBOURS, WAVEFRONT_SLOPE
 from ddcodec.decoder import decode_picture, render
+from ddcodec.format.arch import NEIGHBOURS, WAVEFRONT_SLOPE
+from ddcodec.format.syntax import read_body, read_header, unpack_body
 from ddcodec.metrics import psnr
 from ddcodec.partial import beginning_of, decode_beginning
 from ddcodec.pictures.read import load_picture
-from ddcodec.format.syntax import read_body, read_header, unpack_body
 from ddcodec.viewer.maps import bit_maps, grey, heat, spread, top_of
 
 ROOT = Path(__file__).parents[1]
@@ -94,7 +96,14 @@ def save(name, panels, across):
     figure = plt.figure(figsize=(WIDTH, down * (high + TITLE)))
     for index, (title, pixels) in enumerate(panels):
         left, top = index % across * (wide + GAP), index // across * (high + TITLE)
-        axis = figure.add_axes((left / WIDTH, 1 - (top + TITLE + high) / (down * (high + TITLE)), wide / WIDTH, high / (down * (high + TITLE))))
+        axis = figure.add_axes(
+            (
+                left / WIDTH,
+                1 - (top + TITLE + high) / (down * (high + TITLE)),
+                wide / WIDTH,
+                high / (down * (high + TITLE)),
+            )
+        )
         axis.axis("off")
         axis.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect="auto")
         axis.set_title(title, fontsize=10, color=INK)
@@ -105,7 +114,9 @@ def save(name, panels, across):
 
 
 def neighbours():
-    """The causal neighbours of an integer, numbered in the order in which a context takes them, and the wavefronts, as SVG."""
+    """The causal neighbours of an integer, numbered in the order in which a context takes them, and the wavefronts, as
+    SVG.
+    """
     left, above, right = 4, 3, 5
     columns, rows = left + 1 + right, above + 2
     cells = []
@@ -113,26 +124,45 @@ def neighbours():
     for y in range(-above, rows - above):
         for x in range(-left, right + 1):
             place, wavefront = (x, y), x + WAVEFRONT_SLOPE * y
-            kind = "here" if place == (0, 0) else "seen" if place in order else "same" if wavefront == 0 else "known" if wavefront < 0 else "later"
+            kind = (
+                "here"
+                if place == (0, 0)
+                else "seen"
+                if place in order
+                else "same"
+                if wavefront == 0
+                else "known"
+                if wavefront < 0
+                else "later"
+            )
             label = "q" if kind == "here" else str(order.get(place, ""))
             at_x, at_y = 8 + CELL * (x + left), 8 + CELL * (y + above)
             cells.append(f'<rect class="{kind}" x="{at_x}" y="{at_y}" width="{CELL - 3}" height="{CELL - 3}" rx="3"/>')
             if label:
-                cells.append(f'<text class="number" x="{at_x + (CELL - 3) / 2}" y="{at_y + CELL / 2 + 3}">{label}</text>')
+                cells.append(
+                    f'<text class="number" x="{at_x + (CELL - 3) / 2}" y="{at_y + CELL / 2 + 3}">{label}</text>'
+                )
     words = [
-        ("here", "the integer that is coded"), ("seen", "its 20 neighbours, in the order of the model's inputs"),
-        ("same", "places of its own wavefront, x + 3y"), ("known", "earlier wavefronts: known, not looked at"), ("later", "later wavefronts"),
-    ]  # fmt: skip
+        ("here", "the integer that is coded"),
+        ("seen", "its 20 neighbours, in the order of the model's inputs"),
+        ("same", "places of its own wavefront, x + 3y"),
+        ("known", "earlier wavefronts: known, not looked at"),
+        ("later", "later wavefronts"),
+    ]
     for line, (kind, word) in enumerate(words):
         at_y = 18 + 32 * line
         cells.append(f'<rect class="{kind}" x="{30 + CELL * columns}" y="{at_y - 3}" width="20" height="20" rx="3"/>')
         cells.append(f'<text x="{60 + CELL * columns}" y="{at_y + 12}">{word}</text>')
-    return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {CELL * columns + 430} {CELL * rows + 14}" font-family="sans-serif" font-size="14">
+    size = f"{CELL * columns + 430} {CELL * rows + 14}"
+    same = "fill: none; stroke: #f0b429; stroke-width: 2"
+    later = f"fill: none; stroke: {INK}; stroke-opacity: .5"
+    return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size}" font-family="sans-serif" font-size="14">
 <title>The neighbours of an integer of the code</title>
 <style>
 text {{ fill: {INK} }}
 .number {{ fill: #10243a; text-anchor: middle; font-size: 13px }}
-.here {{ fill: #f0b429 }} .seen {{ fill: #9cc4e8 }} .same {{ fill: none; stroke: #f0b429; stroke-width: 2 }} .known {{ fill: {INK}; fill-opacity: .35 }} .later {{ fill: none; stroke: {INK}; stroke-opacity: .5 }}
+.here {{ fill: #f0b429 }} .seen {{ fill: #9cc4e8 }} .same {{ {same} }}
+.known {{ fill: {INK}; fill-opacity: .35 }} .later {{ {later} }}
 </style>
 {chr(10).join(cells)}
 </svg>

@@ -13,7 +13,8 @@ sys.path[:0] = [str(Path(__file__).parent), *(str(Path(__file__).parents[1] / fo
 
 
 def pytest_configure(config):
-    """Each of several processes that share the tests keeps to a core of its own, where the system can tell it to: their threads would else wait for one another's.
+    """Each of several processes that share the tests keeps to a core of its own, where the system can tell it to: their
+    threads would else wait for one another's.
 
     Commands that tests interrupt must not ignore it, as they would if the suite runs in the background of a script.
     """

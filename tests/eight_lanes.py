@@ -1,4 +1,6 @@
-"""Tests of the CPU engine that `test_cpu_engine.py` runs in a process of its own, whose processor has no AVX-512: vectors have eight lanes."""
+"""Tests of the CPU engine that `test_cpu_engine.py` runs in a process of its own, whose processor has no AVX-512:
+vectors have eight lanes.
+"""
 
 from llvmlite import binding
 
@@ -15,10 +17,14 @@ def without_avx512():
 
 binding.get_host_cpu_features = without_avx512
 
-from ddcodec.fit.cpu.simd import LANES  # noqa: E402
 from test_cpu_engine import (  # noqa: E402, F401
-    test_fits_reach_the_references_losses, test_gradients_are_autograds, test_gradients_of_any_architecture, test_threads_change_nothing_but_digits,
-)  # fmt: skip
+    test_fits_reach_the_references_losses,
+    test_gradients_are_autograds,
+    test_gradients_of_any_architecture,
+    test_threads_change_nothing_but_digits,
+)
+
+from ddcodec.fit.cpu.simd import LANES  # noqa: E402
 
 
 def test_there_are_eight_lanes():

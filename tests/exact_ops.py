@@ -2,8 +2,8 @@
 
 import torch
 
-from ddcodec.format.arch import ACTIVATION_MAX, CODE_STEP, OUTPUT_UNIT, SYNTHESIS_UNIT
 from ddcodec.fit.reference.ops import TorchOps
+from ddcodec.format.arch import ACTIVATION_MAX, CODE_STEP, OUTPUT_UNIT, SYNTHESIS_UNIT
 
 
 class ExactOps(TorchOps):

@@ -1,4 +1,6 @@
-"""Tests that `test_kernels.py` runs in a process of its own, whose Triton interprets kernels in NumPy, and again on a GPU if there is one."""
+"""Tests that `test_kernels.py` runs in a process of its own, whose Triton interprets kernels in NumPy, and again on a
+GPU if there is one.
+"""
 
 import os
 from dataclasses import replace
@@ -6,17 +8,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-
 from conftest import painted
-from ddcodec.format.arch import FEATURES
+from random_coded import DEFAULT
+
 from ddcodec.fit.cuda.engine import GraphEngine
 from ddcodec.fit.cuda.rate import fused_bits
 from ddcodec.fit.cuda.synthesis import fused_objective
-from ddcodec.fit.reference.objective import laplace_bits, neighbourhood
 from ddcodec.fit.descent.recipe import moving
+from ddcodec.fit.reference.objective import laplace_bits, neighbourhood
 from ddcodec.fit.reference.ops import TorchOps
+from ddcodec.format.arch import FEATURES
 from ddcodec.format.network import context
-from random_coded import DEFAULT
 
 DEVICE = "cpu" if "TRITON_INTERPRET" in os.environ else "cuda:0"
 TOLERANCE = 1e-5 if DEVICE == "cpu" else 1e-2
@@ -38,14 +40,23 @@ def test_bits_and_gradients_are_autograds(name):
     def leaf(*shape, scale=1.0):
         return (scale * torch.randn(*shape, generator=random)).to(DEVICE).requires_grad_()
 
-    planes, features = leaf(fits, arch.code_planes(0), *arch.size(0), scale=2.0), leaf(fits, FEATURES + 1, *arch.size(0))
-    numbers = {name: leaf(fits, *shape, scale=0.5) for name, shape in arch.tensors() if name.startswith("context") and "features" not in name}
+    planes, features = (
+        leaf(fits, arch.code_planes(0), *arch.size(0), scale=2.0),
+        leaf(fits, FEATURES + 1, *arch.size(0)),
+    )
+    numbers = {
+        name: leaf(fits, *shape, scale=0.5)
+        for name, shape in arch.tensors()
+        if name.startswith("context") and "features" not in name
+    }
     prices = torch.rand(fits, generator=random).to(DEVICE)
     bits = fused_bits(arch, 0, planes, features, numbers)
     expected = []
     for fit in range(fits):
         own = {name: values[fit] for name, values in numbers.items()}
-        inputs = torch.cat([neighbourhood(planes[fit], arch.neighbours), features[fit].flatten(1).repeat(1, arch.code_planes(0))])
+        inputs = torch.cat(
+            [neighbourhood(planes[fit], arch.neighbours), features[fit].flatten(1).repeat(1, arch.code_planes(0))]
+        )
         mean, log_scale = context(TorchOps(DEVICE), arch, own, inputs, 0)
         expected.append(laplace_bits(planes[fit].flatten() - mean, log_scale).sum())
     expected = torch.stack(expected)
@@ -68,10 +79,15 @@ PASSING_ARCHS = {
 def moved_fits(arch, knowns=None, count=1):
     """As many engines alike, of two fits with weights of their own."""
     picture = painted(arch.height, arch.width, arch.planes).reshape(arch.height, arch.width, -1)
-    engines = [GraphEngine([picture, 255 - picture], [arch] * 2, [1e-2, 1e-3], device=DEVICE, knowns=knowns) for _ in range(count)]
+    engines = [
+        GraphEngine([picture, 255 - picture], [arch] * 2, [1e-2, 1e-3], device=DEVICE, knowns=knowns)
+        for _ in range(count)
+    ]
     random = torch.Generator().manual_seed(2)
     with torch.no_grad():
-        for first, *others in zip(*([*(engine.numbers[name] for name in moving(arch)), *engine.code.values()] for engine in engines)):
+        for first, *others in zip(
+            *([*(engine.numbers[name] for name in moving(arch)), *engine.code.values()] for engine in engines)
+        ):
             first += 0.2 * torch.randn(first.shape, generator=random).to(DEVICE)
             for other in others:
                 other.copy_(first)
@@ -84,7 +100,10 @@ def test_objective_and_gradients_are_autograds(name):
     assert arch.passes
     knowns = [None, np.random.default_rng(2).random((arch.height, arch.width)) < 0.5] if "masked" in name else None
     (engine,) = moved_fits(arch, knowns)
-    code = {octave: (2 * torch.randn(y.shape, generator=random)).to(DEVICE).requires_grad_() for octave, y in engine.code.items()}
+    code = {
+        octave: (2 * torch.randn(y.shape, generator=random)).to(DEVICE).requires_grad_()
+        for octave, y in engine.code.items()
+    }
     leaves = [*(engine.numbers[name] for name in moving(arch)), *code.values()]
     ours = fused_objective(arch, code, engine.numbers, engine._target, engine._counts)
     theirs = engine._objective(code, engine.numbers, engine._target, engine._counts)
@@ -101,7 +120,12 @@ def test_a_step_with_the_kernels_is_the_step_without():
     plain, fused = moved_fits(PASSING_ARCHS["colour, masked"], count=2)
     for hard in (False, True):
         for engine, uses in ((plain, False), (fused, True)):
-            for value, tensor in ((0.4, engine._temperature), (0.0, engine._noise), (1e-4, engine._code_rate), (1e-4, engine._weight_rate)):
+            for value, tensor in (
+                (0.4, engine._temperature),
+                (0.0, engine._noise),
+                (1e-4, engine._code_rate),
+                (1e-4, engine._weight_rate),
+            ):
                 tensor.fill_(value)
             engine._move(hard, uses)
         for ours, theirs in zip(fused.losses(), plain.losses()):

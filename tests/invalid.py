@@ -1,17 +1,19 @@
-"""Bad files, each with a name and the failure it must meet; `python tests/invalid.py` writes them to tests/vectors/invalid."""
+"""Bad files, each with a name and the failure it must meet; `python tests/invalid.py` writes them to
+tests/vectors/invalid.
+"""
 
 from dataclasses import replace
 from pathlib import Path
 from zlib import crc32
 
 import numpy as np
+from random_coded import DEFAULT, random_coded, sealed
 
 from ddcodec.format.arch import base_arch
 from ddcodec.format.bases import Weights
 from ddcodec.format.syntax import HEADER_BYTES, ROWS, ROWS_BYTES, VERSION, pack, read_body, read_header
 from ddcodec.format.tables import ESCAPE, row
 from ddcodec.format.wire import Writer
-from random_coded import DEFAULT, random_coded, sealed
 
 FOLDER = Path(__file__).parent / "vectors" / "invalid"
 
@@ -44,7 +46,9 @@ def bad_files():
     """name -> (bytes, "damaged", "unsupported" or "limit")."""
     random = np.random.default_rng(11)
     good = pack(random_coded(random, DEFAULT))
-    chunked = pack(replace(random_coded(random, DEFAULT), chunks=((1, b"\x28\xb5\x2f\xfd\x20\x00\x01\x00\x00"), (9, b"any"))))
+    chunked = pack(
+        replace(random_coded(random, DEFAULT), chunks=((1, b"\x28\xb5\x2f\xfd\x20\x00\x01\x00\x00"), (9, b"any")))
+    )
     header, body = read_header(good), good[HEADER_BYTES:]
     parts = read_body(good, header)
     table = body[: parts.table_bytes]
@@ -75,7 +79,7 @@ def bad_files():
     damaged("signature_without_top_bit", bytes([good[0] & 127]) + good[1:])
     # Checksums.
     damaged("header_bit_flipped", good[:8] + bytes([good[8] ^ 1]) + good[9:])
-    damaged("header_crc_wrong", good[:HEADER_BYTES - 1] + bytes([good[HEADER_BYTES - 1] ^ 1]) + good[HEADER_BYTES:])
+    damaged("header_crc_wrong", good[: HEADER_BYTES - 1] + bytes([good[HEADER_BYTES - 1] ^ 1]) + good[HEADER_BYTES:])
     damaged("body_bit_flipped", good[:-9] + bytes([good[-9] ^ 4]) + good[-8:])
     damaged("body_crc_wrong", mended(good[:ROWS_BYTES] + b"\0\0\0\0" + good[ROWS_BYTES + 4 :], body=False))
     wrong = bytes(byte ^ 255 for byte in good[ROWS_BYTES + 4 : ROWS_BYTES + 8])
@@ -130,7 +134,8 @@ def bad_files():
     damaged("stream_of_ones", with_body(good, table + b"\xff" * len(stream)))
     damaged("stream_of_zeros", with_body(good, table + bytes(len(stream))))
     damaged("stream_shuffled", with_body(good, table + stream[::-1]))
-    # Weights and code that no encoder may write; `pack` refuses them, so its checks are passed over. All else is right, the checksums too.
+    # Weights and code that no encoder may write; `pack` refuses them, so its checks are passed over. All else is right,
+    # the checksums too.
     fine = random_coded(random, DEFAULT)
     fine.tensors["code.0"] = Weights(0, np.full((DEFAULT.finest_channels, 1), 32767))
     fine.tensors["taps.0"] = Weights(15, np.array([0, 0, -1, 0]))
@@ -143,7 +148,12 @@ def bad_files():
         far = random_coded(random, DEFAULT)
         far.code[0][0, 3, 3] = value
         damaged(f"code_{value}", unchecked(sealed(far)))
-    for name, exponent, scale in (("exponent_16", 10, 0), ("exponent_-1", -7, 0), ("table_64", 0, 37), ("table_-1", 0, -28)):
+    for name, exponent, scale in (
+        ("exponent_16", 10, 0),
+        ("exponent_-1", -7, 0),
+        ("table_64", 0, 37),
+        ("table_-1", 0, -28),
+    ):
         damaged(name, with_first_tensor(good, exponent, scale))
     damaged("escape_too_long", with_endless_escape(good))
     # Bombs: small files that ask for much.

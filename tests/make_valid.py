@@ -1,4 +1,5 @@
-"""Writes tests/vectors/valid: one file for each edge of the format, and the checksums that the witness decoder finds in them.
+"""Writes tests/vectors/valid: one file for each edge of the format, and the checksums that the witness decoder finds in
+them.
 
     python tests/make_valid.py
 
@@ -10,14 +11,13 @@ from pathlib import Path
 from zlib import crc32
 
 import numpy as np
-
 import witness
-from ddcodec.format.arch import BASES, base_arch, exactness_bound
-from ddcodec.format.bases import Weights, resolved
-
-from ddcodec.format.syntax import HEADER_BYTES, pack
 from invalid import mended
 from random_coded import DEFAULT, random_coded, sealed
+
+from ddcodec.format.arch import BASES, base_arch, exactness_bound
+from ddcodec.format.bases import Weights, resolved
+from ddcodec.format.syntax import HEADER_BYTES, pack
 
 FOLDER = Path(__file__).parent / "vectors" / "valid"
 
@@ -37,7 +37,15 @@ def vectors():
         coded = random_coded(random, replace(base_arch(width, height, planes, base, depth), **arch), spread=spread)
         if not spread:
             coded_names = {name for name, _ in coded.arch.coded_tensors()}
-            coded = sealed(replace(coded, tensors={name: Weights(6 if name in coded_names else 0, np.zeros_like(values)) for name, (_, values) in coded.tensors.items()}))
+            coded = sealed(
+                replace(
+                    coded,
+                    tensors={
+                        name: Weights(6 if name in coded_names else 0, np.zeros_like(values))
+                        for name, (_, values) in coded.tensors.items()
+                    },
+                )
+            )
         rows[name] = (why, coded)
 
     add("default_24x16", "the architecture of all others here")
@@ -48,20 +56,71 @@ def vectors():
     add("40x1", "one row: each wavefront is one integer", width=40, height=1)
     add("3x5", "narrower than the context reaches", width=3, height=5)
     for side in (3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65):
-        add(f"{side}x{side}", f"ceil(size / 2^l) at {side}, beside a power of two", width=side, height=side, octaves=min(5, side.bit_length()))
+        add(
+            f"{side}x{side}",
+            f"ceil(size / 2^l) at {side}, beside a power of two",
+            width=side,
+            height=side,
+            octaves=min(5, side.bit_length()),
+        )
     add("13x29_grey", "grey, prime sides", width=13, height=29, planes=1)
-    add("grey_one_channel", "the narrowest network", planes=1, finest_channels=1, channels=1, linear=0, context_channels=1)
-    add("sixteen_octaves", "the most octaves: most are 1x1", octaves=16, finest_channels=2, channels=2, linear=1, width=9, height=6)
+    add(
+        "grey_one_channel",
+        "the narrowest network",
+        planes=1,
+        finest_channels=1,
+        channels=1,
+        linear=0,
+        context_channels=1,
+    )
+    add(
+        "sixteen_octaves",
+        "the most octaves: most are 1x1",
+        octaves=16,
+        finest_channels=2,
+        channels=2,
+        linear=1,
+        width=9,
+        height=6,
+    )
     add("all_linear", "no ReLU in the synthesis but at the top", linear=6)
     add("none_linear", "ReLU everywhere", linear=0)
-    add("wide", "the most channels", width=4, height=3, octaves=2, finest_channels=128, channels=128, linear=31, context_channels=32)
+    add(
+        "wide",
+        "the most channels",
+        width=4,
+        height=3,
+        octaves=2,
+        finest_channels=128,
+        channels=128,
+        linear=31,
+        context_channels=32,
+    )
     add("one_neighbour", "the least context", neighbours=1)
     add("twenty_neighbours", "the greatest context", neighbours=20, width=20, height=20)
     add("taps_1", "linear upsampling", taps=1)
     add("taps_3", "six taps", taps=3)
     add("taps_4", "eight taps: they reach beyond small octaves on both sides", taps=4, octaves=6)
-    add("classic", "code only in the coarsest octave, in many planes", coarsest_planes=12, finer_planes=0, linear=0, taps=1, neighbours=4)
-    add("classic_grey_17x9", "the same, grey, odd sizes", coarsest_planes=3, finer_planes=0, linear=0, taps=1, planes=1, width=17, height=9)
+    add(
+        "classic",
+        "code only in the coarsest octave, in many planes",
+        coarsest_planes=12,
+        finer_planes=0,
+        linear=0,
+        taps=1,
+        neighbours=4,
+    )
+    add(
+        "classic_grey_17x9",
+        "the same, grey, odd sizes",
+        coarsest_planes=3,
+        finer_planes=0,
+        linear=0,
+        taps=1,
+        planes=1,
+        width=17,
+        height=9,
+    )
     add("coarsest_planes_128", "the most code planes", coarsest_planes=128, octaves=3, width=8, height=8)
     add("coarsest_planes_2", "several planes in the coarsest octave: the next has no parent", coarsest_planes=2)
     add("code_zero", "an all-zero code", spread=0.0)
@@ -79,7 +138,13 @@ def vectors():
             if "features" in name:
                 coded.tensors[name] = Weights(12, 28000 * np.sign(values))
 
-    add("features_saturate", "sums of coarser planes beyond 2^20, before they are doubled", change=features, width=9, height=7)
+    add(
+        "features_saturate",
+        "sums of coarser planes beyond 2^20, before they are doubled",
+        change=features,
+        width=9,
+        height=7,
+    )
 
     def zeros(coded):
         for name, (_, values) in coded.tensors.items():
@@ -89,7 +154,13 @@ def vectors():
             if "features" in name:
                 coded.tensors[name] = Weights(12, -4096 * np.eye(*values.shape, dtype=int))
 
-    add("weights_zero", "no weights, not even taps and features: the base is coded away", change=zeros, width=9, height=9)
+    add(
+        "weights_zero",
+        "no weights, not even taps and features: the base is coded away",
+        change=zeros,
+        width=9,
+        height=9,
+    )
 
     def saturating(coded):
         for name, (_, values) in coded.tensors.items():
@@ -119,20 +190,56 @@ def vectors():
     based("base_3_three_octaves", "a base for fewer octaves", 16, 9, 3, 3, octaves=3)
     based("base_4_alone", "no difference from a base at all", 24, 16, 3, 4, spread=0.0)
     zstd_frame = bytes.fromhex("28b52ffd2003190000616263")
-    add("rubbish_profile", "a decoder that only wants the picture does not look inside a chunk", chunks=((1, b"no frame"),))
-    add("chunks", "metadata and an unknown chunk", chunks=((1, zstd_frame), (3, zstd_frame), (250, b""), (250, b"again")))
+    add(
+        "rubbish_profile",
+        "a decoder that only wants the picture does not look inside a chunk",
+        chunks=((1, b"no frame"),),
+    )
+    add(
+        "chunks",
+        "metadata and an unknown chunk",
+        chunks=((1, zstd_frame), (3, zstd_frame), (250, b""), (250, b"again")),
+    )
     add("note", "a note of what was done to the picture", chunks=((4, zstd_frame),))
     add("deep", "16 bits a sample", depth=1)
     add("deep_grey", "the same, grey, odd sizes", depth=1, planes=1, width=17, height=9)
     based("deep_base", "16 bits from a base", 20, 13, 3, 4, depth=1)
     for prediction in range(4):
-        add(f"alpha_{prediction}", f"alpha by prediction {prediction}", chunks=(alpha_chunk(random, 24, 16, prediction),), width=24, height=16)
-    add("deep_alpha", "alpha of 16 bits, odd sizes", chunks=(alpha_chunk(random, 17, 9, 3, 2),), width=17, height=9, depth=1, planes=1)
-    chromaticities = b"".join(number.to_bytes(3, "big", signed=True) for number in (31270, 32900, 73470, 26530, 0, 100000, 10, -7700))
-    add("colours", "a colour description of two bytes, square pixels", chunks=((6, bytes([12, 13])), (7, bytes([0x93, 0x16]))))
-    add("own_colours", "the longest colour description, pixels that are not square", chunks=((6, bytes(2) + chromaticities + (117965).to_bytes(4, "big")), (7, bytes([0x93, 0x16, 1]))))
+        add(
+            f"alpha_{prediction}",
+            f"alpha by prediction {prediction}",
+            chunks=(alpha_chunk(random, 24, 16, prediction),),
+            width=24,
+            height=16,
+        )
+    add(
+        "deep_alpha",
+        "alpha of 16 bits, odd sizes",
+        chunks=(alpha_chunk(random, 17, 9, 3, 2),),
+        width=17,
+        height=9,
+        depth=1,
+        planes=1,
+    )
+    chromaticities = b"".join(
+        number.to_bytes(3, "big", signed=True) for number in (31270, 32900, 73470, 26530, 0, 100000, 10, -7700)
+    )
+    add(
+        "colours",
+        "a colour description of two bytes, square pixels",
+        chunks=((6, bytes([12, 13])), (7, bytes([0x93, 0x16]))),
+    )
+    add(
+        "own_colours",
+        "the longest colour description, pixels that are not square",
+        chunks=((6, bytes(2) + chromaticities + (117965).to_bytes(4, "big")), (7, bytes([0x93, 0x16, 1]))),
+    )
     add("unknown_colours", "code points that nobody knows", chunks=((6, bytes([255, 254])),))
-    add("rubbish_colours", "a decoder that only wants the picture does not look inside", chunks=((6, b"\0"), (7, b"\0\0\0")))
+    add(
+        "rubbish_colours",
+        "a decoder that only wants the picture does not look inside",
+        chunks=((6, b"\0"), (7, b"\0\0\0")),
+    )
     return rows
 
 
@@ -140,7 +247,9 @@ def alpha_chunk(random, width, height, prediction, size=1):
     """Chunk 5 with any differences, in a frame of one raw block (RFC 8878, 3.1.1), as no compressor would write it."""
     count = width * height * size
     block = (count << 3 | 1).to_bytes(3, "little")
-    return 5, bytes([prediction]) + bytes.fromhex("28b52ffd60") + (count - 256).to_bytes(2, "little") + block + random.bytes(count)
+    return 5, bytes([prediction]) + bytes.fromhex("28b52ffd60") + (count - 256).to_bytes(
+        2, "little"
+    ) + block + random.bytes(count)
 
 
 def moved(data):

@@ -1,4 +1,6 @@
-"""ICC profiles of version 2, from published numbers and as cameras and editors write them, and what two profiles make of the same colours."""
+"""ICC profiles of version 2, from published numbers and as cameras and editors write them, and what two profiles make
+of the same colours.
+"""
 
 import io
 import struct
@@ -28,24 +30,43 @@ def bt709_curve(samples):
 
 
 def profile(colorants, curve, *, entries=1024, name=b"a profile", more=()):
-    """A profile for RGB of a name in `COLORANTS` or of three XYZ, or for grey without any. curve: a function, of which a table is made, or an exponent. more: further tags (name, content)."""
+    """A profile for RGB of a name in `COLORANTS` or of three XYZ, or for grey without any. curve: a function, of which
+    a table is made, or an exponent. more: further tags (name, content).
+    """
     if callable(curve):
         table = np.rint(65535 * curve(np.linspace(0, 1, entries))).astype(int)
         shape = struct.pack(f">4s4xI{entries}H", b"curv", entries, *table)
     else:
         shape = struct.pack(">4s4xIH", b"curv", 1, round(256 * curve))
-    tags = [(b"desc", b"desc\0\0\0\0" + struct.pack(">I", len(name) + 1) + name + bytes(79)), (b"wtpt", _xyz(D50)), (b"cprt", b"text\0\0\0\0none\0\0\0\0"), *more]
+    tags = [
+        (b"desc", b"desc\0\0\0\0" + struct.pack(">I", len(name) + 1) + name + bytes(79)),
+        (b"wtpt", _xyz(D50)),
+        (b"cprt", b"text\0\0\0\0none\0\0\0\0"),
+        *more,
+    ]
     if colorants is None:
         tags.append((b"kTRC", shape))
     else:
-        tags += [(tag, _xyz(numbers)) for tag, numbers in zip((b"rXYZ", b"gXYZ", b"bXYZ"), COLORANTS.get(colorants, colorants))]
+        tags += [
+            (tag, _xyz(numbers))
+            for tag, numbers in zip((b"rXYZ", b"gXYZ", b"bXYZ"), COLORANTS.get(colorants, colorants))
+        ]
         tags += [(tag, shape) for tag in (b"rTRC", b"gTRC", b"bTRC")]
     place, index, body = 128 + 4 + 12 * len(tags), struct.pack(">I", len(tags)), b""
     for tag, content in tags:
         index += tag + struct.pack(">II", place + len(body), len(content))
         body += content + bytes(-len(content) % 4)
     space = b"GRAY" if colorants is None else b"RGB "
-    head = struct.pack(">I4xI", place + len(body), 0x02100000) + b"mntr" + space + b"XYZ " + bytes(12) + b"acsp" + bytes(28) + struct.pack(">3i", *_fixed(D50))
+    head = (
+        struct.pack(">I4xI", place + len(body), 0x02100000)
+        + b"mntr"
+        + space
+        + b"XYZ "
+        + bytes(12)
+        + b"acsp"
+        + bytes(28)
+        + struct.pack(">3i", *_fixed(D50))
+    )
     return head.ljust(128, b"\0") + index + body
 
 
@@ -58,9 +79,13 @@ def _xyz(numbers):
 
 
 def levels_apart(first, second):
-    """By how many levels the same 1,000 samples, and all greys, differ in sRGB when they are read through two profiles, at most (Little CMS)."""
+    """By how many levels the same 1,000 samples, and all greys, differ in sRGB when they are read through two profiles,
+    at most (Little CMS).
+    """
     random = np.random.default_rng(5)
-    samples = np.concatenate([random.integers(0, 256, (1000, 3)), np.repeat(np.arange(256)[:, None], 3, 1)]).astype(np.uint8)[None]
+    samples = np.concatenate([random.integers(0, 256, (1000, 3)), np.repeat(np.arange(256)[:, None], 3, 1)]).astype(
+        np.uint8
+    )[None]
     grey = first[16:20] == b"GRAY"
     image = Image.fromarray(samples[:, :, 0] if grey else samples)
     seen = [_seen(image, icc) for icc in (first, second)]
@@ -68,4 +93,8 @@ def levels_apart(first, second):
 
 
 def _seen(image, icc):
-    return np.asarray(ImageCms.profileToProfile(image, ImageCms.ImageCmsProfile(io.BytesIO(icc)), ImageCms.createProfile("sRGB"), outputMode="RGB")).astype(int)
+    return np.asarray(
+        ImageCms.profileToProfile(
+            image, ImageCms.ImageCmsProfile(io.BytesIO(icc)), ImageCms.createProfile("sRGB"), outputMode="RGB"
+        )
+    ).astype(int)

@@ -5,21 +5,21 @@ import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
+import invalid
 import numpy as np
 import pytest
-import zstandard
-from PIL import Image
-
-import invalid
 import witness
-from ddcodec.format.alpha import alpha_chunk, alpha_of, coarser
+import zstandard
 from conftest import painted
+from PIL import Image
+from random_coded import DEFAULT, random_coded
+
 from ddcodec.decoder import decode_file
 from ddcodec.encoder import EncodeOptions, Source, encode_picture
 from ddcodec.errors import DamagedError, SourceError
-from ddcodec.metrics import psnr
+from ddcodec.format.alpha import alpha_chunk, alpha_of, coarser
 from ddcodec.format.syntax import HEADER_BYTES, pack, read_body, read_header
-from random_coded import DEFAULT, random_coded
+from ddcodec.metrics import psnr
 
 VALID = Path(__file__).parent / "vectors" / "valid"
 NAMES = ["alpha_0", "alpha_1", "alpha_2", "alpha_3", "deep_alpha"]
@@ -38,7 +38,9 @@ def test_vectors(name):
     expected = np.array(by_witness(data))
     assert len(np.unique(expected)) > 50 and np.array_equal(decode_file(data).alpha, expected)
     small = decode_file(data, scale=2).alpha
-    squares = [[expected[y : y + 2, x : x + 2] for x in range(0, expected.shape[1], 2)] for y in range(0, expected.shape[0], 2)]
+    squares = [
+        [expected[y : y + 2, x : x + 2] for x in range(0, expected.shape[1], 2)] for y in range(0, expected.shape[0], 2)
+    ]
     assert small.tolist() == [[int(np.floor(square.mean() + 0.5)) for square in row] for row in squares]
 
 
@@ -111,7 +113,9 @@ def test_ruined_alpha_raises_nothing_else():
 
 @pytest.mark.parametrize("kind, stated", [(1, 4 * 2**20), (2, 2**20), (5, 2048 * 2048)])
 def test_a_bomb_that_states_a_lawful_size_is_not_unpacked(kind, stated):
-    """zstd looks at the size that a frame states at its end only, unless it is told to unpack into a buffer of just that size."""
+    """zstd looks at the size that a frame states at its end only, unless it is told to unpack into a buffer of just
+    that size.
+    """
     content = bombed(stated, 4000)
     arch = replace(DEFAULT, width=2048, height=2048)
     tracemalloc.start()
@@ -149,20 +153,27 @@ def psnr_seen(samples, alpha, data):
 
 @pytest.mark.parametrize("profile", ["default", "classic"])
 def test_what_is_hidden_does_not_count(monkeypatch, profile):
-    """A file is smaller and better where it can be seen than one that has to show the means of what is around under transparency, too."""
+    """A file is smaller and better where it can be seen than one that has to show the means of what is around under
+    transparency, too.
+    """
     samples, alpha = half_hidden()
     options = EncodeOptions(lambda_=2e-3, profile=profile, iterations=60)
     freed = encode_picture(samples, options, alpha=alpha)
     monkeypatch.setattr(Source, "known", lambda source, options: None)
     bound = encode_picture(samples, options, alpha=alpha)
-    losses = [10 ** (-psnr_seen(samples, alpha, data) / 10) / 2 + options.lambda_ * 8 * len(data) / alpha.size for data in (freed.data, bound.data)]
+    losses = [
+        10 ** (-psnr_seen(samples, alpha, data) / 10) / 2 + options.lambda_ * 8 * len(data) / alpha.size
+        for data in (freed.data, bound.data)
+    ]
     assert losses[0] < 0.97 * losses[1]
 
 
 def test_a_target_is_for_what_is_seen():
     samples, alpha = half_hidden()
     encoded = encode_picture(samples, EncodeOptions(target_psnr=31.0, iterations=60), alpha=alpha)
-    assert 31 <= encoded.psnr <= 31.1 and encoded.psnr == pytest.approx(psnr_seen(samples, alpha, encoded.data), abs=1e-9)
+    assert 31 <= encoded.psnr <= 31.1 and encoded.psnr == pytest.approx(
+        psnr_seen(samples, alpha, encoded.data), abs=1e-9
+    )
 
 
 @pytest.mark.parametrize("exact", [False, True])

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from conftest import painted
 from torch.nn.functional import avg_pool2d, conv2d, pad, relu
 
-from conftest import painted
 from ddcodec.fit.descent import analysis
 
 
@@ -24,7 +24,9 @@ def in_torch(samples, base, octaves):
     return code
 
 
-@pytest.mark.parametrize("height, width, planes, octaves", [(64, 96, 3, 7), (33, 47, 3, 7), (1, 1, 3, 7), (5, 130, 1, 3), (130, 3, 3, 1)])
+@pytest.mark.parametrize(
+    "height, width, planes, octaves", [(64, 96, 3, 7), (33, 47, 3, 7), (1, 1, 3, 7), (5, 130, 1, 3), (130, 3, 3, 1)]
+)
 @pytest.mark.parametrize("band", [2**17, 64])
 def test_the_same_network(height, width, planes, octaves, band, monkeypatch):
     monkeypatch.setattr(analysis, "BAND_PIXELS", band)

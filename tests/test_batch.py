@@ -1,4 +1,6 @@
-"""Many files: which they are, what becomes of each, and that nothing is lost, doubled or half written when a run ends early or several share the work."""
+"""Many files: which they are, what becomes of each, and that nothing is lost, doubled or half written when a run ends
+early or several share the work.
+"""
 
 import json
 import os
@@ -16,13 +18,13 @@ from click.testing import CliRunner
 from conftest import painted, wait_until
 from PIL import Image
 
-from ddcodec.jobs import files as batch
 from ddcodec import decoder, encoder
 from ddcodec.cli import batch as carrying
 from ddcodec.cli import cli
 from ddcodec.cli.talk import within
 from ddcodec.errors import SourceError, TargetError, UsageError
 from ddcodec.fit import engine
+from ddcodec.jobs import files as batch
 from ddcodec.jobs.workers import Crashed
 
 READY = (Path(__file__).parent / "vectors" / "valid" / "default_24x16.ddc").read_bytes()
@@ -42,7 +44,13 @@ def pictures(folder, count, side=16):
 def bad_pictures(folder):
     """Five files that are no pictures; returns their paths."""
     whole = next(Path(folder).glob("*/*.png")).read_bytes()
-    bad = {"a/cut.png": whole[:90], "a/empty.png": b"", "b/text.jpg": b"This is no picture.", "c/coded.png": READY, "c/odd.webp": b"RIFF\4\0\0\0WEBP"}
+    bad = {
+        "a/cut.png": whole[:90],
+        "a/empty.png": b"",
+        "b/text.jpg": b"This is no picture.",
+        "c/coded.png": READY,
+        "c/odd.webp": b"RIFF\4\0\0\0WEBP",
+    }
     for name, data in bad.items():
         Path(folder, name).write_bytes(data)
     return sorted(os.path.join(folder, name) for name in bad)
@@ -53,7 +61,9 @@ def ddcodec(*args):
 
 
 def started(*args):
-    return subprocess.Popen([sys.executable, "-m", "ddcodec", *map(str, args)], stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    return subprocess.Popen(
+        [sys.executable, "-m", "ddcodec", *map(str, args)], stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+    )
 
 
 def files_of(folder):
@@ -99,15 +109,33 @@ def test_a_link_to_itself_is_no_file(here, stubbed):
 
 
 def test_a_folder_keeps_its_structure_and_its_secrets(here):
-    for name in "x/b.png", "x/a.JPG", "x/sub/deep/c.tif", "x/.hidden.png", "x/.git/d.png", "x/notes.txt", "x/sub.png/e.gif", "f.bmp":
+    for name in (
+        "x/b.png",
+        "x/a.JPG",
+        "x/sub/deep/c.tif",
+        "x/.hidden.png",
+        "x/.git/d.png",
+        "x/notes.txt",
+        "x/sub.png/e.gif",
+        "f.bmp",
+    ):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_bytes(b"12345")
-    jobs = batch.jobs_of(["x", "f.bmp", "x/b.png"], "out", ".ddc", lambda path: not path.endswith(".txt"), recursive=True)
+    jobs = batch.jobs_of(
+        ["x", "f.bmp", "x/b.png"], "out", ".ddc", lambda path: not path.endswith(".txt"), recursive=True
+    )
     assert [(job.input, job.output) for job in jobs] == [
-        ("f.bmp", "out/f.ddc"), ("x/a.JPG", "out/a.ddc"), ("x/b.png", "out/b.ddc"), ("x/sub.png/e.gif", "out/sub.png/e.ddc"), ("x/sub/deep/c.tif", "out/sub/deep/c.ddc"),
-    ]  # fmt: skip
+        ("f.bmp", "out/f.ddc"),
+        ("x/a.JPG", "out/a.ddc"),
+        ("x/b.png", "out/b.ddc"),
+        ("x/sub.png/e.gif", "out/sub.png/e.ddc"),
+        ("x/sub/deep/c.tif", "out/sub/deep/c.ddc"),
+    ]
     assert {job.weight for job in jobs} == {5}
-    assert [job.output for job in batch.jobs_of(["x/sub", "f.bmp"], None, ".ddc", bool, recursive=True)] == ["f.ddc", "x/sub/deep/c.ddc"]
+    assert [job.output for job in batch.jobs_of(["x/sub", "f.bmp"], None, ".ddc", bool, recursive=True)] == [
+        "f.ddc",
+        "x/sub/deep/c.ddc",
+    ]
 
 
 def test_shards_are_a_partition_that_does_not_depend_on_what_is_done(here):
@@ -116,7 +144,9 @@ def test_shards_are_a_partition_that_does_not_depend_on_what_is_done(here):
     Path("out/a").mkdir(parents=True)
     Path("out/a/p000.ddc").write_bytes(READY)
     parts = [batch.jobs_of(["in"], "out", ".ddc", bool, recursive=True, shard=(k, 4)) for k in (1, 2, 3, 4)]
-    assert sorted(job.input for part in parts for job in part) == [job.input for job in everyone] and len(everyone) == 11
+    assert (
+        sorted(job.input for part in parts for job in part) == [job.input for job in everyone] and len(everyone) == 11
+    )
     assert {len(part) for part in parts} == {2, 3}
     assert batch.jobs_of(["in"], "out", ".ddc", bool, recursive=True, shard=(12, 12)) == []
 
@@ -130,14 +160,27 @@ def test_what_cannot_be_meant(here, stubbed):
     Path("other/p001.png").write_bytes(Path("in/b/p001.png").read_bytes())
     for words, sentence in [
         (["in"], "in is a folder; with -r (--recursive) all that is in it is taken."),
-        (["in", "-r"], "in/a/p000.jpg and in/a/p000.png would both become in/a/p000.ddc; --keep-extension names them by their whole names, with .ddc behind."),
+        (
+            ["in", "-r"],
+            "in/a/p000.jpg and in/a/p000.png would both become in/a/p000.ddc; --keep-extension names them by their "
+            "whole names, with .ddc behind.",
+        ),
         (["in/b", "in/c", "-r", "-o", "file"], "file is a file; several results need a folder."),
-        (["in/b/p001.png", "other/p001.png", "-o", "out/"], "in/b/p001.png and other/p001.png would both become out/p001.ddc; rename one of them, or leave it out."),
+        (
+            ["in/b/p001.png", "other/p001.png", "-o", "out/"],
+            "in/b/p001.png and other/p001.png would both become out/p001.ddc; rename one of them, or leave it out.",
+        ),
         (["in/b", "-r", "-o", "-"], "Standard input and output are for one file alone."),
         (["in/b", "-", "-r"], "Standard input and output are for one file alone."),
         (["in/b", "-r", "-f", "--skip-existing"], "Give either --force or --skip-existing, not both."),
-        (["in/b", "-r", "--shard", "5/4"], "Invalid value for '--shard': '5/4' is no part of a whole; write K/N with K from 1 to N, such as 1/4."),
-        (["in/b", "-r", "--mask", "file", "--restore", "inpaint", "--scheduler", "tcp://a:1"], "The workers of a cluster cannot read the mask; leave out --scheduler."),
+        (
+            ["in/b", "-r", "--shard", "5/4"],
+            "Invalid value for '--shard': '5/4' is no part of a whole; write K/N with K from 1 to N, such as 1/4.",
+        ),
+        (
+            ["in/b", "-r", "--mask", "file", "--restore", "inpaint", "--scheduler", "tcp://a:1"],
+            "The workers of a cluster cannot read the mask; leave out --scheduler.",
+        ),
     ]:
         result = ddcodec("encode", *words)
         assert (result.exit_code, result.stderr.splitlines()[-1]) == (2, f"Error: {sentence}")
@@ -154,8 +197,16 @@ def test_pictures_of_one_stem_keep_their_extensions(here, stubbed):
         Path("in").mkdir(exist_ok=True)
         Image.fromarray(painted(16, 16)).save(f"in/{name}")
     assert ddcodec("encode", "in", "-r", "-o", "out").exit_code == 2
-    assert ddcodec("encode", "in", "-r", "-o", "out", "--keep-extension").exit_code == 0 and files_of("out") == ["x.jpg.ddc", "x.png.ddc"]
-    assert ddcodec("decode", "out", "-r", "-o", "in").exit_code == 0 and files_of("in") == ["x.jpg", "x.jpg.ddc.png", "x.png", "x.png.ddc.png"]
+    assert ddcodec("encode", "in", "-r", "-o", "out", "--keep-extension").exit_code == 0 and files_of("out") == [
+        "x.jpg.ddc",
+        "x.png.ddc",
+    ]
+    assert ddcodec("decode", "out", "-r", "-o", "in").exit_code == 0 and files_of("in") == [
+        "x.jpg",
+        "x.jpg.ddc.png",
+        "x.png",
+        "x.png.ddc.png",
+    ]
 
 
 # What becomes of each
@@ -168,7 +219,10 @@ def test_one_failure_does_not_stop_the_rest(here, stubbed):
     assert result.exit_code == 1 and result.stdout == "" and "Traceback" not in result.stderr
     assert errors_of(result.stderr) == bad
     assert files_of("out") == sorted(f"{'abc'[n % 3]}/p{n:03}.ddc" for n in range(6))
-    assert re.fullmatch(rf"6 encoded, 5 failed, 0 skipped, {6 * len(READY) / 1000:.1f} kB, {8 * len(READY) / 384:.2f} bpp, 1 s", result.stderr.splitlines()[-1])
+    assert re.fullmatch(
+        rf"6 encoded, 5 failed, 0 skipped, {6 * len(READY) / 1000:.1f} kB, {8 * len(READY) / 384:.2f} bpp, 1 s",
+        result.stderr.splitlines()[-1],
+    )
 
 
 def test_json_is_one_object_a_picture(here, stubbed):
@@ -176,13 +230,25 @@ def test_json_is_one_object_a_picture(here, stubbed):
     Path("in/bad.png").write_bytes(b"")
     Path("out/b").mkdir(parents=True)
     Path("out/b/p001.ddc").write_bytes(b"old")
-    answers = [json.loads(line) for line in ddcodec("encode", "in", "-r", "-o", "out", "--json", "--skip-existing").stdout.splitlines()]
+    answers = [
+        json.loads(line)
+        for line in ddcodec("encode", "in", "-r", "-o", "out", "--json", "--skip-existing").stdout.splitlines()
+    ]
     alone = json.loads(ddcodec("encode", "in/a/p000.png", "-o", "alone.ddc", "--json").stdout)
     assert {answer["input"]: answer["ok"] for answer in answers} == {
-        "in/a/p000.png": True, "in/b/p001.png": True, "in/c/p002.png": True, "in/bad.png": False,
-    }  # fmt: skip
-    first, skipped, bad = ({answer["input"]: answer for answer in answers}[f"in/{name}"] for name in ("a/p000.png", "b/p001.png", "bad.png"))
-    assert first == alone | {"output": "out/a/p000.ddc", "notes": [note.replace("alone.ddc", "out/a/p000.ddc") for note in alone["notes"]]}
+        "in/a/p000.png": True,
+        "in/b/p001.png": True,
+        "in/c/p002.png": True,
+        "in/bad.png": False,
+    }
+    first, skipped, bad = (
+        {answer["input"]: answer for answer in answers}[f"in/{name}"]
+        for name in ("a/p000.png", "b/p001.png", "bad.png")
+    )
+    assert first == alone | {
+        "output": "out/a/p000.ddc",
+        "notes": [note.replace("alone.ddc", "out/a/p000.ddc") for note in alone["notes"]],
+    }
     assert "a lossless WebP of the picture has" in first["notes"][0] and bad["notes"] == bad["warnings"] == []
     assert skipped["skipped"] is True and bad["error"] == {"code": 3, "message": "in/bad.png is empty."}
 
@@ -191,7 +257,11 @@ def test_existing_outputs(here, stubbed):
     pictures("in", 3)
     Path("in/a/p000.ddc").write_bytes(b"old")
     result = ddcodec("encode", "in", "-r")
-    assert result.exit_code == 1 and "Error: in/a/p000.png: in/a/p000.ddc exists already; -o names another output, --force (-f) replaces it.\n" in result.stderr
+    assert (
+        result.exit_code == 1
+        and "Error: in/a/p000.png: in/a/p000.ddc exists already; -o names another output, --force (-f) replaces it.\n"
+        in result.stderr
+    )
     assert result.stderr.splitlines()[-1].startswith("2 encoded, 1 failed, 0 skipped, ")
     result = ddcodec("encode", "in", "-r", "--skip-existing")
     assert result.exit_code == 0 and re.fullmatch(r"0 encoded, 0 failed, 3 skipped, \d+ s", result.stderr.strip())
@@ -227,7 +297,23 @@ def test_restoration_is_part_of_the_job(here, stubbed):
     """The picture that is encoded is the restored one, and a picture that is too small to be restored fails alone."""
     pictures("in", 2, side=24)
     Image.fromarray(painted(8, 8)).save("in/small.png")
-    result = ddcodec("encode", "in", "-r", "-o", "out", "--restore", "denoise", "--sigma", "20", "-e", "1", "--iterations", "2", "--device", "cpu")
+    result = ddcodec(
+        "encode",
+        "in",
+        "-r",
+        "-o",
+        "out",
+        "--restore",
+        "denoise",
+        "--sigma",
+        "20",
+        "-e",
+        "1",
+        "--iterations",
+        "2",
+        "--device",
+        "cpu",
+    )
     assert result.exit_code == 1 and errors_of(result.stderr) == ["in/small.png"]
     assert len(stubbed) == 2 and not np.array_equal(stubbed[0], painted(24, 24))
 
@@ -264,7 +350,10 @@ def test_a_crash_costs_one_picture(here, monkeypatch):
     pictures("in", 3)
     monkeypatch.setattr("ddcodec.jobs.workers.run_jobs", run_jobs)
     result = ddcodec("encode", "in", "-r", "-o", "out", "-j", "2", *QUICK)
-    assert "Error: in/b/p001.png: Its process ended without a result (exit code -9); perhaps memory was short.\n" in result.stderr
+    assert (
+        "Error: in/b/p001.png: Its process ended without a result (exit code -9); perhaps memory was short.\n"
+        in result.stderr
+    )
     assert result.exit_code == 1 and files_of("out") == ["a/p000.ddc", "c/p002.ddc"]
 
 
@@ -297,7 +386,9 @@ def test_interrupted_twice_and_resumed(here):
     bad = bad_pictures("in")
     done = []
     for number, code in (signal.SIGTERM, 143), (signal.SIGINT, 130):
-        run = started("encode", "in", "-r", "-o", "out", "-j", "2", "--iterations", "1000", "--device", "cpu", "--skip-existing")
+        run = started(
+            "encode", "in", "-r", "-o", "out", "-j", "2", "--iterations", "1000", "--device", "cpu", "--skip-existing"
+        )
         before = len(done)
         wait_until(lambda: len(list(Path("out").rglob("*.ddc"))) > before + 1)
         workers = children_of(run.pid)
@@ -307,7 +398,10 @@ def test_interrupted_twice_and_resumed(here):
         assert workers and not any(map(is_alive, workers))
         done = files_of("out")
         assert before + 1 < len(done) < 12 and all(name.endswith(".ddc") for name in done)
-    assert said.splitlines()[-1] == f"Error: Interrupted; what is encoded stays ({len(done) - before}), and the same command with --skip-existing goes on from there."
+    assert said.splitlines()[-1] == (
+        f"Error: Interrupted; what is encoded stays ({len(done) - before}), and the same command with "
+        "--skip-existing goes on from there."
+    )
     again = ddcodec("encode", "in", "-r", "-o", "out", "--skip-existing", *QUICK)
     assert again.exit_code == 1 and errors_of(again.stderr) == bad
     assert again.stderr.splitlines()[-1].startswith(f"{12 - len(done)} encoded, 5 failed, {len(done)} skipped, ")
@@ -334,7 +428,10 @@ def is_alive(pid):
 def test_runs_that_share_a_folder(here):
     """A shard and a run over everything, both at once: each file is written once."""
     pictures("in", 9)
-    runs = [started("encode", "in", "-r", "-o", "out", "--skip-existing", *QUICK, *part) for part in (["--shard", "1/2"], [])]
+    runs = [
+        started("encode", "in", "-r", "-o", "out", "--skip-existing", *QUICK, *part)
+        for part in (["--shard", "1/2"], [])
+    ]
     said = [run.communicate(timeout=60)[1] for run in runs]
     assert [run.returncode for run in runs] == [0, 0]
     made = made_of("".join(said))
@@ -347,11 +444,16 @@ def test_runs_that_share_a_folder(here):
 def test_the_line_of_a_batch():
     standing = carrying._Standing(50, 200, 2, 90.0, "step 5/50 of in/a.png")
     for columns, text in [
-        (111, "[#####...............] 50/200, 1 min 24 s left, 2 failed, step 5/50 of in/a.png"), (70, "[#####...............] 50/200, 1 min 24 s left, 2 failed, step 5/50..."),
-        (59, "50/200, 1 min 24 s left, 2 failed, step 5/50 of in/a.png"), (39, "50/200, 1 min 24 s left, 2 failed"),
-    ]:  # fmt: skip
+        (111, "[#####...............] 50/200, 1 min 24 s left, 2 failed, step 5/50 of in/a.png"),
+        (70, "[#####...............] 50/200, 1 min 24 s left, 2 failed, step 5/50..."),
+        (59, "50/200, 1 min 24 s left, 2 failed, step 5/50 of in/a.png"),
+        (39, "50/200, 1 min 24 s left, 2 failed"),
+    ]:
         assert within(columns, carrying._standing_parts(standing, 83.2, columns)) == text
-    assert within(99, carrying._standing_parts(standing._replace(step=200, doing=""), 0.0, 99)) == "[####################] 200/200, 2 failed"
+    assert (
+        within(99, carrying._standing_parts(standing._replace(step=200, doing=""), 0.0, 99))
+        == "[####################] 200/200, 2 failed"
+    )
 
 
 def test_time_left_follows_the_bytes(here, monkeypatch):

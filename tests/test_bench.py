@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import painted
 from click.testing import CliRunner
+from conftest import painted
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
@@ -64,7 +64,9 @@ def test_every_row_is_of_its_file(finished, pictures):
         (file,) = (folder / "files" / row.codec).glob(f"{row.picture}-{row.setting:g}.*")
         original = np.asarray(Image.open(pictures / f"{row.picture}.png"))
         assert row.bytes == file.stat().st_size
-        assert row.psnr == pytest.approx(peak_signal_noise_ratio(original, np.asarray(Image.open(file).convert("RGB"))), abs=1e-4)
+        assert row.psnr == pytest.approx(
+            peak_signal_noise_ratio(original, np.asarray(Image.open(file).convert("RGB"))), abs=1e-4
+        )
 
 
 def test_what_it_says(finished):
@@ -78,16 +80,22 @@ def test_what_it_says(finished):
 
 
 def test_what_was_left_out_is_said(finished, pictures, tmp_path):
-    """JPEG's curve of one picture moved up in the table: WebP is compared over the other one, in words and in the JSON."""
+    """JPEG's curve of one picture moved up in the table: WebP is compared over the other one, in words and in the
+    JSON.
+    """
     folder = tmp_path / "report"
     shutil.copytree(finished[0], folder)
     rows = read_table(folder / "rows.tsv")
-    (folder / "rows.tsv").write_text(text_of([replace(row, psnr=row.psnr + 40 * ((row.codec, row.picture) == ("webp", "second"))) for row in rows]))
+    (folder / "rows.tsv").write_text(
+        text_of([replace(row, psnr=row.psnr + 40 * ((row.codec, row.picture) == ("webp", "second"))) for row in rows])
+    )
     result = bench(pictures, "--codecs", "jpeg", "-o", folder)
     sentence = "Means are over 1 of the 2 pictures, without second: curves hardly overlap (webp)."
     assert result.exit_code == 0 and sentence in result.stdout.splitlines()
     (group,) = summary(bench(pictures, "--codecs", "jpeg", "-o", folder, "--json"))["groups"]
-    assert group["left_out"] == [sentence] and group["counted"] == ["first"] and group["pictures"] == ["first", "second"]
+    assert (
+        group["left_out"] == [sentence] and group["counted"] == ["first"] and group["pictures"] == ["first", "second"]
+    )
     assert {codec["codec"]: codec["ranked"] for codec in group["codecs"]} == {"jpeg": True, "webp": True, "none": False}
 
 
@@ -99,10 +107,16 @@ def test_a_second_run_measures_nothing(finished, pictures, tmp_path):
     assert result.exit_code == 0
     assert (folder / "rows.tsv").read_bytes() == before
     *rows, told = map(json.loads, result.stdout.splitlines())
-    assert len(rows) == before.count(b"\n") - 1 and all(row["ok"] and row["bpp"] == 8 * row["bytes"] / (row["width"] * row["height"]) for row in rows)
+    assert len(rows) == before.count(b"\n") - 1 and all(
+        row["ok"] and row["bpp"] == 8 * row["bytes"] / (row["width"] * row["height"]) for row in rows
+    )
     assert told["ok"] and told["anchor"] == "jpeg" and told["not_measured"] == []
     (group,) = told["groups"]
-    assert group["pictures"] == ["first", "second"] and {codec["codec"] for codec in group["codecs"]} == {"jpeg", "webp", "none"}
+    assert group["pictures"] == ["first", "second"] and {codec["codec"] for codec in group["codecs"]} == {
+        "jpeg",
+        "webp",
+        "none",
+    }
 
 
 def summary(result):
@@ -134,7 +148,9 @@ def test_pictures_of_earlier_runs_are_not_in_the_report(finished, pictures, tmp_
 
 def start(*arguments):
     command = [sys.executable, "-m", "ddcodec", "bench", *map(str, arguments)]
-    return subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    return subprocess.Popen(
+        command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
 
 
 def without_times(path):
@@ -187,7 +203,9 @@ def test_a_text_file_among_pictures(pictures, tmp_path):
 def test_a_picture_that_a_codec_refuses(pictures, tmp_path):
     Image.new("L", (16400, 8), 90).save(tmp_path / "long.png")
     lines = refused(3, tmp_path / "long.png", pictures / "first.png", "--codecs", "webp", "-o", tmp_path / "report")
-    assert [line for line in lines if "long" in line] == [line for line in lines if "webp, long" in line and "16383" in line]
+    assert [line for line in lines if "long" in line] == [
+        line for line in lines if "webp, long" in line and "16383" in line
+    ]
     rows = read_table(tmp_path / "report" / "rows.tsv")
     assert {(row.codec, row.picture) for row in rows} == {("jpeg", "long"), ("jpeg", "first"), ("webp", "first")}
 
@@ -225,7 +243,10 @@ def test_names_that_do_not_exist(pictures, tmp_path):
     assert "There is no codec gif" in refused(2, pictures, "--codecs", "jpeg,gif", "-o", report)[-1]
     assert "There is no codec gif" in refused(2, pictures, "--anchor", "gif", "-o", report)[-1]
     assert "names no codec" in refused(2, pictures, "--codecs", ",", "-o", report)[-1]
-    assert "absent.csv" in refused(3, pictures, "--codecs", "jpeg", "--published", tmp_path / "absent.csv", "-o", report)[-1]
+    assert (
+        "absent.csv"
+        in refused(3, pictures, "--codecs", "jpeg", "--published", tmp_path / "absent.csv", "-o", report)[-1]
+    )
     assert not report.exists()
 
 
@@ -236,12 +257,26 @@ def test_names_that_are_no_text(tmp_path):
     (tmp_path / "y\udcfe.png").write_text("no picture")
     lines = refused(3, tmp_path, "--codecs", "jpeg", "-o", tmp_path / "report")
     assert len(lines) == 2 + len([line for line in lines if line.startswith("Report")])
-    assert {row.picture for row in read_table(tmp_path / "report" / "rows.tsv")} == {r"x\xff", "two lines <b>&amp;", "-o"}
+    assert {row.picture for row in read_table(tmp_path / "report" / "rows.tsv")} == {
+        r"x\xff",
+        "two lines <b>&amp;",
+        "-o",
+    }
     assert "&lt;b&gt;&amp;amp;" in (tmp_path / "report" / "report.html").read_text("utf-8")
 
 
 def test_a_file_that_is_named_twice_counts_once(pictures, tmp_path):
-    result = bench(pictures, pictures / "first.png", pictures / ".." / pictures.name / "first.png", "--codecs", "none", "--anchor", "none", "-o", tmp_path / "report")
+    result = bench(
+        pictures,
+        pictures / "first.png",
+        pictures / ".." / pictures.name / "first.png",
+        "--codecs",
+        "none",
+        "--anchor",
+        "none",
+        "-o",
+        tmp_path / "report",
+    )
     assert result.exit_code == 0
     assert [row.picture for row in read_table(tmp_path / "report" / "rows.tsv")] == ["first", "second"]
 
@@ -294,7 +329,9 @@ def test_interrupted_at_the_report(finished, pictures, tmp_path, monkeypatch):
 
 def test_json_also_if_something_failed(pictures, tmp_path):
     (tmp_path / "text.png").write_text("This is no picture.")
-    result = bench(pictures / "first.png", tmp_path / "text.png", "--codecs", "jpeg", "-o", tmp_path / "report", "--json")
+    result = bench(
+        pictures / "first.png", tmp_path / "text.png", "--codecs", "jpeg", "-o", tmp_path / "report", "--json"
+    )
     told = summary(result)
     assert result.exit_code == told["error"]["code"] == 3 and not told["ok"]
     assert len(told["not_measured"]) == 1 and len(told["groups"]) == 1
@@ -320,12 +357,17 @@ def test_the_progress_bar():
     progress = Progress(5, 20, "avif:s0", "kodim07", 90.0)
     assert within(79, _bar(progress, 83.2, 79)) == "[#####...............] 5/20, 1 min 24 s left, avif:s0 of kodim07"
     assert within(39, _bar(progress, 83.2, 39)) == "5/20, 1 min 24 s left, avif:s0 of ko..."
-    assert within(79, _bar(Progress(20, 20, "jpeg", "a", math.inf), math.inf, 79)) == "[####################] 20/20, jpeg of a"
+    assert (
+        within(79, _bar(Progress(20, 20, "jpeg", "a", math.inf), math.inf, 79))
+        == "[####################] 20/20, jpeg of a"
+    )
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 def test_the_command_can_be_typed_again():
-    """Whatever is in a name, nothing of it reaches a terminal or the page as it is, and bash makes the same bytes of it."""
+    """Whatever is in a name, nothing of it reaches a terminal or the page as it is, and bash makes the same bytes of
+    it.
+    """
     words = ["plain", "two words", "it's", 'a "b" $HOME', "\x1b[31mred\x07'\\", "ä\n", os.fsdecode(b"x\xff1")]
     typed = " ".join(map(_typed, words))
     assert typed.isprintable() and typed.startswith("plain 'two words' ")
@@ -337,7 +379,9 @@ def test_a_narrow_terminal(finished, pictures, tmp_path):
     folder = tmp_path / "report"
     shutil.copytree(finished[0], folder)
     arguments = ["bench", str(pictures), "--codecs", "jpeg,webp,none", "-o", str(folder)]
-    narrow, wide = (CliRunner(env={"COLUMNS": columns}).invoke(cli, arguments).stdout.splitlines() for columns in ("46", "200"))
+    narrow, wide = (
+        CliRunner(env={"COLUMNS": columns}).invoke(cli, arguments).stdout.splitlines() for columns in ("46", "200")
+    )
     assert max(map(len, narrow)) <= 46 and narrow[1].split() == ["codec", "BD-rate", "BD-PSNR", "encode"]
     assert wide[1].split() == ["codec", "BD-rate", "BD-PSNR", "over", "encode", "decode"]
     assert [line.split()[:2] for line in narrow] == [line.split()[:2] for line in wide]

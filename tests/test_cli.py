@@ -29,11 +29,10 @@ from ddcodec.benchmark import run as benchmark
 from ddcodec.cli import cli
 from ddcodec.cli.talk import ProgressLine, Talk, columns_of, duration_text, fit_parts, within
 from ddcodec.errors import EncoderError, ShortMemoryError
+from ddcodec.format.syntax import VERSION, pack, unpack
+from ddcodec.jobs.streams import StandardOutputError
 from ddcodec.restoration import restore
 from ddcodec.restoration.restore import Restored
-from ddcodec.jobs.streams import StandardOutputError
-from ddcodec.format.syntax import VERSION, pack, unpack
-
 
 WIDTH, HEIGHT = 24, 16
 READY = (Path(__file__).parent / "vectors" / "valid" / "default_24x16.ddc").read_bytes()
@@ -141,7 +140,9 @@ posix = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals and term
 
 def test_encode_says_one_line_on_stderr(made):
     assert made.result.stdout == ""
-    form = r"(.*)in\.png -> \1in\.ddc: 24x16, (\d+) bytes \((\d+\.\d{3}) bpp\), PSNR (\d+\.\d\d) dB, \d+\.\d s \(cpu\)\n"
+    form = (
+        r"(.*)in\.png -> \1in\.ddc: 24x16, (\d+) bytes \((\d+\.\d{3}) bpp\), PSNR (\d+\.\d\d) dB, \d+\.\d s \(cpu\)\n"
+    )
     match = re.match(form, made.result.stderr)
     assert match
     assert int(match[2]) == len(made.data)
@@ -155,21 +156,33 @@ def encoded_as(monkeypatch, size):
     coded = unpack(READY)
     data = pack(replace(coded, chunks=((2, bytes(size - len(READY) - 3)),)))
     assert len(data) == size
-    encode_pictures = lambda sources, options, progress, **_: [encoder.Encoded(data, source.samples, 1e-3, 4, 0.1, "cpu", 30.0) for source in sources]
+    encode_pictures = lambda sources, options, progress, **_: [
+        encoder.Encoded(data, source.samples, 1e-3, 4, 0.1, "cpu", 30.0) for source in sources
+    ]
     monkeypatch.setattr(encoder, "encode_pictures", encode_pictures)
 
 
-@pytest.mark.parametrize("more, said", [(0, ""), (1, "Note: out.ddc is larger than noise.jpg, which has {size} bytes; a lower quality makes it smaller.\n")])
+@pytest.mark.parametrize(
+    "more, said",
+    [
+        (0, ""),
+        (1, "Note: out.ddc is larger than noise.jpg, which has {size} bytes; a lower quality makes it smaller.\n"),
+    ],
+)
 def test_a_file_that_is_larger_than_its_source_is_said_to_be(here, monkeypatch, more, said):
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)).save("noise.jpg", quality=60)
     size = Path("noise.jpg").stat().st_size
     encoded_as(monkeypatch, size + more)
-    assert "".join(ddcodec("encode", "noise.jpg", "-o", "out.ddc").stderr.splitlines(keepends=True)[1:]) == said.format(size=size)
+    assert "".join(ddcodec("encode", "noise.jpg", "-o", "out.ddc").stderr.splitlines(keepends=True)[1:]) == said.format(
+        size=size
+    )
 
 
 @pytest.mark.parametrize("depth, format, limit", [(8, "WebP", 2000), (16, "PNG", 4000)])
 def test_a_lossless_format_that_does_better_is_named(here, monkeypatch, depth, format, limit):
-    """A chart of few colours: the size that is said is about that of a file which anybody can make, and smaller than ours."""
+    """A chart of few colours: the size that is said is about that of a file which anybody can make, and smaller than
+    ours.
+    """
     chart = np.full((80, 120, 3), 230, np.uint8)
     chart[20:60, 30:90:7] = 0, 60, 200
     Path("chart.png").write_bytes(imagecodecs.png_encode(chart if depth == 8 else chart * np.uint16(257)))
@@ -182,7 +195,10 @@ def test_a_lossless_format_that_does_better_is_named(here, monkeypatch, depth, f
     else:
         file.write(imagecodecs.png_encode(chart * np.uint16(257), level=3))
     assert answer["format"] == format and 0.5 < answer["bytes"] / len(file.getvalue()) < 2 and answer["bytes"] < limit
-    assert f"Note: a lossless {format} of the picture has {answer['bytes']} bytes, fewer than out.ddc: it is the better format for such pictures.\n" in result.stderr
+    assert (
+        f"Note: a lossless {format} of the picture has {answer['bytes']} bytes, fewer than out.ddc: it is the better "
+        "format for such pictures.\n" in result.stderr
+    )
     encoded_as(monkeypatch, 1300)
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (80, 120, 3), np.uint8)).save("noise.png")
     assert json.loads(ddcodec("encode", "noise.png", "-o", "noise.ddc", "--json").stdout)["lossless"] is None
@@ -191,9 +207,14 @@ def test_a_lossless_format_that_does_better_is_named(here, monkeypatch, depth, f
 def test_metadata_is_a_part_of_the_bytes_that_is_told(here, monkeypatch):
     encoded_as(monkeypatch, 2000)
     count = 2000 - len(READY)
-    assert f", 2000 bytes (41.667 bpp; {count} of them metadata), PSNR " in ddcodec("encode", "in.png", "-o", "out.ddc").stderr
+    assert (
+        f", 2000 bytes (41.667 bpp; {count} of them metadata), PSNR "
+        in ddcodec("encode", "in.png", "-o", "out.ddc").stderr
+    )
     assert json.loads(ddcodec("encode", "in.png", "-o", "out.ddc", "-f", "--json").stdout)["metadata_bytes"] == count
-    assert ddcodec("info", "out.ddc").stdout.startswith(f"out.ddc: 24x16, 2000 bytes (41.667 bpp; {count} of them metadata)\n")
+    assert ddcodec("info", "out.ddc").stdout.startswith(
+        f"out.ddc: 24x16, 2000 bytes (41.667 bpp; {count} of them metadata)\n"
+    )
     assert json.loads(ddcodec("info", "out.ddc", "--json").stdout)["metadata_bytes"] == count
     assert f"2.0 kB ({count} bytes of them metadata), " in ddcodec("encode", "in.png", "-o", "folder/").stderr
     Path("in.ddc").write_bytes((Path(__file__).parent / "vectors" / "valid" / "alpha_3.ddc").read_bytes())
@@ -210,7 +231,13 @@ def test_decode_writes_the_decoded_picture(here, made):
 def test_encode_and_decode_leave_the_original(here, stubbed):
     """The natural pair of commands, forced or not; nor does a second encode replace the first file."""
     original, coded = Path("in.png").read_bytes(), Path("in.ddc").read_bytes()
-    for words in ["encode", "in.png", "-f"], ["decode", "in.ddc", "-f"], ["decode", ".", "-r", "-f"], ["encode", "in.ddc.png"], ["encode", "in.png", "--keep-extension"]:
+    for words in (
+        ["encode", "in.png", "-f"],
+        ["decode", "in.ddc", "-f"],
+        ["decode", ".", "-r", "-f"],
+        ["encode", "in.ddc.png"],
+        ["encode", "in.png", "--keep-extension"],
+    ):
         assert ddcodec(*words).exit_code == 0
     assert Path("in.png").read_bytes() == original and Path("in.ddc").read_bytes() == coded
     assert sorted(os.listdir()) == ["in.ddc", "in.ddc.ddc", "in.ddc.png", "in.png", "in.png.ddc"]
@@ -281,7 +308,10 @@ def test_info_does_not_decode(here, made):
     header = made.data[:22] + bytes(value ^ 1 for value in made.data[22:26])
     Path("odd.ddc").write_bytes(header + crc32(header).to_bytes(4, "big") + made.data[30:])
     assert ddcodec("info", "odd.ddc").exit_code == 0
-    assert refused(4, "verify", "odd.ddc") == "odd.ddc: The decoded picture does not have the checksum that the file promises."
+    assert (
+        refused(4, "verify", "odd.ddc")
+        == "odd.ddc: The decoded picture does not have the checksum that the file promises."
+    )
 
 
 def test_verify(here):
@@ -363,12 +393,23 @@ def test_examples_of_the_help_run(here, stubbed, monkeypatch):
 
 
 def test_options_reach_the_encoder(here, stubbed):
-    options = "--lambda 0.01 -e 3 --iterations 7 --time_limit=1.5m --profile classic --base none --device cpu --threads 2 --seed 9"
+    options = (
+        "--lambda 0.01 -e 3 --iterations 7 --time_limit=1.5m --profile classic --base none --device cpu --threads 2 "
+        "--seed 9"
+    )
     assert ddcodec("encode", "in.png", "-f", *options.split()).exit_code == 0
     for rate in ("-q 50.5", "--target-size 30k", "--target-bpp 0.25", "--target-psnr 34.5"):
         assert ddcodec("encode", "in.png", "-f", *rate.split()).exit_code == 0
     assert stubbed[0][1] == encoder.EncodeOptions(
-        lambda_=0.01, effort=3, iterations=7, time_limit=90.0, profile="classic", base="none", device="cpu", threads=2, seed=9
+        lambda_=0.01,
+        effort=3,
+        iterations=7,
+        time_limit=90.0,
+        profile="classic",
+        base="none",
+        device="cpu",
+        threads=2,
+        seed=9,
     )
     rates = [{"quality": 50.5}, {"target_size": 30 * 1024}, {"target_bpp": 0.25}, {"target_psnr": 34.5}]
     assert [options for _, options in stubbed[1:]] == [encoder.EncodeOptions(**rate) for rate in rates]
@@ -422,7 +463,9 @@ def test_json_of_the_others(here, made):
     answers = {words.split()[0]: json.loads(ddcodec(*words.split(), "--json").stdout) for words in commands}
     assert all(answer["schema"] == 1 and answer["ok"] is True and answer["width"] == 24 for answer in answers.values())
     assert answers["decode"]["format"] == "png"
-    assert sum(section["bytes"] for section in answers["info"]["sections"]) == answers["info"]["bytes"] == len(made.data)
+    assert (
+        sum(section["bytes"] for section in answers["info"]["sections"]) == answers["info"]["bytes"] == len(made.data)
+    )
     assert answers["verify"]["samples_crc"] == answers["info"]["samples_crc"]
     assert answers["compare"]["ms_ssim"] is None and answers["compare"]["bytes"] == len(made.data)
     same = json.loads(ddcodec("compare", "in.png", "in.png", "--json").stdout)
@@ -430,7 +473,12 @@ def test_json_of_the_others(here, made):
 
 
 def test_json_of_errors(here):
-    for code, args in (3, ["encode", "none.png"]), (6, ["encode", "in.png"]), (4, ["info", "in.png"]), (2, ["encode", "--nonsense"]):
+    for code, args in (
+        (3, ["encode", "none.png"]),
+        (6, ["encode", "in.png"]),
+        (4, ["info", "in.png"]),
+        (2, ["encode", "--nonsense"]),
+    ):
         result = ddcodec(*args, "--json")
         answer = json.loads(result.stdout)
         assert result.exit_code == code
@@ -451,7 +499,12 @@ def test_several_files_one_object_each_and_a_failure_stops_nothing(here, made, c
     Path("cut.ddc").write_bytes(made.data[:50])
     code, told = lines_of(*command.split(), "in.ddc", "cut.ddc", "none.ddc", "in.ddc")
     assert code == 1
-    assert [(answer["ok"], answer[field]) for answer in told] == [(True, "in.ddc"), (False, "cut.ddc"), (False, "none.ddc"), (True, "in.ddc")]
+    assert [(answer["ok"], answer[field]) for answer in told] == [
+        (True, "in.ddc"),
+        (False, "cut.ddc"),
+        (False, "none.ddc"),
+        (True, "in.ddc"),
+    ]
     assert [answer["error"]["code"] for answer in told if not answer["ok"]] == [4, 3]
     assert told[3]["bytes"] == len(made.data)
     assert lines_of(*command.split(), "in.ddc", "in.ddc")[0] == 0
@@ -470,10 +523,18 @@ def test_several_files_in_words(here, made):
 def test_errors_name_their_input_in_json(here, made):
     """Each command once; a target that cannot be written, a picture that is none."""
     for words, field in [
-        ("encode in.png", "input"), ("decode none.ddc -o out.png", "input"), ("info in.png", "input"), ("verify in.png", "input"), ("compare in.png none.png", "distorted"),
-        ("compare none.png in.png", "reference"), ("restore --task denoise none.png -o out.png", "input"), ("bench-restore in.png --task dejpeg -o rows.tsv", "input"),
-    ]:  # fmt: skip
-        name = next(word for word in words.split() if word.startswith("none") or word == "in.png" and "none" not in words)
+        ("encode in.png", "input"),
+        ("decode none.ddc -o out.png", "input"),
+        ("info in.png", "input"),
+        ("verify in.png", "input"),
+        ("compare in.png none.png", "distorted"),
+        ("compare none.png in.png", "reference"),
+        ("restore --task denoise none.png -o out.png", "input"),
+        ("bench-restore in.png --task dejpeg -o rows.tsv", "input"),
+    ]:
+        name = next(
+            word for word in words.split() if word.startswith("none") or word == "in.png" and "none" not in words
+        )
         code, (answer,) = lines_of(*words.split())
         assert code == answer["error"]["code"] > 1 and answer[field] == name, words
 
@@ -514,9 +575,13 @@ def test_usage_of_the_others(here):
     assert "does not tell the format" in refused(2, "decode", "in.ddc", "-o", "out.doc")
     for ending in ".jpg", ".WebP", ".avif", ".tiff":
         sentence = refused(2, "decode", "in.ddc", "-o", f"out{ending}")
-        assert sentence.startswith(f"out{ending} cannot be written: decode makes PNG, PPM and NumPy files.") and sentence.endswith(f"ddcodec decode in.ddc -o - | magick - out{ending.lower()}")
+        assert sentence.startswith(
+            f"out{ending} cannot be written: decode makes PNG, PPM and NumPy files."
+        ) and sentence.endswith(f"ddcodec decode in.ddc -o - | magick - out{ending.lower()}")
     assert "'1/3' is not one of '1', '1/2', '1/4', '1/8'" in refused(2, "decode", "in.ddc", "--scale", "1/3")
-    assert "'lots' is no number of bytes; write 30000, 30k or 1.5M, or 0 for no limit." in refused(2, "decode", "in.ddc", "--max-memory", "lots")
+    assert "'lots' is no number of bytes; write 30000, 30k or 1.5M, or 0 for no limit." in refused(
+        2, "decode", "in.ddc", "--max-memory", "lots"
+    )
     assert "-1 is not in the range x>=0" in refused(2, "decode", "in.ddc", "--max-pixels", "-1")
     Path("two.ddc").write_bytes((Path(__file__).parent / "vectors" / "valid" / "2x2.ddc").read_bytes())
     assert "smallest scale is 1/2, not 1/8" in refused(2, "decode", "two.ddc", "-o", "eighth.png", "--scale", "1/8")
@@ -539,7 +604,10 @@ def test_compare_of_different_kinds(here):
 
 
 def test_a_name_of_another_format_is_refused(here):
-    assert refused(2, "encode", "in.png", "-o", "x.jpg") == "x.jpg has the name of another kind of picture; let it end in .ddc."
+    assert (
+        refused(2, "encode", "in.png", "-o", "x.jpg")
+        == "x.jpg has the name of another kind of picture; let it end in .ddc."
+    )
     assert refused(2, "encode", "in.png", "-o", "") == "The output after -o has no name."
     assert not Path("x.jpg").exists()
 
@@ -550,11 +618,17 @@ def test_sources(here):
     Image.fromarray(gradient()).convert("LAB").save("lab.tif")
     os.mkdir("folder.png")
     assert refused(3, "encode", "none.png") == "none.png does not exist."
-    assert refused(2, "encode", "folder.png") == "folder.png is a folder; with -r (--recursive) all that is in it is taken."
+    assert (
+        refused(2, "encode", "folder.png")
+        == "folder.png is a folder; with -r (--recursive) all that is in it is taken."
+    )
     assert refused(3, "encode", "empty.png") == "empty.png is empty."
     assert refused(3, "encode", "cut.png") == "cut.png is cut off: its end is missing."
     assert refused(3, "encode", "lab.tif").startswith("lab.tif is a Lab picture")
-    assert refused(3, "encode", "in.ddc", "-o", "out.ddc") == "in.ddc is a .ddc file already; ddcodec decode makes a picture of it."
+    assert (
+        refused(3, "encode", "in.ddc", "-o", "out.ddc")
+        == "in.ddc is a .ddc file already; ddcodec decode makes a picture of it."
+    )
     assert refused(3, "encode", "-", input=b"") == "standard input is empty."
     assert refused(3, "decode", "none.ddc") == "none.ddc does not exist."
     assert refused(3, "info", "folder.png") == "folder.png is a folder, not a file."
@@ -563,10 +637,14 @@ def test_sources(here):
 
 
 def test_options_are_looked_at_before_the_picture(here):
-    assert refused(7, "encode", "none.png", "--target-size", "12") == "No file has only 12 bytes: the header alone has 30."
+    assert (
+        refused(7, "encode", "none.png", "--target-size", "12") == "No file has only 12 bytes: the header alone has 30."
+    )
     assert refused(2, "encode", "none.png", "-q", "0").startswith("The quality must be")
     assert refused(2, "decode", "none.ddc", "-o", "out.jpg").startswith("out.jpg cannot be written")
-    assert refused(2, "restore", "none.png", "--task", "denoise", "-o", "out.png", "--sigma", "x").startswith("The sigma")
+    assert refused(2, "restore", "none.png", "--task", "denoise", "-o", "out.png", "--sigma", "x").startswith(
+        "The sigma"
+    )
 
 
 # Exits 4 and 5: the .ddc file
@@ -577,7 +655,10 @@ def test_a_picture_is_no_ddc_file(here, command):
     Image.fromarray(gradient()).save("a.webp")
     Image.fromarray(gradient()).save("a.jpg")
     for name, kind in ("in.png", "PNG"), ("a.webp", "WebP"), ("a.jpg", "JPEG"):
-        assert refused(4, command, name) == f"{name}: This is no .ddc file but a {kind} picture; ddcodec encode makes one of it."
+        assert (
+            refused(4, command, name)
+            == f"{name}: This is no .ddc file but a {kind} picture; ddcodec encode makes one of it."
+        )
 
 
 @pytest.mark.parametrize("command", ["decode", "info", "verify"])
@@ -592,7 +673,10 @@ def test_damaged_files(here, made, command):
 def test_newer_version(here, made):
     Path("newer.ddc").write_bytes(made.data[:4] + bytes([VERSION + 1]) + made.data[5:])
     for command in "decode", "info", "verify":
-        assert refused(5, command, "newer.ddc") == f"newer.ddc: The file has format version {VERSION + 1}; this decoder reads version {VERSION}."
+        assert (
+            refused(5, command, "newer.ddc")
+            == f"newer.ddc: The file has format version {VERSION + 1}; this decoder reads version {VERSION}."
+        )
 
 
 def test_limits_name_their_options(here):
@@ -613,8 +697,13 @@ def test_existing_output_is_refused_before_the_fit(here, monkeypatch):
     monkeypatch.setattr(encoder, "encode_pictures", lambda *_, **__: pytest.fail("The fit was started."))
     assert refused(6, "encode", "in.png") == "in.ddc exists already; -o names another output, --force (-f) replaces it."
     Path("in.ddc.png").write_bytes(b"")
-    assert refused(6, "decode", "in.ddc") == "in.ddc.png exists already; -o names another output, --force (-f) replaces it."
-    assert refused(6, "encode", "in.png", "-o", "none/out.ddc").startswith("none/out.ddc cannot be written: there is no folder ")
+    assert (
+        refused(6, "decode", "in.ddc")
+        == "in.ddc.png exists already; -o names another output, --force (-f) replaces it."
+    )
+    assert refused(6, "encode", "in.png", "-o", "none/out.ddc").startswith(
+        "none/out.ddc cannot be written: there is no folder "
+    )
     os.mkdir("folder")
     assert refused(6, "encode", "in.png", "-o", "folder") == "folder is a folder; name a file."
 
@@ -625,7 +714,10 @@ def test_existing_output_is_refused_at_the_rename(here, made, monkeypatch):
         return stub_encoder(made.data)([None], None)
 
     monkeypatch.setattr(encoder, "encode_pictures", slow_encoder)
-    assert refused(6, "encode", "in.png", "-o", "out.ddc") == "out.ddc exists already; -o names another output, --force (-f) replaces it."
+    assert (
+        refused(6, "encode", "in.png", "-o", "out.ddc")
+        == "out.ddc exists already; -o names another output, --force (-f) replaces it."
+    )
     assert Path("out.ddc").read_bytes() == b"another process was faster"
 
 
@@ -638,7 +730,9 @@ def test_force(here, made, stubbed):
 # Exits 1, 8 and 130: what befalls a run
 
 
-@pytest.mark.parametrize("words", ["decode in.ddc -o old", "decode in.ddc in.ddc -o .", "view in.ddc -o old", "encode in.png -o old"])
+@pytest.mark.parametrize(
+    "words", ["decode in.ddc -o old", "decode in.ddc in.ddc -o .", "view in.ddc -o old", "encode in.png -o old"]
+)
 def test_what_is_not_kept_of_a_replaced_file_is_told(here, stubbed, words):
     old = "in.ddc.png" if words.endswith(".") else "old"
     Path("in.ddc.png").write_bytes(b"old")
@@ -648,7 +742,11 @@ def test_what_is_not_kept_of_a_replaced_file_is_told(here, stubbed, words):
     os.link(old, "other")
     before = Path("other").read_bytes()
     result = ddcodec(*words.split(), "--force")
-    assert result.exit_code == 0 and result.stderr.count("Warning: ") == 1 and "(hard links: 1) the old content stays" in result.stderr
+    assert (
+        result.exit_code == 0
+        and result.stderr.count("Warning: ") == 1
+        and "(hard links: 1) the old content stays" in result.stderr
+    )
     assert Path("other").read_bytes() == before != Path(old).read_bytes()
 
 
@@ -682,7 +780,13 @@ def test_verbose_shows_the_traceback(here, monkeypatch):
 
 @posix
 @pytest.mark.parametrize(
-    "name, code, said", [("SIGINT", 130, b"Error: Interrupted; nothing was written."), ("SIGTERM", 143, b""), ("SIGHUP", 129, b""), ("SIGXCPU", 152, b"")]
+    "name, code, said",
+    [
+        ("SIGINT", 130, b"Error: Interrupted; nothing was written."),
+        ("SIGTERM", 143, b""),
+        ("SIGHUP", 129, b""),
+        ("SIGXCPU", 152, b""),
+    ],
 )
 def test_a_signal_leaves_nothing_behind(here, name, code, said):
     Image.fromarray(np.arange(64 * 64 * 3).reshape(64, 64, 3).astype(np.uint8)).save("large.png")
@@ -697,8 +801,18 @@ def test_a_signal_leaves_nothing_behind(here, name, code, said):
 
 def test_closed_pipe(here):
     """Whoever reads text may have enough, as `head` has; a picture that is not written whole is none."""
-    texts = ["info", "in.ddc"], ["info", "in.ddc", "in.ddc", "--json"], ["compare", "in.png", "in.ddc"], ["--help"], ["info", "--help"], ["completion", "bash"]
-    for args, code, said in *((text, 141, b"") for text in texts), (["decode", "in.ddc", "-o", "-"], 6, b"Error: Standard output was closed before everything was written.\n"):
+    texts = (
+        ["info", "in.ddc"],
+        ["info", "in.ddc", "in.ddc", "--json"],
+        ["compare", "in.png", "in.ddc"],
+        ["--help"],
+        ["info", "--help"],
+        ["completion", "bash"],
+    )
+    for args, code, said in (
+        *((text, 141, b"") for text in texts),
+        (["decode", "in.ddc", "-o", "-"], 6, b"Error: Standard output was closed before everything was written.\n"),
+    ):
         reader, writer = os.pipe()
         os.close(reader)
         command = [sys.executable, "-m", "ddcodec", *args]
@@ -722,7 +836,9 @@ def test_module_and_start_up():
         """
 
     def modules(*args):
-        result = subprocess.run([sys.executable, "-c", script, *args], capture_output=True, text=True, env=ENVIRONMENT, check=True)
+        result = subprocess.run(
+            [sys.executable, "-c", script, *args], capture_output=True, text=True, env=ENVIRONMENT, check=True
+        )
         return set(result.stderr.split())
 
     assert not modules("--help") & {"numpy", "PIL", "torch", "constriction", "zstandard"}
@@ -734,7 +850,9 @@ def test_module_and_start_up():
 def test_info_and_decode_import_no_torch(here):
     script = "import sys; sys.modules['torch'] = sys.modules['numba'] = None; from ddcodec.cli import main; main()"
     for args in ["info", "in.ddc"], ["decode", "in.ddc", "-f"], ["verify", "in.ddc"], ["compare", "in.png", "in.ddc"]:
-        result = subprocess.run([sys.executable, "-c", script, *args], capture_output=True, text=True, env=ENVIRONMENT, cwd=here)
+        result = subprocess.run(
+            [sys.executable, "-c", script, *args], capture_output=True, text=True, env=ENVIRONMENT, cwd=here
+        )
         assert result.returncode == 0, result.stderr
 
 
@@ -744,18 +862,38 @@ def test_info_and_decode_import_no_torch(here):
 def test_the_line_of_a_fit():
     """What matters most stays on a narrow terminal."""
     progress = SimpleNamespace(phase="fit", step=12, total=600, bpp=0.3125, psnr=30.987)
-    for columns, text in [(79, "step 12/600, 1 min 24 s left, 0.312 bpp, PSNR 30.99 dB"), (45, "step 12/600, 1 min 24 s left, 0.312 bpp"), (39, "step 12/600, 1 min 24 s left, 0.312 bpp"), (38, "step 12/600, 1 min 24 s left")]:
+    for columns, text in [
+        (79, "step 12/600, 1 min 24 s left, 0.312 bpp, PSNR 30.99 dB"),
+        (45, "step 12/600, 1 min 24 s left, 0.312 bpp"),
+        (39, "step 12/600, 1 min 24 s left, 0.312 bpp"),
+        (38, "step 12/600, 1 min 24 s left"),
+    ]:
         assert within(columns, fit_parts(progress, 83.2, columns)) == text
     assert fit_parts(progress, float("inf"), 79)[:2] == ["step 12/600", "0.312 bpp"]
-    assert fit_parts(SimpleNamespace(phase="pack", step=0, total=1, bpp=0.25, psnr=31.5), -3.0, 79) == ["packing and checking", "1 s left", "0.250 bpp", "PSNR 31.50 dB"]
+    assert fit_parts(SimpleNamespace(phase="pack", step=0, total=1, bpp=0.25, psnr=31.5), -3.0, 79) == [
+        "packing and checking",
+        "1 s left",
+        "0.250 bpp",
+        "PSNR 31.50 dB",
+    ]
     assert [duration_text(s) for s in (0.2, 59.1, 61, 3700)] == ["1 s", "1 min 0 s", "1 min 1 s", "1 h 1 min"]
 
 
 def test_wide_letters_take_two_columns():
     """Widths as in Unicode's annex 11; a combining accent and a joiner take none."""
-    for text, columns in [("photo", 5), ("写真", 4), ("caf\u0065\u0301", 4), ("한글", 4), ("\u200d", 0), ("ｱ", 1), ("Ａ", 2)]:
+    for text, columns in [
+        ("photo", 5),
+        ("写真", 4),
+        ("caf\u0065\u0301", 4),
+        ("한글", 4),
+        ("\u200d", 0),
+        ("ｱ", 1),
+        ("Ａ", 2),
+    ]:
         assert columns_of(text) == columns, text
-    assert within(16, ["1/2", "step 写真の名前"]) == "1/2, step 写..." and within(15, ["1/2", "step 写真の名前"]) == "1/2"
+    assert (
+        within(16, ["1/2", "step 写真の名前"]) == "1/2, step 写..." and within(15, ["1/2", "step 写真の名前"]) == "1/2"
+    )
     assert within(30, ["1/2", "a\x1b[2Jb"]) == r"1/2, a\x1b[2Jb"
 
 
@@ -776,7 +914,9 @@ def test_the_line_runs_down_while_nothing_is_told(monkeypatch):
     monkeypatch.setattr("ddcodec.cli.talk.monotonic", iter(range(10**6)).__next__)
     monkeypatch.setattr(sys, "stderr", stream)
     said = lambda: stream.buffer.getvalue().decode()
-    line = ProgressLine(lambda progress, seconds_left, columns: [f"{progress.step}/{progress.total}", f"{seconds_left:.0f} left"], True)
+    line = ProgressLine(
+        lambda progress, seconds_left, columns: [f"{progress.step}/{progress.total}", f"{seconds_left:.0f} left"], True
+    )
     with line as tell:
         tell(SimpleNamespace(step=0, total=9, seconds_left=10**5))
         for _ in range(1000):
@@ -794,7 +934,9 @@ def test_the_line_runs_down_while_nothing_is_told(monkeypatch):
 
 
 def test_defaults_agree():
-    """The function, the record and the command have the same defaults; the numbers stand thrice so that `--help` imports nothing."""
+    """The function, the record and the command have the same defaults; the numbers stand thrice so that `--help`
+    imports nothing.
+    """
     import inspect
 
     import ddcodec as package

@@ -10,11 +10,22 @@ from pathlib import Path
 from threading import Timer
 
 import pytest
-from test_batch import ENVIRONMENT, QUICK, bad_pictures, ddcodec, errors_of, files_of, made_of, pictures, started, wait_until
+from test_batch import (
+    ENVIRONMENT,
+    QUICK,
+    bad_pictures,
+    ddcodec,
+    errors_of,
+    files_of,
+    made_of,
+    pictures,
+    started,
+    wait_until,
+)
 
-from ddcodec.jobs import cluster
 from ddcodec import decoder
 from ddcodec.errors import DdcError
+from ddcodec.jobs import cluster
 
 needs_dask = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
 
@@ -26,7 +37,9 @@ def refused(*words, code=2):
 
 
 def process(*words):
-    return subprocess.Popen([sys.executable, "-m", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENVIRONMENT)
+    return subprocess.Popen(
+        [sys.executable, "-m", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENVIRONMENT
+    )
 
 
 @contextmanager
@@ -34,13 +47,34 @@ def scheduler(folder, workers):
     """The address of a scheduler, its process and those of its workers."""
     pytest.importorskip("distributed")
     file = folder / "scheduler.json"
-    processes = [process("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file))]
+    processes = [
+        process(
+            "distributed.cli.dask_scheduler",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "0",
+            "--no-dashboard",
+            "--scheduler-file",
+            str(file),
+        )
+    ]
     try:
         wait_until(lambda: file.exists() and file.read_text().endswith("}"))
         address = json.loads(file.read_text())["address"]
         processes += [
-            process("distributed.cli.dask_worker", address, "--no-nanny", "--nthreads", "2", "--no-dashboard", "--local-directory", str(folder)) for _ in range(workers)
-        ]  # fmt: skip
+            process(
+                "distributed.cli.dask_worker",
+                address,
+                "--no-nanny",
+                "--nthreads",
+                "2",
+                "--no-dashboard",
+                "--local-directory",
+                str(folder),
+            )
+            for _ in range(workers)
+        ]
         yield address, processes
     finally:
         for each in processes:
@@ -58,16 +92,24 @@ def test_without_dask(here, monkeypatch):
     pictures("in", 1)
     monkeypatch.setitem(sys.modules, "distributed", None)
     sentence = refused("in", "-r", "--scheduler", "dask://local", code=1)
-    assert sentence == "A cluster needs the package distributed, which is not installed: pip install 'ddcodec[cluster]' brings it."
+    assert (
+        sentence
+        == "A cluster needs the package distributed, which is not installed: pip install 'ddcodec[cluster]' brings it."
+    )
 
 
 def test_what_is_no_scheduler(here, monkeypatch):
     pictures("in", 1)
-    assert refused("in", "-r", "--scheduler", "somewhere") == "There is no scheduler somewhere; write tcp://HOST:PORT, or dask://local for one on this machine alone."
+    assert (
+        refused("in", "-r", "--scheduler", "somewhere")
+        == "There is no scheduler somewhere; write tcp://HOST:PORT, or dask://local for one on this machine alone."
+    )
     assert refused("in", "-r", "-j", "2", "--scheduler", "tcp://127.0.0.1:9").startswith("-j is for this machine")
     pytest.importorskip("distributed")
     monkeypatch.setattr(cluster, "SECONDS_TO_CONNECT", 1)
-    assert refused("in", "-r", "--scheduler", "tcp://127.0.0.1:9").startswith("The scheduler tcp://127.0.0.1:9 cannot be reached: ")
+    assert refused("in", "-r", "--scheduler", "tcp://127.0.0.1:9").startswith(
+        "The scheduler tcp://127.0.0.1:9 cannot be reached: "
+    )
 
 
 @needs_dask
@@ -75,17 +117,23 @@ def test_a_worker_is_lost(here):
     pictures("in", 24)
     bad = bad_pictures("in")
     with scheduler(here, 2) as (address, processes):
-        run = started("encode", "in", "-r", "-o", "out", "--iterations", "10", "--device", "cpu", "--scheduler", address)
+        run = started(
+            "encode", "in", "-r", "-o", "out", "--iterations", "10", "--device", "cpu", "--scheduler", address
+        )
         wait_until(lambda: len(files_of("out")) > 2)
         before = len(files_of("out"))
         processes[1].kill()
         said = run.communicate(timeout=120)[1]
         assert before < 24 and run.returncode == 1 and errors_of(said) == bad, said
-        assert files_of("out") == [f"{letter}/p{number:03}.ddc" for letter in "abc" for number in range("abc".index(letter), 24, 3)]
+        assert files_of("out") == [
+            f"{letter}/p{number:03}.ddc" for letter in "abc" for number in range("abc".index(letter), 24, 3)
+        ]
         made = made_of(said)
         assert len(made) == 24 and set(made.values()) == {1}
         assert said.splitlines()[-1].startswith("24 encoded, 5 failed, 0 skipped, ")
-        assert {decoder.decode_picture(Path("out", name).read_bytes()).shape for name in files_of("out")} == {(16, 16, 3)}
+        assert {decoder.decode_picture(Path("out", name).read_bytes()).shape for name in files_of("out")} == {
+            (16, 16, 3)
+        }
 
 
 @needs_dask
@@ -100,7 +148,11 @@ def test_an_interrupt_and_the_end_of_the_scheduler(here, monkeypatch):
             monkeypatch.setattr(cluster._Crew, "_meet", lambda self, workers: Timer(0.5, befalls).start())
             result = ddcodec("encode", "in", "-r", "-o", "out", "--scheduler", address, *QUICK)
             waiting, said = result.stderr.splitlines()
-            assert result.exit_code == code and waiting == "Note: the cluster has no worker; waiting for one." and said.startswith(last)
+            assert (
+                result.exit_code == code
+                and waiting == "Note: the cluster has no worker; waiting for one."
+                and said.startswith(last)
+            )
     assert files_of("out") == []
 
 
@@ -142,7 +194,15 @@ class Ended:
 
 
 def run_on(client, jobs, said=None):
-    return list(cluster.run_jobs_on(client, lambda jobs, threads: [job.upper() for job in jobs], jobs, None, (said if said is not None else []).append))
+    return list(
+        cluster.run_jobs_on(
+            client,
+            lambda jobs, threads: [job.upper() for job in jobs],
+            jobs,
+            None,
+            (said if said is not None else []).append,
+        )
+    )
 
 
 def test_a_gpu_worker_gets_many_a_cpu_worker_one():
@@ -151,7 +211,9 @@ def test_a_gpu_worker_gets_many_a_cpu_worker_one():
     client = Client({"gpu": (__version__, 3), "cpu": (__version__, 1)})
     results = run_on(client, "abcdefgh")
     assert sorted(made for _, some in results for made in some) == list("ABCDEFGH")
-    assert {len(jobs) for worker, jobs in client.sent if worker == "cpu"} == {1} and max(len(jobs) for worker, jobs in client.sent if worker == "gpu") == 3
+    assert {len(jobs) for worker, jobs in client.sent if worker == "cpu"} == {1} and max(
+        len(jobs) for worker, jobs in client.sent if worker == "gpu"
+    ) == 3
 
 
 def test_jobs_that_come_to_grief_are_sent_again_one_by_one_and_given_up_in_the_end():

@@ -1,4 +1,6 @@
-"""What samples mean: standard profiles become a few bytes and come back as profiles of the same meaning; what a PNG, an AVIF or a JPEG says of colours, resolution and orientation is kept."""
+"""What samples mean: standard profiles become a few bytes and come back as profiles of the same meaning; what a PNG, an
+AVIF or a JPEG says of colours, resolution and orientation is kept.
+"""
 
 import io
 import struct
@@ -14,15 +16,15 @@ from profiles import bt709_curve, levels_apart, profile, srgb_curve
 
 import ddcodec
 import ddcodec.pillow
-from ddcodec.format import color
-from ddcodec.pictures import exif, png
 from ddcodec.cli import cli
-from ddcodec.format.color import ADOBE_RGB, PROPHOTO, Color, packed, unpacked, with_exponent, with_points
 from ddcodec.errors import DamagedError
-from ddcodec.pictures.lossless import smaller_lossless
+from ddcodec.format import color
+from ddcodec.format.color import ADOBE_RGB, PROPHOTO, Color, packed, unpacked, with_exponent, with_points
 from ddcodec.format.metadata import chunks_of, metadata_of, packed_resolution, unpacked_resolution
-from ddcodec.pictures.read import Picture, encode_image_bytes, picture_from, read_picture
+from ddcodec.pictures import exif, png
+from ddcodec.pictures.lossless import smaller_lossless
 from ddcodec.pictures.profiles import color_of, profile_of
+from ddcodec.pictures.read import Picture, encode_image_bytes, picture_from, read_picture
 
 RGB = painted(12, 17)
 LCMS = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -56,7 +58,13 @@ def saved(image, format, **options):
 
 def with_chunks(data, *chunks):
     """A PNG with further chunks (kind, content[, checksum]) behind its header."""
-    made = b"".join(struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content) if not crc else crc[0]) for kind, content, *crc in chunks)
+    made = b"".join(
+        struct.pack(">I", len(content))
+        + kind
+        + content
+        + struct.pack(">I", zlib.crc32(kind + content) if not crc else crc[0])
+        for kind, content, *crc in chunks
+    )
     return data[:33] + made + data[33:]
 
 
@@ -77,7 +85,11 @@ def test_a_standard_profile_becomes_a_description_of_the_same_meaning(name):
     again = color_of(made)
     assert again == color_of(icc) or abs(again.exponent - color_of(icc).exponent) <= 1
     picture = read_picture(saved(samples_for(icc), "PNG", icc_profile=icc))
-    assert picture.notes == () and picture.metadata == {"color": packed(color_of(icc))} and len(picture.metadata["color"]) <= 30
+    assert (
+        picture.notes == ()
+        and picture.metadata == {"color": packed(color_of(icc))}
+        and len(picture.metadata["color"]) <= 30
+    )
     decoded = encode_image_bytes(picture, "png")
     assert levels_apart(icc, Image.open(io.BytesIO(decoded)).info["icc_profile"]) <= 1
     assert read_picture(decoded).metadata == picture.metadata
@@ -103,14 +115,18 @@ def test_ruined_profiles_mean_nothing():
         assert found is None or len(found) == 4
     for broken in (b"garbage" * 30, icc[:200], b"\0" * 128):
         picture = read_picture(saved(RGB, "JPEG", icc_profile=broken), name="photo.jpg")
-        assert picture.metadata == {} and picture.notes == ("photo.jpg: its colour profile is damaged and is left out.",)
+        assert picture.metadata == {} and picture.notes == (
+            "photo.jpg: its colour profile is damaged and is left out.",
+        )
 
 
 def test_a_profile_for_colours_describes_grey_samples():
     picture = read_picture(saved(RGB[:, :, 0], "PNG", icc_profile=MEANT["Display P3"][0]))
     assert picture.notes == () and picture.color() == Color(12, 13)
     unknown = read_picture(saved(RGB[:, :, 0], "PNG", icc_profile=UNKNOWN["other primaries"]), name="photo")
-    assert unknown.metadata == {} and unknown.notes == ("photo: its colour profile is for another kind of picture and is left out.",)
+    assert unknown.metadata == {} and unknown.notes == (
+        "photo: its colour profile is for another kind of picture and is left out.",
+    )
 
 
 def test_the_bytes_of_a_profile_can_be_kept():
@@ -120,27 +136,38 @@ def test_the_bytes_of_a_profile_can_be_kept():
     assert read_picture(data, metadata=("exif",)).metadata == {}
 
 
-@pytest.mark.parametrize("icc", [MEANT["Display P3"][0], LCMS, UNKNOWN["other primaries"]], ids=["Display P3", "sRGB", "unknown"])
+@pytest.mark.parametrize(
+    "icc", [MEANT["Display P3"][0], LCMS, UNKNOWN["other primaries"]], ids=["Display P3", "sRGB", "unknown"]
+)
 def test_pillow_png_and_file_agree(icc, tmp_path):
     source, file, decoded = (tmp_path / name for name in ("a.png", "a.ddc", "b.png"))
     source.write_bytes(saved(RGB, "PNG", icc_profile=icc, dpi=(300, 300)))
     for arguments in (["encode", source, "-o", file, "--iterations", "1"], ["decode", file, "-o", decoded]):
         assert CliRunner().invoke(cli, [str(part) for part in arguments]).exit_code == 0
     seen = [Image.open(path) for path in (file, decoded)]
-    assert seen[0].info["icc_profile"] == seen[1].info["icc_profile"] and levels_apart(icc, seen[0].info["icc_profile"]) <= 1
+    assert (
+        seen[0].info["icc_profile"] == seen[1].info["icc_profile"]
+        and levels_apart(icc, seen[0].info["icc_profile"]) <= 1
+    )
     assert seen[0].info["dpi"] == pytest.approx((300, 300), abs=0.02) == seen[1].info["dpi"]
     sections = {section["name"]: section["bytes"] for section in ddcodec.read_info(file.read_bytes())["sections"]}
-    assert sections.get("chunk color") == (None if icc is UNKNOWN["other primaries"] else 4) and ("chunk icc" in sections) == (icc is UNKNOWN["other primaries"])
+    assert sections.get("chunk color") == (None if icc is UNKNOWN["other primaries"] else 4) and (
+        "chunk icc" in sections
+    ) == (icc is UNKNOWN["other primaries"])
     again = io.BytesIO()
     seen[0].save(again, "DDC", iterations=1)
-    assert {name: content for name, content in Image.open(again).info.items() if name != "dpi"} == {"icc_profile": seen[0].info["icc_profile"]}
+    assert {name: content for name, content in Image.open(again).info.items() if name != "dpi"} == {
+        "icc_profile": seen[0].info["icc_profile"]
+    }
     seen[0].save(again := io.BytesIO(), "DDC", iterations=1, icc_profile=None, dpi=None)
     assert Image.open(again).info == {}
 
 
 def test_a_lossless_file_is_reckoned_with_its_profile():
     """Whoever takes it instead would have to put the profile in."""
-    plain, described = (smaller_lossless(Picture(RGB, metadata), 10**6).bytes for metadata in ({}, {"color": bytes([12, 13])}))
+    plain, described = (
+        smaller_lossless(Picture(RGB, metadata), 10**6).bytes for metadata in ({}, {"color": bytes([12, 13])})
+    )
     assert described - plain >= len(profile_of(Color(12, 13), False))
 
 
@@ -152,7 +179,10 @@ def test_what_pillow_makes_up_is_not_kept():
         assert "dpi" not in Image.open(file).info
 
 
-@pytest.mark.parametrize("option", [{"exif": 5}, {"xmp": 5}, {"icc_profile": "sRGB"}, {"dpi": 300}, {"dpi": (72,)}, {"dpi": (0, 0)}, {"dpi": "x"}])
+@pytest.mark.parametrize(
+    "option",
+    [{"exif": 5}, {"xmp": 5}, {"icc_profile": "sRGB"}, {"dpi": 300}, {"dpi": (72,)}, {"dpi": (0, 0)}, {"dpi": "x"}],
+)
 def test_metadata_of_a_wrong_type(option):
     with pytest.raises(ValueError, match=next(iter(option))):
         Image.fromarray(RGB).save(io.BytesIO(), "DDC", iterations=1, **option)
@@ -183,7 +213,9 @@ def test_descriptions_are_packed_as_the_format_says():
 
 @pytest.mark.parametrize("points", [*color.PRIMARIES.values(), ADOBE_RGB, PROPHOTO])
 def test_primaries_that_are_given_make_the_profile_of_their_code_point(points):
-    """Colorants have the chromaticities that the published ones have when D50 is taken back to the white (Little CMS reads them so)."""
+    """Colorants have the chromaticities that the published ones have when D50 is taken back to the white (Little CMS
+    reads them so).
+    """
     icc = profile_of(with_points(points, 8), False)
     found = ImageCms.ImageCmsProfile(io.BytesIO(icc)).profile
     total = np.sum([found.red_colorant[0], found.green_colorant[0], found.blue_colorant[0]], 0)
@@ -191,24 +223,38 @@ def test_primaries_that_are_given_make_the_profile_of_their_code_point(points):
 
 
 def test_published_colorants():
-    for name, points in (("sRGB", color.PRIMARIES[1]), ("Display P3", color.PRIMARIES[12]), ("Adobe RGB", ADOBE_RGB), ("ProPhoto RGB", PROPHOTO), ("BT.2020", color.PRIMARIES[9])):
+    for name, points in (
+        ("sRGB", color.PRIMARIES[1]),
+        ("Display P3", color.PRIMARIES[12]),
+        ("Adobe RGB", ADOBE_RGB),
+        ("ProPhoto RGB", PROPHOTO),
+        ("BT.2020", color.PRIMARIES[9]),
+    ):
         from profiles import COLORANTS
 
         found = ImageCms.ImageCmsProfile(io.BytesIO(profile_of(with_points(points, 13), False))).profile
-        assert np.allclose([found.red_colorant[0], found.green_colorant[0], found.blue_colorant[0]], COLORANTS[name], atol=2.5e-4)
+        assert np.allclose(
+            [found.red_colorant[0], found.green_colorant[0], found.blue_colorant[0]], COLORANTS[name], atol=2.5e-4
+        )
 
 
 SRGB_CHRM = words(31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
 PNG_CHUNKS = {
     "cICP, HLG": ([(b"cICP", bytes([9, 18, 0, 1]))], Color(9, 18)),
     "cICP, PQ": ([(b"cICP", bytes([9, 16, 0, 1]))], Color(9, 16)),
-    "cICP before the others": ([(b"cICP", bytes([12, 13, 0, 1])), (b"sRGB", b"\0"), (b"gAMA", words(45455))], Color(12, 13)),
+    "cICP before the others": (
+        [(b"cICP", bytes([12, 13, 0, 1])), (b"sRGB", b"\0"), (b"gAMA", words(45455))],
+        Color(12, 13),
+    ),
     "unspecified": ([(b"cICP", bytes([2, 2, 0, 1])), (b"sRGB", b"\0")], Color(1, 13)),
     "sRGB": ([(b"sRGB", b"\1"), (b"gAMA", words(45455)), (b"cHRM", SRGB_CHRM)], Color(1, 13)),
     "gamma": ([(b"gAMA", words(45455))], Color(1, 4)),
     "gamma 1": ([(b"gAMA", words(100000)), (b"cHRM", SRGB_CHRM)], Color(1, 8)),
     "primaries": ([(b"cHRM", words(31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000))], Color(12, 13)),
-    "own": ([(b"gAMA", words(50000)), (b"cHRM", words(31000, 32000, 65000, 33000, 21000, 70000, 15000, 7000))], Color(0, 0, (31000, 32000, 65000, 33000, 21000, 70000, 15000, 7000), 2 * 65536)),
+    "own": (
+        [(b"gAMA", words(50000)), (b"cHRM", words(31000, 32000, 65000, 33000, 21000, 70000, 15000, 7000))],
+        Color(0, 0, (31000, 32000, 65000, 33000, 21000, 70000, 15000, 7000), 2 * 65536),
+    ),
     "senseless": ([(b"gAMA", words(0)), (b"cHRM", words(*[0] * 8))], Color(1, 13)),
 }
 
@@ -241,20 +287,29 @@ def test_resolution(tmp_path):
     data = with_chunks(saved(RGB, "PNG"), (b"pHYs", words(11811, 5906) + b"\1"))
     picture = read_picture(data)
     assert picture.resolution() == (11811, 5906)
-    assert dict((kind, content) for kind, content, _ in png.chunks_of(encode_image_bytes(picture, "png")))[b"pHYs"] == words(11811, 5906) + b"\1"
+    assert {kind: content for kind, content, _ in png.chunks_of(encode_image_bytes(picture, "png"))}[b"pHYs"] == words(
+        11811, 5906
+    ) + b"\1"
     for format in ("JPEG", "TIFF", "BMP"):
         assert read_picture(saved(RGB, format, dpi=(300, 300))).resolution() == (11811, 11811)
-        assert read_picture(saved(RGB, format, **({"exif": Image.Exif()} if format != "BMP" else {}))).resolution() == (None if format != "BMP" else (3780, 3780))
+        assert read_picture(saved(RGB, format, **({"exif": Image.Exif()} if format != "BMP" else {}))).resolution() == (
+            None if format != "BMP" else (3780, 3780)
+        )
     assert picture_from(Image.open(io.BytesIO(saved(RGB, "PNG", dpi=(96, 96))))).resolution() == (3780, 3780)
     for content, notes in ((words(1, 1) + b"\0", 0), (words(2, 1) + b"\0", 1), (words(0, 0) + b"\1", 0), (b"abc", 0)):
         odd = read_picture(with_chunks(saved(RGB, "PNG"), (b"pHYs", content)), name="x.png")
-        assert odd.resolution() is None and odd.notes == ("x.png: its pixels are not square, which cannot be kept.",) * notes
+        assert (
+            odd.resolution() is None
+            and odd.notes == ("x.png: its pixels are not square, which cannot be kept.",) * notes
+        )
 
 
 def test_what_cannot_be_kept_is_said():
     data = with_chunks(saved(RGB, "PNG"), (b"cICP", bytes([9, 16, 0, 0])), (b"mDCV", bytes(24)), (b"cLLI", bytes(8)))
     notes = read_picture(data, name="x.png").notes
-    assert len(notes) == 3 and all(any(word in note for note in notes) for word in ("full range", "mastering display", "greatest brightness"))
+    assert len(notes) == 3 and all(
+        any(word in note for note in notes) for word in ("full range", "mastering display", "greatest brightness")
+    )
     fine = read_picture(with_chunks(saved(RGB, "PNG"), (b"pHYs", words(2**28, 1) + b"\1")), name="x.png")
     assert fine.resolution() is None and fine.notes == ("x.png: its resolution is too fine to be kept.",)
     assert read_picture(data, name="x.png", metadata=()).notes == ()
@@ -268,7 +323,10 @@ def colr(data, primaries, transfer):
 
 def test_avif():
     deep = imagecodecs.avif_encode(RGB.astype(np.uint16) * 4, level=90, bitspersample=10)
-    assert read_picture(colr(deep, 9, 16)).color() == Color(9, 16) and read_picture(colr(deep, 9, 16)).samples.dtype == np.uint16
+    assert (
+        read_picture(colr(deep, 9, 16)).color() == Color(9, 16)
+        and read_picture(colr(deep, 9, 16)).samples.dtype == np.uint16
+    )
     assert read_picture(colr(deep, 2, 2)).metadata == {}
     data = saved(RGB, "AVIF", icc_profile=MEANT["Display P3"][0])
     assert read_picture(data).color() == Color(12, 13)
@@ -292,9 +350,20 @@ def tiff_of(orientation, kind, order="<", before=b""):
     value = struct.pack(order + layout, *(orientation, 1)[: len(layout)])
     maker = b"a camera\0"
     place = 8 + 2 + 24 + 4
-    fields = [(271, 2, len(maker), struct.pack(order + "I", place)), (274, kind, 1, value.ljust(4, b"\0") if len(value) <= 4 else struct.pack(order + "I", place + len(maker)))]
+    fields = [
+        (271, 2, len(maker), struct.pack(order + "I", place)),
+        (274, kind, 1, value.ljust(4, b"\0") if len(value) <= 4 else struct.pack(order + "I", place + len(maker))),
+    ]
     entries = b"".join(struct.pack(order + "HHI", tag, type_, count) + content for tag, type_, count, content in fields)
-    return before + {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(order + "IH", 8, 2) + entries + bytes(4) + maker + value
+    return (
+        before
+        + {"<": b"II*\0", ">": b"MM\0*"}[order]
+        + struct.pack(order + "IH", 8, 2)
+        + entries
+        + bytes(4)
+        + maker
+        + value
+    )
 
 
 def hexed(name, content):
@@ -309,7 +378,9 @@ def with_text(keyword, text, packed):
 
 
 def check_turned(data, near=0):
-    """That a picture whose EXIF says 6 is turned once, keeps its maker, and says that it lies upright, in its file and in the decoded PNG."""
+    """That a picture whose EXIF says 6 is turned once, keeps its maker, and says that it lies upright, in its file and
+    in the decoded PNG.
+    """
     picture = read_picture(data)
     assert picture.samples.shape == (17, 12, 3) and abs(picture.samples.astype(int) - np.rot90(RGB, -1)).mean() <= near
     assert b"a camera" in picture.metadata["exif"]
@@ -366,11 +437,18 @@ def test_orientation_that_makes_no_sense():
     twice = bytearray(tiff_of(6, 3))
     twice[10:22] = struct.pack("<HHIHH", 274, 3, 1, 8, 0)
     picture = read_picture(saved(RGB, "PNG", exif=bytes(twice)))
-    assert np.array_equal(picture.samples, np.rot90(RGB, 1)) and exif.upright(picture.metadata["exif"]) == picture.metadata["exif"]
+    assert (
+        np.array_equal(picture.samples, np.rot90(RGB, 1))
+        and exif.upright(picture.metadata["exif"]) == picture.metadata["exif"]
+    )
     loop = bytearray(tiff_of(6, 3))
     loop[34:38] = struct.pack("<I", 8)
     assert exif.orientation_of(bytes(loop)) == 6
-    for xmp in (b'<r tiff:Orientation="6"/>', b"<tiff:Orientation>6</tiff:Orientation>", b"<r tiff:Orientation = '6'/>"):
+    for xmp in (
+        b'<r tiff:Orientation="6"/>',
+        b"<tiff:Orientation>6</tiff:Orientation>",
+        b"<r tiff:Orientation = '6'/>",
+    ):
         picture = read_picture(saved(RGB, "WEBP", lossless=True, xmp=xmp))
         assert np.array_equal(picture.samples, np.rot90(RGB, -1)) and picture.metadata["xmp"] == xmp.replace(b"6", b"1")
         both = read_picture(saved(RGB, "WEBP", lossless=True, xmp=xmp, exif=tiff_of(1, 3)))
@@ -402,21 +480,45 @@ def text_chunk(count):
 def test_a_png_whose_texts_are_large_or_damaged_is_read(deep, capfd):
     samples = RGB.astype(np.uint16) * 257 if deep else RGB
     data = encode_image_bytes(Picture(samples), "png")
-    odd = with_chunks(data, (b"zTXt", text_chunk(1_300_000)), (b"tEXt", b"Author\0me", 7), (b"iCCP", b"x\0\0no zlib"), (b"pHYs", bytes(9), 1), (b"prIv", b"", 9))
+    odd = with_chunks(
+        data,
+        (b"zTXt", text_chunk(1_300_000)),
+        (b"tEXt", b"Author\0me", 7),
+        (b"iCCP", b"x\0\0no zlib"),
+        (b"pHYs", bytes(9), 1),
+        (b"prIv", b"", 9),
+    )
     picture = read_picture(odd, name="x.png")
     assert np.array_equal(picture.samples, samples)
-    assert picture.notes == ("x.png: its resolution is damaged and is left out.", "x.png: its colour profile is damaged and is left out.")
+    assert picture.notes == (
+        "x.png: its resolution is damaged and is left out.",
+        "x.png: its colour profile is damaged and is left out.",
+    )
     assert capfd.readouterr() == ("", "")
 
 
 def test_large_profiles_and_xmp():
-    large = profile("Display P3", lambda samples: samples**2.1 * (1 + 0.01 * np.sin(99 * samples)), more=((b"priv", np.random.default_rng(1).bytes(1_300_000)),))
-    assert read_picture(with_chunks(saved(RGB, "PNG"), (b"iCCP", b"icc\0\0" + zlib.compress(large)))).metadata == {"icc": large}
+    large = profile(
+        "Display P3",
+        lambda samples: samples**2.1 * (1 + 0.01 * np.sin(99 * samples)),
+        more=((b"priv", np.random.default_rng(1).bytes(1_300_000)),),
+    )
+    assert read_picture(with_chunks(saved(RGB, "PNG"), (b"iCCP", b"icc\0\0" + zlib.compress(large)))).metadata == {
+        "icc": large
+    }
     for data, what in (
-        (with_chunks(saved(RGB, "PNG"), (b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(b"<x/>" * 300_000))), "XMP has more than 1,048,576 bytes"),
+        (
+            with_chunks(
+                saved(RGB, "PNG"), (b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(b"<x/>" * 300_000))
+            ),
+            "XMP has more than 1,048,576 bytes",
+        ),
         (saved(RGB, "WEBP", lossless=True, xmp=b"<x/>" * 300_000), "XMP has more than 1,048,576 bytes"),
         (saved(RGB, "PNG", exif=tiff_of(1, 3) + bytes(2**20)), "EXIF has more than 1,048,576 bytes"),
-        (with_chunks(saved(RGB, "PNG"), (b"iCCP", b"icc\0\0" + zlib.compress(large + bytes(2**22)))), "colour profile has more than 4,194,304 bytes"),
+        (
+            with_chunks(saved(RGB, "PNG"), (b"iCCP", b"icc\0\0" + zlib.compress(large + bytes(2**22)))),
+            "colour profile has more than 4,194,304 bytes",
+        ),
     ):
         picture = read_picture(data, name="photo")
         assert picture.metadata == {} and len(picture.notes) == 1 and np.array_equal(picture.samples, RGB)
@@ -433,7 +535,10 @@ def test_jpegs_that_cannot_be_read():
 
     twelve = imagecodecs.jpeg8_encode(RGB.astype(np.uint16) * 16, bitspersample=12)
     for data, sentence in (
-        (twelve, "x.jpg is a JPEG of 12 bits a sample, of which only those of 8 are read. Convert it to a PNG of 16 bits."),
+        (
+            twelve,
+            "x.jpg is a JPEG of 12 bits a sample, of which only those of 8 are read. Convert it to a PNG of 16 bits.",
+        ),
         (saved(RGB, "JPEG")[:-20], "x.jpg is cut off: its end is missing."),
         (saved(RGB, "JPEG")[:20], "x.jpg is a JPEG that is damaged, cut off, or of a kind that cannot be read."),
     ):
@@ -458,8 +563,15 @@ def test_bytes_behind_the_end(tmp_path):
         assert (info["bytes"], info["trailing_bytes"]) == (len(whole), True)
         for command in (["decode", str(file), "-o", str(tmp_path / "a.png"), "-f"], ["verify", str(file)]):
             result = CliRunner().invoke(cli, command)
-            assert result.exit_code == 0 and f"Warning: {file}: There are bytes behind the end of the file; they are no part of it.\n" in result.stderr
-        assert "\nThere are bytes behind the end of the file; they are no part of it.\n" in CliRunner().invoke(cli, ["info", str(file)]).stdout
+            assert (
+                result.exit_code == 0
+                and f"Warning: {file}: There are bytes behind the end of the file; they are no part of it.\n"
+                in result.stderr
+            )
+        assert (
+            "\nThere are bytes behind the end of the file; they are no part of it.\n"
+            in CliRunner().invoke(cli, ["info", str(file)]).stdout
+        )
         with Image.open(file) as image:
             assert np.array_equal(np.asarray(image), ddcodec.decode(whole))
     with pytest.raises(DamagedError, match="cut off"):

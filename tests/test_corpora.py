@@ -47,10 +47,14 @@ def test_entries_are_whole():
 
 
 def test_the_command(samples):
-    run = subprocess.run([sys.executable, ROOT / "bench" / "corpora.py", "samples", samples], capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, ROOT / "bench" / "corpora.py", "samples", samples], capture_output=True, text=True
+    )
     assert run.returncode == 0 and "is samples" in run.stdout
     (samples / "coffee.png").unlink()
-    run = subprocess.run([sys.executable, ROOT / "bench" / "corpora.py", "samples", samples], capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, ROOT / "bench" / "corpora.py", "samples", samples], capture_output=True, text=True
+    )
     assert run.returncode == 1 and "coffee.png is missing" in run.stdout
 
 

@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
 from conftest import painted
+from random_coded import DEFAULT, random_arch
+
 from ddcodec.fit.cpu.engine import CpuEngine, memory_of
 from ddcodec.fit.cpu.layout import FIRST_MOMENT, Q, Y
 from ddcodec.fit.descent.recipe import BETAS, Betas, code_epsilon, moving, real_base
 from ddcodec.fit.descent.schedule import Point, point_at
 from ddcodec.fit.descent.soap import Soap, by_qr
-from ddcodec.fit.reference.objective import soft_round, synthesise
 from ddcodec.fit.reference.engine import TorchEngine
+from ddcodec.fit.reference.objective import soft_round, synthesise
 from ddcodec.presets import arch_of
-from random_coded import DEFAULT, random_arch
 
 TEMPERATURE, NOISE, LAMBDA = 0.4, 0.2, 1e-2
 
@@ -51,7 +51,9 @@ class SameNoise(TorchEngine):
 
 
 class Pair:
-    """A CPU engine after one step from random weights and code, with learning rates of nothing, and the reference in float64 at the same place."""
+    """A CPU engine after one step from random weights and code, with learning rates of nothing, and the reference in
+    float64 at the same place.
+    """
 
     def __init__(self, arch, seed, threads, hard=False, known=None):
         random = np.random.default_rng(seed)
@@ -59,7 +61,10 @@ class Pair:
         self.arch, self.cpu = arch, CpuEngine(picture, arch, LAMBDA, seed=seed, threads=threads, known=known)
         self.reference = SameNoise(picture, arch, LAMBDA, dtype=torch.float64, known=known)
         self.reference.cpu = self.cpu
-        weights = {name: (w + 0.2 * random.standard_normal(w.shape)).astype(np.float32) for name, w in self.cpu.weights().items()}
+        weights = {
+            name: (w + 0.2 * random.standard_normal(w.shape)).astype(np.float32)
+            for name, w in self.cpu.weights().items()
+        }
         self.cpu.take(weights, {})
         code = {o: 0.15 * random.standard_normal((arch.code_planes(o), *arch.size(o))) for o in arch.coded_octaves}
         with torch.no_grad():
@@ -71,18 +76,28 @@ class Pair:
                 self.reference.code[octave].copy_(torch.from_numpy(planes.astype(np.float32)))
         point = Point(hard, TEMPERATURE, NOISE, 0.0, 0.0)
         self.cpu.step(point)
-        self.noisy = self.reference._rounded() if hard else {o: self.reference._noisy(y, point) for o, y in self.reference.code.items()}
+        self.noisy = (
+            self.reference._rounded()
+            if hard
+            else {o: self.reference._noisy(y, point) for o, y in self.reference.code.items()}
+        )
         self.distortion, self.bits = self.reference.objective(self.noisy)
         self.reference.minimised(self.distortion, self.bits).backward()
 
     def planes(self, field, octave):
-        return np.stack([self.cpu._layout.plane(field, octave, plane) for plane in range(self.arch.code_planes(octave))])
+        return np.stack(
+            [self.cpu._layout.plane(field, octave, plane) for plane in range(self.arch.code_planes(octave))]
+        )
 
     def errors(self):
         """name -> relative error (norm of the difference) of every gradient that moves something."""
         gradients = dict(self.cpu.gradients())
         assert not any(gradients[name].any() for name in gradients if self.arch.is_fixed(name))
-        errors = {name: apart(gradients[name], leaf.grad.numpy()) for name, leaf in self.reference.numbers.items() if not self.arch.is_fixed(name)}
+        errors = {
+            name: apart(gradients[name], leaf.grad.numpy())
+            for name, leaf in self.reference.numbers.items()
+            if not self.arch.is_fixed(name)
+        }
         for octave, y in self.reference.code.items():
             if y.grad is not None:
                 # After one step Adam's first moment is the gradient, but for a factor.
@@ -128,7 +143,8 @@ SHAPES = {
 @pytest.mark.parametrize("hard", [False, True])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_gradients_are_autograds(shape, hard):
-    # With another seed one hidden channel of 400,000 may lie so near to 0 that float32 and float64 see it on two sides of the ReLU.
+    # With another seed one hidden channel of 400,000 may lie so near to 0 that float32 and float64 see it on two sides
+    # of the ReLU.
     pair = Pair(replace(DEFAULT, **SHAPES[shape]), seed=4, threads=2, hard=hard)
     loss = pair.cpu.losses()[0]
     assert loss.distortion == pytest.approx(pair.distortion.item(), rel=1e-5)
@@ -147,16 +163,22 @@ def test_gradients_of_any_architecture(seed):
 
 @pytest.mark.parametrize("shape", ["odd", "wide, two threads' rows", "grey", "no top", "code in the coarsest alone"])
 def test_slopes_are_those_of_the_loss(shape):
-    """Of the rounded code at other weights than the engine's, without the weights' own bits: the reference's by differences of what it measures, the kernels' by the reference's."""
+    """Of the rounded code at other weights than the engine's, without the weights' own bits: the reference's by
+    differences of what it measures, the kernels' by the reference's.
+    """
     pair = Pair(replace(DEFAULT, **SHAPES[shape]), seed=4, threads=2)
     random = np.random.default_rng(8)
-    others = {name: (values + 0.02 * random.standard_normal(values.shape)).astype(np.float32) for name, values in pair.cpu.weights().items()}
+    others = {
+        name: (values + 0.02 * random.standard_normal(values.shape)).astype(np.float32)
+        for name, values in pair.cpu.weights().items()
+    }
     ours, theirs = pair.cpu.slopes(others), pair.reference.slopes(others)
     moving_ones = [name for name in theirs if not pair.arch.is_fixed(name)]
     assert {name: error for name in moving_ones if not (error := apart(ours[name], theirs[name])) < 1e-4} == {}
     assert not any(own[name].any() for own in (ours, theirs) for name in own if pair.arch.is_fixed(name))
 
-    # Roughly, since scales beyond the ladder have slopes back to it alone; and not of the other weights: samples that are cut off to 0..1 have slopes, as if they were not, but do not change.
+    # Roughly, since scales beyond the ladder have slopes back to it alone; and not of the other weights: samples that
+    # are cut off to 0..1 have slopes, as if they were not, but do not change.
     context = {name: own for name, own in theirs.items() if name.startswith("context")}
 
     def bits(share):
@@ -164,8 +186,12 @@ def test_slopes_are_those_of_the_loss(shape):
 
     squares = sum((own**2).sum() for own in context.values())
     share = 1e-5 / squares**0.5
-    assert LAMBDA / pair.reference.pixels * (bits(share) - bits(-share)) / (2 * share) == pytest.approx(squares, rel=0.25)
-    assert pair.cpu.weights().keys() == others.keys() and not any((pair.cpu.weights()[name] == values).all() for name, values in others.items())
+    assert LAMBDA / pair.reference.pixels * (bits(share) - bits(-share)) / (2 * share) == pytest.approx(
+        squares, rel=0.25
+    )
+    assert pair.cpu.weights().keys() == others.keys() and not any(
+        (pair.cpu.weights()[name] == values).all() for name, values in others.items()
+    )
     assert pair.cpu.evaluate().bits == pytest.approx(pair.reference.evaluate().bits, rel=1e-5)
 
 
@@ -180,7 +206,9 @@ def test_only_known_pixels_count(threads):
     errors = (output - pair.reference.target).detach().numpy()[:, known]
     assert pair.distortion.item() == pytest.approx((errors**2).sum() / (3 * known.size), rel=1e-9)
     spread = ((painted(67, 1601)[known] / 255 - (painted(67, 1601)[known] / 255).mean(0)) ** 2).sum() / (3 * known.size)
-    assert pair.cpu.variance == pytest.approx(spread, rel=1e-6) and pair.reference.variance == pytest.approx(spread, rel=1e-6)
+    assert pair.cpu.variance == pytest.approx(spread, rel=1e-6) and pair.reference.variance == pytest.approx(
+        spread, rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("shape", [dict(width=41, height=33), dict(width=1601, height=70, planes=1)])
@@ -198,13 +226,19 @@ def test_the_mean_of_steps(shape, is_masked):
         pair.cpu.step(point)
         pair.reference.step(point)
         noisy = {o: pair.reference._noisy(y, point) for o, y in pair.reference.code.items()}
-        wanted.append(synthesise(pair.reference.ops, arch, noisy, pair.reference.numbers).detach().clamp(0, 1).permute(1, 2, 0))
+        wanted.append(
+            synthesise(pair.reference.ops, arch, noisy, pair.reference.numbers).detach().clamp(0, 1).permute(1, 2, 0)
+        )
         pair.cpu.evaluate()
     assert not torch.allclose(wanted[0], wanted[2], atol=1e-3)
-    assert np.allclose(pair.cpu.mean(), sum(wanted) / 3, atol=1e-5) and np.allclose(pair.reference.mean(), sum(wanted) / 3, atol=1e-5)
+    assert np.allclose(pair.cpu.mean(), sum(wanted) / 3, atol=1e-5) and np.allclose(
+        pair.reference.mean(), sum(wanted) / 3, atol=1e-5
+    )
     pair.cpu.average()
     pair.cpu.step(Point(True, 0.0, 0.0, 0.0, 0.0))
-    rounded = synthesise(pair.reference.ops, arch, pair.reference._rounded(), pair.reference.numbers).detach().clamp(0, 1)
+    rounded = (
+        synthesise(pair.reference.ops, arch, pair.reference._rounded(), pair.reference.numbers).detach().clamp(0, 1)
+    )
     assert np.allclose(pair.cpu.mean(), rounded.permute(1, 2, 0), atol=1e-5)
 
 
@@ -217,7 +251,9 @@ def test_threads_change_nothing_but_digits(threads, octaves):
 
 
 def test_pieces_of_memory_stay_apart(monkeypatch):
-    """With all pieces further apart, and what lies between filled with numbers that would show, a step comes out to the last bit the same."""
+    """With all pieces further apart, and what lies between filled with numbers that would show, a step comes out to the
+    last bit the same.
+    """
     from ddcodec.fit.cpu.layout import Block
 
     take, gap, gaps = Block.take, 0, []
@@ -269,7 +305,9 @@ def test_noise_is_of_mean_0_and_variance_1_and_new_at_every_step():
 
 @pytest.mark.parametrize("betas", [BETAS, Betas((0.6, 0.9), (0.8, 0.85), 0.3)])
 def test_steps_are_adams_and_soaps(betas):
-    """Some steps of code and weights against torch.optim.Adam and `Soap` (see `test_soap.py`), fed with the gradients that the engine had."""
+    """Some steps of code and weights against torch.optim.Adam and `Soap` (see `test_soap.py`), fed with the gradients
+    that the engine had.
+    """
     arch = replace(DEFAULT, width=40, height=33)
     engine = CpuEngine(painted(33, 40), arch, LAMBDA, betas=betas, threads=2)
 
@@ -300,7 +338,9 @@ def test_steps_are_adams_and_soaps(betas):
 
 @pytest.mark.parametrize("lambda_", [3e-4, 1e-3])
 def test_fits_reach_the_references_losses(lambda_):
-    """From the same seed and with the same noise: within 1 %, as long as what the last digits differ by has not grown to that."""
+    """From the same seed and with the same noise: within 1 %, as long as what the last digits differ by has not grown
+    to that.
+    """
     picture = painted(80, 96)
     arch = replace(DEFAULT, width=96, height=80)
     cpu, reference = CpuEngine(picture, arch, lambda_, threads=2), SameNoise(picture, arch, lambda_)
@@ -309,7 +349,9 @@ def test_fits_reach_the_references_losses(lambda_):
         point = point_at(step / 30)
         cpu.step(point)
         reference.step(point)
-    ours, theirs = (loss.distortion + lambda_ * loss.bits / cpu.pixels for loss in (cpu.evaluate(), reference.evaluate()))
+    ours, theirs = (
+        loss.distortion + lambda_ * loss.bits / cpu.pixels for loss in (cpu.evaluate(), reference.evaluate())
+    )
     start = CpuEngine(picture, arch, lambda_).evaluate()
     assert ours == pytest.approx(theirs, rel=0.01)
     assert ours < 0.5 * (start.distortion + lambda_ * start.bits / cpu.pixels)
@@ -324,7 +366,8 @@ def test_memory_is_what_is_asked_for():
         "from ddcodec.fit.descent.schedule import point_at\n"
         "from ddcodec.fit.cpu.engine import CpuEngine\n"
         "def fit(rows, columns):\n"
-        "    engine = CpuEngine(np.zeros((rows, columns, 3), np.uint8), arch_of('default', rows, columns, 3, 1e-3), 1e-3, threads=2)\n"
+        "    engine = CpuEngine(np.zeros((rows, columns, 3), np.uint8), arch_of('default', rows, columns, 3, 1e-3), "
+        "1e-3, threads=2)\n"
         "    engine.step(point_at(0)); engine.state()\n"
         "fit(64, 64)\n"
         "def peak():\n"
@@ -333,7 +376,9 @@ def test_memory_is_what_is_asked_for():
         "fit(1200, 1600)\n"
         "print(peak() - before)\n"
     )
-    taken = 1024 * int(subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout)
+    taken = 1024 * int(
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    )
     assert taken == pytest.approx(memory_of(arch, 2), rel=0.15)
 
 
@@ -371,7 +416,10 @@ def test_an_interrupt_leaves_no_thread_waiting():
 def test_processors_without_avx_512():
     tests = Path(__file__).with_name("eight_lanes.py")
     result = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", str(tests)], capture_output=True, text=True, cwd=tests.parents[1]
+        [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", str(tests)],
+        capture_output=True,
+        text=True,
+        cwd=tests.parents[1],
     )
     assert result.returncode == 0, result.stdout
 

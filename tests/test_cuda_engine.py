@@ -1,17 +1,19 @@
-"""The engine for GPUs, on the CPU and on a GPU if there is one: many fits at once do what each does alone; what a graph would not forgive is not there."""
+"""The engine for GPUs, on the CPU and on a GPU if there is one: many fits at once do what each does alone; what a graph
+would not forgive is not there.
+"""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-
 from conftest import painted
+from random_coded import DEFAULT
+
 from ddcodec.fit.cuda.engine import GraphEngine, next_basis
 from ddcodec.fit.descent.loop import run
 from ddcodec.fit.descent.schedule import Point, point_at
 from ddcodec.fit.reference.engine import TorchEngine
-from random_coded import DEFAULT
 
 ARCHS = {
     "default": replace(DEFAULT, width=40, height=33),
@@ -23,7 +25,12 @@ ARCHS = {
 LAMBDAS = [1e-3, 1e-2, 3e-4]
 
 
-@pytest.fixture(params=["cpu", pytest.param("cuda:0", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="There is no GPU."))])
+@pytest.fixture(
+    params=[
+        "cpu",
+        pytest.param("cuda:0", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="There is no GPU.")),
+    ]
+)
 def device(request):
     return request.param
 
@@ -43,11 +50,18 @@ def moved_apart(batch, singles, seed=0):
     """Give the fits of a batch and as many single engines the same random weights and code, each fit its own."""
     random = np.random.default_rng(seed)
     for fit, single in zip(batch.fits, singles):
-        weights = {name: (w + 0.2 * random.standard_normal(w.shape)).astype(np.float32) for name, w in single.weights().items()}
+        weights = {
+            name: (w + 0.2 * random.standard_normal(w.shape)).astype(np.float32) for name, w in single.weights().items()
+        }
         code = {o: random.integers(-2, 3, planes.shape).astype(np.int16) for o, planes in single.rounded_code().items()}
         single.take(weights, code)
         to = batch.device
-        fit.restore(([torch.from_numpy(w).to(to) for w in weights.values()], {o: torch.from_numpy(planes).to(to) for o, planes in code.items()}))
+        fit.restore(
+            (
+                [torch.from_numpy(w).to(to) for w in weights.values()],
+                {o: torch.from_numpy(planes).to(to) for o, planes in code.items()},
+            )
+        )
 
 
 @pytest.mark.filterwarnings("error")
@@ -59,7 +73,9 @@ def test_many_fits_at_once_do_what_each_does_alone(name, masked, device):
     if masked:
         knowns[1:] = np.random.default_rng(2).random((2, arch.height, arch.width)) < 0.4
     batch = engine_on(device, pictures, [arch] * 3, LAMBDAS, knowns=knowns)
-    singles = [TorchEngine(picture, arch, lambda_, known=known) for picture, lambda_, known in zip(pictures, LAMBDAS, knowns)]
+    singles = [
+        TorchEngine(picture, arch, lambda_, known=known) for picture, lambda_, known in zip(pictures, LAMBDAS, knowns)
+    ]
     moved_apart(batch, singles)
     for fit, single in zip(batch.fits, singles):
         assert fit.evaluate() == pytest.approx(single.evaluate(), rel=1e-5)
@@ -73,7 +89,8 @@ def test_many_fits_at_once_do_what_each_does_alone(name, masked, device):
     for fit, single in zip(batch.fits, singles):
         theirs = single.weights()
         for name, values in fit.weights().items():
-            # Where a gradient is next to nothing a step is as long as any other; a GPU adds up in another order, which makes more of those.
+            # Where a gradient is next to nothing a step is as long as any other; a GPU adds up in another order, which
+            # makes more of those.
             assert np.mean(np.abs(values - theirs[name]) < 3e-4) > (0.85 if device == "cpu" else 0.7), name
         ours = fit.rounded_code()
         for octave, planes in single.rounded_code().items():
@@ -158,7 +175,12 @@ def test_the_next_basis_is_a_qr_decomposition_s(device):
     squares, bases = factors @ factors.transpose(0, 2, 1) + 1e-3 * np.eye(20), np.linalg.qr(starts)[0]
     # Where there never was a gradient the basis stays.
     squares[3] = 0
-    found = next_basis(*(torch.tensor(part, dtype=torch.float32, device=device) for part in (squares, bases))).cpu().double().numpy()
+    found = (
+        next_basis(*(torch.tensor(part, dtype=torch.float32, device=device) for part in (squares, bases)))
+        .cpu()
+        .double()
+        .numpy()
+    )
     assert np.abs(found.transpose(0, 2, 1) @ found - np.eye(20)).max() < 1e-4
     assert np.abs(found[3] - bases[3]).max() < 1e-5
     # But for signs.

@@ -1,4 +1,6 @@
-"""Bjontegaard figures against cases that can be worked out by hand, and against the package bjontegaard on real measurements."""
+"""Bjontegaard figures against cases that can be worked out by hand, and against the package bjontegaard on real
+measurements.
+"""
 
 import math
 import random
@@ -81,7 +83,8 @@ def test_against_another_implementation(method):
     for codec in codecs:
         for picture in pictures:
             anchor, other = points(rows, "jpeg", picture), points(rows, codec, picture)
-            # The other implementation takes only curves whose quality grows with the rate, which short fits do not always give.
+            # The other implementation takes only curves whose quality grows with the rate, which short fits do not
+            # always give.
             if not other or [quality for _, quality in other] != sorted(quality for _, quality in other):
                 continue
             found = bjontegaard(anchor, other, method)

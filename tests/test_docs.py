@@ -1,4 +1,6 @@
-"""The manual: its Python runs, its links lead somewhere, its command lines and options exist, and its figures show what is there."""
+"""The manual: its Python runs, its links lead somewhere, its command lines and options exist, and its figures show what
+is there.
+"""
 
 import json
 import re
@@ -22,8 +24,13 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 WRITTEN = [
-    *PAGES, *(ROOT / name for name in ("README.md", "CHANGELOG.md", "bench/README.md", "samples/README.md", "ddcodec/format/FORMAT.md")), *sorted((DOCS / "commands").glob("*.md"))
-]  # fmt: skip
+    *PAGES,
+    *(
+        ROOT / name
+        for name in ("README.md", "CHANGELOG.md", "bench/README.md", "samples/README.md", "ddcodec/format/FORMAT.md")
+    ),
+    *sorted((DOCS / "commands").glob("*.md")),
+]
 LARGEST_FIGURE = 150_000
 by_name = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 
@@ -61,8 +68,18 @@ def test_python_runs(desk, capsys):
 def test_python_page_has_all_errors_and_options():
     text = (DOCS / "python.md").read_text("utf-8")
     documented = {name: int(code) for name, code in re.findall(r"^\| `(\w+Error)` \| (\d+) \|", text, re.M)}
-    assert documented == {name: error.exit_code for name, error in vars(errors).items() if isinstance(error, type) and error.__mro__[1:2] == (errors.DdcError,)}
-    options = set(re.findall(r"^\| `(\w+)` \|", text[text.index("The other options of `encode`") : text.index("## Several at once")], re.M))
+    assert documented == {
+        name: error.exit_code
+        for name, error in vars(errors).items()
+        if isinstance(error, type) and error.__mro__[1:2] == (errors.DdcError,)
+    }
+    options = set(
+        re.findall(
+            r"^\| `(\w+)` \|",
+            text[text.index("The other options of `encode`") : text.index("## Several at once")],
+            re.M,
+        )
+    )
     rates = {"quality", "lambda_", "target_size", "target_bpp", "target_psnr"}
     assert options == set(encoder.EncodeOptions.__dataclass_fields__) - rates | {"progress"}
     assert all(name in text for name in rates)
@@ -103,7 +120,9 @@ def blocks_of(text):
 
 @pytest.mark.parametrize("page", WRITTEN, ids=lambda path: str(path.relative_to(ROOT)))
 def test_tables_and_paragraphs_are_whole(page):
-    """No table stands inside a paragraph, all rows of one have as many cells, and no paragraph ends in the middle of a sentence."""
+    """No table stands inside a paragraph, all rows of one have as many cells, and no paragraph ends in the middle of a
+    sentence.
+    """
     for lines, follow in zip(blocks := blocks_of(page.read_text("utf-8")), [*blocks[1:], [""]]):
         if any(line.startswith("|") for line in lines):
             assert all(line.startswith("|") for line in lines), lines
@@ -112,13 +131,23 @@ def test_tables_and_paragraphs_are_whole(page):
         elif lines[0][:1].isalpha():
             whole = re.search(r"([.:!?]\)?|[.:!?]?\*\*|\))$", lines[-1])
             assert whole or re.match(r"    |```|[-*|] ", follow[0]), lines[-1]
-            torn = [line for before, line in zip(lines, lines[1:]) if before.endswith(".") and re.match("[a-z]+ [a-z]", line)]
+            torn = [
+                line
+                for before, line in zip(lines, lines[1:])
+                if before.endswith(".") and re.match("[a-z]+ [a-z]", line)
+            ]
             assert not torn, torn
 
 
 @by_name
 def test_options_exist(page):
-    options = {name for command in cli.commands.values() for option in command.params if isinstance(option, click.Option) for name in option.opts}
+    options = {
+        name
+        for command in cli.commands.values()
+        for option in command.params
+        if isinstance(option, click.Option)
+        for name in option.opts
+    }
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", page.read_text("utf-8")))
     assert named <= options, named - options
 
@@ -129,7 +158,9 @@ def test_scripts_and_their_options_exist():
     lines = re.findall(r"python ((?:bench|docs)/\w+\.py)([^`#\n]*)", text)
     assert len(lines) > 20
     for script, arguments in lines:
-        assert set(re.findall(r"--[a-z-]+", arguments)) <= set(re.findall(r"--[a-z-]+", (ROOT / script).read_text("utf-8"))), (script, arguments)
+        assert set(re.findall(r"--[a-z-]+", arguments)) <= set(
+            re.findall(r"--[a-z-]+", (ROOT / script).read_text("utf-8"))
+        ), (script, arguments)
     assert len({arguments for script, arguments in lines if "samples/restored.webp" in arguments}) == 1
 
 
@@ -143,7 +174,10 @@ def test_command_lines_parse(page):
 
 
 def test_command_lines_are_found():
-    text = "    ddcodec encode a.png -q 5   # why\n    ddcodec decode a.ddc -o - > a.png\nddcodec is a codec.\n    ddcodec info a.ddc\n"
+    text = (
+        "    ddcodec encode a.png -q 5   # why\n    ddcodec decode a.ddc -o - > a.png\nddcodec is a codec.\n    "
+        "ddcodec info a.ddc\n"
+    )
     assert commands_of(text) == [["encode", "a.png", "-q", "5"], ["decode", "a.ddc", "-o", "-"], ["info", "a.ddc"]]
 
 
@@ -153,7 +187,9 @@ def test_every_page_is_in_the_index():
 
 
 def test_figures_show_the_file_that_is_there():
-    assert make_figures.DRAWN_FROM.read_text().strip() == make_figures.source_digest(), "Run: python docs/make_figures.py"
+    assert make_figures.DRAWN_FROM.read_text().strip() == make_figures.source_digest(), (
+        "Run: python docs/make_figures.py"
+    )
     assert (make_figures.FOLDER / "neighbours.svg").read_text("utf-8") == make_figures.neighbours()
     shown = set(re.findall(r"\]\(figures/([\w.]+)\)", (DOCS / "how-it-works.md").read_text("utf-8")))
     there = {path.name for path in make_figures.FOLDER.iterdir()} - {make_figures.DRAWN_FROM.name}

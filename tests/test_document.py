@@ -5,11 +5,12 @@ from dataclasses import replace
 from hashlib import sha256
 from importlib.resources import files
 
+from random_coded import DEFAULT
+from test_wire import document
+
 from ddcodec.format import arch, metadata, syntax, tables
 from ddcodec.format.alpha import alpha_of
 from ddcodec.format.arch import Arch
-from random_coded import DEFAULT
-from test_wire import document
 
 TEXT = files("ddcodec.format").joinpath("FORMAT.md").read_text("utf-8")
 
@@ -47,9 +48,16 @@ def test_tensors_are_those_of_the_document():
     """Evaluate the shapes of the document's table for an architecture, in its order."""
     a = DEFAULT
     names = dict(
-        context_channels=a.context_channels, neighbours=a.neighbours, planes=a.planes, G=len(a.coded_octaves), n=a.taps,
-        C=a.channels_of, P=a.code_planes, H=a.top_channels, S=lambda octave: sum(a.code_planes(o) == 1 for o in range(octave + 1, a.octaves)),
-    )  # fmt: skip
+        context_channels=a.context_channels,
+        neighbours=a.neighbours,
+        planes=a.planes,
+        G=len(a.coded_octaves),
+        n=a.taps,
+        C=a.channels_of,
+        P=a.code_planes,
+        H=a.top_channels,
+        S=lambda octave: sum(a.code_planes(o) == 1 for o in range(octave + 1, a.octaves)),
+    )
     table = [(name.strip("`"), shape) for name, shape, _ in rows_of_table("tensor")]
     expected = []
 
@@ -57,8 +65,10 @@ def test_tensors_are_those_of_the_document():
         parts = [re.sub(r"\b(\d) ?(n|planes)\b", r"\1*\2", part.replace("`", "")) for part in text.split(", ")]
         return tuple(int(eval(part, dict(names, l=octave))) for part in parts)
 
-    expected += [(name, shape_of(shape)) for name, shape in table if name.startswith("context") and not name.endswith(".l")]
-    (features, shape), = [row for row in table if row[0].startswith("context") and row[0].endswith(".l")]
+    expected += [
+        (name, shape_of(shape)) for name, shape in table if name.startswith("context") and not name.endswith(".l")
+    ]
+    ((features, shape),) = [row for row in table if row[0].startswith("context") and row[0].endswith(".l")]
     expected += [(f"{features[:-1]}{octave}", shape_of(shape, octave)) for octave in reversed(range(a.octaves - 1))]
     for octave in reversed(range(a.octaves)):
         for name, shape in table:
@@ -71,9 +81,14 @@ def test_tensors_are_those_of_the_document():
 
 def test_chunk_ids_and_limits():
     kinds = {int(kind): (what, limit) for kind, what, limit in rows_of_table("id")}
-    assert {kind: int(limit.split()[0]) * 2**20 for kind, (_, limit) in kinds.items() if "MiB" in limit} == metadata.LIMITS
+    assert {
+        kind: int(limit.split()[0]) * 2**20 for kind, (_, limit) in kinds.items() if "MiB" in limit
+    } == metadata.LIMITS
     assert kinds.keys() == syntax.CHUNK_NAMES.keys()
-    assert all(what.lower().replace("colour", "color").startswith(syntax.CHUNK_NAMES[kind]) for kind, (what, _) in kinds.items())
+    assert all(
+        what.lower().replace("colour", "color").startswith(syntax.CHUNK_NAMES[kind])
+        for kind, (what, _) in kinds.items()
+    )
 
 
 def test_constants():

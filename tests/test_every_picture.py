@@ -1,4 +1,6 @@
-"""Whatever people have: each picture of a table goes through `encode` and `decode` with its mode, size, alpha and metadata, or is refused in a sentence."""
+"""Whatever people have: each picture of a table goes through `encode` and `decode` with its mode, size, alpha and
+metadata, or is refused in a sentence.
+"""
 
 import io
 import struct
@@ -11,10 +13,10 @@ from click.testing import CliRunner
 from PIL import Image, ImageCms
 from profiles import levels_apart
 from skimage import data as skimage_data
+from test_pictures import UPRIGHT, png, profile_for, saved, tiff
 
 from ddcodec import decode
 from ddcodec.cli import cli
-from test_pictures import UPRIGHT, png, profile_for, saved, tiff
 
 ROWS, COLUMNS = 12, 17
 Y, X = np.mgrid[:ROWS, :COLUMNS]
@@ -122,7 +124,10 @@ ACCEPTED = {
     "cmyk.tif": (saved(Image.fromarray(RGB).convert("CMYK"), "TIFF"), shape(3)),
     "deep.tif": (tiff(DEEP, photometric="rgb"), shape(3, deep=True)),
     "deep_grey.tif": (tiff(DEEP_GREY, photometric="minisblack", compression="zlib"), shape(deep=True)),
-    "deep_alpha.tif": (tiff(np.dstack([DEEP, DEEP_ALPHA]), photometric="rgb", extrasamples=["unassalpha"]), shape(4, deep=True)),
+    "deep_alpha.tif": (
+        tiff(np.dstack([DEEP, DEEP_ALPHA]), photometric="rgb", extrasamples=["unassalpha"]),
+        shape(4, deep=True),
+    ),
     "pages.tif": (saved(RGB, "TIFF", **frames()), shape(3)),
     "rgb.ppm": (saved(RGB, "PPM"), shape(3)),
     "grey.pgm": (saved(GREY, "PPM"), shape()),
@@ -134,12 +139,29 @@ ACCEPTED = {
     "palette.gif": (saved(Image.fromarray(RGB).quantize(16), "GIF"), shape(3)),
     "transparent.gif": (saved(Image.fromarray(RGB).quantize(16), "GIF", transparency=3), shape(4)),
     "clip.gif": (saved(RGB, "GIF", **frames()), shape(3)),
-    **{f"{width}x{height}.png": (saved(np.resize(NOISE, (height, width, 3)), "PNG"), shape(3, rows=height, columns=width)) for width, height in SIDES},
-    **{f"turned_{way}.jpg": (saved(RGB, "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0" + bytes([way, 0, 0, 0, 0, 0, 0, 0]), quality=95), ((*UPRIGHT[way](RGB).shape,), np.uint8)) for way in range(1, 9)},
+    **{
+        f"{width}x{height}.png": (
+            saved(np.resize(NOISE, (height, width, 3)), "PNG"),
+            shape(3, rows=height, columns=width),
+        )
+        for width, height in SIDES
+    },
+    **{
+        f"turned_{way}.jpg": (
+            saved(
+                RGB,
+                "JPEG",
+                exif=b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0" + bytes([way, 0, 0, 0, 0, 0, 0, 0]),
+                quality=95,
+            ),
+            ((*UPRIGHT[way](RGB).shape,), np.uint8),
+        )
+        for way in range(1, 9)
+    },
     "chelsea.png": (saved(skimage_data.chelsea()[100:160, 100:190], "PNG"), shape(3, rows=60, columns=90)),
     "feathered.png": (saved(edges(), "PNG"), shape(4, rows=64, columns=64)),
     "text.png": (saved(skimage_data.text()[:60, :90], "PNG"), shape(rows=60, columns=90)),
-}  # fmt: skip
+}
 
 # name -> (bytes, exit code, what the sentence says).
 REFUSED = {
@@ -156,7 +178,11 @@ REFUSED = {
     "float.pfm": (b"Pf 1 1 -1.0\n" + bytes(4), 3, "floating-point"),
     "bomb.png": (png(60000, 60000, 8, 2, b""), 3, "178,956,970 pixels"),
     "long.png": (png(65536, 1, 8, 0, b"\0" + bytes(65536)), 3, "no side of a .ddc picture"),
-    "deep_clip.avif": (imagecodecs.avif_encode(np.stack([RGB, RGB]).astype(np.uint16) * 4, level=90, bitspersample=10), 3, "animation of 10 bits"),
+    "deep_clip.avif": (
+        imagecodecs.avif_encode(np.stack([RGB, RGB]).astype(np.uint16) * 4, level=90, bitspersample=10),
+        3,
+        "animation of 10 bits",
+    ),
     "cut.jxl": (jxl(NOISE)[:100], 3, "damaged or cut off."),
     "nothing.jxl": (b"\xff\x0a" + bytes(40), 3, "damaged or cut off."),
     "float.jxl": (jxl(RGB.astype(np.float32) / 255), 3, "floating-point"),
@@ -185,11 +211,15 @@ def test_accepted(name, tmp_path):
     assert result.exit_code == 0, result.stderr
     # Pillow's word for the mode and the size, imagecodecs' for every sample.
     with Image.open(out) as image:
-        assert image.size == wanted_shape[1::-1] and ("A" in image.mode) == (array.ndim == 3 and array.shape[2] % 2 == 0)
+        assert image.size == wanted_shape[1::-1] and ("A" in image.mode) == (
+            array.ndim == 3 and array.shape[2] % 2 == 0
+        )
     assert np.array_equal(imagecodecs.png_decode(out.read_bytes()), array)
 
 
-@pytest.mark.parametrize("name", [name for name, (_, (wanted, _)) in ACCEPTED.items() if len(wanted) == 3 and wanted[2] in (2, 4)])
+@pytest.mark.parametrize(
+    "name", [name for name, (_, (wanted, _)) in ACCEPTED.items() if len(wanted) == 3 and wanted[2] in (2, 4)]
+)
 def test_alpha_is_kept_to_the_bit(name, tmp_path):
     data, (_, kind) = ACCEPTED[name]
     (tmp_path / name).write_bytes(data)
@@ -206,32 +236,53 @@ def test_refused(name, tmp_path):
     data, code, said = REFUSED[name]
     (tmp_path / name).write_bytes(data)
     result = run("encode", tmp_path / name, "-o", tmp_path / "x.ddc", "--iterations", 1)
-    assert result.exit_code == code and said in result.stderr and "Traceback" not in result.stderr and result.stderr.count("\n") == 1
+    assert (
+        result.exit_code == code
+        and said in result.stderr
+        and "Traceback" not in result.stderr
+        and result.stderr.count("\n") == 1
+    )
     assert not (tmp_path / "x.ddc").exists()
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("kinds", ["all", "none", "icc", "exif,xmp"])
 def test_metadata(format, kinds, tmp_path):
-    """XMP byte for byte, EXIF too but for the orientation, which is in the pixels; what the profile means, and its bytes where these are asked for."""
+    """XMP byte for byte, EXIF too but for the orientation, which is in the pixels; what the profile means, and its
+    bytes where these are asked for.
+    """
     exif = Image.Exif()
     exif.load(EXIF.tobytes())
     if format == "TIFF":
         exif[700] = XMP
-    options = {"icc_profile": SRGB, "exif": exif} | {"PNG": {"pnginfo": with_xmp()}, "TIFF": {}}.get(format, {"xmp": XMP})
+    options = {"icc_profile": SRGB, "exif": exif} | {"PNG": {"pnginfo": with_xmp()}, "TIFF": {}}.get(
+        format, {"xmp": XMP}
+    )
     (tmp_path / "in.pic").write_bytes(saved(RGB, format, **options))
     wanted = {"all": {"color", "exif", "xmp"}, "none": set()}.get(kinds, set(kinds.split(",")))
     for where in ("encode", "decode"):
         own = {where: ["--metadata", kinds]}
-        assert run("encode", tmp_path / "in.pic", "-o", tmp_path / "x.ddc", "-f", "--iterations", 1, *own.get("encode", [])).exit_code == 0
+        assert (
+            run(
+                "encode", tmp_path / "in.pic", "-o", tmp_path / "x.ddc", "-f", "--iterations", 1, *own.get("encode", [])
+            ).exit_code
+            == 0
+        )
         assert run("decode", tmp_path / "x.ddc", "-o", tmp_path / "x.png", "-f", *own.get("decode", [])).exit_code == 0
         with Image.open(tmp_path / "x.png") as image:
             assert image.size == (ROWS, COLUMNS)
             icc = image.info.get("icc_profile")
-            assert icc == SRGB if where == "encode" and "icc" in wanted else (icc is not None) == bool(wanted & {"color", "icc"})
+            assert (
+                icc == SRGB
+                if where == "encode" and "icc" in wanted
+                else (icc is not None) == bool(wanted & {"color", "icc"})
+            )
             assert icc is None or levels_apart(icc, SRGB) <= 1
             assert image.info.get("xmp") == (XMP if "xmp" in wanted else None)
-            assert dict(image.getexif()).get(271) == ("a camera" if "exif" in wanted else None) and image.getexif().get(274, 1) == 1
+            assert (
+                dict(image.getexif()).get(271) == ("a camera" if "exif" in wanted else None)
+                and image.getexif().get(274, 1) == 1
+            )
 
 
 def with_xmp():
@@ -245,11 +296,16 @@ def with_xmp():
 def test_metadata_that_does_not_exist(tmp_path):
     (tmp_path / "in.png").write_bytes(saved(RGB, "PNG"))
     result = run("encode", tmp_path / "in.png", "--metadata", "gps")
-    assert result.exit_code == 2 and "'gps' is no metadata; write all, none, or some of color,icc,exif,xmp,resolution" in result.stderr
+    assert (
+        result.exit_code == 2
+        and "'gps' is no metadata; write all, none, or some of color,icc,exif,xmp,resolution" in result.stderr
+    )
 
 
 def test_wide_gamut_looks_the_same(tmp_path):
-    """What a colour-managed viewer makes of the decoded PNG is what it makes of the source: the same profile on nearly the same numbers."""
+    """What a colour-managed viewer makes of the decoded PNG is what it makes of the source: the same profile on nearly
+    the same numbers.
+    """
     wide = bytearray(SRGB)
     at = wide.index(b"rXYZ") + 4
     offset = struct.unpack_from(">I", wide, at)[0]
@@ -292,11 +348,19 @@ def test_alpha_options(tmp_path):
         data = (tmp_path / "x.ddc").read_bytes()
         return len(data), decode(data)
 
-    plain, exact, coarse, none = encoded(), encoded("--exact"), encoded("--alpha-quality", 30), encoded("--ignore-alpha")
+    plain, exact, coarse, none = (
+        encoded(),
+        encoded("--exact"),
+        encoded("--alpha-quality", 30),
+        encoded("--ignore-alpha"),
+    )
     assert np.array_equal(plain[1][..., 3], big[..., 3]) and np.array_equal(exact[1][..., 3], big[..., 3])
     assert plain[0] < 0.8 * exact[0], "hidden colours cost"
     clear = big[..., 3] == 0
-    assert abs(exact[1][..., :3].astype(int) - big[..., :3])[clear].mean() < 0.5 * abs(plain[1][..., :3].astype(int) - big[..., :3])[clear].mean()
+    assert (
+        abs(exact[1][..., :3].astype(int) - big[..., :3])[clear].mean()
+        < 0.5 * abs(plain[1][..., :3].astype(int) - big[..., :3])[clear].mean()
+    )
     assert coarse[0] < plain[0] and len(np.unique(coarse[1][..., 3])) < len(np.unique(big[..., 3]))
     assert abs(coarse[1][..., 3].astype(int) - big[..., 3]).max() < 12 and not coarse[1][..., 3][clear].any()
     assert none[1].shape == (*big.shape[:2], 3)
@@ -313,7 +377,9 @@ def test_no_halo(tmp_path):
     soft = (picture[..., 3] > 0) & (picture[..., 3] < 255)
     for ground in 0, 255:
         error = abs(composite(array, ground) - composite(picture, ground)).max(-1)
-        assert error[soft].max() <= max(6, error[picture[..., 3] == 255].max()) and not error[picture[..., 3] == 0].any()
+        assert (
+            error[soft].max() <= max(6, error[picture[..., 3] == 255].max()) and not error[picture[..., 3] == 0].any()
+        )
 
 
 def composite(array, ground):
@@ -328,7 +394,9 @@ def test_16_bits_are_worth_it(tmp_path):
     tifffile.imwrite(tmp_path / "in.tif", gradient, photometric="minisblack")
     scores = []
     for quality in (60, 95):
-        result = run("encode", tmp_path / "in.tif", "-o", tmp_path / f"{quality}.ddc", "--iterations", 500, "-q", quality)
+        result = run(
+            "encode", tmp_path / "in.tif", "-o", tmp_path / f"{quality}.ddc", "--iterations", 500, "-q", quality
+        )
         assert result.exit_code == 0, result.stderr
         error = decode((tmp_path / f"{quality}.ddc").read_bytes()).astype(float) - gradient
         scores.append(20 * np.log10(65535 / np.sqrt(np.square(error).mean())))

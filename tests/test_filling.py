@@ -6,7 +6,9 @@ from ddcodec.filling import filled
 
 
 def test_what_is_known_stays_and_the_rest_lies_between():
-    """What is seen stays; what is hidden is no farther from it than its neighbours are from each other, and nothing where nothing is seen."""
+    """What is seen stays; what is hidden is no farther from it than its neighbours are from each other, and nothing
+    where nothing is seen.
+    """
     random = np.random.default_rng(5)
     samples = random.integers(100, 140, (40, 50, 3), np.uint8)
     alpha = np.where(random.random((40, 50)) < 0.2, 200, 0).astype(np.uint8)

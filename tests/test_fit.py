@@ -7,29 +7,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import painted
 from PIL import Image
+from random_coded import DEFAULT
 
 import ddcodec
-from conftest import painted
-from ddcodec.format import ops_int, pyramid, tables, wire
 from ddcodec import presets
-from ddcodec.format.arch import base_arch
-from ddcodec.format.coded import CodedImage
 from ddcodec.decoder import decode_picture, render
 from ddcodec.encoder import EncodeOptions, Source, encode_picture, encode_pictures
 from ddcodec.errors import EncoderError, ShortMemoryError, UsageError
+from ddcodec.fit import outlook
 from ddcodec.fit.cpu.engine import CpuEngine
 from ddcodec.fit.cuda.engine import GraphEngine
-from ddcodec.fit.freeze.search import freeze, real_weights, trials_for
-from ddcodec.fit import outlook
 from ddcodec.fit.descent.loop import Progress, run
 from ddcodec.fit.descent.recipe import CODE_UNITS, Betas
 from ddcodec.fit.descent.schedule import HARD_SHARE, Point, betas_for, point_at
-from ddcodec.fit.reference.objective import laplace_bits, neighbourhood, soft_round, synthesise
+from ddcodec.fit.freeze.search import freeze, real_weights, trials_for
 from ddcodec.fit.reference.engine import TorchEngine
-from ddcodec.metrics import psnr
+from ddcodec.fit.reference.objective import laplace_bits, neighbourhood, soft_round, synthesise
+from ddcodec.format import ops_int, pyramid, tables, wire
+from ddcodec.format.arch import base_arch
+from ddcodec.format.coded import CodedImage
 from ddcodec.format.syntax import read_info, unpack
-from random_coded import DEFAULT
+from ddcodec.metrics import psnr
 
 
 @pytest.fixture(params=[CpuEngine, TorchEngine])
@@ -91,7 +91,9 @@ def test_schedule():
 
 @pytest.mark.parametrize("kind", [CpuEngine, TorchEngine])
 def test_objective_is_that_of_the_file(picture, encoded, kind):
-    """Distortion and bits of the real-valued engine, given the file's integers, against the decoded picture and the written bytes."""
+    """Distortion and bits of the real-valued engine, given the file's integers, against the decoded picture and the
+    written bytes.
+    """
     coded = unpack(encoded.data)
     engine = kind(picture, coded.arch, encoded.lambda_)
     engine.take(real_weights(coded.arch, coded.tensors), coded.code)
@@ -114,7 +116,9 @@ def test_every_step_more_is_better(picture):
     many = encode_picture(picture, EncodeOptions(iterations=200, base="none"))
 
     def cost(encoded):
-        return 10 ** (-encoded.psnr / 10) + encoded.lambda_ * 8 * len(encoded.data) / (picture.shape[0] * picture.shape[1])
+        return 10 ** (-encoded.psnr / 10) + encoded.lambda_ * 8 * len(encoded.data) / (
+            picture.shape[0] * picture.shape[1]
+        )
 
     assert cost(many) < 0.8 * cost(few)
 
@@ -185,7 +189,9 @@ def test_plain_pictures_stay_plain(level):
 
 
 def test_bright_pictures_do_not_collapse():
-    """A white page with text-like marks: a clamp inside the gradient's way makes such a fit end as one white rectangle."""
+    """A white page with text-like marks: a clamp inside the gradient's way makes such a fit end as one white
+    rectangle.
+    """
     picture = np.full((64, 64, 3), 254, np.uint8)
     picture[10:54:6, 8:56] = 40
     encoded = encode_picture(picture, EncodeOptions(iterations=250, lambda_=3e-4))
@@ -273,7 +279,10 @@ def test_time_limit_is_kept(picture):
 
 
 class Slow:
-    """Stands for an engine whose steps are done later, as on a GPU: only who asks for losses waits for them. Its clock is the loop's."""
+    """Stands for an engine whose steps are done later, as on a GPU: only who asks for losses waits for them.
+
+    Its clock is the loop's.
+    """
 
     def __init__(self, monkeypatch, picture):
         self._engine = CpuEngine(picture, replace(DEFAULT, height=picture.shape[0], width=picture.shape[1]), 1e-3)
@@ -317,7 +326,9 @@ def test_a_time_limit_that_is_over_before_the_fit_is_said(monkeypatch, picture):
     said = []
     monkeypatch.setattr("ddcodec.fit.fit.prepare", lambda kind, arch, say: time.sleep(0.02))
     encoded = encode_picture(picture, EncodeOptions(time_limit=0.01), say=said.append)
-    assert encoded.steps == 1 and said == ["Note: the time limit was over before the fit could begin; the file is that of one step."]
+    assert encoded.steps == 1 and said == [
+        "Note: the time limit was over before the fit could begin; the file is that of one step."
+    ]
 
 
 def test_no_time_at_all_is_one_step(picture, engine_of):
@@ -336,7 +347,9 @@ def test_progress_counts(picture):
 
 
 def test_what_is_left_is_that_of_the_whole_encode(monkeypatch):
-    """Of steps of two seconds, on a picture for which the freeze takes 57 of them, the moves 33 and packing 50; and never more than the time limit leaves."""
+    """Of steps of two seconds, on a picture for which the freeze takes 57 of them, the moves 33 and packing 50; and
+    never more than the time limit leaves.
+    """
     for seconds, most in (None, float("inf")), (500, 500):
         now, seen = [0.0], []
         monkeypatch.setattr(outlook, "monotonic", lambda: now[0])
@@ -344,14 +357,22 @@ def test_what_is_left_is_that_of_the_whole_encode(monkeypatch):
         for step in range(1, 201):
             tell(Progress("fit", step, 200, 0.5, 30.0, 2.0 * (200 - step)))
             now[0] += 2 * (step < 200)
-        for phase, step, total, own in ("freeze", 0, 54, float("inf")), ("freeze", 27, 54, float("inf")), ("code", 33, 66, 33.0):
+        for phase, step, total, own in (
+            ("freeze", 0, 54, float("inf")),
+            ("freeze", 27, 54, float("inf")),
+            ("code", 33, 66, 33.0),
+        ):
             tell(Progress(phase, step, total, 0.5, 30.0, own))
         tell.pack()
         left = [each.seconds_left for each in seen]
         limit = max(0.0, most - 398)
         assert left[0] == most
-        assert left[1:200] == pytest.approx([min(2 * (200 - step) + 280, most - 2 * (step - 1)) for step in range(2, 201)])
-        assert left[200:] == pytest.approx([min(280, limit), min(280 - 60 - 27, limit), min(33 + 100, limit), min(100, limit)])
+        assert left[1:200] == pytest.approx(
+            [min(2 * (200 - step) + 280, most - 2 * (step - 1)) for step in range(2, 201)]
+        )
+        assert left[200:] == pytest.approx(
+            [min(280, limit), min(280 - 60 - 27, limit), min(33 + 100, limit), min(100, limit)]
+        )
         assert [each.phase for each in seen[-3:]] == ["freeze", "code", "pack"]
 
 
@@ -374,7 +395,9 @@ def test_too_large_for_the_memory_is_said_before_it_starts(monkeypatch):
     import ddcodec.fit.fit as module
 
     monkeypatch.setattr(module, "available_memory", lambda: 10_000_000)
-    with pytest.raises(ShortMemoryError, match=r"Fitting 400x300 pixels needs about \d\d\.\d+ MiB of memory; 9\.54 MiB are free"):
+    with pytest.raises(
+        ShortMemoryError, match=r"Fitting 400x300 pixels needs about \d\d\.\d+ MiB of memory; 9\.54 MiB are free"
+    ):
         encode_picture(painted(300, 400), EncodeOptions(iterations=1))
 
 
@@ -455,7 +478,9 @@ def test_a_gpu_takes_all_at_once(monkeypatch):
     results = encode_pictures(sources, EncodeOptions(iterations=8), say=said.append)
     # What is fitted there is frozen here.
     assert gpu.asked == [("cuda graph", 3)] + 3 * [("numba", 1)] and said == []
-    assert [result.lambda_ for result in results] == [1e-3, 1e-2, 1e-1] and {result.device for result in results} == {"cuda:0"}
+    assert [result.lambda_ for result in results] == [1e-3, 1e-2, 1e-1] and {result.device for result in results} == {
+        "cuda:0"
+    }
 
 
 def test_a_small_gpu_takes_fewer(monkeypatch):
@@ -472,7 +497,9 @@ def test_a_gpu_too_small_for_one_leaves_it_to_the_cpu(monkeypatch):
     gpu, said = Gpu(monkeypatch, room=0), []
     results = encode_pictures([Source(painted(20, 30))] * 2, EncodeOptions(iterations=4), say=said.append)
     assert gpu.asked == [("cuda graph", 2), ("cuda graph", 1), ("numba", 1), ("numba", 1)]
-    assert said[-1] == "Warning: the memory of cuda:0 is too small for 30x20 pixels; going on on the CPU, which is slower."
+    assert (
+        said[-1] == "Warning: the memory of cuda:0 is too small for 30x20 pixels; going on on the CPU, which is slower."
+    )
     assert {result.device for result in results} == {"cpu"}
 
 
@@ -503,7 +530,9 @@ def test_without_numbas_compiler(monkeypatch):
 
 def test_a_base_saves_steps():
     """At a few steps a fit from a base and a first guess costs far less than one from nothing."""
-    sample = np.asarray(Image.open(Path(__file__).parents[1] / "samples" / "coffee.png").convert("RGB"))[100:260, 200:392]
+    sample = np.asarray(Image.open(Path(__file__).parents[1] / "samples" / "coffee.png").convert("RGB"))[
+        100:260, 200:392
+    ]
 
     def cost(base):
         encoded = encode_picture(sample, EncodeOptions(iterations=60, base=base, lambda_=1e-3))
@@ -515,14 +544,18 @@ def test_a_base_saves_steps():
 @pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee", "rocket"])
 def test_samples_are_of_this_format(name):
     folder = Path(__file__).parents[1] / "samples"
-    source = np.asarray(Image.open(next(path for path in folder.glob(f"{name}.*") if path.suffix != ".ddc")).convert("RGB"))
+    source = np.asarray(
+        Image.open(next(path for path in folder.glob(f"{name}.*") if path.suffix != ".ddc")).convert("RGB")
+    )
     assert psnr(source, decode_picture((folder / f"{name}.ddc").read_bytes())) > 32
 
 
 @pytest.mark.parametrize("engine", [CpuEngine, TorchEngine])
 @pytest.mark.parametrize("base", [0, 2])
 def test_octaves_pass_their_planes_on(engine, base):
-    """In the default network a fit leaves all that could mix planes before the top layer as it is, also one whose weights decay: every octave adds its own to those of the coarser."""
+    """In the default network a fit leaves all that could mix planes before the top layer as it is, also one whose
+    weights decay: every octave adds its own to those of the coarser.
+    """
     arch = base_arch(40, 33, 3, base)
     fit = engine(painted(33, 40), arch, 1e-3, betas=Betas((0.9, 0.99), (0.95, 0.95), decay=0.3))
     before = fit.weights()
@@ -534,12 +567,18 @@ def test_octaves_pass_their_planes_on(engine, base):
         assert not after[f"bias.{octave}"].any()
         if octave < arch.octaves - 1:
             assert np.array_equal(after[f"mix.{octave}"], np.eye(7))
-    assert all((after[name] != before[name]).any() for name in ("top.weight", "output.weight", "taps.0", "context.2.weight"))
+    assert all(
+        (after[name] != before[name]).any() for name in ("top.weight", "output.weight", "taps.0", "context.2.weight")
+    )
 
 
-@pytest.mark.parametrize("engine", [CpuEngine, TorchEngine, lambda samples, arch, lambda_: GraphEngine([samples], [arch], [lambda_])])
+@pytest.mark.parametrize(
+    "engine", [CpuEngine, TorchEngine, lambda samples, arch, lambda_: GraphEngine([samples], [arch], [lambda_])]
+)
 def test_code_moves_as_fast_in_large_pictures(engine):
-    """Of a picture in the midst of others like it each integer moves as in that picture alone, though its part of the loss is 64 times smaller."""
+    """Of a picture in the midst of others like it each integer moves as in that picture alone, though its part of the
+    loss is 64 times smaller.
+    """
     tile, rate, moved = painted(32, 32), 1e-2, []
     for picture in (tile, np.tile(tile, (8, 8, 1))):
         fit = engine(picture, base_arch(*picture.shape[1::-1], 3), 1e-3)

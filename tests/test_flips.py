@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
 from conftest import painted
-from ddcodec.format.arch import base_arch
+
 from ddcodec.fit.cpu.engine import CpuEngine
-from ddcodec.fit.freeze.moves import MOVES, OCTAVES, improve
 from ddcodec.fit.descent.loop import run
+from ddcodec.fit.freeze.moves import MOVES, OCTAVES, improve
 from ddcodec.fit.reference.engine import TorchEngine
+from ddcodec.format.arch import base_arch
 
 LAMBDA = 2e-3
 SIZES = [(37, 51), (1, 40), (23, 1), (6, 5)]
@@ -101,4 +101,6 @@ def test_limits():
     assert improve(engine, 56, progress=told.append) > 0
     assert [(each.phase, each.step, each.total) for each in told] == [("code", step, 56) for step in range(1, 57)]
     after = engine.rounded_code()
-    assert (abs(after[0]) <= abs(before[0])).all() and all(np.array_equal(before[octave], after[octave]) for octave in range(1, 7))
+    assert (abs(after[0]) <= abs(before[0])).all() and all(
+        np.array_equal(before[octave], after[octave]) for octave in range(1, 7)
+    )

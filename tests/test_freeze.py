@@ -1,4 +1,6 @@
-"""Weights rounded together: their curvature against autograd's derivatives, their integers against exhaustive search."""
+"""Weights rounded together: their curvature against autograd's derivatives, their integers against exhaustive
+search.
+"""
 
 from itertools import product
 
@@ -7,19 +9,19 @@ import pytest
 import torch
 from conftest import painted
 
+from ddcodec.fit.cpu.engine import CpuEngine
+from ddcodec.fit.descent.loop import run
+from ddcodec.fit.freeze import search as freezing
+from ddcodec.fit.freeze.curvature import OUTER, Curvature, curvature_of_bits, curvature_of_distortion, is_known
+from ddcodec.fit.freeze.rounding import Rounding
+from ddcodec.fit.freeze.search import freeze, plainly_rounded, real_weights
+from ddcodec.fit.reference.engine import TorchEngine
+from ddcodec.fit.reference.objective import features_of, laplace_bits, neighbourhood, synthesise
 from ddcodec.format.arch import base_arch
 from ddcodec.format.bases import Weights
-from ddcodec.fit.freeze import search as freezing
-from ddcodec.fit.cpu.engine import CpuEngine
-from ddcodec.fit.freeze.curvature import OUTER, Curvature, curvature_of_bits, curvature_of_distortion, is_known
-from ddcodec.fit.freeze.search import freeze, plainly_rounded, real_weights
-from ddcodec.fit.descent.loop import run
-from ddcodec.fit.reference.objective import features_of, laplace_bits, neighbourhood, synthesise
-from ddcodec.fit.freeze.rounding import Rounding
-from ddcodec.fit.reference.engine import TorchEngine
 from ddcodec.format.network import context
-from ddcodec.presets import arch_of
 from ddcodec.format.syntax import best_scale
+from ddcodec.presets import arch_of
 
 PRICE = 1e-6
 ALL = 10**6
@@ -30,12 +32,18 @@ def fitted(request):
     """A short fit: its engine, weights as integers, and its code."""
     engine = TorchEngine(painted(37, 45, request.param).reshape(37, 45, -1), base_arch(45, 37, request.param, 3), 1e-3)
     run(engine, 25)
-    return engine, plainly_rounded(engine), {octave: planes.astype(np.int64) for octave, planes in engine.rounded_code().items()}
+    return (
+        engine,
+        plainly_rounded(engine),
+        {octave: planes.astype(np.int64) for octave, planes in engine.rounded_code().items()},
+    )
 
 
 def jacobian(function, numbers, names):
     """The derivatives of a function of `numbers` (name -> tensor) by the tensors `names`: (outputs, weights)."""
-    rows = torch.autograd.functional.jacobian(lambda *own: function(numbers | dict(zip(names, own))).flatten(), tuple(numbers[name] for name in names))
+    rows = torch.autograd.functional.jacobian(
+        lambda *own: function(numbers | dict(zip(names, own))).flatten(), tuple(numbers[name] for name in names)
+    )
     return torch.cat([row.flatten(1) for row in rows], 1)
 
 
@@ -45,7 +53,9 @@ def for_torch(engine, tensors, code):
 
 
 def alike(matrix, expected, tolerance):
-    """Up to a share of the geometric mean of the diagonal's two elements; in one of a thousand, of channels that are active in a few pixels alone, a pixel at their ReLU's edge may count in one and not in the other."""
+    """Up to a share of the geometric mean of the diagonal's two elements; in one of a thousand, of channels that are
+    active in a few pixels alone, a pixel at their ReLU's edge may count in one and not in the other.
+    """
     scale = np.sqrt(np.outer(*[expected.diagonal()] * 2)) + 1e-6 * expected.diagonal().max()
     share = abs(matrix - expected) / scale
     return (share < tolerance).mean() > 0.999 and (share < 10 * tolerance).all()
@@ -71,11 +81,24 @@ def test_the_curvature_of_the_bits_is_that_of_fisher(fitted):
     names, expected = tuple(name for name in numbers if name.startswith("context")), 0.0
 
     def distributions(own, octave):
-        _, values, features = next(part for part in features_of(engine.ops, engine.arch, planes, own) if part[0] == octave)
-        return context(engine.ops, engine.arch, own, torch.cat([neighbourhood(values, engine.arch.neighbours), features.flatten(1)]), octave).T
+        _, values, features = next(
+            part for part in features_of(engine.ops, engine.arch, planes, own) if part[0] == octave
+        )
+        return context(
+            engine.ops,
+            engine.arch,
+            own,
+            torch.cat([neighbourhood(values, engine.arch.neighbours), features.flatten(1)]),
+            octave,
+        ).T
 
     for octave in engine.arch.coded_octaves:
-        slopes = jacobian(lambda own: distributions(own, octave), numbers, names).double().numpy().reshape(-1, 2, sum(numbers[name].numel() for name in names))
+        slopes = (
+            jacobian(lambda own: distributions(own, octave), numbers, names)
+            .double()
+            .numpy()
+            .reshape(-1, 2, sum(numbers[name].numel() for name in names))
+        )
         told = information(distributions(numbers, octave).double())
         # Of nats, as bits.
         expected = expected + PRICE / np.log(2) * np.einsum("nai,nab,nbj->ij", slopes, told, slopes, optimize=True)
@@ -85,7 +108,9 @@ def test_the_curvature_of_the_bits_is_that_of_fisher(fitted):
 
 
 def information(distributions):
-    """What integers tell about mean and log2 of the scale, (n, 2), of their distributions, by autograd: (n, 2, 2), summed over 161 integers each."""
+    """What integers tell about mean and log2 of the scale, (n, 2), of their distributions, by autograd: (n, 2, 2),
+    summed over 161 integers each.
+    """
     total = 0.0
     for away in range(-80, 81):
         own = distributions.clone().requires_grad_()
@@ -111,7 +136,9 @@ def test_only_planes_that_reach_the_end_as_they_are_have_a_curvature():
 
 
 def cost_of(curvature, wished, integers, exponents, price):
-    error = np.concatenate([(2.0**-exponent * own - aim).ravel() for own, exponent, aim in zip(integers, exponents, wished)])
+    error = np.concatenate(
+        [(2.0**-exponent * own - aim).ravel() for own, exponent, aim in zip(integers, exponents, wished)]
+    )
     return 0.5 * error @ curvature.matrix @ error + price * sum(best_scale(own)[1] for own in integers)
 
 
@@ -153,17 +180,23 @@ def test_more_tries_are_never_worse_and_are_counted():
 def test_weights_that_do_not_matter_become_zeros():
     """Where damping says that the sample has shown all; else they may matter."""
     matrix = np.diag([1.0, 1.0, 0.0, 0.0])
-    rounded, _, _ = Rounding(Curvature(("a",), (4,), matrix, 10**9), 1e-5).search({"a": np.array([0.3, -0.2, 5.0, -0.4])}, 1e-4, 10)
+    rounded, _, _ = Rounding(Curvature(("a",), (4,), matrix, 10**9), 1e-5).search(
+        {"a": np.array([0.3, -0.2, 5.0, -0.4])}, 1e-4, 10
+    )
     exponent, values = rounded["a"]
     assert not values[2:].any() and np.allclose(values[:2] * 2.0**-exponent, [0.3, -0.2], atol=0.03)
-    kept, _, _ = Rounding(Curvature(("a",), (4,), matrix, 4), 1.0).search({"a": np.array([0.3, -0.2, 5.0, -0.4])}, 1e-4, 10)
+    kept, _, _ = Rounding(Curvature(("a",), (4,), matrix, 4), 1.0).search(
+        {"a": np.array([0.3, -0.2, 5.0, -0.4])}, 1e-4, 10
+    )
     assert abs(kept["a"].values[2] * 2.0 ** -kept["a"].exponent - 5) < 0.2
     nothing, _, _ = Rounding(Curvature(("a",), (4,), 0 * matrix, 4), 0.01).search({"a": np.ones(4)}, 1e-4, 10)
     assert not nothing["a"].values.any()
 
 
 def test_slopes_mend_what_the_real_weights_did_not_show():
-    """The quadratic has its least elsewhere than at the weights of the first search: slopes say so, and from where they lead to no move pays any more."""
+    """The quadratic has its least elsewhere than at the weights of the first search: slopes say so, and from where they
+    lead to no move pays any more.
+    """
     random = np.random.default_rng(5)
     mixed = random.standard_normal((8, 4)) + random.standard_normal((8, 1))
     curvature, price = Curvature(("a", "b"), (3, 1), mixed.T @ mixed, 8), 1e-2
@@ -189,7 +222,10 @@ def test_slopes_mend_what_the_real_weights_did_not_show():
             moved = last[name].values.copy()
             moved[place] += change
             other = last | {name: Weights(last[name].exponent, moved)}
-            assert cost(other) + price * best_scale(moved)[1] > cost(last) + price * best_scale(last[name].values)[1] - 3 * price
+            assert (
+                cost(other) + price * best_scale(moved)[1]
+                > cost(last) + price * best_scale(last[name].values)[1] - 3 * price
+            )
 
 
 def test_rounded_together_weights_cost_less(monkeypatch, picture):
@@ -200,7 +236,9 @@ def test_rounded_together_weights_cost_less(monkeypatch, picture):
     def total():
         tensors = freeze(engine, 60)
         numbers = real_weights(engine.arch, tensors)
-        bits = engine.bits(numbers) + sum(best_scale(tensors[name].values)[1] for name, _ in engine.arch.coded_tensors())
+        bits = engine.bits(numbers) + sum(
+            best_scale(tensors[name].values)[1] for name, _ in engine.arch.coded_tensors()
+        )
         return engine.distortion(numbers) + engine.lambda_ / engine.pixels * bits
 
     together = total()

@@ -26,14 +26,20 @@ def ddcodec(*args):
 
 
 def names_of(kind, command):
-    return [option.opts[-1] for option in cli.commands[command].params if isinstance(option, click.Option) and isinstance(option, Expert) is kind]
+    return [
+        option.opts[-1]
+        for option in cli.commands[command].params
+        if isinstance(option, click.Option) and isinstance(option, Expert) is kind
+    ]
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 @pytest.mark.parametrize("words", [["--help"], ["--version"], ["encode", "--help"], ["completion", "bash"]])
 def test_a_full_disk_is_a_sentence(words):
     with open("/dev/full", "w") as full:
-        result = subprocess.run([sys.executable, "-m", "ddcodec", *words], stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+        result = subprocess.run(
+            [sys.executable, "-m", "ddcodec", *words], stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT
+        )
     assert (result.returncode, result.stderr) == (6, "Error: Standard output cannot be written: no space is left.\n")
 
 
@@ -45,15 +51,24 @@ def test_help_shows_the_basic_options_and_help_all_the_rest(command):
     basic, expert = names_of(False, command), names_of(True, command)
     assert all(name in short.stdout and name in long.stdout for name in basic)
     for name in expert:
-        assert f"{name} " not in short.stdout.split("Examples:")[0] and f"  {name} " in long.stdout.split("More options:")[1]
+        assert (
+            f"{name} " not in short.stdout.split("Examples:")[0]
+            and f"  {name} " in long.stdout.split("More options:")[1]
+        )
     assert ("More options: --help-all." in short.stdout) == bool(expert)
     assert ddcodec(command, "--help_all").stdout == long.stdout
 
 
 def test_what_is_basic_in_encode():
-    """Whoever wants a smaller file or a quicker one finds it in one screen; research and machines are for --help-all."""
-    assert {"--output", "--force", "--quality", "--target-size", "--effort", "--time-limit"} <= set(names_of(False, "encode"))
-    assert {"--lambda", "--iterations", "--profile", "--base", "--device", "--threads", "--seed"} <= set(names_of(True, "encode"))
+    """Whoever wants a smaller file or a quicker one finds it in one screen; research and machines are for
+    --help-all.
+    """
+    assert {"--output", "--force", "--quality", "--target-size", "--effort", "--time-limit"} <= set(
+        names_of(False, "encode")
+    )
+    assert {"--lambda", "--iterations", "--profile", "--base", "--device", "--threads", "--seed"} <= set(
+        names_of(True, "encode")
+    )
 
 
 @pytest.mark.parametrize("command", NAMES)
@@ -67,7 +82,11 @@ def test_underscores_are_hyphens(command):
 @pytest.mark.parametrize("command", [name for name in NAMES if name != "completion"])
 def test_options_may_stand_behind_arguments(command):
     """An option without its value is missed wherever it stands: nobody takes it for a file."""
-    valued = next(name for name in [*names_of(False, command), *names_of(True, command), None] if name is None or takes_value(command, name))
+    valued = next(
+        name
+        for name in [*names_of(False, command), *names_of(True, command), None]
+        if name is None or takes_value(command, name)
+    )
     if valued is None:
         return assert_flag_is_seen(command)
     for words in ["a.png", "b.png", valued], [valued, "1", "a.png", valued]:
@@ -83,11 +102,19 @@ def assert_flag_is_seen(command):
     assert ddcodec(command, "none.ddc", "--json").stdout.startswith('{"schema"')
 
 
-@pytest.mark.parametrize("line", ["encode a.png", "restore a.png --task denoise", "bench-restore . --task denoise -o rows.tsv"])
+@pytest.mark.parametrize(
+    "line", ["encode a.png", "restore a.png --task denoise", "bench-restore . --task denoise -o rows.tsv"]
+)
 def test_what_steers_a_fit_is_the_same_everywhere(line):
     command, *words = line.split()
     params = cli.commands[command].make_context(command, words, obj=Talk()).params
-    assert [params[name] for name in ("effort", "iterations", "time_limit", "device", "threads")] == [5, None, None, "auto", None]
+    assert [params[name] for name in ("effort", "iterations", "time_limit", "device", "threads")] == [
+        5,
+        None,
+        None,
+        "auto",
+        None,
+    ]
     assert params.get("seed") == (None if command == "bench-restore" else 0)
 
 
@@ -128,10 +155,14 @@ def test_fish_completes(tmp_path, environment):
     assert sorted(result.stdout.splitlines()) == [f"{tmp_path}/a, b.ddc", f"{tmp_path}/a/"], result.stderr
 
 
-@pytest.mark.parametrize("shell, word", [("zsh", "#compdef ddcodec"), ("fish", "complete --no-files --command ddcodec")])
+@pytest.mark.parametrize(
+    "shell, word", [("zsh", "#compdef ddcodec"), ("fish", "complete --no-files --command ddcodec")]
+)
 def test_other_shells_get_their_script(shell, word, monkeypatch):
     result = ddcodec("completion", shell)
-    assert result.exit_code == 0 and word in result.stdout and "_DDCODEC_COMPLETE" in result.stdout and not result.stderr
+    assert (
+        result.exit_code == 0 and word in result.stdout and "_DDCODEC_COMPLETE" in result.stdout and not result.stderr
+    )
     if shutil.which(shell):
         assert subprocess.run([shell, "-n"], input=result.stdout, text=True).returncode == 0
     monkeypatch.setenv("SHELL", f"/usr/bin/{shell}")
@@ -150,16 +181,29 @@ def offers_for(*words):
 def test_values_are_offered():
     """Each that is offered is one that the command takes: the refusals name them all."""
     for words, value in [
-        (("restore", "--task"), "superres"), (("encode", "--restore"), "inpaint"), (("bench-restore", "--task"), "dejpeg"), (("restore", "--prior"), "dip-narrow"), (("encode", "--profile"), "classic"),
-        (("encode", "--base"), "none"), (("encode", "--device"), "cuda"), (("bench", "--codecs"), "jpeg:444"), (("bench", "--anchor"), "ddc:classic:e9"), (("decode", "--scale"), "1/4"), (("decode", "--metadata"), "icc"),
-    ]:  # fmt: skip
+        (("restore", "--task"), "superres"),
+        (("encode", "--restore"), "inpaint"),
+        (("bench-restore", "--task"), "dejpeg"),
+        (("restore", "--prior"), "dip-narrow"),
+        (("encode", "--profile"), "classic"),
+        (("encode", "--base"), "none"),
+        (("encode", "--device"), "cuda"),
+        (("bench", "--codecs"), "jpeg:444"),
+        (("bench", "--anchor"), "ddc:classic:e9"),
+        (("decode", "--scale"), "1/4"),
+        (("decode", "--metadata"), "icc"),
+    ]:
         assert value in offers_for(*words, "") and offers_for(*words, value) == [value], words
     assert "superres" not in offers_for("encode", "--restore", "")
-    assert offers_for("bench", "--codecs", "jpeg,web") == ["jpeg,webp"] and offers_for("decode", "--metadata", "icc,") == ["icc,all", "icc,none", "icc,color", "icc,exif", "icc,xmp", "icc,resolution"]
+    assert offers_for("bench", "--codecs", "jpeg,web") == ["jpeg,webp"] and offers_for(
+        "decode", "--metadata", "icc,"
+    ) == ["icc,all", "icc,none", "icc,color", "icc,exif", "icc,xmp", "icc,resolution"]
     for words, refusal in [
-        (("encode", "--base"), ["encode", "a.png", "--base", "x"]), (("encode", "--profile"), ["encode", "a.png", "--profile", "x"]), (("restore", "--task"), ["restore", "a.png", "-o", "b.png", "--task", "x"]),
+        (("encode", "--base"), ["encode", "a.png", "--base", "x"]),
+        (("encode", "--profile"), ["encode", "a.png", "--profile", "x"]),
+        (("restore", "--task"), ["restore", "a.png", "-o", "b.png", "--task", "x"]),
         (("restore", "--prior"), ["restore", "a.png", "-o", "b.png", "--task", "denoise", "--prior", "x"]),
-    ]:  # fmt: skip
+    ]:
         assert ddcodec(*refusal).stderr.rstrip(".\n").split("choose one of: ")[1].split(", ") == offers_for(*words, "")
 
 
@@ -170,9 +214,17 @@ def test_files_are_offered_by_kind(tmp_path, monkeypatch):
         Path(name).touch()
     for command in "decode", "info", "verify", "view":
         assert offers_for(command, "") == ["a.ddc", "b c.DDC", "sub/"]
-    assert offers_for("encode", "") == offers_for("restore", "") == offers_for("bench", "") == ["sub/", "x.png", "y.JPG"]
-    assert offers_for("view", "a.ddc", "") == offers_for("compare", "") == ["a.ddc", "b c.DDC", "sub/", "x.png", "y.JPG"]
-    assert offers_for("decode", "sub/i") == ["sub/in.ddc"] and offers_for("decode", ".") == [".hidden.ddc"] and offers_for("decode", "none/x") == []
+    assert (
+        offers_for("encode", "") == offers_for("restore", "") == offers_for("bench", "") == ["sub/", "x.png", "y.JPG"]
+    )
+    assert (
+        offers_for("view", "a.ddc", "") == offers_for("compare", "") == ["a.ddc", "b c.DDC", "sub/", "x.png", "y.JPG"]
+    )
+    assert (
+        offers_for("decode", "sub/i") == ["sub/in.ddc"]
+        and offers_for("decode", ".") == [".hidden.ddc"]
+        and offers_for("decode", "none/x") == []
+    )
 
 
 @pytest.mark.parametrize("command", NAMES)

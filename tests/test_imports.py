@@ -10,10 +10,15 @@ import pytest
 import ddcodec
 
 PACKAGE = Path(ddcodec.__file__).parent
+
+
 def modules():
     """The names of all modules, as `ddcodec.fit.loop`, with their files."""
     paths = sorted(PACKAGE.rglob("*.py"))
-    return {".".join(["ddcodec", *path.relative_to(PACKAGE).with_suffix("").parts]).removesuffix(".__init__"): path for path in paths}
+    return {
+        ".".join(["ddcodec", *path.relative_to(PACKAGE).with_suffix("").parts]).removesuffix(".__init__"): path
+        for path in paths
+    }
 
 
 @pytest.mark.parametrize("module", [m for m in modules() if m.startswith("ddcodec.cli") or m == "ddcodec.__main__"])
@@ -31,7 +36,9 @@ def test_each_file_says_what_it_is_for(module):
 
 def loaded_after(code, *arguments):
     program = code + "\nimport sys; print(' '.join(sorted({name.split('.')[0] for name in sys.modules})))"
-    result = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, cwd=PACKAGE.parent)
+    result = subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, cwd=PACKAGE.parent
+    )
     assert result.returncode == 0, result.stderr
     return set(result.stdout.split())
 

@@ -13,12 +13,12 @@ from conftest import painted
 from PIL import Image
 
 from ddcodec import decoder
-from ddcodec.jobs import input
 from ddcodec.cli import cli
 from ddcodec.errors import LimitError, SourceError
+from ddcodec.format.syntax import read_info
+from ddcodec.jobs import input
 from ddcodec.jobs.input import all_bytes, ddc_bytes, either_bytes, picture_bytes, read_whole
 from ddcodec.pictures.read import FORMATS, read_file, read_picture
-from ddcodec.format.syntax import read_info
 
 VECTORS = Path(__file__).parent / "vectors" / "valid"
 CODED = (VECTORS / "default_24x16.ddc").read_bytes()
@@ -167,7 +167,13 @@ def test_pipes_that_come_slowly(tmp_path, name):
     os.mkfifo(tmp_path / "fifo")
     drips = "{ head -c 3 in.ddc; sleep 0.1; tail -c +4 in.ddc | head -c 40; sleep 0.1; tail -c +44 in.ddc; }"
     line = f'{drips} > fifo & "$@" info fifo' if name == "fifo" else f'{drips} | "$@" info {name}'
-    result = subprocess.run(["sh", "-c", line, "sh", sys.executable, "-m", "ddcodec"], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, timeout=60)
+    result = subprocess.run(
+        ["sh", "-c", line, "sh", sys.executable, "-m", "ddcodec"],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        capture_output=True,
+        timeout=60,
+    )
     assert (result.returncode, result.stderr) == (0, b"") and f", {len(CODED)} bytes".encode() in result.stdout
 
 
@@ -178,7 +184,11 @@ def test_a_benchmark_goes_on_without_what_is_too_large(tmp_path, monkeypatch, pn
         (tmp_path / f"{name}.png").write_bytes(png + bytes(1000 * (name == "large")))
     monkeypatch.setattr(input, "BYTES_MAX", len(png) + 10)
     sources, sentences = read_sources([str(tmp_path / "large.png"), str(tmp_path / "small.png")])
-    assert [source.name for source in sources] == ["small"] and len(sentences) == 1 and "large.png has more than" in sentences[0]
+    assert (
+        [source.name for source in sources] == ["small"]
+        and len(sentences) == 1
+        and "large.png has more than" in sentences[0]
+    )
 
 
 def test_missing_and_folders(tmp_path):

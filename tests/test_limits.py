@@ -1,4 +1,6 @@
-"""Limits of a decode: what they estimate is near the truth, what the encoder makes is within them, and what is said where memory is short."""
+"""Limits of a decode: what they estimate is near the truth, what the encoder makes is within them, and what is said
+where memory is short.
+"""
 
 import re
 import subprocess
@@ -8,21 +10,35 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from conftest import painted
 
 import ddcodec
-from conftest import painted
-from ddcodec.format import arch as arch_module
-from ddcodec import decoder, encoder, machine as memory
-from ddcodec.format import syntax
-from ddcodec.format.arch import LEAST_MEMORY, base_arch
-from ddcodec.format.bases import Weights
+from ddcodec import decoder, encoder
+from ddcodec import machine as memory
 from ddcodec.decoder import Limits
 from ddcodec.encoder import EncodeOptions, encode_picture
 from ddcodec.errors import LimitError, ShortMemoryError, explain, is_short_memory
+from ddcodec.format import arch as arch_module
+from ddcodec.format import syntax
+from ddcodec.format.arch import LEAST_MEMORY, base_arch
+from ddcodec.format.bases import Weights
 from ddcodec.machine import memory_text
 from ddcodec.presets import arch_of
 
-SHAPES = [(10000, 10000), (65535, 1525), (1525, 65535), (65535, 8), (8, 65535), (65535, 1), (1, 65535), (7680, 4320), (8256, 5504), (30000, 1000), (1000, 30000), (1, 1)]
+SHAPES = [
+    (10000, 10000),
+    (65535, 1525),
+    (1525, 65535),
+    (65535, 8),
+    (8, 65535),
+    (65535, 1),
+    (1, 65535),
+    (7680, 4320),
+    (8256, 5504),
+    (30000, 1000),
+    (1000, 30000),
+    (1, 1),
+]
 
 
 class Zeros:
@@ -39,7 +55,9 @@ class Zeros:
 
 
 def measured(arch, finest, monkeypatch):
-    """Bytes that a decode takes, by Python's own account, with one band at once so that they do not depend on timing."""
+    """Bytes that a decode takes, by Python's own account, with one band at once so that they do not depend on
+    timing.
+    """
     names = {name for name, _ in arch.coded_tensors()}
     weights = {name: Weights(6 if name in names else 0, np.zeros(shape, np.int64)) for name, shape in arch.tensors()}
     monkeypatch.setattr(syntax, "Reader", Zeros)
@@ -58,10 +76,16 @@ def measured(arch, finest, monkeypatch):
 @pytest.mark.parametrize(
     "profile, width, height, planes, depth, finest",
     [
-        ("default", 600, 500, 3, 0, 0), ("default", 600, 500, 1, 1, 3), ("default", 6000, 8, 3, 0, 0), ("default", 8, 1500, 3, 0, 0),
-        ("classic", 900, 700, 3, 1, 0), ("classic", 16384, 8, 3, 0, 0), ("classic", 8, 16384, 1, 0, 0), ("classic", 900, 700, 3, 0, 3),
+        ("default", 600, 500, 3, 0, 0),
+        ("default", 600, 500, 1, 1, 3),
+        ("default", 6000, 8, 3, 0, 0),
+        ("default", 8, 1500, 3, 0, 0),
+        ("classic", 900, 700, 3, 1, 0),
+        ("classic", 16384, 8, 3, 0, 0),
+        ("classic", 8, 16384, 1, 0, 0),
+        ("classic", 900, 700, 3, 0, 3),
     ],
-)  # fmt: skip
+)
 def test_memory_is_near_the_truth(profile, width, height, planes, depth, finest, monkeypatch):
     arch = arch_of(profile, height, width, planes, 1e-4, depth=depth)
     taken = measured(arch, finest, monkeypatch)
@@ -86,7 +110,10 @@ def test_flags_are_enough_and_needed(profile, width, height):
     arch = arch_of(profile, height, width, 3, 1e-4)
     flags = dict(flag.split() for flag in Limits().flags_for(arch))
     assert "--max-pixels" in flags
-    given = {"max_pixels": int(flags["--max-pixels"]), "max_memory": 2**20 * int(flags.get("--max-memory", "4096M")[:-1])}
+    given = {
+        "max_pixels": int(flags["--max-pixels"]),
+        "max_memory": 2**20 * int(flags.get("--max-memory", "4096M")[:-1]),
+    }
     Limits(**given).check(arch)
     for name in flags:
         with pytest.raises(LimitError, match=name):
@@ -95,9 +122,21 @@ def test_flags_are_enough_and_needed(profile, width, height):
 
 def test_a_small_file_is_little_work():
     greatest = replace(
-        base_arch(1900, 1900, 3), octaves=16, coarsest_planes=128, finest_channels=128, channels=128, linear=0, top_channels=127, taps=4, neighbours=20, context_channels=32
-    )  # fmt: skip
-    with pytest.raises(LimitError, match=r"some \d\d seconds, above the limit of \d\d? for a picture of that size \(--max-pixels 0 lifts it\)"):
+        base_arch(1900, 1900, 3),
+        octaves=16,
+        coarsest_planes=128,
+        finest_channels=128,
+        channels=128,
+        linear=0,
+        top_channels=127,
+        taps=4,
+        neighbours=20,
+        context_channels=32,
+    )
+    with pytest.raises(
+        LimitError,
+        match=r"some \d\d seconds, above the limit of \d\d? for a picture of that size \(--max-pixels 0 lifts it\)",
+    ):
         Limits().check(greatest)
     with pytest.raises(LimitError, match=r"some 1\d seconds, above the limit of 2 "):
         Limits().check(replace(greatest, octaves=1, width=300, height=300))
@@ -105,7 +144,9 @@ def test_a_small_file_is_little_work():
 
 
 def test_numbers_are_for_people():
-    with pytest.raises(LimitError, match=r"Decoding would need 6\.2\d GiB of memory, above the limit of 4 GiB \(--max-memory\)"):
+    with pytest.raises(
+        LimitError, match=r"Decoding would need 6\.2\d GiB of memory, above the limit of 4 GiB \(--max-memory\)"
+    ):
         Limits(max_pixels=0).check(base_arch(13377, 13377, 3))
     texts = {0: "0 bytes", 1023: "1,023 bytes", 1024: "1 KiB", 1536 * 2**10: "1.5 MiB", 1234 * 2**30: "1,234 GiB"}
     assert {count: memory_text(count) for count in texts} == texts
@@ -125,7 +166,9 @@ def test_encoder_warns(monkeypatch):
 def test_decoding_needs_memory(encoded, monkeypatch):
     needed = decoder.read_header(encoded.data).arch.memory()
     monkeypatch.setattr(decoder, "available_memory", lambda: needed - 1)
-    with pytest.raises(ShortMemoryError, match=r"Decoding needs about \d\d\.\d+ MiB of memory; \d\d\.\d+ MiB are free\."):
+    with pytest.raises(
+        ShortMemoryError, match=r"Decoding needs about \d\d\.\d+ MiB of memory; \d\d\.\d+ MiB are free\."
+    ):
         ddcodec.decode(encoded.data)
     monkeypatch.setattr(decoder, "available_memory", lambda: None)
     monkeypatch.setattr(decoder, "available_addresses", lambda: needed)
@@ -156,7 +199,10 @@ def test_memory_of_the_system(machine):
 def test_nested_groups_of_version_2(machine):
     machine["/proc/self/cgroup"] = "0::/a/b\n"
     for name, limit, taken in (("a/b", "max", 500), ("a", "3000000", 1_000_000)):
-        machine |= {f"/sys/fs/cgroup/{name}/memory.max": f"{limit}\n", f"/sys/fs/cgroup/{name}/memory.current": f"{taken}\n"}
+        machine |= {
+            f"/sys/fs/cgroup/{name}/memory.max": f"{limit}\n",
+            f"/sys/fs/cgroup/{name}/memory.current": f"{taken}\n",
+        }
     assert memory.available_memory() == 2_000_000
     machine["/sys/fs/cgroup/a/memory.stat"] = "anon 5\ninactive_file 400000\nactive_file 100000\n"
     assert memory.available_memory() == 2_400_000
@@ -166,7 +212,10 @@ def test_nested_groups_of_version_2(machine):
 
 def test_groups_of_version_1(machine):
     machine["/proc/self/cgroup"] = "5:cpu,cpuacct:/x\n4:memory:/docker/0123\n0::/\n"
-    machine |= {"/sys/fs/cgroup/memory//memory.limit_in_bytes": "7000000\n", "/sys/fs/cgroup/memory//memory.usage_in_bytes": "1000000\n"}
+    machine |= {
+        "/sys/fs/cgroup/memory//memory.limit_in_bytes": "7000000\n",
+        "/sys/fs/cgroup/memory//memory.usage_in_bytes": "1000000\n",
+    }
     assert memory.available_memory() == 6_000_000
 
 
@@ -191,10 +240,16 @@ def chained(error, cause):
 @pytest.mark.parametrize(
     "error",
     [
-        MemoryError(), RuntimeError("can't start new thread"), OSError(12, "Cannot allocate memory"), ImportError("libopenblas.so: failed to map segment from shared object"),
-        chained(OSError("Could not find/load shared object file 'libllvmlite.so'"), OSError("libllvmlite.so: failed to map segment from shared object")),
+        MemoryError(),
+        RuntimeError("can't start new thread"),
+        OSError(12, "Cannot allocate memory"),
+        ImportError("libopenblas.so: failed to map segment from shared object"),
+        chained(
+            OSError("Could not find/load shared object file 'libllvmlite.so'"),
+            OSError("libllvmlite.so: failed to map segment from shared object"),
+        ),
     ],
-)  # fmt: skip
+)
 def test_short_memory_has_its_code(error):
     code, sentence = explain(error)
     assert code == 8 and re.fullmatch(r"There is not enough memory .*\.", sentence)

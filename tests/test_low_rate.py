@@ -13,8 +13,12 @@ from PIL import Image
 from ddcodec.benchmark.peers import peer_of
 
 PEER = replace(
-    peer_of("none"), name="tens", settings=(0, 9), encode=lambda samples, setting: bytes(10 * setting + 5), decode=lambda data, shape: np.full(shape, len(data), np.uint8),
-)  # fmt: skip
+    peer_of("none"),
+    name="tens",
+    settings=(0, 9),
+    encode=lambda samples, setting: bytes(10 * setting + 5),
+    decode=lambda data, shape: np.full(shape, len(data), np.uint8),
+)
 """Files of 5, 15, ... 95 bytes."""
 
 
@@ -24,7 +28,11 @@ def test_the_two_files_next_to_a_size(size, taken, tmp_path):
     rows = low_rate.rows_around(tmp_path / "a.png", PEER, {"ddc_bytes": str(size), "ddc_psnr": "20.5", "effort": "5"})
     found = [dict(zip(low_rate.COLUMNS[3:], map(str, row))) for row in rows]
     assert [int(row["bytes"]) for row in found] == taken
-    assert all((row["picture"], row["codec"], row["ddc_bytes"], row["ddc_psnr"], row["ddc_s"]) == ("a", "tens", str(size), "20.5", "") for row in found)
+    assert all(
+        (row["picture"], row["codec"], row["ddc_bytes"], row["ddc_psnr"], row["ddc_s"])
+        == ("a", "tens", str(size), "20.5", "")
+        for row in found
+    )
     assert all(float(row["bpp"]) == pytest.approx(8 * int(row["bytes"]) / 384, abs=1e-4) for row in found)
 
 
@@ -44,4 +52,7 @@ def test_every_picture_has_a_file_of_each_codec():
     for row in rows:
         if row["codec"] == "avif:psnr":
             around.setdefault(row["picture"], []).append(row)
-    assert all(sorted([int(low["bytes"]), int(high["bytes"]), int(low["ddc_bytes"])])[1] == int(low["ddc_bytes"]) for low, high in around.values())
+    assert all(
+        sorted([int(low["bytes"]), int(high["bytes"]), int(low["ddc_bytes"])])[1] == int(low["ddc_bytes"])
+        for low, high in around.values()
+    )

@@ -7,7 +7,10 @@ import pytest
 from ddcodec.benchmark import machine as described
 
 # As Linux writes them for a virtual processor and for an ARM one, which has neither model nor family.
-X86 = "processor\t: 0\nvendor_id\t: AuthenticAMD\ncpu family\t: 25\nmodel\t\t: 17\nmodel name\t: AMD EPYC\nstepping\t: 1\n\n"
+X86 = (
+    "processor\t: 0\nvendor_id\t: AuthenticAMD\ncpu family\t: 25\nmodel\t\t: 17\n"
+    "model name\t: AMD EPYC\nstepping\t: 1\n\n"
+)
 ARM = "processor\t: 0\nBogoMIPS\t: 243.75\nCPU implementer\t: 0x41\nCPU part\t: 0xd40\n\n"
 GPU = "Model: \t\t NVIDIA H200\nIRQ:   \t\t 30\n"
 

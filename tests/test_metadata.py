@@ -12,7 +12,12 @@ from ddcodec.format.metadata import LIMITS, chunks_of, metadata_of
 
 def test_round_trip():
     random = np.random.default_rng(0)
-    metadata = {"icc": random.bytes(3000), "exif": b"II*\0" + bytes(500), "xmp": "<x>\u00e4</x>".encode(), "note": b"restored"}
+    metadata = {
+        "icc": random.bytes(3000),
+        "exif": b"II*\0" + bytes(500),
+        "xmp": "<x>\u00e4</x>".encode(),
+        "note": b"restored",
+    }
     chunks = chunks_of(metadata)
     assert [kind for kind, _ in chunks] == [1, 2, 3, 4]
     assert metadata_of(chunks) == metadata
@@ -38,7 +43,9 @@ def bad_contents():
     yield "wrong size", zstandard.ZstdCompressor().compress(b"abc").replace(b"\x03", b"\x09", 1)
 
 
-@pytest.mark.parametrize("content", [content for _, content in bad_contents()], ids=[name for name, _ in bad_contents()])
+@pytest.mark.parametrize(
+    "content", [content for _, content in bad_contents()], ids=[name for name, _ in bad_contents()]
+)
 def test_bad_content(content):
     with pytest.raises(DamagedError, match="ICC metadata"):
         metadata_of([(1, content)])

@@ -50,7 +50,9 @@ def test_ssim_against_scikit_image():
 def test_ms_ssim_against_the_definition():
     """The paper's formulas, one window at a time, with variances as means of squared deviations."""
     a, b = textures(161, 164, 1)
-    assert ms_ssim(a, b) == pytest.approx(ms_ssim_by_windows(a[:, :, 0].astype(float), b[:, :, 0].astype(float)), abs=1e-10)
+    assert ms_ssim(a, b) == pytest.approx(
+        ms_ssim_by_windows(a[:, :, 0].astype(float), b[:, :, 0].astype(float)), abs=1e-10
+    )
 
 
 def ms_ssim_by_windows(a, b):
@@ -78,10 +80,15 @@ def halved(plane):
     """Each output is the mean of four inputs, from the one before an odd side's first; outside are zeros."""
     rows, columns = plane.shape
     at = lambda y, x: plane[y, x] if 0 <= y < rows and 0 <= x < columns else 0.0
-    return np.array([
-        [sum(at(y + i, x + j) for i in (0, 1) for j in (0, 1)) / 4 for x in range(-(columns % 2), columns - columns % 2, 2)]
-        for y in range(-(rows % 2), rows - rows % 2, 2)
-    ])  # fmt: skip
+    return np.array(
+        [
+            [
+                sum(at(y + i, x + j) for i in (0, 1) for j in (0, 1)) / 4
+                for x in range(-(columns % 2), columns - columns % 2, 2)
+            ]
+            for y in range(-(rows % 2), rows - rows % 2, 2)
+        ]
+    )
 
 
 @pytest.mark.parametrize("shape", [(161, 161, 1), (176, 176, 3), (163, 201, 3), (190, 166, 1), (321, 333, 3)])

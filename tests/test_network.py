@@ -5,16 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from exact_ops import ExactOps
+from random_coded import DEFAULT, random_arch, random_coded
 
-from ddcodec.format import ops_int
-from ddcodec.format.arch import CONTEXT_UNIT, SYNTHESIS_UNIT
 from ddcodec.decoder import render
 from ddcodec.fit.reference.objective import features_of, neighbourhood
 from ddcodec.fit.reference.ops import TorchOps
+from ddcodec.format import ops_int
+from ddcodec.format.arch import CONTEXT_UNIT, NEIGHBOURS, SYNTHESIS_UNIT, Window
 from ddcodec.format.network import context, double, synthesis
-from ddcodec.format.arch import NEIGHBOURS, Window
-from exact_ops import ExactOps
-from random_coded import DEFAULT, random_arch, random_coded
 
 
 def exact_numbers(coded):
@@ -27,7 +26,11 @@ def test_integers_equal_torch_float64_exactly(seed):
     coded = random_coded(random, random_arch(random), spread=float(random.choice([0.3, 30])))
     arch = coded.arch
     samples = synthesis(
-        ExactOps(), arch, exact_numbers(coded), lambda octave, window: torch.from_numpy(coded.code[octave]).double(), Window(0, arch.height)
+        ExactOps(),
+        arch,
+        exact_numbers(coded),
+        lambda octave, window: torch.from_numpy(coded.code[octave]).double(),
+        Window(0, arch.height),
     )
     ours = render(coded).reshape(arch.height, arch.width, -1).transpose(2, 0, 1)
     assert np.array_equal(samples.numpy(), ours)
@@ -99,7 +102,9 @@ def test_bands_join_without_a_seam(step, finest):
     arch = coded.arch
     ops, numbers = ops_int.IntegerOps(), ops_int.numbers(arch, coded.tensors)
     sizes = {octave: arch.size(max(octave, finest)) for octave in coded.code}
-    planes = {octave: own[:, : sizes[octave][0], : sizes[octave][1]].astype(float) for octave, own in coded.code.items()}
+    planes = {
+        octave: own[:, : sizes[octave][0], : sizes[octave][1]].astype(float) for octave, own in coded.code.items()
+    }
     code = lambda octave, window: planes[octave][:, window.start : window.stop]
     rows = arch.size(finest)[0]
     whole = synthesis(ops, arch, numbers, code, Window(0, rows), finest)
@@ -114,13 +119,17 @@ def test_double_agrees_with_torch_interpolation():
     random = np.random.default_rng(3)
     planes = random.normal(size=(2, 5, 4))
     ours = double(ops_int.IntegerOps(), planes, np.array([0.25, 0.75]), Window(0, 5), Window(0, 10), 5, 8)
-    theirs = torch.nn.functional.interpolate(torch.from_numpy(planes)[None], scale_factor=2, mode="bilinear", align_corners=False)
+    theirs = torch.nn.functional.interpolate(
+        torch.from_numpy(planes)[None], scale_factor=2, mode="bilinear", align_corners=False
+    )
     assert np.allclose(ours, theirs[0].numpy())
 
 
 @pytest.mark.parametrize("taps", [1, 2, 3, 4])
 def test_double_agrees_with_a_transposed_convolution(taps):
-    """Symmetric taps are a transposed convolution of stride 2 with the kernel that interleaves them, away from the border."""
+    """Symmetric taps are a transposed convolution of stride 2 with the kernel that interleaves them, away from the
+    border.
+    """
     random = np.random.default_rng(4)
     planes, values = random.normal(size=(1, 20, 20)), random.normal(size=2 * taps)
     ours = double(ops_int.IntegerOps(), planes, values, Window(0, 20), Window(0, 40), 20, 40)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ddcodec.jobs import output
 from ddcodec.errors import ExistsError, OutputError
+from ddcodec.jobs import output
 from ddcodec.jobs.output import check_target, write_target
 
 ROOT = os.geteuid() == 0 if hasattr(os, "geteuid") else False
@@ -29,7 +29,9 @@ def test_existing_is_refused_before_and_at_the_rename(tmp_path):
     check_target(path)
     path.write_bytes(b"someone else was faster")
     for attempt in (lambda: check_target(path), lambda: write_target(path, b"mine")):
-        with pytest.raises(OutputError, match=r"a\.ddc exists already; -o names another output, --force \(-f\) replaces it\.$"):
+        with pytest.raises(
+            OutputError, match=r"a\.ddc exists already; -o names another output, --force \(-f\) replaces it\.$"
+        ):
             attempt()
     assert path.read_bytes() == b"someone else was faster"
     assert os.listdir(tmp_path) == ["a.ddc"]
@@ -68,7 +70,9 @@ def test_permissions_are_those_of_a_plain_create(tmp_path):
         (tmp_path / "plain").write_bytes(b"")
     finally:
         os.umask(before)
-    assert stat.S_IMODE(os.stat(tmp_path / "a.ddc").st_mode) == stat.S_IMODE(os.stat(tmp_path / "plain").st_mode) == 0o640
+    assert (
+        stat.S_IMODE(os.stat(tmp_path / "a.ddc").st_mode) == stat.S_IMODE(os.stat(tmp_path / "plain").st_mode) == 0o640
+    )
 
 
 def test_replacing_keeps_the_permissions(tmp_path):
@@ -174,7 +178,10 @@ def test_where_nothing_can_be_synced(tmp_path, monkeypatch, number):
 def test_data_that_a_sync_loses(tmp_path, monkeypatch, number):
     (tmp_path / "old").write_bytes(b"old")
     monkeypatch.setattr(output.os, "fsync", refusing(number))
-    for attempt in (lambda: check_target(tmp_path / "old", force=True), lambda: write_target(tmp_path / "old", b"content", force=True)):
+    for attempt in (
+        lambda: check_target(tmp_path / "old", force=True),
+        lambda: write_target(tmp_path / "old", b"content", force=True),
+    ):
         with pytest.raises(OutputError, match=f"old cannot be written: {os.strerror(number)}"):
             attempt()
     assert (tmp_path / "old").read_bytes() == b"old" and os.listdir(tmp_path) == ["old"]
@@ -237,7 +244,9 @@ def test_the_owner_is_kept_where_that_may_be(tmp_path, monkeypatch):
 def test_hard_links_are_told(tmp_path):
     (tmp_path / "a").write_bytes(b"old")
     os.link(tmp_path / "a", tmp_path / "b")
-    assert write_target(tmp_path / "a", b"new", force=True) == (f"{tmp_path / 'a'} is a new file now; under its other names (hard links: 1) the old content stays.",)
+    assert write_target(tmp_path / "a", b"new", force=True) == (
+        f"{tmp_path / 'a'} is a new file now; under its other names (hard links: 1) the old content stays.",
+    )
     assert ((tmp_path / "a").read_bytes(), (tmp_path / "b").read_bytes()) == (b"new", b"old")
 
 
@@ -250,7 +259,9 @@ def test_extended_attributes_are_kept(tmp_path, monkeypatch):
         pytest.skip("needs extended attributes")
     assert write_target(path, b"new", force=True) == () and os.getxattr(path, "user.origin") == b"here"
     monkeypatch.setattr(output.os, "setxattr", refusing(errno.EPERM))
-    assert write_target(path, b"newer", force=True) == (f"The extended attributes of the old {path} could not be kept.",)
+    assert write_target(path, b"newer", force=True) == (
+        f"The extended attributes of the old {path} could not be kept.",
+    )
 
 
 def test_a_file_that_is_protected_is_refused_before(tmp_path, monkeypatch):
@@ -415,6 +426,11 @@ def test_a_signal_while_a_file_is_written(tmp_path, names, ignored, code):
         """
     coded = Path(__file__).parent / "vectors" / "valid" / "default_24x16.ddc"
     command = [sys.executable, "-c", script, " ".join(names), ignored, str(coded)]
-    result = subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(Path(output.__file__).parents[1])}, stderr=subprocess.PIPE)
+    result = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(output.__file__).parents[1])},
+        stderr=subprocess.PIPE,
+    )
     assert result.returncode == code, result.stderr
     assert sorted(os.listdir(tmp_path)) == (["seen"] if code else ["out.png", "seen"])

@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from random_coded import DEFAULT, random_arch, random_coded, same, sealed
 
 import ddcodec.format.pyramid as pyramid
 import ddcodec.format.wire as wire
+from ddcodec.errors import DamagedError
 from ddcodec.format import ops_int
 from ddcodec.format.arch import ACTIVATION_MAX, CODE_MAX, base_arch
 from ddcodec.format.bases import Weights
-from ddcodec.errors import DamagedError
 from ddcodec.format.syntax import ROWS_BYTES, pack, read_info, unpack
-from random_coded import DEFAULT, random_arch, random_coded, same, sealed
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -62,7 +62,9 @@ def test_bytes_do_not_depend_on_what_is_not_yet_coded():
                 poisoned[finer][:] = -4000
             groups = record(poisoned)
             # Wavefronts up to and with the poisoned one's predecessor, and that one's own contexts, are untouched.
-            before = sum(_groups(coded.arch, o) for o in coded.arch.coded_octaves if o > octave) + _fronts(rows, columns, x + 3 * y + 1)
+            before = sum(_groups(coded.arch, o) for o in coded.arch.coded_octaves if o > octave) + _fronts(
+                rows, columns, x + 3 * y + 1
+            )
             assert groups[:before] == clean[:before]
             assert before == len(clean) or groups[before][:2] == clean[before][:2]
 
@@ -131,7 +133,9 @@ def test_saturation_happens_and_round_trips():
     random = np.random.default_rng(10)
     coded = random_coded(random, DEFAULT, spread=50)
     for name in ("mix.0", "mix.1", "code.0", "code.1"):
-        coded.tensors[name] = Weights(2, np.sign(coded.tensors[name].values) * (4000 if name.startswith("mix") else 1000))
+        coded.tensors[name] = Weights(
+            2, np.sign(coded.tensors[name].values) * (4000 if name.startswith("mix") else 1000)
+        )
     reached = []
 
     class Watching(ops_int.IntegerOps):

@@ -14,7 +14,16 @@ from ddcodec.metrics import psnr
 from ddcodec.presets import lambda_of_quality
 
 SAMPLE = Path(__file__).parent.parent / "samples" / "astronaut.png"
-COLOURS = [(255, 255, 255), (0, 0, 0), (20, 200, 90), (200, 10, 250), (255, 0, 0), (1, 2, 3), (128, 128, 128), (254, 77, 13)]
+COLOURS = [
+    (255, 255, 255),
+    (0, 0, 0),
+    (20, 200, 90),
+    (200, 10, 250),
+    (255, 0, 0),
+    (1, 2, 3),
+    (128, 128, 128),
+    (254, 77, 13),
+]
 SIZES = [(1, 1), (1, 2), (2, 5), (3, 3), (8, 8), (16, 16), (1, 300), (33, 1), (256, 256)]
 
 
@@ -67,7 +76,10 @@ def test_colours_of_what_is_seen():
 
 def test_another_decoder_reads_them():
     random = np.random.default_rng(5)
-    for picture in (flat(3, 2, (20, 200, 90)), random.integers(0, 256, (8, 3), dtype=np.uint8)[random.integers(0, 8, (6, 7))]):
+    for picture in (
+        flat(3, 2, (20, 200, 90)),
+        random.integers(0, 256, (8, 3), dtype=np.uint8)[random.integers(0, 8, (6, 7))],
+    ):
         data = ddcodec.encode(picture, iterations=1)
         assert np.frombuffer(witness.decode(data).samples, np.uint8).reshape(picture.shape).tolist() == picture.tolist()
 
@@ -79,7 +91,9 @@ def test_smaller_pictures_of_one_colour():
 
 
 def test_a_fit_that_is_better_is_taken():
-    """Two colours that are next to one another, in a large part of a small picture: telling them apart takes more bits than it is worth."""
+    """Two colours that are next to one another, in a large part of a small picture: telling them apart takes more bits
+    than it is worth.
+    """
     picture = np.random.default_rng(1).integers(100, 102, (32, 32), dtype=np.uint8)
     encoded = encode_picture(picture, EncodeOptions(quality=5, iterations=20, threads=1))
     assert encoded.steps == 20 and len(encoded.data) < 32 * 32 / 8

@@ -5,22 +5,33 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import witness
 from click.testing import CliRunner
 from PIL import Image
 from profiles import levels_apart
 
-import witness
 from ddcodec.cli import cli
 from ddcodec.decoder import Limits, decode_file
 from ddcodec.errors import DamagedError, DdcError, LimitError, UsageError
 from ddcodec.partial import beginning_of, decode_beginning
 
 VALID = Path(__file__).parent / "vectors" / "valid"
-NAMES = ["default_24x16", "chunks", "base_2_grey", "classic_grey_17x9", "coarsest_planes_2", "code_escapes", "1x40", "3x3"]
+NAMES = [
+    "default_24x16",
+    "chunks",
+    "base_2_grey",
+    "classic_grey_17x9",
+    "coarsest_planes_2",
+    "code_escapes",
+    "1x40",
+    "3x3",
+]
 
 
 class Whole:
-    """A whole file as the witness reads it: where its stream begins, and after how many of its words each octave is there, by counting them."""
+    """A whole file as the witness reads it: where its stream begins, and after how many of its words each octave is
+    there, by counting them.
+    """
 
     def __init__(self, name):
         self.data = (VALID / f"{name}.ddc").read_bytes()
@@ -39,7 +50,11 @@ class Whole:
     def picture(self, octaves, finest=0):
         code = {octave: planes for octave, planes in self.code.items() if octave in octaves}
         shape = (*self.header.sizes[finest], self.header.planes)
-        return np.frombuffer(witness.synthesise(self.header, self.tensors, code, finest), np.uint8).reshape(shape).squeeze(2 if shape[2] == 1 else ())
+        return (
+            np.frombuffer(witness.synthesise(self.header, self.tensors, code, finest), np.uint8)
+            .reshape(shape)
+            .squeeze(2 if shape[2] == 1 else ())
+        )
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -155,12 +170,17 @@ def test_preview_says_what_is_there(cut):
     result = decode("--preview")
     assert result.exit_code == 0 and result.stdout == ""
     there = f"cut off: {length:,} of {len(whole.data):,} bytes are there"
-    assert result.stderr.startswith(f"Note: cut.ddc is {there}; the picture is made of octaves 3 to 1 of 3 to 0.\ncut.ddc -> cut.ddc.png: 24x16, ")
+    assert result.stderr.startswith(
+        f"Note: cut.ddc is {there}; the picture is made of octaves 3 to 1 of 3 to 0.\ncut.ddc -> cut.ddc.png: 24x16, "
+    )
     assert np.array_equal(np.asarray(Image.open("cut.ddc.png")), whole.picture([3, 2, 1]))
     answer = json.loads(decode("--preview", "--json", "-f").stdout)
     assert (answer["complete"], answer["octaves"]) == (False, [3, 2, 1])
     refused = decode("-f")
-    assert refused.exit_code == 4 and refused.stderr == f"Error: cut.ddc: The file is {there}; --preview shows what they make.\n"
+    assert (
+        refused.exit_code == 4
+        and refused.stderr == f"Error: cut.ddc: The file is {there}; --preview shows what they make.\n"
+    )
     make(whole.start + 4 * whole.ends[3])
     assert "; the picture is made of octave 3 of 3 to 0.\n" in decode("--preview", "-f").stderr
 
@@ -180,20 +200,31 @@ def test_too_little(cut, options):
     for length, sentence in (
         (0, "cut.ddc: The file is empty; it holds no picture."),
         (20, "cut.ddc: The file is cut off after 20 bytes, inside its header."),
-        (whole.start - 1, f"cut.ddc: The file is damaged or cut off: the checksum of the {whole.start - 31} bytes after its header does not match."),
+        (
+            whole.start - 1,
+            f"cut.ddc: The file is damaged or cut off: the checksum of the {whole.start - 31} bytes after its header "
+            "does not match.",
+        ),
         (whole.start + 4 * whole.weights - 1, "too few for any picture."),
         (whole.start + 4 * whole.ends[3] - 1, "too few for any picture."),
     ):
         make(length)
         result = decode(*options)
-        assert result.exit_code == 4 and result.stderr.startswith("Error: cut.ddc: ") and result.stderr.strip().endswith(sentence)
+        assert (
+            result.exit_code == 4
+            and result.stderr.startswith("Error: cut.ddc: ")
+            and result.stderr.strip().endswith(sentence)
+        )
         assert not Path("cut.ddc.png").exists()
 
 
 def test_damaged_is_not_cut_off(cut):
     whole, make = cut
     make(None)
-    for data in (whole.data[:-1] + bytes([whole.data[-1] ^ 1]), whole.data[:-1] + bytes([whole.data[-1] ^ 1]) + whole.data):
+    for data in (
+        whole.data[:-1] + bytes([whole.data[-1] ^ 1]),
+        whole.data[:-1] + bytes([whole.data[-1] ^ 1]) + whole.data,
+    ):
         Path("cut.ddc").write_bytes(data)
         result = decode("--preview")
         assert result.exit_code == 4 and "the checksum of the" in result.stderr and not Path("cut.ddc.png").exists()
@@ -204,7 +235,10 @@ def test_metadata_of_a_file_that_is_cut_off(tmp_path, monkeypatch):
     sample = (Path(__file__).parents[1] / "samples" / "chelsea.ddc").read_bytes()
     Path("cut.ddc").write_bytes(sample[:-5000])
     assert decode("--preview", "--scale", "1/4").exit_code == 0
-    with Image.open("cut.ddc.png") as image, Image.open(Path(__file__).parents[1] / "samples" / "chelsea.png") as original:
+    with (
+        Image.open("cut.ddc.png") as image,
+        Image.open(Path(__file__).parents[1] / "samples" / "chelsea.png") as original,
+    ):
         assert levels_apart(image.info["icc_profile"], original.info["icc_profile"]) <= 1
     assert decode("--preview", "--scale", "1/4", "-o", "cut.ppm").exit_code == 0
     assert Path("cut.ppm").read_bytes().startswith(b"P6\n113 75\n255\n")

@@ -108,7 +108,13 @@ def test_tunes_make_other_files(names):
     photo = np.asarray(Image.open(SAMPLES / "chelsea.png").convert("RGB").crop((120, 60, 248, 156)))
     found = [peer_of(name) for name in names]
     assert len({peer.encode(photo, 50) for peer in found}) == len(names)
-    curves = {peer.name: [(len(data), psnr(photo, peer.decode(data, photo.shape))) for data in (peer.encode(photo, s) for s in peer.settings[::3])] for peer in found}
+    curves = {
+        peer.name: [
+            (len(data), psnr(photo, peer.decode(data, photo.shape)))
+            for data in (peer.encode(photo, s) for s in peer.settings[::3])
+        ]
+        for peer in found
+    }
     aimed = next(name for name in names if "psnr" in name)
     assert all(bjontegaard(curves[aimed], curves[name]).rate > 0 for name in names if name != aimed)
     assert len({re.search(r"tune=(\w+)", peer.pinned)[1] for peer in found}) == len(names)
@@ -123,13 +129,17 @@ def test_a_tune_that_this_libavif_does_not_know():
 
 @pytest.mark.parametrize("name", AVIFS)
 def test_subsampling_of_avif(name, photo):
-    """The configuration record (AV1-ISOBMFF 2.3.3): the third byte's bits 3 and 2 are chroma_subsampling_x and _y, 6 and 5 more than 8 bits."""
+    """The configuration record (AV1-ISOBMFF 2.3.3): the third byte's bits 3 and 2 are chroma_subsampling_x and _y, 6
+    and 5 more than 8 bits.
+    """
     found = re.search(rb"av1C\x81.(.)", peer_of(name).encode(photo, 50), re.S)
     assert found[1][0] & 0b01101100 == 0
 
 
 def test_subsampling_of_heic(photo):
-    """chroma_format_idc, 3 for 4:4:4, is in the low bits of byte 16 of the configuration record (ISO 14496-15, 8.3.3.1)."""
+    """chroma_format_idc, 3 for 4:4:4, is in the low bits of byte 16 of the configuration record (ISO 14496-15,
+    8.3.3.1).
+    """
     data = peer_of("heic").encode(photo, 50)
     assert data[data.index(b"hvcC") + 4 + 16] & 3 == 3
 
@@ -140,7 +150,9 @@ def test_no_metadata(name, photo):
 
     pillow_heif.register_heif_opener()
     image = Image.open(io.BytesIO(peer_of(name).encode(photo, 60)))
-    assert not image.getexif() and not {"icc_profile", "exif", "xmp"} & {key for key, value in image.info.items() if value}
+    assert not image.getexif() and not {"icc_profile", "exif", "xmp"} & {
+        key for key, value in image.info.items() if value
+    }
 
 
 @pytest.mark.parametrize("name", ["jpeg", "webp", "avif", "jxl", "heic"])
@@ -156,7 +168,9 @@ def test_a_file_of_a_size(name, photo):
 
 
 def test_colours_of_vvc_survive_the_conversion():
-    """Without any coding, 8 bits to 10 and back must lose nothing of a grey picture, and be right on average for colours."""
+    """Without any coding, 8 bits to 10 and back must lose nothing of a grey picture, and be right on average for
+    colours.
+    """
     grey = np.tile(np.arange(256, dtype=np.uint8), (16, 1))
     for picture in (grey, np.dstack([grey] * 3).copy()):
         assert np.array_equal(there_and_back(picture), picture)
@@ -170,9 +184,33 @@ def there_and_back(picture):
     raw = ("-f", "rawvideo", "-s", f"{width}x{height}", "-pix_fmt")
     pixels = "rgb24" if picture.ndim == 3 else "gray"
     yuv = peers._ffmpeg(
-        *raw, pixels, "-i", "pipe:0", "-vf", peers.TO_YUV, "-f", "rawvideo", "-pix_fmt", "yuv420p10le", "pipe:1", data=picture.tobytes()
+        *raw,
+        pixels,
+        "-i",
+        "pipe:0",
+        "-vf",
+        peers.TO_YUV,
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "yuv420p10le",
+        "pipe:1",
+        data=picture.tobytes(),
     )
-    back = peers._ffmpeg(*raw, "yuv420p10le", "-i", "pipe:0", "-vf", peers.TO_RGB.format(pixels), "-f", "rawvideo", "-pix_fmt", pixels, "pipe:1", data=yuv)
+    back = peers._ffmpeg(
+        *raw,
+        "yuv420p10le",
+        "-i",
+        "pipe:0",
+        "-vf",
+        peers.TO_RGB.format(pixels),
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        pixels,
+        "pipe:1",
+        data=yuv,
+    )
     return np.frombuffer(back, np.uint8).reshape(picture.shape)
 
 
@@ -186,8 +224,11 @@ def test_a_picture_that_changes_during_a_run_has_no_row(tmp_path, photo):
 
 def test_names():
     assert {name: peer_of(name).name for name in ("ddc", "ddc:e3", "ddc:classic", "ddc:classic:e4")} == {
-        "ddc": "ddc:e5", "ddc:e3": "ddc:e3", "ddc:classic": "ddc:classic:e5", "ddc:classic:e4": "ddc:classic:e4",
-    }  # fmt: skip
+        "ddc": "ddc:e5",
+        "ddc:e3": "ddc:e3",
+        "ddc:classic": "ddc:classic:e5",
+        "ddc:classic:e4": "ddc:classic:e4",
+    }
     assert "effort 3" in peer_of("ddc:e3").pinned
     assert "classic" in peer_of("ddc:classic:e4").pinned and "effort 4" in peer_of("ddc:classic:e4").pinned
     assert peer_of("ddc", threads=3).threads == 3
@@ -196,7 +237,14 @@ def test_names():
             peer_of(name)
 
 
-@pytest.mark.parametrize("name, module, package", [("jxl", "imagecodecs", "imagecodecs"), ("heic", "pillow_heif", "pillow-heif"), ("vvc", "imageio_ffmpeg", "imageio-ffmpeg")])
+@pytest.mark.parametrize(
+    "name, module, package",
+    [
+        ("jxl", "imagecodecs", "imagecodecs"),
+        ("heic", "pillow_heif", "pillow-heif"),
+        ("vvc", "imageio_ffmpeg", "imageio-ffmpeg"),
+    ],
+)
 def test_what_is_not_installed_is_named(name, module, package, monkeypatch):
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(PeerError, match=f"{package} is not installed.*ddcodec\\[bench\\]"):

@@ -54,7 +54,9 @@ def png(width, height, depth, colour, rows, *chunks):
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    body = b"".join(chunk(*pair) for pair in [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")])
+    body = b"".join(
+        chunk(*pair) for pair in [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    )
     return b"\x89PNG\r\n\x1a\n" + body
 
 
@@ -145,7 +147,9 @@ def test_orientation(format, orientation):
     quarters = np.kron(np.array([[0, 80], [160, 250]], np.uint8), np.ones((8, 16), np.uint8))
     exif = Image.Exif()
     exif[274] = orientation
-    samples = load_picture(saved(np.stack([quarters] * 3, -1), format, exif=exif, **({"quality": 90} if format != "TIFF" else {})))
+    samples = load_picture(
+        saved(np.stack([quarters] * 3, -1), format, exif=exif, **({"quality": 90} if format != "TIFF" else {}))
+    )
     expected = UPRIGHT[orientation](quarters)
     assert samples.shape[:2] == expected.shape
     assert np.abs(samples[:, :, 0].astype(int) - expected).mean() < 10
@@ -192,7 +196,9 @@ def test_transparency(rgb, grey):
         seen = np.asarray(Image.open(io.BytesIO(data)).convert("RGBA"))
         picture = read_picture(data)
         visible = seen[..., 3] > 0
-        assert np.array_equal(np.broadcast_to(np.atleast_3d(picture.samples), seen[..., :3].shape)[visible], seen[..., :3][visible])
+        assert np.array_equal(
+            np.broadcast_to(np.atleast_3d(picture.samples), seen[..., :3].shape)[visible], seen[..., :3][visible]
+        )
         assert picture.alpha is None if (seen[..., 3] == 255).all() else np.array_equal(picture.alpha, seen[..., 3])
 
 
@@ -214,11 +220,15 @@ def test_more_than_8_bits():
         (b"P5 2 1 1023\n" + bytes([0, 0, 3, 255]), np.array([[0, 65535]])),
     ]:
         picture = read_picture(data)
-        assert picture.samples.dtype == np.uint16 and np.array_equal(picture.samples, expected) and picture.alpha is None
+        assert (
+            picture.samples.dtype == np.uint16 and np.array_equal(picture.samples, expected) and picture.alpha is None
+        )
         assert "16 bits a sample; only 8 are supported here" in refusal(data)
     assert "a sample is not in 0..1023" in refusal(b"P5 2 1 1023\n" + bytes([0, 0, 4, 0]))
     assert "a sample is not in 0..1023" in refusal(b"P2 2 1 1023\n-3 7")
-    assert "damaged or cut off" in refusal(png(3, 2, 16, 2, rows[:20])) and "damaged or cut off" in refusal(b"P6 3 2 65535\n" + bytes(30))
+    assert "damaged or cut off" in refusal(png(3, 2, 16, 2, rows[:20])) and "damaged or cut off" in refusal(
+        b"P6 3 2 65535\n" + bytes(30)
+    )
 
 
 def test_alpha_of_16_bits():
@@ -230,9 +240,20 @@ def test_alpha_of_16_bits():
     assert "straight alpha" in refusal(tiff(wide, photometric="rgb", extrasamples=["assocalpha"]))
 
 
-@pytest.mark.parametrize("bits, colour, rows, key", [(2, 0, b"\0\x1b", 2), (4, 0, b"\0\x0f\x3f", 15), (1, 0, b"\0\x50", 1), (8, 0, b"\0\1\7\7\2", 7), (16, 0, b"\0\0\1\0\7\1\0\0\7", 7)])
+@pytest.mark.parametrize(
+    "bits, colour, rows, key",
+    [
+        (2, 0, b"\0\x1b", 2),
+        (4, 0, b"\0\x0f\x3f", 15),
+        (1, 0, b"\0\x50", 1),
+        (8, 0, b"\0\1\7\7\2", 7),
+        (16, 0, b"\0\0\1\0\7\1\0\0\7", 7),
+    ],
+)
 def test_one_grey_that_is_transparent(bits, colour, rows, key):
-    """The key is in units of the file's depth (PNG, 11.3.2.1); libpng through imagecodecs says what it means, but for 16 bits, which it forgets."""
+    """The key is in units of the file's depth (PNG, 11.3.2.1); libpng through imagecodecs says what it means, but for
+    16 bits, which it forgets.
+    """
     import imagecodecs
 
     data = png(4, 1, bits, colour, rows, (b"tRNS", struct.pack(">H", key)))
@@ -258,7 +279,10 @@ def test_deep_animations_are_refused():
     data = png(5, 4, 16, 2, rows, (b"acTL", struct.pack(">II", 2, 0)), (b"fcTL", frame))
     end = data.index(b"IEND") - 4
     content = struct.pack(">I", 2) + zlib.compress(rows)
-    more = b"".join(struct.pack(">I", len(c)) + k + c + struct.pack(">I", zlib.crc32(k + c)) for k, c in ((b"fcTL", second), (b"fdAT", content)))
+    more = b"".join(
+        struct.pack(">I", len(c)) + k + c + struct.pack(">I", zlib.crc32(k + c))
+        for k, c in ((b"fcTL", second), (b"fdAT", content))
+    )
     assert "animation of 16 bits a sample" in refusal(data[:end] + more + data[end:])
 
 
@@ -278,7 +302,9 @@ def test_limits_hold_for_every_page():
 def test_a_limit_of_ones_own_replaces_pillows(rgb, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     data = saved(rgb, "PNG")
-    with pytest.raises(SourceError, match="more than 20 pixels, the most that are read from a file .--max-pixels names another limit."):
+    with pytest.raises(
+        SourceError, match="more than 20 pixels, the most that are read from a file .--max-pixels names another limit."
+    ):
         read_picture(data)
     assert np.array_equal(read_picture(data, max_pixels=rgb[..., 0].size).samples, rgb) and Image.MAX_IMAGE_PIXELS == 10
     with pytest.raises(LimitError, match="--max-pixels"):
@@ -289,7 +315,11 @@ def test_depth_is_not_lost_through_pillow(smooth):
     import imagecodecs
 
     deep = smooth.astype(np.uint16) * 4
-    for data in b"P6 3 2 65535\n" + bytes(36), imagecodecs.avif_encode(deep, level=90, bitspersample=10), png(1, 1, 16, 2, bytes(7)):
+    for data in (
+        b"P6 3 2 65535\n" + bytes(36),
+        imagecodecs.avif_encode(deep, level=90, bitspersample=10),
+        png(1, 1, 16, 2, bytes(7)),
+    ):
         with pytest.raises(SourceError, match="cut this 16-bit picture down"):
             picture_from(Image.open(io.BytesIO(data)))
     image = Image.open(io.BytesIO(saved(smooth, "PPM")))
@@ -312,7 +342,9 @@ def test_a_frame_that_was_chosen_stays(rgb):
 
 def test_tiffs_that_nobody_knows(rgb):
     deep = np.dstack([rgb[..., 0], rgb[..., 1]]).astype(np.uint16)
-    assert "is a TIFF that is damaged, cut off, or of a kind that cannot be read" in refusal(tiff(deep, photometric="minisblack", extrasamples=["unassalpha"]))
+    assert "is a TIFF that is damaged, cut off, or of a kind that cannot be read" in refusal(
+        tiff(deep, photometric="minisblack", extrasamples=["unassalpha"])
+    )
 
 
 def test_upright_at_16_bits():
@@ -335,24 +367,48 @@ def test_cmyk(smooth):
     cmyk = Image.fromarray(rgb).convert("CMYK")
     for format in "JPEG", "TIFF":
         picture = read_picture(saved(cmyk, format), name="photo")
-        assert picture.notes == ("photo: its CMYK is converted to RGB without a profile, so that its colours are a guess.",)
+        assert picture.notes == (
+            "photo: its CMYK is converted to RGB without a profile, so that its colours are a guess.",
+        )
         assert abs(picture.samples.astype(int) - rgb).mean() < 6
 
 
 def printer_profile():
-    """A CMYK profile from the specification (ICC.1:2001-04, 6.5.7): full cyan alone is a green, L* 60, a* -30, b* 20; whatever has black is black; all else is white."""
+    """A CMYK profile from the specification (ICC.1:2001-04, 6.5.7): full cyan alone is a green, L* 60, a* -30, b* 20;
+    whatever has black is black; all else is white.
+    """
     inks = [(c, m, y, k) for c in (0, 1) for m in (0, 1) for y in (0, 1) for k in (0, 1)]
-    colours = [(0, 128, 128) if k else (153, 98, 148) if (c, m, y) == (1, 0, 0) else (255, 128, 128) for c, m, y, k in inks]
+    colours = [
+        (0, 128, 128) if k else (153, 98, 148) if (c, m, y) == (1, 0, 0) else (255, 128, 128) for c, m, y, k in inks
+    ]
     straight = bytes(range(256))
     matrix = struct.pack(">9i", *(65536 * (k % 4 == 0) for k in range(9)))
-    table = b"mft1\0\0\0\0\4\3\2\0" + matrix + 4 * straight + bytes(value for colour in colours for value in colour) + 3 * straight
+    table = (
+        b"mft1\0\0\0\0\4\3\2\0"
+        + matrix
+        + 4 * straight
+        + bytes(value for colour in colours for value in colour)
+        + 3 * straight
+    )
     table += bytes(-len(table) % 4)
-    tags = [(b"A2B0", table), (b"desc", b"desc\0\0\0\0" + struct.pack(">I", 2) + b"p\0" + bytes(80)), (b"wtpt", b"XYZ \0\0\0\0" + struct.pack(">3i", 63190, 65536, 54061)), (b"cprt", b"text\0\0\0\0none\0\0\0\0")]
+    tags = [
+        (b"A2B0", table),
+        (b"desc", b"desc\0\0\0\0" + struct.pack(">I", 2) + b"p\0" + bytes(80)),
+        (b"wtpt", b"XYZ \0\0\0\0" + struct.pack(">3i", 63190, 65536, 54061)),
+        (b"cprt", b"text\0\0\0\0none\0\0\0\0"),
+    ]
     place, index, body = 128 + 4 + 12 * len(tags), struct.pack(">I", len(tags)), b""
     for name, content in tags:
         index += name + struct.pack(">II", place + len(body), len(content))
         body += content
-    head = struct.pack(">I4xI", place + len(body), 0x02100000) + b"prtrCMYKLab " + bytes(12) + b"acsp" + bytes(28) + struct.pack(">3i", 63190, 65536, 54061)
+    head = (
+        struct.pack(">I4xI", place + len(body), 0x02100000)
+        + b"prtrCMYKLab "
+        + bytes(12)
+        + b"acsp"
+        + bytes(28)
+        + struct.pack(">3i", 63190, 65536, 54061)
+    )
     return head.ljust(128, b"\0") + index + body
 
 
@@ -388,7 +444,12 @@ def test_frames(smooth):
     rgb = smooth
     frames = {"save_all": True, "append_images": [Image.fromarray(255 - rgb), Image.fromarray(rgb[::-1])]}
     for format in "PNG", "GIF", "WEBP", "AVIF", "TIFF":
-        data = saved(rgb, format, **frames, **({"lossless": True} if format == "WEBP" else {"quality": 100} if format == "AVIF" else {}))
+        data = saved(
+            rgb,
+            format,
+            **frames,
+            **({"lossless": True} if format == "WEBP" else {"quality": 100} if format == "AVIF" else {}),
+        )
         first = read_picture(data, name="clip")
         assert first.notes == ("clip: of its 3 frames the first is taken (--frame N for another).",)
         for frame, expected in enumerate((rgb, 255 - rgb, rgb[::-1]), 1):
@@ -455,7 +516,10 @@ def test_a_plugin_that_is_missing(rgb, monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "pillow_jxl", None)
-    assert refusal(b"\xff\x0a" + bytes(30)) == "photo is a JPEG XL picture; to read such, install the package pillow-jxl-plugin."
+    assert (
+        refusal(b"\xff\x0a" + bytes(30))
+        == "photo is a JPEG XL picture; to read such, install the package pillow-jxl-plugin."
+    )
 
 
 def test_first_picture_of_a_camera_file(rgb):
@@ -478,8 +542,12 @@ def test_metadata(format, rgb):
     if format != "AVIF":  # Its orientation lies in the container: the EXIF that was given is changed on writing.
         before, after = exif.tobytes().removeprefix(b"Exif\0\0"), picture.metadata["exif"]
         assert len(before) == len(after) and sum(a != b for a, b in zip(before, after)) == 1
-    again = read_picture(encode_image_bytes(Picture(picture.samples, {**picture.metadata, "xmp": b"<x:xmpmeta/>"}), "png"))
-    assert again.metadata == {**picture.metadata, "xmp": b"<x:xmpmeta/>"} and np.array_equal(again.samples, picture.samples)
+    again = read_picture(
+        encode_image_bytes(Picture(picture.samples, {**picture.metadata, "xmp": b"<x:xmpmeta/>"}), "png")
+    )
+    assert again.metadata == {**picture.metadata, "xmp": b"<x:xmpmeta/>"} and np.array_equal(
+        again.samples, picture.samples
+    )
     assert read_picture(saved(rgb, format)).metadata == ({"color": bytes([1, 13])} if format == "AVIF" else {})
 
 
@@ -487,7 +555,9 @@ def test_profile_of_another_kind(rgb):
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     profile[16:20] = b"GRAY"
     picture = read_picture(saved(rgb, "PNG", icc_profile=bytes(profile)))
-    assert picture.metadata == {} and picture.notes == ("The picture: its colour profile is for another kind of picture and is left out.",)
+    assert picture.metadata == {} and picture.notes == (
+        "The picture: its colour profile is for another kind of picture and is left out.",
+    )
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "AVIF", "TIFF", "PPM", "BMP", "GIF"])
@@ -531,7 +601,9 @@ def test_pillow_stays_silent(rgb, capfd):
 
 
 def test_nothing_of_pillow_or_warnings_is_changed(rgb, monkeypatch):
-    """Whatever threads read at once: `warnings.catch_warnings` is not made for threads, and Pillow's limit is every thread's."""
+    """Whatever threads read at once: `warnings.catch_warnings` is not made for threads, and Pillow's limit is every
+    thread's.
+    """
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 400)
     monkeypatch.setattr(warnings, "filters", list(warnings.filters))
     filters, seen = list(warnings.filters), []
@@ -600,7 +672,9 @@ def test_output_formats(rgb, grey):
     for samples in rgb, grey:
         whole = np.dstack([samples, 255 - grey])
         assert np.array_equal(np.asarray(Image.open(io.BytesIO(encode_image_bytes(Picture(samples), "png")))), samples)
-        assert np.array_equal(np.asarray(Image.open(io.BytesIO(encode_image_bytes(Picture(samples, alpha=255 - grey), "png")))), whole)
+        assert np.array_equal(
+            np.asarray(Image.open(io.BytesIO(encode_image_bytes(Picture(samples, alpha=255 - grey), "png")))), whole
+        )
         assert np.array_equal(np.load(io.BytesIO(encode_image_bytes(Picture(samples), "npy"))), samples)
         assert np.array_equal(np.load(io.BytesIO(encode_image_bytes(Picture(samples, alpha=255 - grey), "npy"))), whole)
         assert np.array_equal(np.asarray(pillow_image(Picture(samples, alpha=255 - grey))), whole)
@@ -621,9 +695,14 @@ def test_output_formats_at_16_bits(rgb, grey):
         image = Image.open(io.BytesIO(data))
         image.load()
         assert image.info["icc_profile"] == profile_for(samples) and image.info["xmp"] == b"<x/>"
-        assert read_picture(data, metadata=("icc", "xmp")).metadata == {"xmp": b"<x/>", "icc": profile_for(samples)} and np.array_equal(read_picture(data).whole(), whole)
+        assert read_picture(data, metadata=("icc", "xmp")).metadata == {
+            "xmp": b"<x/>",
+            "icc": profile_for(samples),
+        } and np.array_equal(read_picture(data).whole(), whole)
         assert np.array_equal(read_picture(encode_image_bytes(Picture(samples), "ppm")).samples, samples)
-        assert np.array_equal(np.asarray(pillow_image(Picture(samples))), samples if samples.ndim == 2 else np.rint(samples / 257))
+        assert np.array_equal(
+            np.asarray(pillow_image(Picture(samples))), samples if samples.ndim == 2 else np.rint(samples / 257)
+        )
 
 
 def profile_for(samples):

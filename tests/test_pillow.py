@@ -39,7 +39,9 @@ def exif_of(orientation=None):
 def data():
     """A file of 28x20 pixels with all metadata, made by the plugin."""
     file = io.BytesIO()
-    Image.fromarray(painted(20, 28)).save(file, "DDC", iterations=1, device="cpu", exif=exif_of(), icc_profile=PROFILE, xmp=XMP)
+    Image.fromarray(painted(20, 28)).save(
+        file, "DDC", iterations=1, device="cpu", exif=exif_of(), icc_profile=PROFILE, xmp=XMP
+    )
     return file.getvalue()
 
 
@@ -55,7 +57,12 @@ def with_other_body(data, body):
 
 def test_pixels_are_those_of_the_decoder(data):
     with opened(data) as image:
-        assert (image.format, image.mode, image.size, image.get_format_mimetype()) == ("DDC", "RGB", (28, 20), "image/x-ddc")
+        assert (image.format, image.mode, image.size, image.get_format_mimetype()) == (
+            "DDC",
+            "RGB",
+            (28, 20),
+            "image/x-ddc",
+        )
         assert (np.asarray(image) == ddcodec.decode(data)).all()
     grey = (VALID / "13x29_grey.ddc").read_bytes()
     with opened(grey) as image:
@@ -66,9 +73,14 @@ def test_a_fresh_process_knows_the_extension(data, tmp_path):
     """Nothing else has made Pillow look for its plugins before."""
     (tmp_path / "a.ddc").write_bytes(data)
     Image.new("L", (3, 2)).save(tmp_path / "b.png")
-    script = "import ddcodec; ddcodec.register_pillow(); from PIL import Image; print(*[Image.open(n).size for n in ('a.ddc', 'b.png')])"
+    script = (
+        "import ddcodec; ddcodec.register_pillow(); from PIL import Image; print(*[Image.open(n).size for n in "
+        "('a.ddc', 'b.png')])"
+    )
     environment = {**os.environ, "PYTHONPATH": str(Path(ddcodec.__file__).parents[1])}
-    result = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    result = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
     assert result.stdout == "(28, 20) (3, 2)\n", result.stderr
 
 
@@ -103,7 +115,13 @@ def test_metadata_goes_both_ways(data, tmp_path):
 @pytest.mark.parametrize("by_keyword", [True, False])
 def test_orientation_is_applied_to_the_pixels(tmp_path, monkeypatch, by_keyword):
     seen = []
-    monkeypatch.setattr(encoder, "encode_picture", lambda samples, *_, metadata, **__: seen.append((samples, metadata)) or encoder.Encoded(b"-", samples, 0, 1, 0, "cpu", 0))
+    monkeypatch.setattr(
+        encoder,
+        "encode_picture",
+        lambda samples, *_, metadata, **__: (
+            seen.append((samples, metadata)) or encoder.Encoded(b"-", samples, 0, 1, 0, "cpu", 0)
+        ),
+    )
     upright, exif = painted(20, 28), exif_of(6).tobytes()
     image = Image.fromarray(np.rot90(upright))
     if not by_keyword:
@@ -116,7 +134,11 @@ def test_orientation_is_applied_to_the_pixels(tmp_path, monkeypatch, by_keyword)
 def test_a_keyword_says_more_than_the_image(tmp_path, monkeypatch):
     """Whoever has turned the pixels hands over an EXIF that says so; what the image still knows is of no account."""
     seen = []
-    monkeypatch.setattr(encoder, "encode_picture", lambda samples, *_, **__: seen.append(samples) or encoder.Encoded(b"-", samples, 0, 1, 0, "cpu", 0))
+    monkeypatch.setattr(
+        encoder,
+        "encode_picture",
+        lambda samples, *_, **__: seen.append(samples) or encoder.Encoded(b"-", samples, 0, 1, 0, "cpu", 0),
+    )
     image = Image.fromarray(painted(20, 28))
     image.info["exif"] = exif_of(6).tobytes()
     image.save(tmp_path / "a.ddc", exif=exif_of(1))
@@ -125,9 +147,23 @@ def test_a_keyword_says_more_than_the_image(tmp_path, monkeypatch):
 
 def test_options_reach_the_encoder(tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(encoder, "encode_picture", lambda samples, options, *_, **__: seen.append(options) or encoder.Encoded(b"-", samples, 0, 1, 0, "cpu", 0))
+    monkeypatch.setattr(
+        encoder,
+        "encode_picture",
+        lambda samples, options, *_, **__: seen.append(options) or encoder.Encoded(b"-", samples, 0, 1, 0, "cpu", 0),
+    )
     picture = Image.fromarray(painted(20, 28))
-    wished = dict(lambda_=0.01, effort=3, iterations=7, time_limit=90, profile="classic", base="none", device="cpu", threads=2, seed=9)
+    wished = dict(
+        lambda_=0.01,
+        effort=3,
+        iterations=7,
+        time_limit=90,
+        profile="classic",
+        base="none",
+        device="cpu",
+        threads=2,
+        seed=9,
+    )
     picture.save(tmp_path / "a.ddc", optimize=True, subsampling=0, **wished)
     for rate in ({"quality": 50}, {"target_size": 3000}, {"target_bpp": 0.5}, {"target_psnr": 33.0}):
         picture.save(tmp_path / "a.ddc", **rate)
@@ -135,7 +171,10 @@ def test_options_reach_the_encoder(tmp_path, monkeypatch):
     assert seen[0] == encoder.EncodeOptions(**wished)
 
 
-@pytest.mark.parametrize("wanted, scale", [((64, 64), 1), ((33, 32), 1), ((32, 32), 2), ((30, 9), 2), ((16, 16), 4), ((8, 8), 8), ((1, 1), 8)])
+@pytest.mark.parametrize(
+    "wanted, scale",
+    [((64, 64), 1), ((33, 32), 1), ((32, 32), 2), ((30, 9), 2), ((16, 16), 4), ((8, 8), 8), ((1, 1), 8)],
+)
 def test_draft(wanted, scale):
     coded = (VALID / "64x64.ddc").read_bytes()
     image = opened(coded)
@@ -155,7 +194,11 @@ def test_draft_of_odd_sizes_and_few_octaves():
 def test_thumbnail_decodes_no_more_than_it_needs(monkeypatch):
     asked = []
     whole = decoder.decode_file
-    monkeypatch.setattr(ddcodec.pillow, "decode_file", lambda data, scale, **rest: asked.append(scale) or whole(data, scale=scale, **rest))
+    monkeypatch.setattr(
+        ddcodec.pillow,
+        "decode_file",
+        lambda data, scale, **rest: asked.append(scale) or whole(data, scale=scale, **rest),
+    )
     image = opened((VALID / "64x64.ddc").read_bytes())
     image.thumbnail((16, 16))
     assert image.size == (16, 16) and asked == [2]
@@ -199,7 +242,10 @@ def test_a_newer_version_is_named(data):
 
 def test_a_damaged_body_is_told_when_pixels_are_needed(data):
     there = f"The file is cut off: {len(data) - 5:,} of {len(data):,} bytes are there"
-    for broken, sentence in (data[:-1] + bytes([data[-1] ^ 1]), "The file is damaged: the checksum"), (data[:-5], there):
+    for broken, sentence in (
+        (data[:-1] + bytes([data[-1] ^ 1]), "The file is damaged: the checksum"),
+        (data[:-5], there),
+    ):
         image = opened(broken)
         assert image.size == (28, 20)
         for _ in range(2):
@@ -224,7 +270,9 @@ def test_limits(data, monkeypatch):
         opened(data)
 
 
-@pytest.mark.parametrize("mode, said", [("LAB", "is a Lab picture"), ("F", "is a floating-point picture"), ("HSV", "is a HSV picture")])
+@pytest.mark.parametrize(
+    "mode, said", [("LAB", "is a Lab picture"), ("F", "is a floating-point picture"), ("HSV", "is a HSV picture")]
+)
 def test_modes_that_are_not_taken_leave_nothing(tmp_path, mode, said):
     with pytest.raises(OSError, match=said):
         Image.new(mode, (4, 4)).save(tmp_path / "a.ddc")
@@ -262,12 +310,18 @@ def test_modes_come_back(mode, tmp_path):
     """Alpha to the bit; the mode is known before anything is decoded."""
     picture = Image.fromarray(painted(20, 28)).convert("RGBA")
     picture.putalpha(Image.fromarray(np.tile(np.arange(0, 252, 9, dtype=np.uint8), (20, 1))))
-    image = Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 200) if mode == "I;16" else picture.convert(mode)
+    image = (
+        Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 200)
+        if mode == "I;16"
+        else picture.convert(mode)
+    )
     image.save(tmp_path / "x.ddc", iterations=1)
     with Image.open(tmp_path / "x.ddc") as again:
         assert again.mode == mode and again.size == image.size
         decoded = np.asarray(again)
-        assert (decoded == ddcodec.decode((tmp_path / "x.ddc").read_bytes())).all() and decoded.dtype == np.asarray(image).dtype
+        assert (decoded == ddcodec.decode((tmp_path / "x.ddc").read_bytes())).all() and decoded.dtype == np.asarray(
+            image
+        ).dtype
         if "A" in mode:
             assert (decoded[..., -1] == np.asarray(image)[..., -1]).all()
 

@@ -5,13 +5,13 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from test_restore import noisy, photograph
 
 from ddcodec.filling import filled
 from ddcodec.metrics import psnr
 from ddcodec.restoration import restore
 from ddcodec.restoration.plain import _made_small, enlarged
 from ddcodec.restoration.restore import RestoreOptions, restore_picture
-from test_restore import noisy, photograph
 
 TRUTH = photograph()[:64, :64]
 NOISY = noisy(TRUTH, 25)
@@ -43,7 +43,12 @@ def test_no_restoration_is_worse_than_the_plain_answer(task, prior, limit):
     if (task, prior) == ("superres", "codec"):
         pytest.skip("The codec knows no super-resolution.")
     said = []
-    restored = restore_picture(samples, RestoreOptions(task=task, prior=prior, effort=1, threads=1, **wished, **limit), **given, say=said.append)
+    restored = restore_picture(
+        samples,
+        RestoreOptions(task=task, prior=prior, effort=1, threads=1, **wished, **limit),
+        **given,
+        say=said.append,
+    )
     assert psnr(TRUTH, restored.samples) > psnr(TRUTH, plain) - 0.1
     if not restored.changed or restored.prior != prior:
         assert restored.prior == {"inpaint": "pull-push", "superres": "lanczos"}.get(task, prior)
@@ -60,13 +65,19 @@ def test_what_is_better_is_taken(monkeypatch, task):
         for name in ("_by_coding", "_by_network"):
             monkeypatch.setattr(restore, name, lambda *_: (picture, 7, "all steps are done", 0.0))
         restored = restore_picture(samples, RestoreOptions(task=task, **wished), **given)
-        assert psnr(np.rint(255 * better).astype(np.uint8), restored.samples) > 40 if believed else abs(psnr(TRUTH, restored.samples) - psnr(TRUTH, plain)) < 0.1
+        assert (
+            psnr(np.rint(255 * better).astype(np.uint8), restored.samples) > 40
+            if believed
+            else abs(psnr(TRUTH, restored.samples) - psnr(TRUTH, plain)) < 0.1
+        )
 
 
 def test_grey_pictures_stay_grey():
     for task, (samples, wished, given, _) in CASES.items():
         if task != "dejpeg":
-            restored = restore_picture(samples[..., 1], RestoreOptions(task=task, prior="deep-decoder", iterations=1, **wished), **given)
+            restored = restore_picture(
+                samples[..., 1], RestoreOptions(task=task, prior="deep-decoder", iterations=1, **wished), **given
+            )
             assert restored.samples.shape == TRUTH.shape[:2]
 
 

@@ -25,7 +25,10 @@ def test_a_folder_has_a_curve_a_file(tmp_path):
 def test_a_file_may_name_codecs_and_sources(tmp_path):
     path = tmp_path / "all.csv"
     path.write_text("codec,image,pictures,bpp,psnr_db,source\nA,MEAN,24,0.1,28,here\nB,MEAN,,0.2,29,there\n")
-    assert read_published(path) == [Published("A", "here", {"MEAN": [(0.1, 28)]}, 24), Published("B", "there", {"MEAN": [(0.2, 29)]})]
+    assert read_published(path) == [
+        Published("A", "here", {"MEAN": [(0.1, 28)]}, 24),
+        Published("B", "there", {"MEAN": [(0.2, 29)]}),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -89,6 +92,8 @@ def test_the_shipped_table_says_its_sources():
 
 
 def test_the_shipped_table_against_a_figure_of_the_authors():
-    """Jiang et al. (MLIC, ACM MM 2023, table 1) give MLIC+ a BD-rate of -11.39 % over Kodak, against an earlier VTM (17.0) than ours."""
+    """Jiang et al. (MLIC, ACM MM 2023, table 1) give MLIC+ a BD-rate of -11.39 % over Kodak, against an earlier VTM
+    (17.0) than ours.
+    """
     curves = {curve.codec: curve.points["MEAN"] for curve in read_published(SHIPPED)}
     assert bjontegaard(curves["VTM 19.1"], curves["MLIC+"]).rate == pytest.approx(-11.39, abs=2)

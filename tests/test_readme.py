@@ -45,13 +45,18 @@ def test_quality_formula():
     formula = re.search(r"`lambda = (.*?)`", TEXT)[1]
     for quality in (1, 10, 50, 75, 90, 99, 100):
         S = 5000 / quality if quality <= 50 else max(2, 200 - 2 * quality)
-        assert eval(formula.replace("^", "**").replace(" (", " * ("), {"S": S}) == pytest.approx(presets.lambda_of_quality(quality))
+        assert eval(formula.replace("^", "**").replace(" (", " * ("), {"S": S}) == pytest.approx(
+            presets.lambda_of_quality(quality)
+        )
 
 
 def test_limits():
     assert f"| {Limits().max_pixels:,} | `--max-pixels`" in TEXT
     assert f"| {Limits().max_memory // 2**30} GiB | `--max-memory`" in TEXT
-    assert f"| {TIMES_USUAL} times what the default network takes for that size, and {LEAST_SECONDS} s | `--max-pixels 0` |" in TEXT
+    assert (
+        f"| {TIMES_USUAL} times what the default network takes for that size, and {LEAST_SECONDS} s | `--max-pixels "
+        "0` |" in TEXT
+    )
 
 
 def test_dependencies_are_in_the_table():
@@ -59,7 +64,12 @@ def test_dependencies_are_in_the_table():
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"]
-    wanted = project["dependencies"] + extras["bench"] + extras["cluster"] + [name for name in extras["test"] if not name.startswith("ddcodec[")]
+    wanted = (
+        project["dependencies"]
+        + extras["bench"]
+        + extras["cluster"]
+        + [name for name in extras["test"] if not name.startswith("ddcodec[")]
+    )
     table = TEXT[TEXT.index("| dependency |") :]
     for requirement in wanted:
         assert re.search(rf"^\| .*\b{re.match(r'[a-z0-9-]+', requirement)[0]}\b.* \|", table, re.M), requirement
@@ -68,8 +78,17 @@ def test_dependencies_are_in_the_table():
 def test_exit_codes():
     from ddcodec import errors
 
-    documented = {int(code) for code in re.findall(r"^\| (\d+) \| [a-z`]", TEXT[TEXT.index("## Exit codes") : TEXT.index("## The format")], re.M)}
-    raised = {error.exit_code for error in vars(errors).values() if isinstance(error, type) and issubclass(error, errors.DdcError)}
+    documented = {
+        int(code)
+        for code in re.findall(
+            r"^\| (\d+) \| [a-z`]", TEXT[TEXT.index("## Exit codes") : TEXT.index("## The format")], re.M
+        )
+    }
+    raised = {
+        error.exit_code
+        for error in vars(errors).values()
+        if isinstance(error, type) and issubclass(error, errors.DdcError)
+    }
     assert raised | {0, 130, 141} == documented
 
 
@@ -94,7 +113,9 @@ def test_sizes_and_memory_are_those_of_the_code():
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
     text = "".join(page.read_text("utf-8") for page in pages)
     starts = sum((ROOT / "ddcodec" / name).stat().st_size for name in ("format/bases.bin", "fit/descent/analysis.bin"))
-    assert [int(kilobytes) for kilobytes in re.findall(r"(\d+) kB that come with the package", text)] == [round(starts / 1000)] * 2
+    assert [int(kilobytes) for kilobytes in re.findall(r"(\d+) kB that come with the package", text)] == [
+        round(starts / 1000)
+    ] * 2
     a_pixel = memory_of(presets.arch_of("default", 2000, 3000, 3, 1e-3), 2) / (2000 * 3000)
     said = [int(number) for number in re.findall(r"(\d+) bytes of memory a pixel", text)]
     assert len(said) == 4 and said == pytest.approx([a_pixel] * 4, rel=0.1)

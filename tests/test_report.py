@@ -1,4 +1,6 @@
-"""The benchmark's report: a page that stands alone, says what was measured, and survives the studies that are hardly one."""
+"""The benchmark's report: a page that stands alone, says what was measured, and survives the studies that are hardly
+one.
+"""
 
 import dataclasses
 import math
@@ -63,11 +65,28 @@ def rows_of(codec, better, pictures=("anna", "bert"), seconds=0.1, ssimulacra2=T
     """Rows at a rate `better` times lower than that of the codec with 1."""
     return [
         Row(
-            "2026-11-21", "a machine", picture, "0" * 16, 768, 512, codec, setting, round(4000 * 2**setting / better), psnr, psnr + 1,
-            1 - 10 ** (-psnr / 20), 2 * psnr if ssimulacra2 else None, seconds, seconds / 2, 1, f"lib{codec} 1.0",
+            "2026-11-21",
+            "a machine",
+            picture,
+            "0" * 16,
+            768,
+            512,
+            codec,
+            setting,
+            round(4000 * 2**setting / better),
+            psnr,
+            psnr + 1,
+            1 - 10 ** (-psnr / 20),
+            2 * psnr if ssimulacra2 else None,
+            seconds,
+            seconds / 2,
+            1,
+            f"lib{codec} 1.0",
         )
-        for picture in pictures for setting in range(settings) for psnr in [27 + 3.5 * setting + len(picture) % 3]
-    ]  # fmt: skip
+        for picture in pictures
+        for setting in range(settings)
+        for psnr in [27 + 3.5 * setting + len(picture) % 3]
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -118,16 +137,37 @@ def test_ids_are_unique_and_found(html, page):
 
 def test_everything_is_named(page):
     for words in (
-        "A trial", "anna", "bert", "JPEG", "AVIF", "ddcodec, effort 5", "Cool-Chic", "Orange, results/v5", "published", "4:4:4, speed 6",
-        "A note on AVIF.", "libavif 1.0", "a machine", "2026-11-21", "ddcodec bench a b", "heic: the package pillow-heif is missing.",
-        "AVIF, quality 34", "15,702 bytes · 34.10 dB", "9 bytes · lossless", "quality 0, 1, 2, 3, 4", "Mean of 2 pictures anna, bert", "One picture anna",
-    ):  # fmt: skip
+        "A trial",
+        "anna",
+        "bert",
+        "JPEG",
+        "AVIF",
+        "ddcodec, effort 5",
+        "Cool-Chic",
+        "Orange, results/v5",
+        "published",
+        "4:4:4, speed 6",
+        "A note on AVIF.",
+        "libavif 1.0",
+        "a machine",
+        "2026-11-21",
+        "ddcodec bench a b",
+        "heic: the package pillow-heif is missing.",
+        "AVIF, quality 34",
+        "15,702 bytes · 34.10 dB",
+        "9 bytes · lossless",
+        "quality 0, 1, 2, 3, 4",
+        "Mean of 2 pictures anna, bert",
+        "One picture anna",
+    ):
         assert words in page.text, words
 
 
 def test_the_numbers_are_those_of_the_standings(study, page):
     standings = summary.standings(study.rows, study.anchor, study.published)
-    each = [standing for group in summary.groups(study.rows, study.anchor, study.published) for standing in group.standings]
+    each = [
+        standing for group in summary.groups(study.rows, study.anchor, study.published) for standing in group.standings
+    ]
     rates = [s.rate for s in each if s.codec != "jpeg"]
     assert len(rates) == 5 and {"avif", "ddc:e5"} <= {s.codec for s in each}
     for rate in rates:
@@ -135,7 +175,9 @@ def test_the_numbers_are_those_of_the_standings(study, page):
     for standing in standings:
         for figures in standing.per_picture.values():
             assert standing.codec == "jpeg" or f"{figures.rate:+.1f} %".replace("-", "\N{MINUS SIGN}") in page.cells
-    assert "ddcodec, effort 5 needs 50.0 % less rate than JPEG for the same PSNR, on average over 1 picture." in page.text
+    assert (
+        "ddcodec, effort 5 needs 50.0 % less rate than JPEG for the same PSNR, on average over 1 picture." in page.text
+    )
 
 
 def test_curves_have_their_names(study, html):
@@ -148,7 +190,9 @@ def test_the_same_study_gives_the_same_bytes(study, html, tmp_path):
     save_plots(study, tmp_path / "a")
     save_plots(study, tmp_path / "b")
     names = sorted(path.name for path in (tmp_path / "a").iterdir())
-    assert names == [f"{kind}{suffix}.{end}" for kind in ("mean", "time") for suffix in ("-2", "") for end in ("png", "svg")]
+    assert names == [
+        f"{kind}{suffix}.{end}" for kind in ("mean", "time") for suffix in ("-2", "") for end in ("png", "svg")
+    ]
     assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in names)
     for name in names[::2]:
         with Image.open(tmp_path / "a" / name) as image:
@@ -171,7 +215,11 @@ def test_no_folder_for_plots(study, tmp_path):
 def test_names_are_escaped(study):
     hostile = dataclasses.replace(
         study,
-        rows=[dataclasses.replace(row, picture=HOSTILE, machine=HOSTILE, versions=HOSTILE) for row in study.rows if row.picture == "anna"],
+        rows=[
+            dataclasses.replace(row, picture=HOSTILE, machine=HOSTILE, versions=HOSTILE)
+            for row in study.rows
+            if row.picture == "anna"
+        ],
         codecs={"avif": Description(HOSTILE, HOSTILE, HOSTILE, HOSTILE)},
         published=[Published(HOSTILE, HOSTILE, {HOSTILE: study.published[0].points["anna"]})],
         crops=[Crops(HOSTILE, [dataclasses.replace(study.crops[0].crops[1], title=HOSTILE)])],
@@ -188,7 +236,9 @@ def test_one_picture_one_codec(study, tmp_path):
     alone = dataclasses.replace(study, rows=rows_of("jpeg", 1, ("anna",)), published=[], crops=[], not_measured=[])
     page = Page(html_of(alone))
     assert "One picture anna" in page.text
-    assert not [heading for heading in ("At equal file size", "Not measured", "Picture by picture") if heading in page.text]
+    assert not [
+        heading for heading in ("At equal file size", "Not measured", "Picture by picture") if heading in page.text
+    ]
     save_plots(alone, tmp_path)
     assert (tmp_path / "mean.svg").exists()
 
@@ -208,22 +258,34 @@ def test_what_was_left_out_is_said(study):
     pictures = ("anna", "bert", "carl")
     rows = rows_of("jpeg", 1, pictures) + rows_of("webp", 1.25, pictures)
     for codec, factor, high in (("avif", 1.6, ("carl",)), ("rare", 4, ("anna", "bert"))):
-        rows += [dataclasses.replace(row, psnr=row.psnr + 12 * (row.picture in high)) for row in rows_of(codec, factor, pictures)]
+        rows += [
+            dataclasses.replace(row, psnr=row.psnr + 12 * (row.picture in high))
+            for row in rows_of(codec, factor, pictures)
+        ]
     page = Page(html_of(dataclasses.replace(study, rows=rows, published=[], crops=[])))
     assert "Means are over 2 of the 3 pictures, without carl: curves hardly overlap (AVIF)." in page.text
     assert "rare is not ranked, for want of anna, bert (curves hardly overlap); its means are over carl." in page.text
     assert "AVIF needs 37.5 % less rate than JPEG for the same PSNR, on average over 2 pictures." in page.text
-    ranks = {cells[1].split("4:")[0].split(" ")[0]: cells[0] for cells in zip(page.cells, page.cells[1:]) if cells[0] in ("1", "2", "3", "")}
+    ranks = {
+        cells[1].split("4:")[0].split(" ")[0]: cells[0]
+        for cells in zip(page.cells, page.cells[1:])
+        if cells[0] in ("1", "2", "3", "")
+    }
     assert (ranks["AVIF"], ranks["webp"], ranks["JPEG"], ranks["rare"]) == ("1", "2", "3", "")
     assert "over 1 picture only" in "".join(page.cells) and "Mean of 2 pictures" in page.cells
 
 
 def test_the_anchor_is_missing(study):
-    assert "no curve to compare" in Page(html_of(dataclasses.replace(study, anchor="png", rows=rows_of("jpeg", 1, ("anna",))))).text
+    assert (
+        "no curve to compare"
+        in Page(html_of(dataclasses.replace(study, anchor="png", rows=rows_of("jpeg", 1, ("anna",))))).text
+    )
 
 
 def test_lossless_has_no_curve(study, tmp_path):
-    lossless = [dataclasses.replace(row, codec="none", psnr=math.inf, ms_ssim=1.0) for row in rows_of("jpeg", 0.1, settings=1)]
+    lossless = [
+        dataclasses.replace(row, codec="none", psnr=math.inf, ms_ssim=1.0) for row in rows_of("jpeg", 0.1, settings=1)
+    ]
     beside = html_of(dataclasses.replace(study, rows=study.rows + lossless))
     assert "<title>none</title>" not in beside and "none" in Page(beside).text
     only = dataclasses.replace(study, rows=lossless, anchor="none", published=[], crops=[])
@@ -236,7 +298,9 @@ def test_without_ssimulacra2(study, page):
     rows = [dataclasses.replace(row, ssimulacra2=None) for row in study.rows]
     without = Page(html_of(dataclasses.replace(study, rows=rows)))
     assert without.tags["svg"] < page.tags["svg"]
-    assert [cell for cell in page.cells if "SSIMULACRA2" in cell] and not [cell for cell in without.cells if "SSIMULACRA2" in cell]
+    assert [cell for cell in page.cells if "SSIMULACRA2" in cell] and not [
+        cell for cell in without.cells if "SSIMULACRA2" in cell
+    ]
 
 
 def test_many(study):
@@ -250,7 +314,10 @@ def test_many(study):
     looks = looks_of(crowd)
     assert len({(look.colour, look.dash, look.marker) for look in looks.values()}) == len(names)
     assert len({(look.colour, look.dash) for look in looks.values()}) >= len(names) - 1
-    families = {name.split(":")[0]: {looks[other].colour for other in names if other.split(":")[0] == name.split(":")[0]} for name in names}
+    families = {
+        name.split(":")[0]: {looks[other].colour for other in names if other.split(":")[0] == name.split(":")[0]}
+        for name in names
+    }
     assert all(len(colours) == 1 for colours in families.values())
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import painted
 from PIL import Image
 from scipy import interpolate, ndimage
 
 import ddcodec
-from conftest import painted
 from ddcodec.errors import SourceError, UsageError
 from ddcodec.fit.fit import fit_samples
 from ddcodec.metrics import psnr
@@ -76,9 +76,17 @@ def test_each_setting_runs_on_a_side_that_is_no_multiple(name, task):
 @pytest.mark.parametrize("name", ["dip", "dip-hole", "dip-text"])
 def test_slopes_of_a_network_are_those_of_its_loss(name):
     """What its layers do to move less memory leaves the mathematics as they are."""
-    setting = replace(setting_of(name, "denoise"), widths=(8, 9, 10), skips=(4, 4, 4) if name != "dip-hole" else (0, 0, 0), input_channels=5)
+    setting = replace(
+        setting_of(name, "denoise"),
+        widths=(8, 9, 10),
+        skips=(4, 4, 4) if name != "dip-hole" else (0, 0, 0),
+        input_channels=5,
+    )
     torch.manual_seed(2)
-    network, x = network_for(setting, 3).double(), torch.rand(1, 5, 32, 40, dtype=torch.float64).contiguous(memory_format=torch.channels_last)
+    network, x = (
+        network_for(setting, 3).double(),
+        torch.rand(1, 5, 32, 40, dtype=torch.float64).contiguous(memory_format=torch.channels_last),
+    )
     target = torch.rand(1, 3, 32, 40)
 
     def loss():
@@ -101,7 +109,10 @@ def test_layers_reflect_at_edges_as_those_of_torch():
     torch.manual_seed(1)
     x = torch.randn(1, 6, 9, 7)
     for side, stride in (1, 1), (3, 1), (3, 2), (5, 1):
-        mine, theirs = _Filter(6, 4, side, stride), torch.nn.Conv2d(6, 4, side, stride, padding=side // 2, padding_mode="reflect")
+        mine, theirs = (
+            _Filter(6, 4, side, stride),
+            torch.nn.Conv2d(6, 4, side, stride, padding=side // 2, padding_mode="reflect"),
+        )
         theirs.load_state_dict(mine.state_dict())
         assert torch.allclose(mine(x), theirs(x), atol=1e-6)
         with torch.autocast("cpu", torch.bfloat16):
@@ -154,7 +165,14 @@ def test_noise_that_neighbours_share_is_seen():
     assert found.correlated and 3 < found.sigma < 15
 
 
-@pytest.mark.parametrize("plain", [np.full((64, 64), 255, np.uint8), np.full((20, 17, 3), 99, np.uint8), np.tile(np.arange(256, dtype=np.uint8), (80, 1))])
+@pytest.mark.parametrize(
+    "plain",
+    [
+        np.full((64, 64), 255, np.uint8),
+        np.full((20, 17, 3), 99, np.uint8),
+        np.tile(np.arange(256, dtype=np.uint8), (80, 1)),
+    ],
+)
 def test_where_there_is_no_noise_none_is_found(plain):
     assert estimate_noise(plain).sigma < 1
 
@@ -193,15 +211,36 @@ def palette_mask(colours, transparent=None):
 
 
 MASKS = {
-    "bool": KNOWN, "0 and 1": KNOWN.astype(np.uint8), "0 and 255": SHOWN[..., 0], "int64": 255 * KNOWN.astype(np.int64), "16 bits": 257 * SHOWN[..., 0].astype(np.uint16),
-    "float": KNOWN.astype(float), "255.0": 255.0 * KNOWN, "float16": KNOWN.astype(np.float16), "lists": KNOWN.tolist(), "lists of numbers": KNOWN.astype(int).tolist(),
-    "(H, W, 1)": KNOWN[..., None], "(H, W, 1) of uint8": SHOWN, "RGB": SHOWN.repeat(3, 2), "Fortran": np.asfortranarray(KNOWN), "read-only": np.broadcast_to(SHOWN, (20, 30, 3)),
-    "Pillow 1": Image.fromarray(KNOWN), "Pillow L": Image.fromarray(SHOWN[..., 0]), "Pillow L of 0 and 1": Image.fromarray(KNOWN.astype(np.uint8)), "Pillow I;16": Image.fromarray(257 * SHOWN[..., 0].astype(np.uint16)),
-    "Pillow P": palette_mask([0, 0, 0, 255, 255, 255]), "white with holes": np.dstack([np.full_like(SHOWN, 255)] * 3 + [SHOWN]), "black strokes": np.dstack([np.zeros_like(SHOWN)] * 3 + [255 - SHOWN]),
-    "Pillow RGBA": Image.fromarray(np.dstack([np.full_like(SHOWN, 255)] * 3 + [SHOWN])), "Pillow LA": Image.fromarray(np.dstack([np.zeros_like(SHOWN), 255 - SHOWN])),
-    "Pillow P with a transparent colour": palette_mask([255] * 6, 0), "Pillow P with strokes": palette_mask([0] * 6, 1),
-    "both": np.dstack([SHOWN] * 3 + [255 * (np.arange(20) != 5).astype(np.uint8)[:, None].repeat(30, 1) | SHOWN[..., 0]]),
-}  # fmt: skip
+    "bool": KNOWN,
+    "0 and 1": KNOWN.astype(np.uint8),
+    "0 and 255": SHOWN[..., 0],
+    "int64": 255 * KNOWN.astype(np.int64),
+    "16 bits": 257 * SHOWN[..., 0].astype(np.uint16),
+    "float": KNOWN.astype(float),
+    "255.0": 255.0 * KNOWN,
+    "float16": KNOWN.astype(np.float16),
+    "lists": KNOWN.tolist(),
+    "lists of numbers": KNOWN.astype(int).tolist(),
+    "(H, W, 1)": KNOWN[..., None],
+    "(H, W, 1) of uint8": SHOWN,
+    "RGB": SHOWN.repeat(3, 2),
+    "Fortran": np.asfortranarray(KNOWN),
+    "read-only": np.broadcast_to(SHOWN, (20, 30, 3)),
+    "Pillow 1": Image.fromarray(KNOWN),
+    "Pillow L": Image.fromarray(SHOWN[..., 0]),
+    "Pillow L of 0 and 1": Image.fromarray(KNOWN.astype(np.uint8)),
+    "Pillow I;16": Image.fromarray(257 * SHOWN[..., 0].astype(np.uint16)),
+    "Pillow P": palette_mask([0, 0, 0, 255, 255, 255]),
+    "white with holes": np.dstack([np.full_like(SHOWN, 255)] * 3 + [SHOWN]),
+    "black strokes": np.dstack([np.zeros_like(SHOWN)] * 3 + [255 - SHOWN]),
+    "Pillow RGBA": Image.fromarray(np.dstack([np.full_like(SHOWN, 255)] * 3 + [SHOWN])),
+    "Pillow LA": Image.fromarray(np.dstack([np.zeros_like(SHOWN), 255 - SHOWN])),
+    "Pillow P with a transparent colour": palette_mask([255] * 6, 0),
+    "Pillow P with strokes": palette_mask([0] * 6, 1),
+    "both": np.dstack(
+        [SHOWN] * 3 + [255 * (np.arange(20) != 5).astype(np.uint8)[:, None].repeat(30, 1) | SHOWN[..., 0]]
+    ),
+}
 
 
 @pytest.mark.parametrize("kind", MASKS)
@@ -209,7 +248,22 @@ def test_masks_of_all_kinds(kind):
     assert (known_from(MASKS[kind], (20, 30, 3)) == KNOWN).all()
 
 
-@pytest.mark.parametrize("mask", ["x", 5, [[1, 2], [3]], [["a"]], np.full((20, 30), np.nan), -KNOWN.astype(int), 10**6 * KNOWN.astype(int), KNOWN.astype(complex), np.zeros((20, 30, 5)), np.zeros((20, 30, 4)), None])
+@pytest.mark.parametrize(
+    "mask",
+    [
+        "x",
+        5,
+        [[1, 2], [3]],
+        [["a"]],
+        np.full((20, 30), np.nan),
+        -KNOWN.astype(int),
+        10**6 * KNOWN.astype(int),
+        KNOWN.astype(complex),
+        np.zeros((20, 30, 5)),
+        np.zeros((20, 30, 4)),
+        None,
+    ],
+)
 def test_what_is_no_mask(mask):
     with pytest.raises(UsageError, match="The mask must be bool, numbers of 0 to 1 or of 0 to 255, or a picture"):
         known_from(mask, (20, 30, 3))
@@ -217,7 +271,10 @@ def test_what_is_no_mask(mask):
 
 def test_masks_from_python():
     picture = photograph()[:20, :30]
-    results = [ddcodec.restore(picture, "inpaint", mask=MASKS[kind], effort=1, iterations=2, threads=1) for kind in ("bool", "0 and 1", "Pillow RGBA", "lists")]
+    results = [
+        ddcodec.restore(picture, "inpaint", mask=MASKS[kind], effort=1, iterations=2, threads=1)
+        for kind in ("bool", "0 and 1", "Pillow RGBA", "lists")
+    ]
     assert all((result == results[0]).all() for result in results) and (results[0][KNOWN] == picture[KNOWN]).all()
 
 
@@ -267,7 +324,9 @@ def test_tiles_cover_and_join_without_a_trace(height, width, side):
 
 def test_the_disagreement_of_tiles_is_measured_and_faded():
     tiles = [Tile(0, 50, 0, 160), Tile(0, 50, 96, 256)]
-    whole, seams = joined([np.full((50, 160, 1), 0.4, np.float32), np.full((50, 160, 1), 0.6, np.float32)], tiles, (50, 256, 1))
+    whole, seams = joined(
+        [np.full((50, 160, 1), 0.4, np.float32), np.full((50, 160, 1), 0.6, np.float32)], tiles, (50, 256, 1)
+    )
     assert seams == pytest.approx(0.2) and np.abs(np.diff(whole[0, :, 0])).max() < 0.01
     assert whole[0, 0, 0] == pytest.approx(0.4) and whole[0, -1, 0] == pytest.approx(0.6)
 
@@ -275,7 +334,10 @@ def test_the_disagreement_of_tiles_is_measured_and_faded():
 def looks(values, **fixed):
     for step, value in enumerate(values, 1):
         given = {"loss": 0.01, "held_out": 0.0, "sample": np.zeros(8)} | fixed
-        yield Look(step, len(values), **{key: value(step) if callable(value) else value for key, value in given.items()}), value
+        yield (
+            Look(step, len(values), **{key: value(step) if callable(value) else value for key, value in given.items()}),
+            value,
+        )
 
 
 def test_held_out_pixels_end_a_fit_after_their_least_error():
@@ -290,13 +352,19 @@ def test_held_out_pixels_end_a_fit_after_their_least_error():
 def test_the_variance_of_outputs_ends_a_fit():
     random, rule = np.random.default_rng(0), WindowedVariance()
     spread = [1 - step / 500 if step < 450 else (step - 440) / 100 for step in range(1000)]
-    stopped = next(look.step for look, size in looks(spread) if rule.reason(replace(look, sample=size * random.normal(size=500))))
+    stopped = next(
+        look.step for look, size in looks(spread) if rule.reason(replace(look, sample=size * random.normal(size=500)))
+    )
     assert 400 < rule.best < 520 and stopped < 750
 
 
 def test_a_residual_below_the_noise_ends_a_fit():
     rule = Discrepancy(25.5)
-    stopped = next(look.step for look, loss in looks([0.02 - 0.00002 * step for step in range(1000)]) if rule.reason(replace(look, loss=loss)))
+    stopped = next(
+        look.step
+        for look, loss in looks([0.02 - 0.00002 * step for step in range(1000)])
+        if rule.reason(replace(look, loss=loss))
+    )
     assert 0.02 - 0.00002 * stopped == pytest.approx(0.9 * 0.01, rel=0.02)
 
 
@@ -309,15 +377,29 @@ def test_a_network_denoises():
 
 
 def test_what_is_missing_has_no_influence():
-    picture, known = photograph(rows=slice(0, 48), columns=slice(0, 48)).astype(np.float32) / 255, np.random.default_rng(0).random((48, 48)) < 0.6
+    picture, known = (
+        photograph(rows=slice(0, 48), columns=slice(0, 48)).astype(np.float32) / 255,
+        np.random.default_rng(0).random((48, 48)) < 0.6,
+    )
     setting = replace(setting_of("dip-narrow", "inpaint"), widths=(8, 8), skips=(4, 4))
-    made = [fit_prior(Observation(np.where(known[..., None], picture, fill), Identity(), known), setting, steps=8, seed=3).picture for fill in (np.float32(0), np.float32(1))]
+    made = [
+        fit_prior(
+            Observation(np.where(known[..., None], picture, fill), Identity(), known), setting, steps=8, seed=3
+        ).picture
+        for fill in (np.float32(0), np.float32(1))
+    ]
     assert (made[0] == made[1]).all()
 
 
 def test_a_fit_may_end_by_the_clock_and_tells_how_it_goes():
     told = []
-    fitted = fit_prior(Observation(np.zeros((32, 32, 1), np.float32) + 0.5, Identity()), replace(DIP, widths=(4, 4), skips=(0, 0)), steps=10**6, seconds=0.5, progress=told.append)
+    fitted = fit_prior(
+        Observation(np.zeros((32, 32, 1), np.float32) + 0.5, Identity()),
+        replace(DIP, widths=(4, 4), skips=(0, 0)),
+        steps=10**6,
+        seconds=0.5,
+        progress=told.append,
+    )
     assert fitted.reason == "the time is over" and 0 < fitted.steps < 10**6 and told[-1].picture().shape == (32, 32, 1)
 
 
@@ -332,16 +414,36 @@ def test_a_spike_is_rolled_back(monkeypatch):
     import ddcodec.restoration.prior as prior
 
     restored, look = [], prior._Fit.look
-    monkeypatch.setattr(prior._Fit, "restore", lambda self, kept, back=prior._Fit.restore: (back(self, kept), restored.append(self._optimiser.param_groups[0]["lr"])))
-    monkeypatch.setattr(prior._Fit, "look", lambda self, step: replace(look(self, step), loss=1.0 if step == 30 else 0.01))
-    fit_prior(Observation(np.zeros((32, 32, 1), np.float32) + 0.5, Identity()), replace(DIP, widths=(4, 4), skips=(0, 0)), steps=60, rules=False)
+    monkeypatch.setattr(
+        prior._Fit,
+        "restore",
+        lambda self, kept, back=prior._Fit.restore: (
+            back(self, kept),
+            restored.append(self._optimiser.param_groups[0]["lr"]),
+        ),
+    )
+    monkeypatch.setattr(
+        prior._Fit, "look", lambda self, step: replace(look(self, step), loss=1.0 if step == 30 else 0.01)
+    )
+    fit_prior(
+        Observation(np.zeros((32, 32, 1), np.float32) + 0.5, Identity()),
+        replace(DIP, widths=(4, 4), skips=(0, 0)),
+        steps=60,
+        rules=False,
+    )
     assert restored == [pytest.approx(0.01 * 0.8)]
 
 
 def test_a_snapshot_brings_everything_back():
     import ddcodec.restoration.prior as prior
 
-    fit = prior._Fit(Observation(photograph(rows=slice(0, 32), columns=slice(0, 32)).astype(np.float32) / 255, Identity()), replace(DIP, widths=(4, 4), skips=(2, 2), jitter=0.0), 50, 0, "cpu")
+    fit = prior._Fit(
+        Observation(photograph(rows=slice(0, 32), columns=slice(0, 32)).astype(np.float32) / 255, Identity()),
+        replace(DIP, widths=(4, 4), skips=(2, 2), jitter=0.0),
+        50,
+        0,
+        "cpu",
+    )
     for step in range(4):
         fit.step(step / 500)
     kept, then = fit.snapshot(), []
@@ -363,7 +465,9 @@ def test_the_default_network_takes_the_memory_that_others_saw():
 def test_views_go_back(turn):
     picture = np.random.default_rng(0).integers(0, 256, (20, 31, 3), np.uint8)
     view = _View(5, 3, turn)
-    assert (view.back(view.of(picture)) == picture).all() and (view.back(view.of(picture[..., 0])) == picture[..., 0]).all()
+    assert (view.back(view.of(picture)) == picture).all() and (
+        view.back(view.of(picture[..., 0])) == picture[..., 0]
+    ).all()
 
 
 def test_lambda_follows_the_noise():
@@ -390,7 +494,9 @@ def test_what_the_mean_of_a_fit_is_good_for():
     assert psnr(clean, np.rint(255 * mean).astype(np.uint8)) > psnr(clean, ended) + 0.7
 
 
-@pytest.mark.parametrize("options", [{"iterations": 1}, {"iterations": 10**6, "seconds": 0.0}, {"iterations": 10**6, "seconds": 0.3}])
+@pytest.mark.parametrize(
+    "options", [{"iterations": 1}, {"iterations": 10**6, "seconds": 0.0}, {"iterations": 10**6, "seconds": 0.3}]
+)
 def test_a_mean_of_few_steps(options):
     mean = fit_samples(photograph()[:40, :30], 1e-3, **options)
     assert mean.shape == (40, 30, 3) and mean.min() >= 0 and mean.max() <= 1 and mean.std() > 0.01
@@ -400,10 +506,15 @@ def test_the_codec_inpaints():
     clean = photograph()
     known = np.random.default_rng(0).random(clean.shape[:2]) > 0.3
     made = ddcodec.restore(np.where(known[..., None], clean, 0).astype(np.uint8), "inpaint", mask=known, effort=2)
-    cubic = interpolate.griddata(np.argwhere(known), clean[known].astype(float), tuple(np.indices(known.shape)), method="cubic")
+    cubic = interpolate.griddata(
+        np.argwhere(known), clean[known].astype(float), tuple(np.indices(known.shape)), method="cubic"
+    )
     inside = ~known & np.isfinite(cubic[..., 0])
     assert (made[known] == clean[known]).all()
-    assert psnr(clean[inside], made[inside]) > psnr(clean[inside], np.rint(cubic[inside]).clip(0, 255).astype(np.uint8)) + 1
+    assert (
+        psnr(clean[inside], made[inside])
+        > psnr(clean[inside], np.rint(cubic[inside]).clip(0, 255).astype(np.uint8)) + 1
+    )
 
 
 def test_what_is_clean_stays_bit_for_bit():
@@ -424,7 +535,9 @@ def test_a_jpeg_is_mended(tmp_path):
 
 
 def test_superresolution_enlarges():
-    restored = restore_picture(photograph(rows=slice(0, 24), columns=slice(0, 20)), RestoreOptions(task="superres", scale=4, iterations=3))
+    restored = restore_picture(
+        photograph(rows=slice(0, 24), columns=slice(0, 20)), RestoreOptions(task="superres", scale=4, iterations=3)
+    )
     assert restored.samples.shape == (96, 80, 3) and restored.prior == "lanczos" and restored.steps == 3
 
 
@@ -432,8 +545,12 @@ def test_short_memory_means_tiles(monkeypatch):
     import ddcodec.restoration.restore as restoration
 
     clean, said = photograph("chelsea.png", slice(0, 260), slice(0, 300)), []
-    monkeypatch.setattr(restoration, "_free_memory", lambda device: memory_of(setting_of("dip-narrow", "denoise"), 200, 200) / 0.6)
-    restored = restore_picture(noisy(clean, 25), RestoreOptions(prior="dip-narrow", iterations=4, sigma=120.0), say=said.append)
+    monkeypatch.setattr(
+        restoration, "_free_memory", lambda device: memory_of(setting_of("dip-narrow", "denoise"), 200, 200) / 0.6
+    )
+    restored = restore_picture(
+        noisy(clean, 25), RestoreOptions(prior="dip-narrow", iterations=4, sigma=120.0), say=said.append
+    )
     assert restored.samples.shape == clean.shape and restored.seams > 0 and "in 4 tiles" in said[0]
 
 

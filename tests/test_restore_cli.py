@@ -44,7 +44,10 @@ def test_denoise(folder):
     assert result.exit_code == 0, result.stderr
     facts = json.loads(result.stdout)
     assert facts["prior"] == "codec" and facts["changed"] and 14 < facts["sigma"] < 24 and facts["width"] == 80
-    errors = [np.square(samples_of(folder / name).astype(float) - samples_of(folder / "clean.png")).mean() for name in ("out.png", "noisy.png")]
+    errors = [
+        np.square(samples_of(folder / name).astype(float) - samples_of(folder / "clean.png")).mean()
+        for name in ("out.png", "noisy.png")
+    ]
     assert errors[0] < errors[1] / 2
 
 
@@ -52,8 +55,15 @@ def test_a_ddc_says_what_was_done(folder):
     result = run("restore", "--task", "denoise", folder / "noisy.png", "-o", folder / "out.ddc", "-e", 1, "-q", 50)
     assert result.exit_code == 0, result.stderr
     assert "restored: denoise, sigma 1" in run("info", folder / "out.ddc").stdout
-    assert run("encode", folder / "noisy.png", "--restore", "denoise", "--sigma", 20, "-e", 1, "-o", folder / "own.ddc").exit_code == 0
-    assert json.loads(run("info", folder / "own.ddc", "--json").stdout)["note"].startswith("restored: denoise, sigma 20.0, prior codec")
+    assert (
+        run(
+            "encode", folder / "noisy.png", "--restore", "denoise", "--sigma", 20, "-e", 1, "-o", folder / "own.ddc"
+        ).exit_code
+        == 0
+    )
+    assert json.loads(run("info", folder / "own.ddc", "--json").stdout)["note"].startswith(
+        "restored: denoise, sigma 20.0, prior codec"
+    )
     assert ddcodec.decode((folder / "own.ddc").read_bytes()).shape == (80, 80, 3)
     assert json.loads(run("info", SAMPLES / "coffee.ddc", "--json").stdout)["note"] is None
 
@@ -73,7 +83,21 @@ def test_masks_of_other_kinds(folder, kind):
     mask.save(folder / "mask.png", **({"transparency": 0} if kind == "P" else {}))
     results = []
     for name in ("hole.png", "mask.png"):
-        result = run("restore", "--task", "inpaint", folder / "noisy.png", "--mask", folder / name, "-o", folder / "out.png", "-f", "-e", 1, "--iterations", 2)
+        result = run(
+            "restore",
+            "--task",
+            "inpaint",
+            folder / "noisy.png",
+            "--mask",
+            folder / name,
+            "-o",
+            folder / "out.png",
+            "-f",
+            "-e",
+            1,
+            "--iterations",
+            2,
+        )
         assert result.exit_code == 0, result.stderr
         results.append(samples_of(folder / "out.png"))
     assert (results[0] == results[1]).all()
@@ -84,15 +108,34 @@ def test_inpaint_by_mask_and_by_transparency(folder, given):
     names = [folder / word if word.endswith(".png") else word for word in given]
     result = run("restore", "--task", "inpaint", *names, "-o", folder / "out.png", "-e", 1)
     assert result.exit_code == 0, result.stderr
-    before, after, known = samples_of(names[0])[..., :3], samples_of(folder / "out.png"), samples_of(folder / "hole.png") > 0
-    assert after.shape == (80, 80, 3) and (after[known] == before[known]).all() and (after[~known] != before[~known]).any()
+    before, after, known = (
+        samples_of(names[0])[..., :3],
+        samples_of(folder / "out.png"),
+        samples_of(folder / "hole.png") > 0,
+    )
+    assert (
+        after.shape == (80, 80, 3) and (after[known] == before[known]).all() and (after[~known] != before[~known]).any()
+    )
 
 
 def test_inpaint_by_colour(folder, clean):
     marked = clean.copy()
     marked[50:60, 10:30] = (255, 0, 255)
     Image.fromarray(marked).save(folder / "marked.png")
-    result = run("restore", "--task", "inpaint", folder / "marked.png", "--mask-color", "#ff00ff", "--dilate", 1, "-o", folder / "out.png", "-e", 1)
+    result = run(
+        "restore",
+        "--task",
+        "inpaint",
+        folder / "marked.png",
+        "--mask-color",
+        "#ff00ff",
+        "--dilate",
+        1,
+        "-o",
+        folder / "out.png",
+        "-e",
+        1,
+    )
     assert result.exit_code == 0, result.stderr
     assert np.abs(samples_of(folder / "out.png")[50:60, 10:30].astype(int) - clean[50:60, 10:30]).mean() < 40
 
@@ -119,9 +162,17 @@ def test_alpha_is_carried_through(folder):
         (["--task", "denoise", "noisy.png", "-o", "x.png", "-q", "50"], 2, "A quality is for a .ddc file"),
         (["--task", "denoise", "none.png", "-o", "x.png"], 3, "does not exist"),
         (["--task", "inpaint", "noisy.png", "-o", "x.png"], 2, "Give a --mask, a --mask-color"),
-        (["--task", "inpaint", "noisy.png", "-o", "x.png", "--mask", "hole.png", "--mask-color", "00ff00"], 2, "either a mask or a mask colour"),
+        (
+            ["--task", "inpaint", "noisy.png", "-o", "x.png", "--mask", "hole.png", "--mask-color", "00ff00"],
+            2,
+            "either a mask or a mask colour",
+        ),
         (["--task", "inpaint", "noisy.png", "-o", "x.png", "--mask-color", "green"], 2, "is no colour"),
-        (["--task", "inpaint", "noisy.png", "-o", "x.png", "--mask-color", "00fe01"], 3, "says that nothing is missing"),
+        (
+            ["--task", "inpaint", "noisy.png", "-o", "x.png", "--mask-color", "00fe01"],
+            3,
+            "says that nothing is missing",
+        ),
         (["--task", "inpaint", "noisy.png", "-o", "x.png", "--mask", "small.png"], 3, "must have the same size"),
         (["--task", "inpaint", "noisy.png", "-o", "x.png", "--mask", "empty.png"], 3, "says that nothing is missing"),
         (["--task", "inpaint", "noisy.png", "-o", "x.png", "--mask", "all.png"], 3, "says that everything is missing"),
@@ -140,7 +191,19 @@ def test_bad_input_gets_a_sentence_and_leaves_nothing(folder, monkeypatch, argum
 
 
 def test_preview(folder):
-    arguments = ["restore", "--task", "denoise", folder / "noisy.png", "-o", folder / "out.png", "-f", "--preview", folder / "look", "--reference", folder / "clean.png"]
+    arguments = [
+        "restore",
+        "--task",
+        "denoise",
+        folder / "noisy.png",
+        "-o",
+        folder / "out.png",
+        "-f",
+        "--preview",
+        folder / "look",
+        "--reference",
+        folder / "clean.png",
+    ]
     for prior in (["--prior", "dip-narrow", "--iterations", 30], ["--prior", "codec", "-e", 2, "-f"]):
         result = run(*arguments, *prior)
         assert result.exit_code == 0, result.stderr
@@ -152,7 +215,19 @@ def test_preview(folder):
         assert chart.size[0] > 500
     again = run(*[word for word in arguments if word != "-f"], "--iterations", 3)
     assert again.exit_code == 6
-    assert "is for the chart" in run("restore", "--task", "denoise", folder / "noisy.png", "-o", folder / "x.png", "--reference", folder / "clean.png").stderr
+    assert (
+        "is for the chart"
+        in run(
+            "restore",
+            "--task",
+            "denoise",
+            folder / "noisy.png",
+            "-o",
+            folder / "x.png",
+            "--reference",
+            folder / "clean.png",
+        ).stderr
+    )
 
 
 def test_a_mask_without_restore(folder):
@@ -164,20 +239,58 @@ def test_bench_restore_goes_on_where_it_was(folder):
     (folder / "truth").mkdir()
     for name in ("a", "b"):
         (folder / "truth" / f"{name}.png").write_bytes((folder / "clean.png").read_bytes())
-    arguments = ["bench-restore", folder / "truth", "--task", "denoise", "--add-noise", 25, "-e", 1, "-o", folder / "rows.tsv"]
+    arguments = [
+        "bench-restore",
+        folder / "truth",
+        "--task",
+        "denoise",
+        "--add-noise",
+        25,
+        "-e",
+        1,
+        "-o",
+        folder / "rows.tsv",
+    ]
     first = run(*arguments, "--json", "--save", folder / "out")
     assert first.exit_code == 0, first.stderr
     *pictures, facts = map(json.loads, first.stdout.splitlines())
     assert [(told["picture"], Path(told["input"]).name) for told in pictures] == [("a", "a.png"), ("b", "b.png")]
     assert facts["before"] == pytest.approx(sum(told["before"] for told in pictures) / 2)
-    assert facts["pictures"] == 2 and facts["before"] == pytest.approx(20.7, abs=0.6) and facts["after"] > facts["before"] + 4
+    assert (
+        facts["pictures"] == 2
+        and facts["before"] == pytest.approx(20.7, abs=0.6)
+        and facts["after"] > facts["before"] + 4
+    )
     rows = (folder / "rows.tsv").read_text()
     assert len(rows.splitlines()) == 3 and samples_of(folder / "out" / "b.png").shape == (80, 80, 3)
     assert run(*arguments).exit_code == 0 and (folder / "rows.tsv").read_text() == rows
-    lost = run("bench-restore", folder / "truth", "--task", "denoise", "--inputs", folder / "out", "--ending", "_x", "", "-o", folder / "rows.tsv")
+    lost = run(
+        "bench-restore",
+        folder / "truth",
+        "--task",
+        "denoise",
+        "--inputs",
+        folder / "out",
+        "--ending",
+        "_x",
+        "",
+        "-o",
+        folder / "rows.tsv",
+    )
     assert lost.exit_code == 3 and "has no picture a_x" in lost.stderr
 
 
 def test_bench_restore_of_missing_pixels(folder):
-    result = run("bench-restore", folder / "clean.png", "--task", "inpaint", "--mask", folder / "hole.png", "-e", 1, "-o", folder / "rows.tsv")
+    result = run(
+        "bench-restore",
+        folder / "clean.png",
+        "--task",
+        "inpaint",
+        "--mask",
+        folder / "hole.png",
+        "-e",
+        1,
+        "-o",
+        folder / "rows.tsv",
+    )
     assert result.exit_code == 0 and "missing pixels" in result.stderr

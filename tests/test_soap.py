@@ -24,7 +24,11 @@ def gradients(seed, steps):
 
 
 def test_as_in_another_package():
-    """Through several turns of the bases. Ours does not sort them, and keeps directions without a gradient as they are: here there are none, and nothing to sort. What decays are differences from a base."""
+    """Through several turns of the bases.
+
+    Ours does not sort them, and keeps directions without a gradient as they are: here there are none, and nothing to
+    sort. What decays are differences from a base.
+    """
     random = np.random.default_rng(5)
     start, base = [5 * random.standard_normal(shape) for shape in SHAPES], 3.0
     weights = [torch.tensor(own - base) for own in start]

@@ -8,16 +8,19 @@ import numba
 import pytest
 from numba.core import caching
 
-from ddcodec.format.arch import base_arch
 from ddcodec.errors import ShortMemoryError
-from ddcodec.fit.cpu import engine as cpu_engine, simd, store
+from ddcodec.fit.cpu import engine as cpu_engine
+from ddcodec.fit.cpu import simd, store
+from ddcodec.format.arch import base_arch
 
 SOURCE = "def triple(x):\n    return 3 * x\n"
 
 
 @pytest.fixture
 def triple(tmp_path, monkeypatch):
-    """A function that makes a dispatcher anew, as a process would that has just been started; it returns what `on_compile` was called with, in a list."""
+    """A function that makes a dispatcher anew, as a process would that has just been started; it returns what
+    `on_compile` was called with, in a list.
+    """
     path = tmp_path / "small.py"
     path.write_text(SOURCE)
     spec = importlib.util.spec_from_file_location("small", path)
@@ -51,7 +54,16 @@ def flipped(data):
 
 
 @pytest.mark.parametrize("extension", ["nbi", "nbc"])
-@pytest.mark.parametrize("spoil", [lambda data: b"", lambda data: data[: len(data) // 2], lambda data: bytes(range(1, 256)) * 8, flipped, lambda data: b"\x80\x04N."])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda data: b"",
+        lambda data: data[: len(data) // 2],
+        lambda data: bytes(range(1, 256)) * 8,
+        flipped,
+        lambda data: b"\x80\x04N.",
+    ],
+)
 def test_a_spoilt_file_is_replaced(triple, tmp_path, extension, spoil):
     triple()
     for path in files(tmp_path, extension):
@@ -78,7 +90,13 @@ def test_of_another_processor(triple, monkeypatch):
     """The index says that it is for this one, as after a race of two machines for one folder."""
     reduce = store._Entry.reduce
     with monkeypatch.context() as patch:
-        patch.setattr(store._Entry, "reduce", lambda self, cres: reduce(self, SimpleNamespace(codegen=SimpleNamespace(magic_tuple=lambda: ("z80",)), _reduce=cres._reduce)))
+        patch.setattr(
+            store._Entry,
+            "reduce",
+            lambda self, cres: reduce(
+                self, SimpleNamespace(codegen=SimpleNamespace(magic_tuple=lambda: ("z80",)), _reduce=cres._reduce)
+            ),
+        )
         triple()
     assert triple() == [True] and triple() == []
 

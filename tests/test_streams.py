@@ -1,4 +1,6 @@
-"""Standard streams that are closed, full, slow or not blocking: nothing is lost without a word, and no file gets what is for them."""
+"""Standard streams that are closed, full, slow or not blocking: nothing is lost without a word, and no file gets what
+is for them.
+"""
 
 import os
 import subprocess
@@ -14,7 +16,10 @@ from ddcodec import decoder
 from ddcodec.jobs import streams
 
 CODED = Path(__file__).parent / "vectors" / "valid" / "default_24x16.ddc"
-ENVIRONMENT = {**{name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}, "PYTHONPATH": str(Path(decoder.__file__).parents[1])}
+ENVIRONMENT = {
+    **{name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
+    "PYTHONPATH": str(Path(decoder.__file__).parents[1]),
+}
 posix = pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
 UNBUFFERED = {**ENVIRONMENT, "PYTHONUNBUFFERED": "1"}
 
@@ -22,7 +27,9 @@ UNBUFFERED = {**ENVIRONMENT, "PYTHONUNBUFFERED": "1"}
 def shell(line, **options):
     """What becomes of `ddcodec` ("$@") in a line of shell. Its sizes are in blocks of 512 bytes."""
     command = ["sh", "-c", line, "sh", sys.executable, "-m", "ddcodec"]
-    return subprocess.run(command, **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "timeout": 60, "env": ENVIRONMENT} | options)
+    return subprocess.run(
+        command, **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "timeout": 60, "env": ENVIRONMENT} | options
+    )
 
 
 def said(result):
@@ -31,7 +38,9 @@ def said(result):
 
 @posix
 @pytest.mark.parametrize("env", [ENVIRONMENT, UNBUFFERED], ids=["buffered", "unbuffered"])
-@pytest.mark.parametrize("words", ["decode {} -o - --format npy", "view {} -o -", "info {}", "info {} --json", "encode --help-all", "--help"])
+@pytest.mark.parametrize(
+    "words", ["decode {} -o - --format npy", "view {} -o -", "info {}", "info {} --json", "encode --help-all", "--help"]
+)
 def test_a_file_that_takes_a_part(tmp_path, words, env):
     """The first write comes back short, the next one fails."""
     result = shell(f'ulimit -f 1; "$@" {words.format(CODED)} > cut', cwd=tmp_path, env=env)
@@ -39,7 +48,11 @@ def test_a_file_that_takes_a_part(tmp_path, words, env):
     if len(cut) < 512:
         assert result.returncode == 0 and words.startswith("info"), "It was short enough."
     else:
-        assert (len(cut), result.returncode, said(result)) == (512, 6, ["Error: Standard output cannot be written: File too large."])
+        assert (len(cut), result.returncode, said(result)) == (
+            512,
+            6,
+            ["Error: Standard output cannot be written: File too large."],
+        )
 
 
 @posix
@@ -147,7 +160,9 @@ def test_an_input_that_comes_slowly_and_does_not_block():
 def test_standard_output_by_another_name(tmp_path):
     """The shell goes on writing to the same file, behind what was there."""
     expected = shell(f'"$@" decode {CODED} -o - --format npy').stdout
-    result = shell(f'exec >> all; echo before; "$@" decode {CODED} --format npy -o /dev/stdout; echo after', cwd=tmp_path)
+    result = shell(
+        f'exec >> all; echo before; "$@" decode {CODED} --format npy -o /dev/stdout; echo after', cwd=tmp_path
+    )
     assert (tmp_path / "all").read_bytes() == b"before\n" + expected + b"after\n"
     assert result.returncode == 0 and os.listdir(tmp_path) == ["all"]
     refused = shell(f'"$@" decode {CODED} --format npy --json -o /dev/stdout')

@@ -10,9 +10,9 @@ from PIL import Image
 from test_table import ROW
 
 from ddcodec.benchmark.crops import window_of
+from ddcodec.benchmark.peers import peer_of
 from ddcodec.benchmark.published import Published
 from ddcodec.benchmark.run import Run, prepare_folder, read_sources, split_missing
-from ddcodec.benchmark.peers import peer_of
 from ddcodec.benchmark.study import descriptions, study_of
 from ddcodec.benchmark.table import append_row
 
@@ -37,7 +37,11 @@ def test_crops_are_of_equal_size(run):
     assert [crops.picture for crops in study.crops] == ["a", "b"]
     for crops in study.crops:
         original, jpeg, avif, webp = crops.crops
-        assert original.bytes is None and [crop.title.split(",")[0] for crop in (jpeg, avif, webp)] == ["JPEG", "AVIF", "WebP"]
+        assert original.bytes is None and [crop.title.split(",")[0] for crop in (jpeg, avif, webp)] == [
+            "JPEG",
+            "AVIF",
+            "WebP",
+        ]
         for crop in (jpeg, avif):
             assert crop.bytes <= webp.bytes or "its smallest" in crop.title
         assert all(crop.image.shape == original.image.shape for crop in crops.crops)

@@ -17,11 +17,20 @@ def ladder(codec, picture, factor=1.0, settings=(1, 2, 3, 4), **more):
     scale = 12000 * factor * (1 + PICTURES.index(picture))
     return [
         replace(
-            ROW, codec=codec, picture=picture, setting=float(s), bytes=round(scale * 2**s), psnr=30.0 + 2 * s, psnr_y=31.0 + 2 * s,
-            ms_ssim=1 - 10 ** -(1 + s / 5), ssimulacra2=40.0 + 10 * s, encode_s=float(s), **more,
+            ROW,
+            codec=codec,
+            picture=picture,
+            setting=float(s),
+            bytes=round(scale * 2**s),
+            psnr=30.0 + 2 * s,
+            psnr_y=31.0 + 2 * s,
+            ms_ssim=1 - 10 ** -(1 + s / 5),
+            ssimulacra2=40.0 + 10 * s,
+            encode_s=float(s),
+            **more,
         )
         for s in settings
-    ]  # fmt: skip
+    ]
 
 
 ROWS = [row for picture in PICTURES for row in ladder("jpeg", picture)]
@@ -35,7 +44,15 @@ def of(codec, rows=tuple(ROWS), **more):
 
 def test_rates_by_hand():
     half, few, jpeg = of("half"), of("few"), of("jpeg")
-    for rate in (half.rate, half.rate_akima, half.rate_of_mean, half.rate_of_mean_akima, half.rate_psnr_y, half.rate_ms_ssim, half.rate_ssimulacra2):
+    for rate in (
+        half.rate,
+        half.rate_akima,
+        half.rate_of_mean,
+        half.rate_of_mean_akima,
+        half.rate_psnr_y,
+        half.rate_ms_ssim,
+        half.rate_ssimulacra2,
+    ):
         assert rate == pytest.approx(-50, abs=0.01)
     for gain in (half.gain, half.gain_akima, half.gain_of_mean, half.gain_of_mean_akima):
         assert gain == pytest.approx(2, abs=0.001)
@@ -67,14 +84,20 @@ def said(rows):
 
 def everywhere(codec, factors, **settings):
     """A codec on all pictures, at a factor of each one's rate; `settings` of a picture: other ones than usual."""
-    return [row for picture, factor in zip(PICTURES, factors) for row in ladder(codec, picture, factor, settings.get(picture, (1, 2, 3, 4)))]
+    return [
+        row
+        for picture, factor in zip(PICTURES, factors)
+        for row in ladder(codec, picture, factor, settings.get(picture, (1, 2, 3, 4)))
+    ]
 
 
 BASE = everywhere("jpeg", (1, 1, 1)) + everywhere("webp", (0.9, 0.9, 0.3))
 
 
 def test_a_picture_without_a_figure_counts_for_no_codec():
-    """Over a and b AVIF is better than WebP on each; WebP's mean of all three is less than AVIF's of the two that it has."""
+    """Over a and b AVIF is better than WebP on each; WebP's mean of all three is less than AVIF's of the two that it
+    has.
+    """
     rows = BASE + everywhere("avif", (0.8, 0.8, 0.2), c=(60, 61))
     assert said(rows) == (
         [("avif", (True, -20)), ("webp", (True, -10)), ("jpeg", (True, 0))],
@@ -85,8 +108,13 @@ def test_a_picture_without_a_figure_counts_for_no_codec():
 
 
 def test_averaged_curves_are_of_the_pictures_that_count():
-    """Lossless at most settings, c would leave two points of the averaged curves; without it AVIF's is that of a and b."""
-    avif = [replace(row, psnr=math.inf) if row.picture == "c" and row.setting > 1 else row for row in everywhere("avif", (0.8, 0.8, 0.2))]
+    """Lossless at most settings, c would leave two points of the averaged curves; without it AVIF's is that of a and
+    b.
+    """
+    avif = [
+        replace(row, psnr=math.inf) if row.picture == "c" and row.setting > 1 else row
+        for row in everywhere("avif", (0.8, 0.8, 0.2))
+    ]
     found = of("avif", BASE + avif)
     assert found.counted == ("a", "b") and (found.low, found.high) == (32, 38)
     assert found.rate_of_mean == pytest.approx(-20, abs=0.01)
@@ -112,7 +140,9 @@ def test_where_codecs_share_too_little_those_that_have_all_are_ranked():
 
 def test_a_codec_without_any_figure():
     found, sentences = said(BASE + everywhere("far", (1, 1, 1), a=(60, 61), b=(60, 61), c=(60, 61)))
-    assert found[-1] == ("far", (False, None)) and sentences == ["FAR is not ranked, for want of a, b, c (curves hardly overlap)."]
+    assert found[-1] == ("far", (False, None)) and sentences == [
+        "FAR is not ranked, for want of a, b, c (curves hardly overlap)."
+    ]
 
 
 def test_a_picture_of_which_nobody_loses_anything():
@@ -122,7 +152,10 @@ def test_a_picture_of_which_nobody_loses_anything():
 
 def test_a_mean_of_another_measure_is_of_the_same_pictures():
     """Where one picture has no figure by SSIMULACRA2 there is no mean by it, instead of one of other pictures."""
-    rows = BASE + [replace(row, ssimulacra2=row.ssimulacra2 + 100 * (row.picture == "c")) for row in everywhere("avif", (0.5, 0.5, 0.5))]
+    rows = BASE + [
+        replace(row, ssimulacra2=row.ssimulacra2 + 100 * (row.picture == "c"))
+        for row in everywhere("avif", (0.5, 0.5, 0.5))
+    ]
     avif = of("avif", rows)
     assert avif.counted == PICTURES and avif.rate == pytest.approx(-50, abs=0.01)
     assert avif.rate_ssimulacra2 is None and avif.rate_ms_ssim == pytest.approx(-50, abs=0.01)

@@ -7,10 +7,10 @@ import random
 import numpy as np
 import pytest
 import torch
+from conftest import painted
 from PIL import Image
 
 import ddcodec
-from conftest import painted
 from ddcodec.errors import UsageError
 from ddcodec.surroundings import usual_torch, with_usual_errors
 
@@ -44,7 +44,9 @@ CALLS = {
     "noise": lambda: ddcodec.restore(PICTURE, "denoise", effort=1, iterations=3, threads=1),
     "inpaint": lambda: ddcodec.restore(PICTURE, "inpaint", mask=KNOWN, effort=1, iterations=3, threads=1),
     "dejpeg": lambda: ddcodec.restore(PICTURE, "dejpeg", sigma=9, prior="codec", effort=1, iterations=3, threads=1),
-    "superres": lambda: ddcodec.restore(PICTURE, "superres", scale=2, prior="deep-decoder", effort=1, iterations=2, threads=2),
+    "superres": lambda: ddcodec.restore(
+        PICTURE, "superres", scale=2, prior="deep-decoder", effort=1, iterations=2, threads=2
+    ),
     "dip": lambda: ddcodec.restore(PICTURE, "denoise", sigma=20, prior="dip-narrow", effort=1, iterations=2),
 }
 OF_TORCH = ("classic", "superres", "dip")
@@ -90,9 +92,18 @@ def test_states_of_torch(call, state):
 def test_nothing_global_is_changed(call):
     def states():
         return (
-            torch.get_rng_state().tolist(), np.random.get_state()[1].tolist(), random.getstate(), torch.get_num_threads(), np.geterr(), torch.is_grad_enabled(),
-            torch.get_default_dtype(), torch.are_deterministic_algorithms_enabled(), torch.is_autocast_enabled("cpu"), torch.get_default_device(), Image.MAX_IMAGE_PIXELS,
-        )  # fmt: skip
+            torch.get_rng_state().tolist(),
+            np.random.get_state()[1].tolist(),
+            random.getstate(),
+            torch.get_num_threads(),
+            np.geterr(),
+            torch.is_grad_enabled(),
+            torch.get_default_dtype(),
+            torch.are_deterministic_algorithms_enabled(),
+            torch.is_autocast_enabled("cpu"),
+            torch.get_default_device(),
+            Image.MAX_IMAGE_PIXELS,
+        )
 
     before = states()
     CALLS[call]()

@@ -9,9 +9,24 @@ from ddcodec.benchmark.table import COLUMNS, Row, append_row, latest, read_table
 from ddcodec.errors import OutputError, SourceError
 
 ROW = Row(
-    "2026-11-21", "A machine, 2 cores", "kodim03", "e25ca1ff2f0c0cb5", 768, 512, "ddc:e5", 0.001, 15795, 34.8412, 36.25, 0.981234, 61.2345,
-    77.12, 0.3456, 2, "ddcodec 0.1.0",
-)  # fmt: skip
+    "2026-11-21",
+    "A machine, 2 cores",
+    "kodim03",
+    "e25ca1ff2f0c0cb5",
+    768,
+    512,
+    "ddc:e5",
+    0.001,
+    15795,
+    34.8412,
+    36.25,
+    0.981234,
+    61.2345,
+    77.12,
+    0.3456,
+    2,
+    "ddcodec 0.1.0",
+)
 
 
 @pytest.fixture

@@ -20,15 +20,20 @@ import ddcodec as package
 from ddcodec import encoder
 from ddcodec.cli import cli
 from ddcodec.format.metadata import chunks_of
-from ddcodec.printable import decodable, printable
 from ddcodec.format.syntax import pack, unpack
+from ddcodec.printable import decodable, printable
 
 ROOT = Path(package.__file__).parents[1]
 READY = (ROOT / "tests" / "vectors" / "valid" / "default_24x16.ddc").read_bytes()
-ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONIOENCODING"} | {"PYTHONPATH": str(ROOT)}
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONIOENCODING"} | {
+    "PYTHONPATH": str(ROOT)
+}
 posix = pytest.mark.skipif(os.name == "nt", reason="needs POSIX streams and names")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
-HOSTILE = "\x1b[31mred\rfake\nfile: 0 bytes\x9b2J\x7f\N{RIGHT-TO-LEFT OVERRIDE}\N{LINE SEPARATOR}\N{PARAGRAPH SEPARATOR}\N{LEFT-TO-RIGHT ISOLATE}"
+HOSTILE = (
+    "\x1b[31mred\rfake\nfile: 0 bytes\x9b2J\x7f\N{RIGHT-TO-LEFT OVERRIDE}\N{LINE SEPARATOR}\N{PARAGRAPH SEPARATOR}"
+    "\N{LEFT-TO-RIGHT ISOLATE}"
+)
 SHOWN = r"\x1b[31mred\rfake\nfile: 0 bytes\x9b2J\x7f\u202e\u2028\u2029\u2066"
 
 
@@ -66,14 +71,30 @@ def stubbed(monkeypatch):
 def test_nobody_listens(here, how):
     """The work is done, and the exit code is as if somebody did."""
     if how == "closed":
-        calls = [["sh", "-c", f'exec "$0" -m ddcodec {words} 2>&-', sys.executable] for words in ("decode a.ddc b.ddc c.ddc -o out", "decode none.ddc -v", "--nonsense", "decode a.ddc -o b.ddc")]
+        calls = [
+            ["sh", "-c", f'exec "$0" -m ddcodec {words} 2>&-', sys.executable]
+            for words in (
+                "decode a.ddc b.ddc c.ddc -o out",
+                "decode none.ddc -v",
+                "--nonsense",
+                "decode a.ddc -o b.ddc",
+            )
+        ]
         codes = [subprocess.run(call, env=ENVIRONMENT, stdout=subprocess.PIPE).returncode for call in calls]
     else:
         reader, writer = os.pipe()
         os.close(reader)
         with open("/dev/full", "wb") as full:
             nobody = full if how == "full" else writer
-            codes = [run(*words.split(), stderr=nobody).returncode for words in ("decode a.ddc b.ddc c.ddc -o out", "decode none.ddc -v", "--nonsense", "decode a.ddc -o b.ddc")]
+            codes = [
+                run(*words.split(), stderr=nobody).returncode
+                for words in (
+                    "decode a.ddc b.ddc c.ddc -o out",
+                    "decode none.ddc -v",
+                    "--nonsense",
+                    "decode a.ddc -o b.ddc",
+                )
+            ]
         os.close(writer)
     assert codes == [0, 3, 2, 2]
     assert sorted(os.listdir("out")) == ["a.ddc.png", "b.ddc.png", "c.ddc.png"]
@@ -82,9 +103,14 @@ def test_nobody_listens(here, how):
 @posix
 def test_a_closed_stream_is_not_taken_for_a_file(here):
     """What a library in C says to descriptor 2 would else land in the picture that is being written."""
-    script = "import os, sys; from ddcodec.cli import main; from ddcodec import output; sync = os.fsync; os.fsync = lambda file: (os.write(2, b'libpng: oh'), sync(file)); main()"
+    script = (
+        "import os, sys; from ddcodec.cli import main; from ddcodec import output; sync = os.fsync; os.fsync = lambda "
+        "file: (os.write(2, b'libpng: oh'), sync(file)); main()"
+    )
     words = ["decode", "a.ddc", "-o", "out.ppm"]
-    result = subprocess.run(["sh", "-c", 'exec "$0" "$@" 2>&- <&-', sys.executable, "-c", script, *words], env=ENVIRONMENT)
+    result = subprocess.run(
+        ["sh", "-c", 'exec "$0" "$@" 2>&- <&-', sys.executable, "-c", script, *words], env=ENVIRONMENT
+    )
     assert result.returncode == 0
     assert Path("out.ppm").read_bytes() == b"P6\n24 16\n255\n" + package.decode(READY).tobytes()
 
@@ -94,9 +120,17 @@ def test_a_closed_stream_is_not_taken_for_a_file(here):
 
 def test_printable():
     assert printable(HOSTILE) == SHOWN
-    for plain in ["a b.png", "C:\\photos\\a.png", "снимок, 写真\N{IDEOGRAPHIC SPACE}, \N{FAMILY}\N{ZERO WIDTH JOINER}, 3.04\N{NARROW NO-BREAK SPACE}PM", "\ue000"]:
+    for plain in [
+        "a b.png",
+        "C:\\photos\\a.png",
+        "снимок, 写真\N{IDEOGRAPHIC SPACE}, \N{FAMILY}\N{ZERO WIDTH JOINER}, 3.04\N{NARROW NO-BREAK SPACE}PM",
+        "\ue000",
+    ]:
         assert printable(plain) == plain
-    assert printable(os.fsdecode(b"q\xff\xc3\xa4") if os.name != "nt" else "q\udcff\xe4") == "q\\xff\xe4" and printable("\ud83d") == r"\ud83d"
+    assert (
+        printable(os.fsdecode(b"q\xff\xc3\xa4") if os.name != "nt" else "q\udcff\xe4") == "q\\xff\xe4"
+        and printable("\ud83d") == r"\ud83d"
+    )
     assert decodable("q\udcff\ud83d\n") == "q\\xff\\ud83d\n"
 
 
@@ -119,10 +153,25 @@ def test_a_name_cannot_fake_a_line(here, stubbed):
     Path(name).write_bytes(READY)
     Image.fromarray(np.zeros((16, 24, 3), np.uint8)).save("a.png")
     for words in [
-        ["info", name], ["verify", name], ["compare", "a.png", name], ["decode", name], ["decode", name], ["decode", name, "a.ddc", "-o", "out"], ["encode", name, "-o", "x.ddc"], ["info", "none" + name],
-        ["view", name, "-o", name + ".html", "--no-open"], ["encode", "a.png", "-o", "n/" + name], ["restore", "a.png", "--task", "denoise", "-o", name], ["decode", name, "-o", name + ".jpg"],
-        [HOSTILE], ["info", "a.ddc", "--" + HOSTILE], ["--" + HOSTILE], ["decode", "a.ddc", "--scale", HOSTILE], ["completion", "bash", HOSTILE], ["bench", HOSTILE, "-o", HOSTILE, "--codecs", HOSTILE],
-    ]:  # fmt: skip
+        ["info", name],
+        ["verify", name],
+        ["compare", "a.png", name],
+        ["decode", name],
+        ["decode", name],
+        ["decode", name, "a.ddc", "-o", "out"],
+        ["encode", name, "-o", "x.ddc"],
+        ["info", "none" + name],
+        ["view", name, "-o", name + ".html", "--no-open"],
+        ["encode", "a.png", "-o", "n/" + name],
+        ["restore", "a.png", "--task", "denoise", "-o", name],
+        ["decode", name, "-o", name + ".jpg"],
+        [HOSTILE],
+        ["info", "a.ddc", "--" + HOSTILE],
+        ["--" + HOSTILE],
+        ["decode", "a.ddc", "--scale", HOSTILE],
+        ["completion", "bash", HOSTILE],
+        ["bench", HOSTILE, "-o", HOSTILE, "--codecs", HOSTILE],
+    ]:
         result = ddcodec(*words)
         said = result.stdout + result.stderr
         assert r"\x1b[31mred" in said and not set(said) & set(HOSTILE) - set("\n" + SHOWN), words
@@ -130,13 +179,27 @@ def test_a_name_cannot_fake_a_line(here, stubbed):
 
 
 @linux
-@pytest.mark.parametrize("environment", [{"PYTHONIOENCODING": "cp1252"}, {"PYTHONIOENCODING": "latin-1"}, {"PYTHONIOENCODING": "ascii:strict"}, {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}])
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"PYTHONIOENCODING": "cp1252"},
+        {"PYTHONIOENCODING": "latin-1"},
+        {"PYTHONIOENCODING": "ascii:strict"},
+        {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+    ],
+)
 def test_every_encoding_takes_every_name(here, environment):
     for name in "снимок.ddc".encode(), b"q\xff.ddc":
         Path(os.fsdecode(name)).write_bytes(READY)
         path = name.decode("utf-8", "surrogateescape")
         Image.fromarray(package.decode(READY)).save("a.png")
-        for words in ["info", path], ["verify", path], ["compare", "a.png", path], ["info", path, "--json"], ["decode", path, "-o", "x.png", "-f"]:
+        for words in (
+            ["info", path],
+            ["verify", path],
+            ["compare", "a.png", path],
+            ["info", path, "--json"],
+            ["decode", path, "-o", "x.png", "-f"],
+        ):
             result = run(*map(os.fsencode, words), environment=environment)
             assert result.returncode == 0 and b".ddc" in result.stdout + result.stderr, (words, result.stderr)
 
@@ -147,7 +210,16 @@ def test_json_has_one_spelling_for_names_that_are_no_utf8(here):
     Path(name).write_bytes(READY)
     Image.fromarray(package.decode(READY)).save("a.png")
     lines = []
-    for words in ["info", name], ["verify", name], ["compare", "a.png", name], ["decode", name, "-o", "x.png"], ["decode", name, "a.ddc", "-o", "out"], ["encode", name], ["info", "none" + name], ["decode", name, "a.ddc", "-o", "out", "--skip-existing"]:
+    for words in (
+        ["info", name],
+        ["verify", name],
+        ["compare", "a.png", name],
+        ["decode", name, "-o", "x.png"],
+        ["decode", name, "a.ddc", "-o", "out"],
+        ["encode", name],
+        ["info", "none" + name],
+        ["decode", name, "a.ddc", "-o", "out", "--skip-existing"],
+    ):
         lines += ddcodec(*words, "--json").stdout_bytes.splitlines()
     assert len(lines) == 10 and all(line.isascii() for line in lines)
     for answer in map(json.loads, lines):
@@ -183,9 +255,15 @@ def test_each_object_of_a_batch_has_its_own_warnings(here, more):
     animation("in/a.gif")
     Image.fromarray(np.zeros((16, 24, 3), np.uint8)).save("in/b.png")
     Path("in/c.png").write_bytes(b"")
-    result = ddcodec("encode", "in", "-r", "-o", "out", "--json", "--quiet", "--iterations", "1", "--device", "cpu", *more)
+    result = ddcodec(
+        "encode", "in", "-r", "-o", "out", "--json", "--quiet", "--iterations", "1", "--device", "cpu", *more
+    )
     warnings = {answer["input"]: answer["warnings"] for answer in map(json.loads, result.stdout.splitlines())}
-    assert warnings == {"in/a.gif": ["in/a.gif: of its 2 frames the first is taken (--frame N for another)."], "in/b.png": [], "in/c.png": []}
+    assert warnings == {
+        "in/a.gif": ["in/a.gif: of its 2 frames the first is taken (--frame N for another)."],
+        "in/b.png": [],
+        "in/c.png": [],
+    }
     assert result.stderr == "Error: in/c.png is empty.\n"
 
 
@@ -220,5 +298,7 @@ def test_logs_are_heard_once(here):
     """However many commands one process has carried out."""
     for _ in range(3):
         ddcodec("info", "a.ddc")
-    handlers = [handler for handler in logging.getLogger().handlers if type(handler).__module__ == "ddcodec.cli.streams"]
+    handlers = [
+        handler for handler in logging.getLogger().handlers if type(handler).__module__ == "ddcodec.cli.streams"
+    ]
     assert len(handlers) == 1

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from conftest import painted
 from PIL import Image
 
 import ddcodec
-from conftest import painted
 from ddcodec.cli import cli
 from ddcodec.encoder import EncodeOptions, encode_picture
 from ddcodec.errors import TargetError, UsageError
@@ -45,7 +45,9 @@ def test_a_picture_has_the_psnr_it_should(picture, wished):
 
 def test_a_wished_psnr_takes_not_many_more_bytes_than_a_given_lambda():
     """Of a smooth picture, whose first guess says little of what it reaches."""
-    smooth = np.asarray(Image.open(Path(__file__).parents[1] / "samples" / "coffee.png").convert("RGB"))[100:260, 250:490]
+    smooth = np.asarray(Image.open(Path(__file__).parents[1] / "samples" / "coffee.png").convert("RGB"))[
+        100:260, 250:490
+    ]
     given = encode_picture(smooth, EncodeOptions(lambda_=4e-3, iterations=100))
     wished = encode_picture(smooth, EncodeOptions(target_psnr=given.psnr - 0.1, iterations=100))
     assert len(wished.data) <= 1.4 * len(given.data)
@@ -68,12 +70,22 @@ def test_metadata_counts(picture):
 def test_metadata_may_be_most_of_a_file(picture):
     """What cannot be moved must not make what can be moved seem sluggish."""
     metadata = {"icc": np.random.default_rng(0).bytes(2500)}
-    assert 0.97 * 3600 <= len(encode_picture(picture, EncodeOptions(target_size=3600, iterations=60), metadata=metadata).data) <= 3600
+    assert (
+        0.97 * 3600
+        <= len(encode_picture(picture, EncodeOptions(target_size=3600, iterations=60), metadata=metadata).data)
+        <= 3600
+    )
     with pytest.raises(TargetError, match="2,400 bytes: header, metadata and alpha alone take about 2,5"):
         encode_picture(picture, EncodeOptions(target_size=2400, iterations=10**6), metadata=metadata)
 
 
-@pytest.mark.parametrize("target, said", [({"target_size": 60}, "cannot be made to fit into 60 bytes"), ({"target_psnr": 90.0}, "PSNR of 90 dB cannot be reached")])
+@pytest.mark.parametrize(
+    "target, said",
+    [
+        ({"target_size": 60}, "cannot be made to fit into 60 bytes"),
+        ({"target_psnr": 90.0}, "PSNR of 90 dB cannot be reached"),
+    ],
+)
 def test_what_cannot_be_is_refused(picture, target, said):
     with pytest.raises(TargetError, match=said):
         ddcodec.encode(picture, iterations=60, **target)
@@ -129,15 +141,22 @@ def test_what_is_told_is_of_the_file(picture):
 
 def test_the_command_writes_nothing_where_the_target_is_out_of_reach(picture, tmp_path):
     Image.fromarray(picture).save(tmp_path / "in.png")
-    result = CliRunner().invoke(cli, ["encode", str(tmp_path / "in.png"), "--target-size", "50", "--iterations", "30"], prog_name="ddcodec")
+    result = CliRunner().invoke(
+        cli, ["encode", str(tmp_path / "in.png"), "--target-size", "50", "--iterations", "30"], prog_name="ddcodec"
+    )
     assert result.exit_code == 7 and "cannot be made to fit into 50 bytes" in result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["in.png"]
 
 
 class AnsweringFit:
-    """A fit of a photograph at 0.1 bits a pixel, as such were seen to go: it answers lambda late, and its code trembles, by less and less bits, but the more while lambda grows."""
+    """A fit of a photograph at 0.1 bits a pixel, as such were seen to go: it answers lambda late, and its code
+    trembles, by less and less bits, but the more while lambda grows.
+    """
 
-    SHARES, TREMBLING = (0.1, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95), (0.35, 0.185, 0.138, 0.089, 0.059, 0.043, 0.031, 0.022, 0.0145, 0.009, 0.0045, 0.002, 0)
+    SHARES, TREMBLING = (
+        (0.1, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95),
+        (0.35, 0.185, 0.138, 0.089, 0.059, 0.043, 0.031, 0.022, 0.0145, 0.009, 0.0045, 0.002, 0),
+    )
     arch, pixels, share = SimpleNamespace(base=1), 768 * 512, 1.0
 
     def __init__(self, lambda_, steps, bits_of):

@@ -1,4 +1,6 @@
-"""Files that must decode to the same samples for ever, and files that must be refused: here, in the witness, on other processors."""
+"""Files that must decode to the same samples for ever, and files that must be refused: here, in the witness, on other
+processors.
+"""
 
 import csv
 import os
@@ -8,15 +10,15 @@ import tracemalloc
 from pathlib import Path
 from zlib import crc32
 
-import numpy as np
-import pytest
-
 import invalid
 import make_valid
+import numpy as np
+import pytest
 import witness
-from ddcodec.format import wire
+
 from ddcodec.decoder import decode_picture
 from ddcodec.errors import DamagedError, LimitError, UnsupportedError
+from ddcodec.format import wire
 from ddcodec.format.syntax import pack, read_info, unpack
 
 VALID = make_valid.FOLDER
@@ -38,7 +40,9 @@ def big_endian(samples):
 def test_valid(row):
     data = (VALID / f"{row['name']}.ddc").read_bytes()
     samples = decode_picture(data)
-    assert samples.shape[:2] == (int(row["height"]), int(row["width"])) and samples.dtype == (np.uint16 if row["name"].startswith("deep") else np.uint8)
+    assert samples.shape[:2] == (int(row["height"]), int(row["width"])) and samples.dtype == (
+        np.uint16 if row["name"].startswith("deep") else np.uint8
+    )
     assert f"{crc32(big_endian(samples)):08x}" == row["samples_crc"]
     picture = witness.decode(data)
     assert picture.samples == big_endian(samples)
@@ -67,7 +71,9 @@ def test_invalid(path):
 
 
 def test_invalid_files_are_those_of_the_script():
-    assert {f"{name}.{failure}.ddc" for name, (_, failure) in invalid.bad_files().items()} == {p.name for p in invalid.FOLDER.glob("*.ddc")}
+    assert {f"{name}.{failure}.ddc" for name, (_, failure) in invalid.bad_files().items()} == {
+        p.name for p in invalid.FOLDER.glob("*.ddc")
+    }
 
 
 @pytest.mark.parametrize("path", sorted(invalid.FOLDER.glob("bomb*.ddc")), ids=lambda path: path.stem)
@@ -136,7 +142,9 @@ for path in sorted(Path(sys.argv[1]).glob("*.ddc")):
 def decoded_in_child(forbidden=("torch", "numba", "scipy", "PIL"), **environment):
     command = [sys.executable, "-c", CHILD.format(forbidden=tuple(forbidden)), str(VALID)]
     path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-    result = subprocess.run(command, env={**os.environ, "PYTHONPATH": path, **environment}, capture_output=True, text=True)
+    result = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": path, **environment}, capture_output=True, text=True
+    )
     assert result.returncode == 0, result.stderr
     return dict(line.split() for line in result.stdout.splitlines())
 

@@ -12,20 +12,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import witness
 from click.testing import CliRunner
 from PIL import Image
 from profiles import levels_apart
+from random_coded import DEFAULT, random_coded
 from skimage.metrics import peak_signal_noise_ratio
+from test_report import Page
 
 import ddcodec
-import witness
 from ddcodec.cli import cli
 from ddcodec.format.metadata import chunks_of
 from ddcodec.format.syntax import pack, read_info, unpack
 from ddcodec.viewer import maps
 from ddcodec.viewer import view as viewing
-from random_coded import DEFAULT, random_coded
-from test_report import Page
 
 VALID = Path(__file__).parent / "vectors" / "valid"
 SAMPLES = Path(__file__).parents[1] / "samples"
@@ -35,7 +35,9 @@ HOSTILE = "<b>&\"'$HOME ${x}"
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """A working folder with `a.ddc` and an original `a.png` of the same size; the value lists what a browser was told to show."""
+    """A working folder with `a.ddc` and an original `a.png` of the same size; the value lists what a browser was told
+    to show.
+    """
     monkeypatch.chdir(tmp_path)
     Path("a.ddc").write_bytes(SMALL)
     Image.fromarray(original()).save("a.png")
@@ -72,7 +74,9 @@ def page_of(*args):
 
 def pictures(html, kind):
     """The pictures of one class, in their order."""
-    found = re.findall(rf"<img class='{kind}' width='(\d+)' height='(\d+)' alt='[^']+' src='data:image/png;base64,([^']+)'>", html)
+    found = re.findall(
+        rf"<img class='{kind}' width='(\d+)' height='(\d+)' alt='[^']+' src='data:image/png;base64,([^']+)'>", html
+    )
     images = [Image.open(io.BytesIO(base64.b64decode(data))) for _, _, data in found]
     assert [image.size for image in images] == [(int(width), int(height)) for width, height, _ in found]
     return images
@@ -81,11 +85,17 @@ def pictures(html, kind):
 def test_it_stands_alone(here):
     html, page = page_of("a.ddc", "a.png")
     assert not {"link", "iframe", "object", "embed"} & set(page.tags)
-    assert all(value.startswith("data:image/png;base64,") for _, name, value in page.attributes if name in ("src", "srcset", "href", "data"))
+    assert all(
+        value.startswith("data:image/png;base64,")
+        for _, name, value in page.attributes
+        if name in ("src", "srcset", "href", "data")
+    )
     assert page.tags["img"] == 4 + 2 * 4
     assert not re.search(r"https?:|//\w|url\(|@import|\$", re.sub(r"data:image/png;base64,[^']+", "", html))
     assert re.search(r"Content-Security-Policy\" content=\"default-src 'none'; img-src data:", html)
-    assert all(words in html for words in ("(prefers-color-scheme: dark)", "image-rendering: pixelated", "width=device-width"))
+    assert all(
+        words in html for words in ("(prefers-color-scheme: dark)", "image-rendering: pixelated", "width=device-width")
+    )
 
 
 def test_its_pictures_are_those(here):
@@ -98,7 +108,10 @@ def test_its_pictures_are_those(here):
 def test_its_numbers_are_those(here):
     html, page = page_of("a.ddc", "a.png")
     decibels = peak_signal_noise_ratio(original(), ddcodec.decode(SMALL))
-    assert f"24 × 16 pixels{len(SMALL):,} bytes{8 * len(SMALL) / 384:.3f} bits per pixelPSNR {decibels:.2f} dBMS-SSIM n/a" in page.text
+    assert (
+        f"24 × 16 pixels{len(SMALL):,} bytes{8 * len(SMALL) / 384:.3f} bits per pixelPSNR {decibels:.2f} dBMS-SSIM n/a"
+        in page.text
+    )
     for section in read_info(SMALL)["sections"]:
         assert section["name"] in page.cells
         assert page.cells[page.cells.index(section["name"]) + 1] == f"{section['bytes']:,}"
@@ -111,7 +124,15 @@ def test_its_numbers_are_those(here):
 def test_without_an_original(here):
     html, page = page_of("a.ddc")
     assert not pictures(html, "original") and not pictures(html, "difference") and "PSNR" not in page.text
-    assert [value for tag, name, value in page.attributes if tag == "input" and name == "value"] == ["decoded", "bits", "0", "1", "2", "4", "50"]
+    assert [value for tag, name, value in page.attributes if tag == "input" and name == "value"] == [
+        "decoded",
+        "bits",
+        "0",
+        "1",
+        "2",
+        "4",
+        "50",
+    ]
 
 
 def test_an_original_that_is_a_file_of_its_own(here):
@@ -125,12 +146,20 @@ def test_a_sample_with_profile(here):
     with Image.open(SAMPLES / "chelsea.png") as source:
         assert np.array_equal(np.asarray(pictures(html, "original")[0]), np.asarray(source))
         profile = source.info["icc_profile"]
-    assert all(levels_apart(pictures(html, kind)[0].info["icc_profile"], profile) <= 1 for kind in ("decoded", "original"))
-    assert re.search(r"MS-SSIM 0\.9\d{4}", page.text) and re.search(r"Colours\s*sRGB", page.text) and "chunk xmp" in page.cells
+    assert all(
+        levels_apart(pictures(html, kind)[0].info["icc_profile"], profile) <= 1 for kind in ("decoded", "original")
+    )
+    assert (
+        re.search(r"MS-SSIM 0\.9\d{4}", page.text)
+        and re.search(r"Colours\s*sRGB", page.text)
+        and "chunk xmp" in page.cells
+    )
 
 
 def test_a_note_is_shown_and_escaped(here):
-    coded = replace(random_coded(np.random.default_rng(0), DEFAULT), chunks=chunks_of({"note": f"denoised {HOSTILE}".encode()}))
+    coded = replace(
+        random_coded(np.random.default_rng(0), DEFAULT), chunks=chunks_of({"note": f"denoised {HOSTILE}".encode()})
+    )
     Path("noted.ddc").write_bytes(pack(coded))
     _, page = page_of("noted.ddc")
     assert f"Note in the file: denoised {HOSTILE}" in page.text and not page.tags["b"]
@@ -141,7 +170,9 @@ def test_names_are_escaped(here):
     Path(f"{HOSTILE}.ddc").write_bytes(SMALL)
     Path(f"{HOSTILE}.png").write_bytes(Path("a.png").read_bytes())
     _, page = page_of(f"{HOSTILE}.ddc", f"{HOSTILE}.png")
-    assert not page.tags["b"] and page.text.count(f"{HOSTILE}.ddc") == 2 and f"Compared with {HOSTILE}.png." in page.text
+    assert (
+        not page.tags["b"] and page.text.count(f"{HOSTILE}.ddc") == 2 and f"Compared with {HOSTILE}.png." in page.text
+    )
 
 
 # The maps
@@ -180,11 +211,14 @@ def test_bits_are_those_of_the_witness():
         costs, decoder.costs = np.array(decoder.costs), []
         assert costs.size == bits[octave].size
         nothing = [np.zeros(header.sizes[octave], int)] * 7
-        order, = witness.read_octave(header, Counting(), lambda *_: None, nothing, index, octave)
+        (order,) = witness.read_octave(header, Counting(), lambda *_: None, nothing, index, octave)
         assert np.allclose(bits[octave], costs[np.array(order)], rtol=0, atol=1e-9)
 
 
-SUMMED = [SAMPLES / "chelsea.ddc", *(VALID / f"{name}.ddc" for name in ("code_escapes", "coarsest_planes_128", "base_2_grey", "sixteen_octaves"))]
+SUMMED = [
+    SAMPLES / "chelsea.ddc",
+    *(VALID / f"{name}.ddc" for name in ("code_escapes", "coarsest_planes_128", "base_2_grey", "sixteen_octaves")),
+]
 
 
 @pytest.mark.parametrize("path", SUMMED, ids=lambda path: path.stem)
@@ -249,7 +283,9 @@ def test_a_large_picture_is_shown_smaller(here, monkeypatch):
 def test_means_of_blocks(shape):
     samples = np.random.default_rng(4).integers(0, 256, shape, np.uint8)
     means = viewing.reduced(samples, 2)
-    assert means.shape == (2, 3, *shape[2:]) and np.allclose(means, np.asarray(Image.fromarray(samples).reduce(4)), atol=1)
+    assert means.shape == (2, 3, *shape[2:]) and np.allclose(
+        means, np.asarray(Image.fromarray(samples).reduce(4)), atol=1
+    )
 
 
 # Where it goes
@@ -286,22 +322,37 @@ def test_refusals(here):
     Path("cut.ddc").write_bytes(SMALL[:-3])
     Path("old.html").write_text("old")
     out = ("-o", "new.html", "--no-open")
-    assert refused(2, "a.ddc", "narrow.png", *out) == "The pictures cannot be compared: narrow.png is 23x16 RGB, a.ddc is 24x16 RGB."
+    assert (
+        refused(2, "a.ddc", "narrow.png", *out)
+        == "The pictures cannot be compared: narrow.png is 23x16 RGB, a.ddc is 24x16 RGB."
+    )
     assert "grey.png is 24x16 grey" in refused(2, "a.ddc", "grey.png", *out)
     assert refused(2, "-", "-", *out) == "Only one of the two pictures can come from standard input."
-    assert refused(2, "a.ddc", "a.png", "-o", "a.png", "-f") == "a.png is the input itself; name another output with -o."
+    assert (
+        refused(2, "a.ddc", "a.png", "-o", "a.png", "-f") == "a.png is the input itself; name another output with -o."
+    )
     assert "both want standard output" in view("a.ddc", "-o", "-", "--json").stderr
     assert refused(3, "none.ddc", *out) == "none.ddc does not exist."
     assert refused(3, "a.ddc", "none.png", *out) == "none.png does not exist."
     assert refused(4, "cut.ddc", *out).startswith("cut.ddc: The file is cut off: ")
     assert "--max-pixels" in refused(5, "a.ddc", *out, "--max-pixels", "100")
-    assert refused(6, "a.ddc", "-o", "old.html") == "old.html exists already; -o names another output, --force (-f) replaces it."
-    assert not Path("new.html").exists() and Path("old.html").read_text() == "old" and not os.listdir("temporary") and not here
+    assert (
+        refused(6, "a.ddc", "-o", "old.html")
+        == "old.html exists already; -o names another output, --force (-f) replaces it."
+    )
+    assert (
+        not Path("new.html").exists()
+        and Path("old.html").read_text() == "old"
+        and not os.listdir("temporary")
+        and not here
+    )
 
 
 def test_no_temporary_file_can_be_made(here, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", "none")
-    assert refused(6, "a.ddc").startswith("A temporary file cannot be made: No such file or directory; name a file with -o.")
+    assert refused(6, "a.ddc").startswith(
+        "A temporary file cannot be made: No such file or directory; name a file with -o."
+    )
 
 
 def test_alpha(here):

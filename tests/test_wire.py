@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import ddcodec.format.wire as wire
-from ddcodec.format import tables
 from ddcodec.errors import DamagedError
+from ddcodec.format import tables
 
 
 @pytest.fixture(params=["constriction", "python"])
@@ -73,7 +73,12 @@ def test_every_symbol_and_every_carry(coders):
     """The rarest and the commonest symbols of all tables, in runs that make the coder carry."""
     rows = np.repeat(np.arange(1024), 8)
     whole = np.zeros(len(rows), np.int64)
-    for values in (np.full(len(rows), 15), np.full(len(rows), -15), np.tile(np.arange(-15, 16), 265)[: len(rows)], whole):
+    for values in (
+        np.full(len(rows), 15),
+        np.full(len(rows), -15),
+        np.tile(np.arange(-15, 16), 265)[: len(rows)],
+        whole,
+    ):
         writer = wire.Writer()
         writer.integers(rows, whole, values)
         writer.end_section()
@@ -136,7 +141,9 @@ def test_tables_follow_the_laplace_distribution():
     for s in range(0, 64, 7):
         for d in (-8, -1, 0, 5):
             scale = 2.0 ** ((s - 27) / 5)
-            below = lambda x: np.where(x < 0, 0.5 * np.exp(np.minimum(x, 0) / scale), 1 - 0.5 * np.exp(-np.maximum(x, 0) / scale))
+            below = lambda x: np.where(
+                x < 0, 0.5 * np.exp(np.minimum(x, 0) / scale), 1 - 0.5 * np.exp(-np.maximum(x, 0) / scale)
+            )
             chance = below(r + 0.5 - d / 16) - below(r - 0.5 - d / 16)
             table = tables.frequencies()[tables.row(s, d)]
             assert table.sum() == 2**24 and table.min() >= 1

@@ -82,7 +82,7 @@ def test_no_jobs():
 def test_leaving_stops_what_runs():
     start = time.monotonic()
     jobs = run_jobs(sleep_and_name, [0, 60, 60], 2)
-    (_, pid, _), = islice(jobs, 1)
+    ((_, pid, _),) = islice(jobs, 1)
     jobs.close()
     assert time.monotonic() - start < 30
     wait_until(lambda: not alive(pid))
@@ -111,7 +111,9 @@ def fit_for_ever(path):
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
 def test_workers_end_with_their_parent(tmp_path):
     """Also one that is in the middle of a job when the parent is killed."""
-    script = "import sys; from test_workers import fit_for_ever, run_jobs; list(run_jobs(fit_for_ever, sys.argv[1:], 2))"
+    script = (
+        "import sys; from test_workers import fit_for_ever, run_jobs; list(run_jobs(fit_for_ever, sys.argv[1:], 2))"
+    )
     files = [tmp_path / "a", tmp_path / "b"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, sys.path))}
     parent = subprocess.Popen([sys.executable, "-c", script, *map(str, files)], env=environment)
@@ -138,7 +140,7 @@ def send_and_name(number):
 
 def warned(_):
     with warnings.catch_warnings(record=True) as caught:
-        warnings.warn("a reader's remark on a file")
+        warnings.warn("a reader's remark on a file", stacklevel=1)
     return len(caught)
 
 

@@ -3,7 +3,7 @@
 import sys
 import zlib
 from bisect import bisect_right
-from functools import lru_cache
+from functools import cache
 from io import BytesIO
 from itertools import accumulate, chain
 from operator import mul
@@ -18,7 +18,13 @@ BASES = Path(__file__).parent.parent / "ddcodec" / "format" / "bases.bin"
 Damaged = type("Damaged", (ValueError,), {})
 Unsupported = type("Unsupported", (ValueError,), {})
 TooLarge = type("TooLarge", (ValueError,), {})
-Picture = NamedTuple("Picture", [("width", int), ("height", int), ("planes", int), ("samples", bytes)])
+
+
+class Picture(NamedTuple):
+    width: int
+    height: int
+    planes: int
+    samples: bytes
 
 
 def demand(condition, otherwise, kind=Damaged):
@@ -32,7 +38,11 @@ def decode(data: bytes, octave: int = 0) -> Picture:
     demand(0 <= octave < header.octaves, f"there is no octave {octave} in this file", ValueError)
     height, width = header.sizes[octave]
     integers = sum(rows * columns * planes for (rows, columns), planes in zip(header.sizes, header.P))
-    demand(max(height * width, integers) <= PIXEL_LIMIT, f"{width} x {height} pixels are more than this decoder handles", TooLarge)
+    demand(
+        max(height * width, integers) <= PIXEL_LIMIT,
+        f"{width} x {height} pixels are more than this decoder handles",
+        TooLarge,
+    )
     _, words = read_body(header, data[30:])
     tensors, code, _ = read_stream(header, words)
     samples = synthesise(header, tensors, code, octave)
@@ -49,16 +59,39 @@ def section_table(data: bytes) -> tuple[list[int], list[int]]:
 
 
 ROWS = [  # name, bits, least
-    ("magic", 32, 0), ("version", 8, 0), ("required", 8, 0), ("width", 16, 0), ("height", 16, 0), ("planes", 2, 1),
-    ("depth", 1, 0), ("octaves", 4, 1), ("coarsest_planes", 7, 1), ("finer_planes", 1, 0), ("finest_channels", 7, 1),
-    ("channels", 7, 1), ("linear", 5, 0), ("top_channels", 7, 0), ("taps", 2, 1), ("neighbours", 5, 0), ("context_channels", 5, 1),
-    ("base", 6, 0), ("chunks", 4, 0), ("reserved", 1, 0),
+    ("magic", 32, 0),
+    ("version", 8, 0),
+    ("required", 8, 0),
+    ("width", 16, 0),
+    ("height", 16, 0),
+    ("planes", 2, 1),
+    ("depth", 1, 0),
+    ("octaves", 4, 1),
+    ("coarsest_planes", 7, 1),
+    ("finer_planes", 1, 0),
+    ("finest_channels", 7, 1),
+    ("channels", 7, 1),
+    ("linear", 5, 0),
+    ("top_channels", 7, 0),
+    ("taps", 2, 1),
+    ("neighbours", 5, 0),
+    ("context_channels", 5, 1),
+    ("base", 6, 0),
+    ("chunks", 4, 0),
+    ("reserved", 1, 0),
 ]
 SUPPORTED = {"required": (0,), "planes": (1, 3), "base": range(6), "reserved": (0,)}
 
 
 BASE_ROWS = {
-    "coarsest_planes": 1, "finer_planes": 1, "finest_channels": 7, "channels": 7, "linear": 7, "top_channels": 48, "taps": 2, "neighbours": 20,
+    "coarsest_planes": 1,
+    "finer_planes": 1,
+    "finest_channels": 7,
+    "channels": 7,
+    "linear": 7,
+    "top_channels": 48,
+    "taps": 2,
+    "neighbours": 20,
     "context_channels": 20,
 }
 
@@ -72,11 +105,11 @@ def read_header(data):
     for name, width, least in ROWS:
         left -= width
         setattr(header, name, (bits >> left) % 2**width + least)
-    header.body_crc, header.samples_crc, header_crc = (int.from_bytes(data[i:i + 4], "big") for i in (18, 22, 26))
+    header.body_crc, header.samples_crc, header_crc = (int.from_bytes(data[i : i + 4], "big") for i in (18, 22, 26))
     header.white = 65535 if header.depth else 255
     header.C = [header.finest_channels] + [header.channels] * (header.octaves - 1)
     header.P = [header.finer_planes] * (header.octaves - 1) + [header.coarsest_planes]
-    header.S = [header.P[octave + 1:].count(1) if header.P[octave] else 0 for octave in range(header.octaves)]
+    header.S = [header.P[octave + 1 :].count(1) if header.P[octave] else 0 for octave in range(header.octaves)]
     header.coded = [octave for octave in reversed(range(header.octaves)) if header.P[octave]]
     header.sizes = [(-(-header.height >> octave), -(-header.width >> octave)) for octave in range(header.octaves)]
 
@@ -104,7 +137,7 @@ def varint(file):
     """The conventions before chapter 1."""
     value = 0
     for group in range(4):
-        byte, = take(file, 1)
+        (byte,) = take(file, 1)
         value |= byte % 128 << 7 * group
         if byte < 128:
             demand(byte or not group, "a varint is longer than it need be")
@@ -116,15 +149,15 @@ def read_body(header, body):
     """Chapters 2 and 3: the section table and the words of the stream."""
     file, seen = BytesIO(body), set()
     for _ in range(header.chunks):
-        number, = take(file, 1)
+        (number,) = take(file, 1)
         take(file, varint(file))
         demand(number not in {0} | seen, f"a chunk {number} is impossible here")
         if number <= 7:
             seen.add(number)
     sections = [varint(file) for _ in range(1 + len(header.coded))]
     stream = take(file, 4 * sum(sections))
-    demand(zlib.crc32(body[:file.tell()]) == header.body_crc, "the body does not have its checksum")
-    return sections, [int.from_bytes(stream[i:i + 4], "little") for i in range(0, len(stream), 4)]
+    demand(zlib.crc32(body[: file.tell()]) == header.body_crc, "the body does not have its checksum")
+    return sections, [int.from_bytes(stream[i : i + 4], "little") for i in range(0, len(stream), 4)]
 
 
 def read_stream(header, words):
@@ -183,11 +216,11 @@ class RangeDecoder:
 
 decay = [0] * 59 + [2145894892, 2146100489, 2146279488, 2146435328, 2146571004]
 for narrow in reversed(range(59)):
-    decay[narrow] = decay[narrow + 5]**2 + 2**30 >> 31
+    decay[narrow] = decay[narrow + 5] ** 2 + 2**30 >> 31
 tail = [list(accumulate([d] * 256, lambda power, d: power * d + 2**30 >> 31, initial=2**32)) for d in decay]
 
 
-@lru_cache(maxsize=None)
+@cache
 def laplace_sums(s, d):
     """Chapter 4, "Laplace tables": the running sums of table (s, d)."""
     edges = [16 * k - 248 - d for k in range(32)]  # in 16ths from the mean
@@ -212,7 +245,11 @@ def tensor_shapes(header):
     yield from [("context.1.weight", hidden, header.neighbours + 7), ("context.1.bias", hidden, 1)]
     yield from [("context.2.weight", hidden, hidden), ("context.2.bias", hidden, 1)]
     yield from [("context.3.weight", 2, hidden + header.neighbours + 7), ("context.3.bias", len(header.coded), 2)]
-    yield from [(f"context.features.{octave}", 6, header.S[octave]) for octave in reversed(range(header.octaves)) if header.S[octave]]
+    yield from [
+        (f"context.features.{octave}", 6, header.S[octave])
+        for octave in reversed(range(header.octaves))
+        if header.S[octave]
+    ]
     for octave in reversed(range(header.octaves)):
         if octave < header.octaves - 1:
             yield f"mix.{octave}", header.C[octave], header.C[octave + 1]
@@ -231,19 +268,28 @@ def base_tensors(header):
     """Chapter 5: the base of every tensor, a flat list in units of 2^-12."""
     if not header.base:
         steps = [1024 * (k == header.taps - 1) + 3072 * (k == header.taps) for k in range(2 * header.taps)]
-        return {name: steps if name.startswith("taps.")
-                else [4096 * (i // columns == i % columns) for i in range(rows * columns)] if name.startswith("context.features.")
-                else [0] * (rows * columns) for name, rows, columns in tensor_shapes(header)}
-    whole = SimpleNamespace(**BASE_ROWS, planes=3, octaves=7, C=[7] * 7, P=[1] * 7, S=[6, 5, 4, 3, 2, 1, 0], coded=range(6, -1, -1))
+        return {
+            name: steps
+            if name.startswith("taps.")
+            else [4096 * (i // columns == i % columns) for i in range(rows * columns)]
+            if name.startswith("context.features.")
+            else [0] * (rows * columns)
+            for name, rows, columns in tensor_shapes(header)
+        }
+    whole = SimpleNamespace(
+        **BASE_ROWS, planes=3, octaves=7, C=[7] * 7, P=[1] * 7, S=[6, 5, 4, 3, 2, 1, 0], coded=range(6, -1, -1)
+    )
     shapes = list(tensor_shapes(whole))
     count = sum(rows * columns for _, rows, columns in shapes)
-    data = BASES.read_bytes()[2 * count * (header.base - 1):]
+    data = BASES.read_bytes()[2 * count * (header.base - 1) :]
     numbers, start = {}, 0
     for name, rows, columns in shapes:
-        part = [int.from_bytes(data[2 * i:2 * i + 2], "little", signed=True) for i in range(start, start + rows * columns)]
+        part = [
+            int.from_bytes(data[2 * i : 2 * i + 2], "little", signed=True) for i in range(start, start + rows * columns)
+        ]
         start += rows * columns
         if name == "context.3.bias":
-            part = part[2 * (7 - header.octaves):]
+            part = part[2 * (7 - header.octaves) :]
         if name.startswith("context.features."):
             wanted = header.S[int(name[17:])] if int(name[17:]) < header.octaves else 0
             part = [b for i, b in enumerate(part) if i % columns < wanted]
@@ -269,7 +315,7 @@ def read_tensors(header, decoder):
             own, common = common, max(common, 12)
             values = [(b << common - 12) + (d << common - own) for b, d in zip(bases[name], values)]
         demand(max(map(abs, values)) <= 32767, f"tensor {name} has an impossible weight")
-        tensors[name] = Tensor([values[i:i + columns] for i in range(0, len(values), columns)], common)
+        tensors[name] = Tensor([values[i : i + columns] for i in range(0, len(values), columns)], common)
     return tensors
 
 
@@ -302,23 +348,41 @@ def check_bounds(header, tensors):
     contexts = [affine_layer(tensors, f"context.{number}", 8) for number in (1, 2, 3)]
     bounds = [A * norm(weight) + peak(bias) + 2**s for s, weight, bias in contexts[:2]]
     s, weight, bias = contexts[2]
-    bounds.append(5 * (A * norm(weight) + peak(bias)) + 2**(s + 8))
+    bounds.append(5 * (A * norm(weight) + peak(bias)) + 2 ** (s + 8))
     for octave in range(header.octaves):
         s, _, taps, code, bias = octave_layer(tensors, octave)
-        bounds.append((A * norm(taps.rows)**2 << s - 2 * taps.exponent) + A * norm(code) + peak(bias) + 2**s)
+        bounds.append((A * norm(taps.rows) ** 2 << s - 2 * taps.exponent) + A * norm(code) + peak(bias) + 2**s)
     if header.top_channels:
         s, weight, bias = affine_layer(tensors, "top", 12)
         bounds.append(A * norm(weight) + peak(bias) + 2**s)
     s, weight, bias = affine_layer(tensors, "output", 12)
-    bounds.append(header.white * (A * norm(weight) + peak(bias)) + 2**(s + 12))
+    bounds.append(header.white * (A * norm(weight) + peak(bias)) + 2 ** (s + 12))
     residual = tensors["residual.weight"]
-    bounds.append(header.white * A * (norm(residual.rows) + 2**residual.exponent) + 2**(residual.exponent + 16))
+    bounds.append(header.white * A * (norm(residual.rows) + 2**residual.exponent) + 2 ** (residual.exponent + 16))
     demand(max(bounds) < 2**53, "the weights are too great for exact doubles")
 
 
 NEIGHBOURS = [
-    (-1, 0), (0, -1), (-1, -1), (1, -1), (-2, 0), (0, -2), (-2, -1), (2, -1), (-1, -2), (1, -2),
-    (-3, 0), (0, -3), (-2, -2), (2, -2), (-3, -1), (-1, -3), (1, -3), (3, -2), (-3, -2), (4, -2),
+    (-1, 0),
+    (0, -1),
+    (-1, -1),
+    (1, -1),
+    (-2, 0),
+    (0, -2),
+    (-2, -1),
+    (2, -1),
+    (-1, -2),
+    (1, -2),
+    (-3, 0),
+    (0, -3),
+    (-2, -2),
+    (2, -2),
+    (-3, -1),
+    (-1, -3),
+    (1, -3),
+    (3, -2),
+    (-3, -2),
+    (4, -2),
 ]
 MARGIN = 4  # no neighbour is farther away
 
@@ -359,7 +423,9 @@ def read_code(header, tensors, decoder):
     for index, octave in enumerate(header.coded):
         planes = read_octave(header, decoder, predict, octave_features(header, tensors, seen, octave), index, octave)
         if len(planes) == 1:
-            seen = [[[256 * value for value in row] for row in planes[0]]] + [doubled(plane, *header.sizes[octave]) for plane in seen]
+            seen = [[[256 * value for value in row] for row in planes[0]]] + [
+                doubled(plane, *header.sizes[octave]) for plane in seen
+            ]
         yield octave, planes
 
 
@@ -374,7 +440,10 @@ def octave_features(header, tensors, seen, octave):
     if not header.S[octave]:
         return [[[0] * columns] * rows] * 7
     weights = tensors[f"context.features.{octave}"]
-    mixed = [[[settle(dot(weight, values), weights.exponent, True) for values in zip(*lines)] for lines in zip(*seen)] for weight in weights.rows]
+    mixed = [
+        [[settle(dot(weight, values), weights.exponent, True) for values in zip(*lines)] for lines in zip(*seen)]
+        for weight in weights.rows
+    ]
     return [doubled(plane, rows, columns) for plane in mixed + [[list(map(abs, row)) for row in seen[0]]]]
 
 
@@ -382,19 +451,21 @@ def read_octave(header, decoder, predict, features, index, octave):
     """Chapter 6: the planes of one octave, each a list of rows."""
     rows, columns = header.sizes[octave]
     stride = columns + 2 * MARGIN
-    offsets = [dy * stride + dx for dx, dy in NEIGHBOURS[:header.neighbours]]
+    offsets = [dy * stride + dx for dx, dy in NEIGHBOURS[: header.neighbours]]
     starts = [(y + MARGIN) * stride + MARGIN for y in range(rows)]
     planes = []
     for _ in range(header.P[octave]):
         q = [0] * (stride * (rows + MARGIN))
         for t in range(columns + 3 * (rows - 1)):
             places = [(t - 3 * y, y) for y in range(max(0, -(-(t - columns + 1) // 3)), min(rows, t // 3 + 1))]
-            inputs = ([256 * q[starts[y] + x + offset] for offset in offsets] + [plane[y][x] for plane in features]
-                      for x, y in places)
+            inputs = (
+                [256 * q[starts[y] + x + offset] for offset in offsets] + [plane[y][x] for plane in features]
+                for x, y in places
+            )
             for (x, y), value in zip(places, decoder.integers([predict(numbers, index) for numbers in inputs])):
                 demand(abs(value) <= 4095, "an integer of the code is too great")
                 q[starts[y] + x] = value
-        planes.append([q[start:start + columns] for start in starts])
+        planes.append([q[start : start + columns] for start in starts])
     return planes
 
 
@@ -405,7 +476,7 @@ def upsampled(plane, taps, rows, columns):
         wide = []
         for row in plane:
             a = [row[0]] * n + list(row) + [row[-1]] * n
-            pairs = ((dot(taps, a[i:i + 2 * n]), dot(mirrored, a[i + 1:i + 1 + 2 * n])) for i in range(len(row)))
+            pairs = ((dot(taps, a[i : i + 2 * n]), dot(mirrored, a[i + 1 : i + 1 + 2 * n])) for i in range(len(row)))
             wide.append(list(chain.from_iterable(pairs))[:length])
         plane = list(zip(*wide))
     return plane
@@ -421,7 +492,10 @@ def synthesise(header, tensors, code, smallest):
         s, weight, bias = affine_layer(tensors, "top", 12)
         pixels = [h + tuple(settle(dot(row, h) + one, s, False) for row, (one,) in zip(weight, bias)) for h in pixels]
     s, weight, bias = affine_layer(tensors, "output", 12)
-    outputs = [[max(-A, min(A, divide(16 * (dot(row, pixel) + one), s))) for row, (one,) in zip(weight, bias)] for pixel in pixels]
+    outputs = [
+        [max(-A, min(A, divide(16 * (dot(row, pixel) + one), s))) for row, (one,) in zip(weight, bias)]
+        for pixel in pixels
+    ]
     samples, white = residual_samples(header, tensors["residual.weight"], outputs, smallest), header.white
     return b"".join(max(0, min(white, sample)).to_bytes(1 + header.depth, "big") for sample in samples)
 
@@ -434,18 +508,22 @@ def residual_samples(header, residual, outputs, smallest):
             square, own = [], outputs[y * columns + x]
             for dy in (-1, 0, 1):
                 for dx in (-1, 0, 1):
-                    row, column = (y, x) if smallest else (max(0, min(rows - 1, y + dy)), max(0, min(columns - 1, x + dx)))
+                    row, column = (
+                        (y, x) if smallest else (max(0, min(rows - 1, y + dy)), max(0, min(columns - 1, x + dx)))
+                    )
                     square += outputs[row * columns + column]
             for one, weights in zip(own, residual.rows):
                 yield divide(header.white * ((one << residual.exponent) + dot(weights, square)), residual.exponent + 16)
 
 
 def alpha_plane(header, prediction, differences):
-    """Chapter 8: the rows of alpha from a chunk's first byte and the content of its frame, which the standard library cannot decompress."""
+    """Chapter 8: the rows of alpha from a chunk's first byte and the content of its frame, which the standard library
+    cannot decompress.
+    """
     demand(prediction <= 3, f"there is no prediction {prediction} of alpha")
     count = header.width * header.height
     demand(len(differences) == count * (1 + header.depth), "alpha has another size than the picture")
-    planes = [differences[i:i + count] for i in range(0, len(differences), count)]
+    planes = [differences[i : i + count] for i in range(0, len(differences), count)]
     rows = []
     for y in range(header.height):
         rows.append([])
@@ -462,7 +540,7 @@ def octave_sums(header, tensors, code, smallest, octave, pixels):
     """Chapter 7: z 2^S of one octave, a flat list for each channel, after S; below `smallest` nothing grows."""
     s, mix, taps, matrix, bias = octave_layer(tensors, octave)
     rows, columns = header.sizes[max(octave, smallest)]
-    z = [[value] * (rows * columns) for value, in bias]
+    z = [[value] * (rows * columns) for (value,) in bias]
     if octave in code:
         q = list(zip(*filtered_code(tensors[f"filter.{octave}"], code[octave], max(smallest - octave, 0))))
         for j, row in enumerate(matrix):
@@ -471,10 +549,10 @@ def octave_sums(header, tensors, code, smallest, octave, pixels):
         m = [max(-A, min(A, divide(dot(row, pixel), mix.exponent))) for pixel in pixels]
         if octave >= smallest:
             width = header.sizes[octave + 1][1]
-            plane = [m[i:i + width] for i in range(0, len(m), width)]
+            plane = [m[i : i + width] for i in range(0, len(m), width)]
             up = chain.from_iterable(upsampled(plane, taps.rows[0], rows, columns))
         else:
-            up = [sum(taps.rows[0])**2 * value for value in m]
+            up = [sum(taps.rows[0]) ** 2 * value for value in m]
         z[j] = [total + (value << s - 2 * taps.exponent) for total, value in zip(z[j], up)]
     return s, z
 
@@ -489,8 +567,15 @@ def filtered_code(weights, planes, finer):
             continue
         blank = [0] * (len(plane[0]) + 4)
         wide = [blank] * 2 + [[0, 0, *(256 * value for value in row), 0, 0] for row in plane] + [blank] * 2
-        yield [settle(unit * wide[y + 2][x + 2] + sum(dot(row, wide[y + k][x:x + 5]) for k, row in enumerate(weights.rows)), weights.exponent, True)
-               for y in range(len(plane)) for x in range(len(plane[0]))]
+        yield [
+            settle(
+                unit * wide[y + 2][x + 2] + sum(dot(row, wide[y + k][x : x + 5]) for k, row in enumerate(weights.rows)),
+                weights.exponent,
+                True,
+            )
+            for y in range(len(plane))
+            for x in range(len(plane[0]))
+        ]
 
 
 def square_means(plane, side):
@@ -498,7 +583,7 @@ def square_means(plane, side):
     means = []
     for y in range(0, len(plane), side):
         for x in range(0, len(plane[0]), side):
-            square = [value for row in plane[y:y + side] for value in row[x:x + side]]
+            square = [value for row in plane[y : y + side] for value in row[x : x + side]]
             means.append((512 * sum(square) + len(square)) // (2 * len(square)))
     return means
 

@@ -1,4 +1,6 @@
-"""The charts: rate-distortion curves and time against rate, as Matplotlib figures, for the report and for files of their own."""
+"""The charts: rate-distortion curves and time against rate, as Matplotlib figures, for the report and for files of
+their own.
+"""
 
 import io
 import math
@@ -22,7 +24,10 @@ from .published import mean_points
 OWN_COLOUR = "#d55e00"
 ANCHOR_COLOUR = "#222222"
 COLOURS = ("#0072b2", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#882255")
-"""Okabe and Ito, without the yellow that is lost on white; a wine red of Paul Tol's instead. The vermilion is for `ddc` alone."""
+"""Okabe and Ito, without the yellow that is lost on white; a wine red of Paul Tol's instead.
+
+The vermilion is for `ddc` alone.
+"""
 
 PUBLISHED_COLOUR = "#777777"
 MARKERS = "osD^vPX*<>"
@@ -35,7 +40,9 @@ QUALITIES = {"psnr": "PSNR (dB)", "ms_ssim": "MS-SSIM (dB)", "ssimulacra2": "SSI
 RATE_TICKS = (1, 2, 5)
 UNITS = {"h": 3600, "min": 60, "s": 1, "ms": 0.001}
 TIMES = (0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 36000, 360000)
-FINE_TIMES = sorted({1, 2, 5} | {a * b for a in (1, 2, 5) for b in (0.0001, 0.001, 0.01, 0.1, 10, 60, 600, 3600, 36000)})
+FINE_TIMES = sorted(
+    {1, 2, 5} | {a * b for a in (1, 2, 5) for b in (0.0001, 0.001, 0.01, 0.1, 10, 60, 600, 3600, 36000)}
+)
 INK, FRAME, GRID = "#222222", "#999999", "#e4e4e4"
 
 PLOT_NAME = re.compile(r"(mean|time)(-\d+)?\.(svg|png)")
@@ -61,7 +68,9 @@ STYLE = {
 
 @dataclass(frozen=True)
 class Look:
-    """How one codec is drawn on all charts: a dash pattern in line widths, () for a solid line; marker None for published curves."""
+    """How one codec is drawn on all charts: a dash pattern in line widths, () for a solid line; marker None for
+    published curves.
+    """
 
     colour: str
     dash: tuple
@@ -88,23 +97,33 @@ class Curve:
 
 
 def looks_of(study):
-    """Codec -> `Look`, for all that have a curve, measured or published. The same on all charts of a study: it depends on no figure.
+    """Codec -> `Look`, for all that have a curve, measured or published.
 
-    Up to six codecs have a colour each; where there are more, those of one family ("avif:...") share it and differ in the dashes,
-    those of the anchor's its black.
+    The same on all charts of a study: it depends on no figure.
+
+    Up to six codecs have a colour each; where there are more, those of one family ("avif:...") share it and differ in
+    the dashes, those of the anchor's its black.
     """
     lossy = _lossy(study)
     measured = [codec for codec in codecs_of(study) if codec in lossy and codec != study.anchor]
     families = [codec.split(":")[0] for codec in measured]
-    crowded = len(measured) > len(COLOURS) and max(Counter(f for f in families if f != "ddc").values(), default=0) <= len(DASHES)
-    groups = families if crowded else [codec if family != "ddc" else family for codec, family in zip(measured, families)]
+    crowded = len(measured) > len(COLOURS) and max(
+        Counter(f for f in families if f != "ddc").values(), default=0
+    ) <= len(DASHES)
+    groups = (
+        families if crowded else [codec if family != "ddc" else family for codec, family in zip(measured, families)]
+    )
     fixed = {"ddc": OWN_COLOUR} | ({study.anchor.split(":")[0]: ANCHOR_COLOUR} if crowded else {})
-    hues = fixed | {group: COLOURS[i % len(COLOURS)] for i, group in enumerate(g for g in dict.fromkeys(groups) if g not in fixed)}
+    hues = fixed | {
+        group: COLOURS[i % len(COLOURS)] for i, group in enumerate(g for g in dict.fromkeys(groups) if g not in fixed)
+    }
     looks = {study.anchor: Look(ANCHOR_COLOUR, (), MARKERS[0], 2.0)}
     worn = Counter([ANCHOR_COLOUR])
     for i, (codec, group) in enumerate(zip(measured, groups), 1):
         colour = hues[group]
-        looks[codec] = Look(colour, DASHES[worn[colour] % len(DASHES)], MARKERS[i % len(MARKERS)], 2.1 if group == "ddc" else 1.6)
+        looks[codec] = Look(
+            colour, DASHES[worn[colour] % len(DASHES)], MARKERS[i % len(MARKERS)], 2.1 if group == "ddc" else 1.6
+        )
         worn[colour] += 1
     for i, published in enumerate(study.published):
         looks[published.codec] = Look(PUBLISHED_COLOUR, PUBLISHED_DASHES[i % len(PUBLISHED_DASHES)], None, 1.1)
@@ -123,7 +142,9 @@ def codecs_of(study):
 
 
 def labels_of(study):
-    """Codec -> the shortest title that tells it from the others: "AVIF", or "AVIF 4:2:0" if that is how two AVIFs differ."""
+    """Codec -> the shortest title that tells it from the others: "AVIF", or "AVIF 4:2:0" if that is how two AVIFs
+    differ.
+    """
     labels = {published.codec: published.codec for published in study.published}
     titles = {codec: study.codecs[codec].title if codec in study.codecs else codec for codec in codecs_of(study)}
     for codec, title in titles.items():
@@ -151,7 +172,9 @@ def _title(pictures):
 
 
 def mean_curves(study, group, quality="psnr"):
-    """The curves of a `summary.Group`, averaged over the pictures that count, in its order; published ones have a PSNR only."""
+    """The curves of a `summary.Group`, averaged over the pictures that count, in its order; published ones have a PSNR
+    only.
+    """
     found = {codec: summary.mean_curve(group.rows, codec, group.counted, quality) for codec in _lossy(study)}
     if quality == "psnr":
         everything = {row.picture for row in study.rows}
@@ -173,15 +196,22 @@ def _curves(study, found, order):
 
 
 def limits_of(curves):
-    """(lowest, highest rate), (lowest, highest quality) to show all measured points, with some room. Published curves may go on outside."""
-    points = [p for curve in curves if curve.look.marker for p in curve.points] or [p for curve in curves for p in curve.points]
+    """(lowest, highest rate), (lowest, highest quality) to show all measured points, with some room.
+
+    Published curves may go on outside.
+    """
+    points = [p for curve in curves if curve.look.marker for p in curve.points] or [
+        p for curve in curves for p in curve.points
+    ]
     rates, values = zip(*points)
     room = 0.04 * (max(values) - min(values)) or 1
     return (min(rates) / 1.12, max(rates) * 1.12), (min(values) - room, max(values) + room)
 
 
 def rate_chart(curves, quality="psnr", size=(7.2, 5.0), limits=None, bare=False, title=None):
-    """Quality over rate. Without a title it is made for the report, whose legend stands beside it; with one it has a legend of its own.
+    """Quality over rate.
+
+    Without a title it is made for the report, whose legend stands beside it; with one it has a legend of its own.
 
     size: inches at 72 units each. bare: for a row of small ones, whose axes all have the same units.
     """
@@ -204,7 +234,12 @@ def rate_chart(curves, quality="psnr", size=(7.2, 5.0), limits=None, bare=False,
             axes.set_title(title, loc="left", fontsize="large", wrap=True)
             handles = [_draw(axes, Curve(curve.label, curve.look, []), 1) for curve in curves]
             figure.legend(
-                handles, [curve.label for curve in curves], loc="outside right upper", frameon=False, handlelength=3.2, fontsize=9.5
+                handles,
+                [curve.label for curve in curves],
+                loc="outside right upper",
+                frameon=False,
+                handlelength=3.2,
+                fontsize=9.5,
             )
         names = {f"curve-{i}": curve.label for i, curve in enumerate(reversed(curves))}
         return Chart(figure, f"{QUALITIES[quality]} over rate", names)
@@ -213,9 +248,15 @@ def rate_chart(curves, quality="psnr", size=(7.2, 5.0), limits=None, bare=False,
 def _draw(axes, curve, scale):
     look = curve.look
     (line,) = axes.plot(
-        *(zip(*curve.points) if curve.points else ((), ())), color=look.colour, linewidth=scale * look.width, marker=look.marker,
-        markersize=scale * 5 * MARKER_SIZES.get(look.marker, 1), markeredgecolor="white", markeredgewidth=scale * 0.6, dash_capstyle="butt",
-    )  # fmt: skip
+        *(zip(*curve.points) if curve.points else ((), ())),
+        color=look.colour,
+        linewidth=scale * look.width,
+        marker=look.marker,
+        markersize=scale * 5 * MARKER_SIZES.get(look.marker, 1),
+        markeredgecolor="white",
+        markeredgewidth=scale * 0.6,
+        dash_capstyle="butt",
+    )
     line.set_dashes(look.dash or (None, None))
     return line
 
@@ -252,9 +293,16 @@ def time_chart(spots, anchor, size=(8.4, 5.0), title=None):
         axes = figure.add_subplot()
         for i, spot in enumerate(spots):
             axes.plot(
-                [spot.seconds], [spot.rate], color=spot.look.colour, linestyle="none", marker=spot.look.marker,
-                markersize=9 * MARKER_SIZES.get(spot.look.marker, 1), markeredgecolor="white", gid=f"spot-{i}", zorder=3,
-            )  # fmt: skip
+                [spot.seconds],
+                [spot.rate],
+                color=spot.look.colour,
+                linestyle="none",
+                marker=spot.look.marker,
+                markersize=9 * MARKER_SIZES.get(spot.look.marker, 1),
+                markeredgecolor="white",
+                gid=f"spot-{i}",
+                zorder=3,
+            )
         _time_axis(axes, min(s.seconds for s in spots) / 1.8, max(s.seconds for s in spots) * 1.8)
         axes.axhline(0, color=ANCHOR_COLOUR, linewidth=1, dashes=(4, 3), zorder=2)
         axes.margins(y=0.1)
@@ -265,7 +313,10 @@ def time_chart(spots, anchor, size=(8.4, 5.0), title=None):
         if title:
             axes.set_title(title, loc="left", fontsize="large")
         _place_labels(figure, axes, spots)
-        names = {f"spot-{i}": f"{spot.label}: {_percent(spot.rate, 1)}, {seconds_text(spot.seconds)}" for i, spot in enumerate(spots)}
+        names = {
+            f"spot-{i}": f"{spot.label}: {_percent(spot.rate, 1)}, {seconds_text(spot.seconds)}"
+            for i, spot in enumerate(spots)
+        }
         return Chart(figure, "BD-rate over time to encode", names)
 
 
@@ -291,7 +342,9 @@ def _time_axis(axes, low, high):
 
 
 def _place_labels(figure, axes, spots):
-    """Each name where it covers no point and no other name: the nearest such place around its point, tied to it by a line if far."""
+    """Each name where it covers no point and no other name: the nearest such place around its point, tied to it by a
+    line if far.
+    """
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     renderer = figure.canvas.get_renderer()
@@ -303,35 +356,55 @@ def _place_labels(figure, axes, spots):
     for spot, (x, y) in zip(spots, at):
         extent = axes.text(0, 0, spot.label, fontsize=9.5).get_window_extent(renderer)
         axes.texts[-1].remove()
-        places = [place for reach in (10, 20, 34, 52, 74) for place in _around(x, y, extent.width + 2, extent.height + 3, reach)]
+        places = [
+            place
+            for reach in (10, 20, 34, 52, 74)
+            for place in _around(x, y, extent.width + 2, extent.height + 3, reach)
+        ]
         box, side, reach = min(places, key=lambda place: _cost(place[0], taken, frame))
         taken.append(box)
         # Held at the end next to its point: a browser's letters may be wider or narrower than those measured.
         end = ((box.x0 + box.x1) / 2, box.x0, box.x1)[side], (box.y0 + box.y1) / 2
         axes.annotate(
-            spot.label, (spot.seconds, spot.rate), axes.transData.inverted().transform(end), fontsize=9.5, color=INK,
-            ha=("center", "left", "right")[side], va="center_baseline",
-            arrowprops={"arrowstyle": "-", "color": FRAME, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 4} if reach > 20 else None,
-        )  # fmt: skip
+            spot.label,
+            (spot.seconds, spot.rate),
+            axes.transData.inverted().transform(end),
+            fontsize=9.5,
+            color=INK,
+            ha=("center", "left", "right")[side],
+            va="center_baseline",
+            arrowprops={"arrowstyle": "-", "color": FRAME, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 4}
+            if reach > 20
+            else None,
+        )
 
 
 def _around(x, y, width, height, reach):
-    """The boxes that touch a circle around a point, each with its side (1 right, -1 left, 0 neither) and the circle's radius."""
+    """The boxes that touch a circle around a point, each with its side (1 right, -1 left, 0 neither) and the circle's
+    radius.
+    """
     for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1), (0.7, 0.7), (0.7, -0.7), (-0.7, 0.7), (-0.7, -0.7)):
         side = (dx > 0) - (dx < 0)
-        left, low = x + reach * dx - width * (0.5, 0, 1)[side], y + reach * dy - height / 2 + height / 2 * (dy > 0) - height / 2 * (dy < 0)
+        left, low = (
+            x + reach * dx - width * (0.5, 0, 1)[side],
+            y + reach * dy - height / 2 + height / 2 * (dy > 0) - height / 2 * (dy < 0),
+        )
         yield Bbox.from_bounds(left, low, width, height), side, reach
 
 
 def _cost(box, taken, frame):
-    """Square units covered twice, those outside the axes dearer; of equal places `min` takes the first, which is the nearest."""
+    """Square units covered twice, those outside the axes dearer; of equal places `min` takes the first, which is the
+    nearest.
+    """
     covered = sum(both.width * both.height for other in taken if (both := Bbox.intersection(box, other)))
     inside = Bbox.intersection(box, frame)
     return covered + 3 * (box.width * box.height - (inside.width * inside.height if inside else 0))
 
 
 def svg_of(chart, prefix):
-    """The chart as an element for an HTML page: ids under `prefix`, the curves' names as titles, no prolog, width left to the page."""
+    """The chart as an element for an HTML page: ids under `prefix`, the curves' names as titles, no prolog, width left
+    to the page.
+    """
     root = xml.fromstring(_saved(chart.figure, "svg"))
     used = {value.strip("url(#)") for e in root.iter() for value in e.attrib.values() if "#" in value}
     for element in root.iter():
@@ -372,7 +445,8 @@ def _saved(figure, kind):
 
 
 def save_plots(study, folder):
-    """Write `mean` and `time`, each as `.svg` and `.png`; `mean-2`, `time-2` and so on are of the smaller groups of pictures.
+    """Write `mean` and `time`, each as `.svg` and `.png`; `mean-2`, `time-2` and so on are of the smaller groups of
+    pictures.
 
     What would show nothing is left out, and what an earlier study left there removed. Raises `OutputError`.
     """

@@ -23,8 +23,8 @@ OURS = "ddc"
 def crops_of(run, rows, order):
     """`Crops` of up to `PICTURES` pictures: the original, the anchor, AVIF and ddcodec, as far as they were measured.
 
-    order: names of the codecs, the anchor first, the others from the best to the worst. The file of the last codec shown, at its setting
-    nearest to `BPP`, sets the size; of the others the largest file that is not larger is made.
+    order: names of the codecs, the anchor first, the others from the best to the worst. The file of the last codec
+    shown, at its setting nearest to `BPP`, sets the size; of the others the largest file that is not larger is made.
     """
     measured = {(row.codec, row.picture) for row in rows if np.isfinite(row.psnr)}
     shown = {}
@@ -40,7 +40,9 @@ def crops_of(run, rows, order):
 
 
 def window_of(samples, side=SIDE):
-    """The (rows, columns) slices of the square, of a grid of half its side, whose luma varies most: where there is something to see."""
+    """The (rows, columns) slices of the square, of a grid of half its side, whose luma varies most: where there is
+    something to see.
+    """
     luma = samples @ np.array(LUMA) if samples.ndim == 3 else samples.astype(float)
     height, width = (min(side, extent) for extent in luma.shape)
     places = [(y, x) for y in _grid(luma.shape[0], height) for x in _grid(luma.shape[1], width)]
@@ -53,7 +55,9 @@ def _grid(extent, side):
 
 
 def _shown(codecs):
-    """Of the codecs of a picture, the anchor first: the anchor, AVIF, the best of ours; others take the places that stay free."""
+    """Of the codecs of a picture, the anchor first: the anchor, AVIF, the best of ours; others take the places that
+    stay free.
+    """
     ours = next((codec for codec in codecs[1:] if codec.split(":")[0] == OURS), None)
     beside = [codec for codec in codecs[1:] if codec in BESIDE]
     others = [codec for codec in codecs[1:] if codec.split(":")[0] != OURS and codec not in BESIDE]
@@ -70,14 +74,20 @@ def _crops(run, rows, source, codecs):
     for codec in codecs:
         own = [row for row in rows if row.codec == codec]
         peer = peer_of(codec)
-        found = _kept(run, source, peer, last) if codec == codecs[-1] else _nearest(run, source, peer, own, samples, last.bytes)
+        found = (
+            _kept(run, source, peer, last)
+            if codec == codecs[-1]
+            else _nearest(run, source, peer, own, samples, last.bytes)
+        )
         if found:
             crops.append(_crop(peer, *found, samples, window, last.bytes))
     return Crops(source.name, crops) if len(crops) > 1 else None
 
 
 def _nearest(run, source, peer, rows, samples, most):
-    """(bytes, setting) of the largest file of at most `most` bytes; of a slow codec, only among those that were measured."""
+    """(bytes, setting) of the largest file of at most `most` bytes; of a slow codec, only among those that were
+    measured.
+    """
     if max(row.encode_s for row in rows) <= QUICK:
         return of_size(peer, samples, most) or (peer.encode(samples, peer.settings[0]), peer.settings[0])
     by_size = sorted(rows, key=lambda row: row.bytes)

@@ -18,9 +18,10 @@ LEAST_POINTS = {"pchip": 2, "akima": 3}
 class Bjontegaard:
     """How `other` compares with `anchor`.
 
-    rate: per cent of rate that it needs more at equal quality, negative if less. gain: what it has more of quality at equal rate. Both
-    are means over the parts of the curves that lie side by side, and None if those are too short. low, high: the qualities that both
-    reach (low > high if there are none). share: of the shorter curve's range of quality that both reach.
+    rate: per cent of rate that it needs more at equal quality, negative if less. gain: what it has more of quality at
+    equal rate. Both are means over the parts of the curves that lie side by side, and None if those are too short. low,
+    high: the qualities that both reach (low > high if there are none). share: of the shorter curve's range of quality
+    that both reach.
     """
 
     rate: float | None
@@ -41,10 +42,12 @@ NOTHING = Bjontegaard(None, None, math.nan, math.nan, 0.0)
 
 
 def bjontegaard(anchor, other, method="pchip"):
-    """The `Bjontegaard` figures of two curves (VCEG-M33), interpolated by "pchip" (monotone cubic) or "akima" over the logarithm of rate.
+    """The `Bjontegaard` figures of two curves (VCEG-M33), interpolated by "pchip" (monotone cubic) or "akima" over the
+    logarithm of rate.
 
-    A point is kept even if another one beats it in both rate and quality; of points with the very same quality (for `rate`) or rate
-    (for `gain`) the better one counts. Figures are None where the curves have less than `MIN_SHARE` of the shorter one side by side.
+    A point is kept even if another one beats it in both rate and quality; of points with the very same quality (for
+    `rate`) or rate (for `gain`) the better one counts. Figures are None where the curves have less than `MIN_SHARE` of
+    the shorter one side by side.
     """
     by_quality = [_by_quality(points) for points in (anchor, other)]
     if min(len(points) for points in by_quality) < LEAST_POINTS[method]:

@@ -20,7 +20,11 @@ def swatch(look):
         return "<span class='swatch'></span>"
     dash = f" stroke-dasharray='{' '.join(f'{d * look.width:g}' for d in look.dash)}'" if look.dash else ""
     line = f"<path d='M1 7H41' fill='none' stroke='{look.colour}' stroke-width='{look.width}'{dash}/>"
-    mark = f"<path d='{_outline(look.marker)}' transform='translate(21 7) scale(7.5 -7.5)' fill='{look.colour}'/>" if look.marker else ""
+    mark = (
+        f"<path d='{_outline(look.marker)}' transform='translate(21 7) scale(7.5 -7.5)' fill='{look.colour}'/>"
+        if look.marker
+        else ""
+    )
     return f"<svg class='swatch' viewBox='0 0 42 14' aria-hidden='true'>{line}{mark}</svg>"
 
 
@@ -29,7 +33,9 @@ def _outline(marker):
     style = MarkerStyle(marker)
     letters = {1: "M", 2: "L", 3: "Q", 4: "C", 79: "Z"}
     segments = style.get_path().transformed(style.get_transform()).iter_segments()
-    return "".join(letters[code] + ("" if code == 79 else " ".join(f"{v:.3g}" for v in vertices)) for vertices, code in segments)
+    return "".join(
+        letters[code] + ("" if code == 79 else " ".join(f"{v:.3g}" for v in vertices)) for vertices, code in segments
+    )
 
 
 def legend(curves):
@@ -94,5 +100,6 @@ def bar(rate, low, high):
     kind = "less" if rate < 0 else "more"
     return (
         "<svg class='bar' viewBox='-1 0 102 10' preserveAspectRatio='none' aria-hidden='true'>"
-        f"<rect class='{kind}' x='{min(zero, end):.2f}' y='2' width='{abs(end - zero):.2f}' height='6'/><path d='M{zero:.2f} 0V10'/></svg>"
+        f"<rect class='{kind}' x='{min(zero, end):.2f}' y='2' width='{abs(end - zero):.2f}' height='6'/><path "
+        f"d='M{zero:.2f} 0V10'/></svg>"
     )

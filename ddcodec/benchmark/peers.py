@@ -1,7 +1,8 @@
-"""The codecs that are compared, as rows of one table: how each is called, what is pinned, its ladder of settings, encode and decode.
+"""The codecs that are compared, as rows of one table: how each is called, what is pinned, its ladder of settings,
+encode and decode.
 
-Every function works on samples, uint8 (H, W) or (H, W, 3), and the bytes of a whole file; none writes metadata. What a file may lose is
-the codec's own affair: subsampling, speed and threads are pinned here and printed in the report.
+Every function works on samples, uint8 (H, W) or (H, W, 3), and the bytes of a whole file; none writes metadata. What a
+file may lose is the codec's own affair: subsampling, speed and threads are pinned here and printed in the report.
 """
 
 import io
@@ -37,11 +38,11 @@ class PeerError(DdcError):
 class Peer:
     """A codec with everything but one number pinned.
 
-    title: for people. pinned: what is held fixed, in words. knob: what the number is. settings: its ladder, from the smallest file to
-    the largest; between two of them files can be made in steps of `grain`. suffix: of its files. encode(samples, setting) -> bytes;
-    decode(data, shape) -> samples of that shape. versions() -> str names the libraries and raises `PeerError` if one is missing.
-    warm_up() loads what the first encode would load, so that it is not timed. note: what a reader of its curve must know.
-    threads: that it may use.
+    title: for people. pinned: what is held fixed, in words. knob: what the number is. settings: its ladder, from the
+    smallest file to the largest; between two of them files can be made in steps of `grain`. suffix: of its files.
+    encode(samples, setting) -> bytes; decode(data, shape) -> samples of that shape. versions() -> str names the
+    libraries and raises `PeerError` if one is missing. warm_up() loads what the first encode would load, so that it is
+    not timed. note: what a reader of its curve must know. threads: that it may use.
     """
 
     name: str
@@ -60,7 +61,8 @@ class Peer:
 
 
 def peer_of(name, threads=1):
-    """The `Peer` of a name of `NAMES`, or "ddc", "ddc:e3", "ddc:classic", "ddc:classic:e4"; `threads` is for those of ddcodec.
+    """The `Peer` of a name of `NAMES`, or "ddc", "ddc:e3", "ddc:classic", "ddc:classic:e4"; `threads` is for those of
+    ddcodec.
 
     Its own name is whole: that of "ddc" is "ddc:e5".
 
@@ -71,11 +73,15 @@ def peer_of(name, threads=1):
     try:
         return PEERS[name]
     except KeyError:
-        raise UsageError(f"There is no codec {name}; there are {', '.join(NAMES)}, and ddc, ddc:eN (N is 1 to 9), ddc:classic, ddc:classic:eN.") from None
+        raise UsageError(
+            f"There is no codec {name}; there are {', '.join(NAMES)}, and ddc, ddc:eN (N is 1 to 9), ddc:classic, "
+            "ddc:classic:eN."
+        ) from None
 
 
 def of_size(peer, samples, most):
-    """The bytes and setting of the largest file of at most `most` bytes that a peer makes between the ends of its ladder.
+    """The bytes and setting of the largest file of at most `most` bytes that a peer makes between the ends of its
+    ladder.
 
     None if even its smallest is larger. A search by halves: it takes files to grow with the ladder.
     """
@@ -111,29 +117,53 @@ def _pillow(format_, grey=None, **options):
         from PIL import Image
 
         file = io.BytesIO()
-        Image.fromarray(samples).save(file, format_, quality=round(setting), **options | (grey or {} if samples.ndim == 2 else {}))
+        Image.fromarray(samples).save(
+            file, format_, quality=round(setting), **options | (grey or {} if samples.ndim == 2 else {})
+        )
         return file.getvalue()
 
     return encode
 
 
 AVIF_TUNES = ("iq", "psnr", "ssimulacra2")
-"""What aom aims at (its option `tune`). The first is for the eye, and what libavif takes from 1.4 on where nothing is said."""
+"""What aom aims at (its option `tune`).
+
+The first is for the eye, and what libavif takes from 1.4 on where nothing is said.
+"""
 AVIF_SPEEDS = (6, 0)
 AVIF_QUALITIES = (10, 20, 30, 40, 50, 60, 70, 80, 90)
 
 
 def _avif(tune, speed):
-    encode = _pillow("AVIF", grey={"subsampling": "4:0:0"}, subsampling="4:4:4", speed=speed, codec="aom", max_threads=1, advanced={"tune": tune})
+    encode = _pillow(
+        "AVIF",
+        grey={"subsampling": "4:0:0"},
+        subsampling="4:4:4",
+        speed=speed,
+        codec="aom",
+        max_threads=1,
+        advanced={"tune": tune},
+    )
     return Peer(
-        _avif_name(tune, speed), f"AVIF{'' if speed else ' slow'}, tune={tune}", f"4:4:4, 8 bits, aom, speed {speed}, tune={tune}, 1 thread", "quality", AVIF_QUALITIES, 1, ".avif",
-        encode, _pillow_decode, _avif_versions(encode, tune), note=_note_of_tune(tune, _avif_name("psnr", speed)),
-    )  # fmt: skip
+        _avif_name(tune, speed),
+        f"AVIF{'' if speed else ' slow'}, tune={tune}",
+        f"4:4:4, 8 bits, aom, speed {speed}, tune={tune}, 1 thread",
+        "quality",
+        AVIF_QUALITIES,
+        1,
+        ".avif",
+        encode,
+        _pillow_decode,
+        _avif_versions(encode, tune),
+        note=_note_of_tune(tune, _avif_name("psnr", speed)),
+    )
 
 
 def _avif_name(tune, speed):
     """ "avif" and "avif:s0" are of the first tune; all others name theirs."""
-    return ":".join(["avif", *([] if tune == AVIF_TUNES[0] else [tune]), *([] if speed == AVIF_SPEEDS[0] else [f"s{speed}"])])
+    return ":".join(
+        ["avif", *([] if tune == AVIF_TUNES[0] else [tune]), *([] if speed == AVIF_SPEEDS[0] else [f"s{speed}"])]
+    )
 
 
 def _avif_versions(encode, tune):
@@ -150,7 +180,9 @@ def _avif_versions(encode, tune):
 
 
 def _note_of_tune(tune, name):
-    """What a reader of a curve over PSNR must know where the codec aims at something else; `name` is the same codec that does not."""
+    """What a reader of a curve over PSNR must know where the codec aims at something else; `name` is the same codec
+    that does not.
+    """
     return "" if tune == "psnr" else f"It aims at the eye, not at PSNR; {name} is the one to compare by PSNR."
 
 
@@ -193,7 +225,9 @@ def _jxl_decode(data, shape):
 
 def _jpeg2000(samples, setting):
     rgb = samples.ndim == 3
-    return bytes(_imagecodecs().jpeg2k_encode(samples, level=setting, codecformat="J2K", reversible=False, mct=rgb, numthreads=1))
+    return bytes(
+        _imagecodecs().jpeg2k_encode(samples, level=setting, codecformat="J2K", reversible=False, mct=rgb, numthreads=1)
+    )
 
 
 def _jpeg2000_decode(data, shape):
@@ -230,15 +264,26 @@ def _heic(tune):
     def encode(samples, setting):
         heif = _heif()
         height, width = samples.shape[:2]
-        picture = heif.from_bytes("RGB" if samples.ndim == 3 else "L", (width, height), np.ascontiguousarray(samples).tobytes())
+        picture = heif.from_bytes(
+            "RGB" if samples.ndim == 3 else "L", (width, height), np.ascontiguousarray(samples).tobytes()
+        )
         file = io.BytesIO()
         picture.save(file, quality=round(setting), chroma="444", enc_params={"x265:pools": "none", "tune": tune})
         return file.getvalue()
 
     return Peer(
-        "heic" if tune == HEIC_TUNES[0] else f"heic:{tune}", f"HEIC, tune={tune}", f"4:4:4, 8 bits, x265, its default preset, tune={tune}, 1 thread", "quality",
-        (10, 18, 26, 34, 42, 50, 58, 66), 1, ".heic", encode, _heic_decode, _heic_versions, note=_note_of_tune(tune, "heic:psnr"),
-    )  # fmt: skip
+        "heic" if tune == HEIC_TUNES[0] else f"heic:{tune}",
+        f"HEIC, tune={tune}",
+        f"4:4:4, 8 bits, x265, its default preset, tune={tune}, 1 thread",
+        "quality",
+        (10, 18, 26, 34, 42, 50, 58, 66),
+        1,
+        ".heic",
+        encode,
+        _heic_decode,
+        _heic_versions,
+        note=_note_of_tune(tune, "heic:psnr"),
+    )
 
 
 def _heic_decode(data, shape):
@@ -271,17 +316,46 @@ def _vvc(samples, setting):
     # Half-sized chroma needs even sides.
     samples = np.pad(samples, [(0, side % 2) for side in samples.shape[:2]] + [(0, 0)] * (samples.ndim - 2), "edge")
     height, width = samples.shape[:2]
-    source = ["-f", "rawvideo", "-pix_fmt", _pixels(samples.shape), "-s", f"{width}x{height}", "-r", "1", "-i", "pipe:0", "-vf", TO_YUV]
+    source = [
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        _pixels(samples.shape),
+        "-s",
+        f"{width}x{height}",
+        "-r",
+        "1",
+        "-i",
+        "pipe:0",
+        "-vf",
+        TO_YUV,
+    ]
     coded = ["-c:v", "libvvenc", "-qp", str(round(setting)), "-preset", "medium", "-qpa", "0", "-threads", "1"]
-    return _ffmpeg(*source, "-frames:v", "1", *coded, "-f", "vvc", "pipe:1", data=np.ascontiguousarray(samples).tobytes())
+    return _ffmpeg(
+        *source, "-frames:v", "1", *coded, "-f", "vvc", "pipe:1", data=np.ascontiguousarray(samples).tobytes()
+    )
 
 
 def _vvc_decode(data, shape):
     pixels = _pixels(shape)
     raw = _ffmpeg(
-        "-threads", "1", "-f", "vvc", "-i", "pipe:0", "-vf", TO_RGB.format(pixels), "-frames:v", "1", "-f", "rawvideo", "-pix_fmt", pixels,
-        "pipe:1", data=data,
-    )  # fmt: skip
+        "-threads",
+        "1",
+        "-f",
+        "vvc",
+        "-i",
+        "pipe:0",
+        "-vf",
+        TO_RGB.format(pixels),
+        "-frames:v",
+        "1",
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        pixels,
+        "pipe:1",
+        data=data,
+    )
     height, width = (side + side % 2 for side in shape[:2])
     return np.frombuffer(raw, np.uint8).reshape(height, width, *shape[2:])[: shape[0], : shape[1]]
 
@@ -302,7 +376,10 @@ def _ffmpeg(*arguments, data=b""):
 def _vvc_versions():
     if b"libvvenc" not in _ffmpeg("-encoders"):
         raise PeerError("the ffmpeg of this imageio-ffmpeg has no libvvenc")
-    return f"imageio-ffmpeg {metadata.version('imageio-ffmpeg')}, ffmpeg {_imported('imageio_ffmpeg', 'imageio-ffmpeg').get_ffmpeg_version()}, zimg"
+    return (
+        f"imageio-ffmpeg {metadata.version('imageio-ffmpeg')}, ffmpeg "
+        f"{_imported('imageio_ffmpeg', 'imageio-ffmpeg').get_ffmpeg_version()}, zimg"
+    )
 
 
 # ddcodec.
@@ -311,13 +388,17 @@ def _vvc_versions():
 def _ddc(name, threads):
     found = re.fullmatch(r"ddc(?::(classic))?(?::e([1-9]))?", name)
     if not found:
-        raise UsageError(f"There is no codec {name}; ddc takes a profile and an effort, as in ddc:e3, ddc:classic or ddc:classic:e4.")
+        raise UsageError(
+            f"There is no codec {name}; ddc takes a profile and an effort, as in ddc:e3, ddc:classic or ddc:classic:e4."
+        )
     profile, effort = found[1] or "default", int(found[2] or DEFAULT_EFFORT)
     parts = ["ddc", found[1], f"e{effort}"]
 
     def encode(samples, setting):
         keep_freed_memory()
-        return encode_picture(samples, EncodeOptions(lambda_=setting, effort=effort, profile=profile, threads=threads)).data
+        return encode_picture(
+            samples, EncodeOptions(lambda_=setting, effort=effort, profile=profile, threads=threads)
+        ).data
 
     def decode(data, _):
         from ..decoder import Limits, decode_picture
@@ -325,11 +406,21 @@ def _ddc(name, threads):
         return decode_picture(data, limits=Limits(0, 0), threads=threads)
 
     return Peer(
-        ":".join(filter(None, parts)), ", ".join(filter(None, ["ddcodec", found[1], f"effort {effort}"])),
-        f"profile {profile}, effort {effort}", "lambda", (4e-3, 2e-3, 1e-3, 4e-4), 1e-4, ".ddc",
-        encode, decode, lambda: f"{_own_version()}, {_fitted_by(profile)}",
-        warm_up=lambda: decode(encode_picture(TINY, EncodeOptions(iterations=2, profile=profile, threads=1)).data, None), threads=threads,
-    )  # fmt: skip
+        ":".join(filter(None, parts)),
+        ", ".join(filter(None, ["ddcodec", found[1], f"effort {effort}"])),
+        f"profile {profile}, effort {effort}",
+        "lambda",
+        (4e-3, 2e-3, 1e-3, 4e-4),
+        1e-4,
+        ".ddc",
+        encode,
+        decode,
+        lambda: f"{_own_version()}, {_fitted_by(profile)}",
+        warm_up=lambda: decode(
+            encode_picture(TINY, EncodeOptions(iterations=2, profile=profile, threads=1)).data, None
+        ),
+        threads=threads,
+    )
 
 
 def _fitted_by(profile):
@@ -337,13 +428,26 @@ def _fitted_by(profile):
     return f"{package} {metadata.version(package)}"
 
 
-NOT_CODING = ("batch.py", "benchmark", "cli", "cluster.py", "partial.py", "pictures.py", "pillow.py", "restoration", "viewer", "workers.py")
+NOT_CODING = (
+    "batch.py",
+    "benchmark",
+    "cli",
+    "cluster.py",
+    "partial.py",
+    "pictures.py",
+    "pillow.py",
+    "restoration",
+    "viewer",
+    "workers.py",
+)
 """What makes or reads no files of the codec."""
 
 
 @cache
 def _own_version():
-    """The version, and a digest of the code that makes and reads files: rows of an encoder that somebody works on must not mix."""
+    """The version, and a digest of the code that makes and reads files: rows of an encoder that somebody works on must
+    not mix.
+    """
     digest = sha256()
     for path in sorted(PACKAGE.rglob("*")):
         if path.suffix in (".py", ".toml", ".bin") and path.relative_to(PACKAGE).parts[0] not in NOT_CODING:
@@ -363,39 +467,99 @@ def _raw_decode(data, shape):
 
 
 JPEG_QUALITIES = (5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 85, 90, 95)
-VVC_NOTE = "Its chroma is subsampled and, with libvvenc, cannot be otherwise: its RGB PSNR carries that loss, which grows with the rate. Its times include two starts of ffmpeg."
+VVC_NOTE = (
+    "Its chroma is subsampled and, with libvvenc, cannot be otherwise: its RGB PSNR carries that loss, which grows "
+    "with the rate. Its times include two starts of ffmpeg."
+)
 
 _ROWS = (
     Peer(
-        "jpeg", "JPEG", "4:2:0, optimised Huffman tables", "quality", JPEG_QUALITIES, 1, ".jpg",
-        _pillow("JPEG", subsampling="4:2:0", optimize=True), _pillow_decode, _pillow_versions("libjpeg-turbo", "libjpeg_turbo"),
+        "jpeg",
+        "JPEG",
+        "4:2:0, optimised Huffman tables",
+        "quality",
+        JPEG_QUALITIES,
+        1,
+        ".jpg",
+        _pillow("JPEG", subsampling="4:2:0", optimize=True),
+        _pillow_decode,
+        _pillow_versions("libjpeg-turbo", "libjpeg_turbo"),
     ),
     Peer(
-        "jpeg:444", "JPEG 4:4:4", "4:4:4, optimised Huffman tables", "quality", JPEG_QUALITIES, 1, ".jpg",
-        _pillow("JPEG", subsampling="4:4:4", optimize=True), _pillow_decode, _pillow_versions("libjpeg-turbo", "libjpeg_turbo"),
+        "jpeg:444",
+        "JPEG 4:4:4",
+        "4:4:4, optimised Huffman tables",
+        "quality",
+        JPEG_QUALITIES,
+        1,
+        ".jpg",
+        _pillow("JPEG", subsampling="4:4:4", optimize=True),
+        _pillow_decode,
+        _pillow_versions("libjpeg-turbo", "libjpeg_turbo"),
     ),
     Peer(
-        "webp", "WebP", "4:2:0 (it has no other), method 6", "quality", (1, 10, 25, 40, 55, 70, 80, 90, 95), 1, ".webp",
-        _pillow("WEBP", method=6), _pillow_decode, _pillow_versions("libwebp", "webp"),
+        "webp",
+        "WebP",
+        "4:2:0 (it has no other), method 6",
+        "quality",
+        (1, 10, 25, 40, 55, 70, 80, 90, 95),
+        1,
+        ".webp",
+        _pillow("WEBP", method=6),
+        _pillow_decode,
+        _pillow_versions("libwebp", "webp"),
     ),
     *(_avif(tune, speed) for tune in AVIF_TUNES for speed in AVIF_SPEEDS),
     Peer(
-        "jxl", "JPEG XL", "XYB without subsampling, effort 7, 1 thread", "distance", (20, 14, 9, 6, 4, 3, 2, 1.5, 1, 0.5), 0.05, ".jxl",
-        _jxl, _jxl_decode, _imagecodecs_versions("jpegxl"),
+        "jxl",
+        "JPEG XL",
+        "XYB without subsampling, effort 7, 1 thread",
+        "distance",
+        (20, 14, 9, 6, 4, 3, 2, 1.5, 1, 0.5),
+        0.05,
+        ".jxl",
+        _jxl,
+        _jxl_decode,
+        _imagecodecs_versions("jpegxl"),
     ),
     Peer(
-        "jpeg2000", "JPEG 2000", "4:4:4, irreversible (9/7), codestream, 1 thread", "PSNR aimed at", tuple(range(26, 47, 2)), 0.05, ".j2k",
-        _jpeg2000, _jpeg2000_decode, _imagecodecs_versions("jpeg2k"),
+        "jpeg2000",
+        "JPEG 2000",
+        "4:4:4, irreversible (9/7), codestream, 1 thread",
+        "PSNR aimed at",
+        tuple(range(26, 47, 2)),
+        0.05,
+        ".j2k",
+        _jpeg2000,
+        _jpeg2000_decode,
+        _imagecodecs_versions("jpeg2k"),
     ),
     *(_heic(tune) for tune in HEIC_TUNES),
     Peer(
-        "vvc", "VVC", "4:2:0, 10 bits, libvvenc, preset medium, QPA off, BT.709 full range by zimg, 1 thread", "QP", (47, 42, 37, 32, 27, 22, 17), 1,
-        ".266", _vvc, _vvc_decode, _vvc_versions, note=VVC_NOTE,
+        "vvc",
+        "VVC",
+        "4:2:0, 10 bits, libvvenc, preset medium, QPA off, BT.709 full range by zimg, 1 thread",
+        "QP",
+        (47, 42, 37, 32, 27, 22, 17),
+        1,
+        ".266",
+        _vvc,
+        _vvc_decode,
+        _vvc_versions,
+        note=VVC_NOTE,
     ),
     Peer(
-        "none", "No codec", "raw samples: the time of the harness itself", "setting", (0,), 1, ".raw",
-        _raw, _raw_decode, lambda: f"ddcodec {__version__}",
+        "none",
+        "No codec",
+        "raw samples: the time of the harness itself",
+        "setting",
+        (0,),
+        1,
+        ".raw",
+        _raw,
+        _raw_decode,
+        lambda: f"ddcodec {__version__}",
     ),
-)  # fmt: skip
+)
 PEERS = {peer.name: peer for peer in _ROWS}
 NAMES = tuple(PEERS)

@@ -17,7 +17,8 @@ MEAN = "MEAN"
 class Published:
     """The curve of one codec as its authors give it.
 
-    source: where. points: image -> [(bpp, PSNR in dB)], by rate; `MEAN` is an image, the mean of as many as `pictures` says, if it is known.
+    source: where. points: image -> [(bpp, PSNR in dB)], by rate; `MEAN` is an image, the mean of as many as `pictures`
+    says, if it is known.
     """
 
     codec: str
@@ -29,9 +30,9 @@ class Published:
 def read_published(path):
     """The `Published` curves of a CSV file, or of all those in a folder, in the order of their names.
 
-    Columns: image (a file name without ending, or `MEAN`), bpp, psnr_db, which may be empty: such points are left out; codec, else the
-    file's name counts; source; pictures, the number that a `MEAN` is of. Others are ignored.
-    Raises `SourceError`.
+    Columns: image (a file name without ending, or `MEAN`), bpp, psnr_db, which may be empty: such points are left out;
+    codec, else the file's name counts; source; pictures, the number that a `MEAN` is of. Others are ignored. Raises
+    `SourceError`.
     """
     names = [path]
     if os.path.isdir(path):
@@ -50,8 +51,9 @@ def read_published(path):
 def mean_points(published, pictures, everything):
     """The points of the mean curve over `pictures`, or None if the source cannot give it.
 
-    It is the mean of the pictures' own points, rung by rung of the ladder, if all are there and have the same number of them. Else,
-    and only for `everything`, all pictures of the study, it is what the source calls the mean, if that is of as many pictures.
+    It is the mean of the pictures' own points, rung by rung of the ladder, if all are there and have the same number of
+    them. Else, and only for `everything`, all pictures of the study, it is what the source calls the mean, if that is
+    of as many pictures.
     """
     ladders = [published.points.get(picture) for picture in pictures]
     if pictures and all(ladders) and len(set(map(len, ladders))) == 1:
@@ -67,7 +69,9 @@ def _read(path):
             reader = csv.DictReader(file)
             rows, columns = list(reader), reader.fieldnames or ()
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SourceError(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is no CSV file'}.") from None
+        raise SourceError(
+            f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is no CSV file'}."
+        ) from None
     for column in COLUMNS:
         if column not in columns:
             raise SourceError(f"{path} has no column {column}; a file of curves has {', '.join(COLUMNS)}.")
@@ -82,7 +86,9 @@ def _read(path):
         except (TypeError, ValueError):
             raise SourceError(f"{path}, line {number}, has words where a number should be.") from None
         if not (0 < point[0] < math.inf and math.isfinite(point[1])):
-            raise SourceError(f"{path}, line {number}, has no finite rate above 0 and PSNR: {point[0]:g} bpp, {point[1]:g} dB.")
+            raise SourceError(
+                f"{path}, line {number}, has no finite rate above 0 and PSNR: {point[0]:g} bpp, {point[1]:g} dB."
+            )
         curves[codec][row["image"]].append(point)
     return [
         Published(codec, known[codec][0], {image: sorted(points) for image, points in images.items()}, known[codec][1])

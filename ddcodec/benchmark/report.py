@@ -23,7 +23,9 @@ SMALL, MULTIPLE = (5.4, 3.9), (4.2, 2.9)
 
 @dataclass(frozen=True)
 class Description:
-    """What people call a codec, what is held fixed ("4:4:4, speed 6"), what the setting is ("quality"), what to know of its curve."""
+    """What people call a codec, what is held fixed ("4:4:4, speed 6"), what the setting is ("quality"), what to know of
+    its curve.
+    """
 
     title: str
     fixed: str
@@ -33,7 +35,9 @@ class Description:
 
 @dataclass(frozen=True)
 class Crop:
-    """A part of one decoded file. image: uint8, (h, w, 3) or (h, w). bytes and psnr are of the whole file; None for the original."""
+    """A part of one decoded file. image: uint8, (h, w, 3) or (h, w). bytes and psnr are of the whole file; None for the
+    original.
+    """
 
     title: str
     bytes: int | None
@@ -53,8 +57,8 @@ class Crops:
 class Study:
     """Everything a report is made from.
 
-    rows: the latest of each picture, codec and setting. anchor: the codec whose BD-rate is 0. codecs: name -> `Description`.
-    not_measured: whole sentences. command: the line that made the report.
+    rows: the latest of each picture, codec and setting. anchor: the codec whose BD-rate is 0. codecs: name ->
+    `Description`. not_measured: whole sentences. command: the line that made the report.
     """
 
     rows: list[Row]
@@ -79,7 +83,8 @@ def html_of(study):
         "title": escape(study.title),
         "facts": _facts(study, labels),
         "lead": _lead(study, labels),
-        "groups": "".join(_group(study, group, f"g{i}", looks, labels) for i, group in enumerate(study.groups)) or "<p>Nothing was measured.</p>",
+        "groups": "".join(_group(study, group, f"g{i}", looks, labels) for i, group in enumerate(study.groups))
+        or "<p>Nothing was measured.</p>",
         "crops": _crops(study),
         "pictures": _pictures(study, labels),
         "codecs": _codecs(study, looks, labels),
@@ -95,7 +100,9 @@ def _facts(study, labels):
     dates = sorted({row.date[:10] for row in study.rows})
     names = escape(", ".join(pictures))
     facts = {
-        "Pictures": f"{len(pictures)}: {names}" if len(pictures) <= 2 * MANY else folded(f"{len(pictures)}, by name", f"<p>{names}</p>"),
+        "Pictures": f"{len(pictures)}: {names}"
+        if len(pictures) <= 2 * MANY
+        else folded(f"{len(pictures)}, by name", f"<p>{names}</p>"),
         "Size": ", ".join(sizes) + " pixels" if len(sizes) <= 4 else f"{len(sizes)} different sizes",
         "Codecs": escape(", ".join(labels[codec] for codec in charts.codecs_of(study))),
         "Measured": " to ".join(dict.fromkeys([dates[0], dates[-1]])) if dates else "",
@@ -106,7 +113,9 @@ def _facts(study, labels):
 
 
 def _lead(study, labels):
-    """The result in a sentence or two: the smallest files over all pictures, and the best of `ddc` over the most that it has."""
+    """The result in a sentence or two: the smallest files over all pictures, and the best of `ddc` over the most that
+    it has.
+    """
     best = {}
     for group in study.groups:
         rated = [s for s in group.standings if s.measured and s.ranked and s.codec != study.anchor]
@@ -122,7 +131,8 @@ def _result(standing, labels, anchor):
     less = "less" if standing.rate < 0 else "more"
     pictures = counted(len(standing.counted), "picture")
     return (
-        f"<p class='lead'><strong>{escape(labels[standing.codec])}</strong> needs <strong>{number(abs(standing.rate), 1)} % {less}</strong> "
+        f"<p class='lead'><strong>{escape(labels[standing.codec])}</strong> needs "
+        f"<strong>{number(abs(standing.rate), 1)} % {less}</strong> "
         f"rate than {escape(labels[anchor])} for the same PSNR, on average over {pictures}.</p>"
     )
 
@@ -130,18 +140,25 @@ def _result(standing, labels, anchor):
 def _group(study, group, prefix, looks, labels):
     """All that is said of one set of pictures: table, curves, times."""
     drawn = {quality: curves for quality in charts.QUALITIES if (curves := charts.mean_curves(study, group, quality))}
-    parts = [_table(study, group, looks, labels), *(f"<p>{escape(sentence)}</p>" for sentence in summary.left_out(group, labels))]
+    parts = [
+        _table(study, group, looks, labels),
+        *(f"<p>{escape(sentence)}</p>" for sentence in summary.left_out(group, labels)),
+    ]
     if "psnr" in drawn:
         main = _plot(charts.rate_chart(drawn["psnr"]), f"{prefix}-psnr", "main")
         parts.append(f"<h3>Quality over rate</h3><div class='with-legend'>{main}{legend(drawn['psnr'])}</div>")
     else:
         parts.append("<p>No codec here has a curve.</p>")
     small = [
-        _plot(charts.rate_chart(drawn[quality], quality, SMALL), f"{prefix}-{quality}", "half") for quality in drawn if quality != "psnr"
+        _plot(charts.rate_chart(drawn[quality], quality, SMALL), f"{prefix}-{quality}", "half")
+        for quality in drawn
+        if quality != "psnr"
     ]
     if small:
         parts.append(f"<div class='halves'>{''.join(small)}</div>")
-    parts.append(folded("All Bj\N{LATIN SMALL LETTER O WITH STROKE}ntegaard figures", _all_figures(study, group, labels)))
+    parts.append(
+        folded("All Bj\N{LATIN SMALL LETTER O WITH STROKE}ntegaard figures", _all_figures(study, group, labels))
+    )
     spots = charts.spots(study, group.standings)
     if len(spots) > 1:
         chart = _plot(charts.time_chart(spots, labels[study.anchor]), f"{prefix}-time", "wide")
@@ -166,8 +183,11 @@ def _table(study, group, looks, labels):
         ("#", lambda s: (str(ranks.get(s.codec, "")), "rank")),
         ("Codec", lambda s: (_codec_cell(study, s, looks, labels), "codec")),
         ("BD-rate", lambda s: (_rate_cell(s, bars), "rate")),
-        ("<abbr title='Between the averaged curves, instead of the average of the pictures'>of mean curve</abbr> (%)",
-         lambda s: (signed(s.rate_of_mean, 1), "")),
+        (
+            "<abbr title='Between the averaged curves, instead of the average of the pictures'>of mean curve</abbr> "
+            "(%)",
+            lambda s: (signed(s.rate_of_mean, 1), ""),
+        ),
         ("BD-PSNR (dB)", lambda s: (signed(s.gain, 2), "")),
         ("<abbr title='The PSNRs that both averaged curves reach'>between</abbr> (dB)", lambda s: (interval(s), "")),
         ("<abbr title='BD-rate by the PSNR of luma'>by luma PSNR</abbr> (%)", lambda s: (signed(s.rate_psnr_y, 1), "")),
@@ -175,7 +195,7 @@ def _table(study, group, looks, labels):
         ("by <span>SSIMULACRA2</span> (%)", lambda s: (signed(s.rate_ssimulacra2, 1), "")),
         ("Encode (s)", lambda s: (seconds(s.encode_s), "")),
         ("Decode (s)", lambda s: (seconds(s.decode_s), "")),
-    ]  # fmt: skip
+    ]
     for name, values in (("MS-SSIM", "ms_ssim"), ("SSIMULACRA2", "ssimulacra2")):
         if all(getattr(row, values) is None for row in group.rows):
             columns = [column for column in columns if f">{name}<" not in column[0]]
@@ -185,23 +205,41 @@ def _table(study, group, looks, labels):
     for standing in standings:
         cells = (cell(standing) for _, cell in columns)
         kind = "anchor" if standing.codec == study.anchor else "measured" if standing.measured else "published"
-        body.append(f"<tr class='{kind}'>" + "".join(f"<td class='{style}'>{text}</td>" for text, style in cells) + "</tr>")
-    return f"<div class='scroll'><table class='standings'><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
+        body.append(
+            f"<tr class='{kind}'>" + "".join(f"<td class='{style}'>{text}</td>" for text, style in cells) + "</tr>"
+        )
+    return (
+        "<div class='scroll'><table "
+        f"class='standings'><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
+    )
 
 
 def _all_figures(study, group, labels):
     """BD-rate and BD-PSNR by both interpolations and both ways to average."""
     names = ("", "_akima", "_of_mean", "_of_mean_akima")
-    heads = ("mean of the pictures, PCHIP", "mean of the pictures, Akima", "averaged curves, PCHIP", "averaged curves, Akima")
-    head = "".join(f"<th scope='col'>{title}<br>BD-rate (%)</th><th scope='col'><br>BD-PSNR (dB)</th>" for title in heads)
+    heads = (
+        "mean of the pictures, PCHIP",
+        "mean of the pictures, Akima",
+        "averaged curves, PCHIP",
+        "averaged curves, Akima",
+    )
+    head = "".join(
+        f"<th scope='col'>{title}<br>BD-rate (%)</th><th scope='col'><br>BD-PSNR (dB)</th>" for title in heads
+    )
     lines = "".join(
         f"<tr><th scope='row'>{escape(labels[s.codec])}</th>"
-        + "".join(f"<td>{signed(getattr(s, 'rate' + name), 2)}</td><td>{signed(getattr(s, 'gain' + name), 3)}</td>" for name in names)
+        + "".join(
+            f"<td>{signed(getattr(s, 'rate' + name), 2)}</td><td>{signed(getattr(s, 'gain' + name), 3)}</td>"
+            for name in names
+        )
         + "</tr>"
         for s in group.standings
         if s.codec != study.anchor and s.overall is not None
     )
-    return f"<div class='scroll'><table class='each'><thead><tr><th scope='col'>Codec</th>{head}</tr></thead><tbody>{lines}</tbody></table></div>"
+    return (
+        "<div class='scroll'><table class='each'><thead><tr><th "
+        f"scope='col'>Codec</th>{head}</tr></thead><tbody>{lines}</tbody></table></div>"
+    )
 
 
 def _codec_cell(study, standing, looks, labels):
@@ -223,11 +261,14 @@ def _rate_cell(standing, bars):
         return f"<b>{percent(standing.rate)}</b>{bar(standing.rate, *bars)}{but}"
     if standing.rate_of_mean is not None and not standing.measured:
         return "<small>only of the mean curve</small>"
-    return f"<small>{escape(', '.join(dict.fromkeys(standing.lacking(standing.pictures).values())) or 'no curve to compare')}</small>"
+    lacking = ", ".join(dict.fromkeys(standing.lacking(standing.pictures).values()))
+    return f"<small>{escape(lacking or 'no curve to compare')}</small>"
 
 
 def _scale(rates):
-    """Lowest and highest rate that the bars have room for: one codec of ten times the rate must not make all others look alike."""
+    """Lowest and highest rate that the bars have room for: one codec of ten times the rate must not make all others
+    look alike.
+    """
     return min([0.0, *rates]), min(100.0, max([0.0, *rates]))
 
 
@@ -245,7 +286,8 @@ def _crops(study):
     if not study.crops:
         return ""
     shown = "".join(
-        f"<section class='crops'><h3>{escape(row.picture)}</h3><div>{''.join(_crop(row.picture, crop) for crop in row.crops)}</div></section>"
+        f"<section class='crops'><h3>{escape(row.picture)}</h3>"
+        f"<div>{''.join(_crop(row.picture, crop) for crop in row.crops)}</div></section>"
         for row in study.crops
     )
     said = "The same part of each picture, pixel for pixel; bytes and PSNR are of the whole file."
@@ -258,7 +300,8 @@ def _crop(picture, crop):
     psnr = "" if crop.psnr is None else "lossless" if math.isinf(crop.psnr) else f"{number(crop.psnr, 2)} dB"
     small = " · ".join(part for part in (bytes_, psnr) if part)
     return (
-        f"<figure><img src='{data_uri(crop.image)}' width='{width}' height='{height}' alt='{escape(f'{picture}: {crop.title}')}'>"
+        f"<figure><img src='{data_uri(crop.image)}' width='{width}' height='{height}' "
+        f"alt='{escape(f'{picture}: {crop.title}')}'>"
         f"<figcaption><b>{escape(crop.title)}</b>{f'<br>{small}' if small else ''}</figcaption></figure>"
     )
 
@@ -272,7 +315,9 @@ def _pictures(study, labels):
     if len(pictures) < 2 or not drawn:
         return ""
     limits = charts.limits_of([curve for curves in drawn.values() for curve in curves])
-    plots = {picture: charts.rate_chart(curves, size=MULTIPLE, limits=limits, bare=True) for picture, curves in drawn.items()}
+    plots = {
+        picture: charts.rate_chart(curves, size=MULTIPLE, limits=limits, bare=True) for picture, curves in drawn.items()
+    }
     figures = "".join(
         f"<figure><figcaption>{escape(picture)}</figcaption>{charts.svg_of(plot, f'p{i}')}</figure>"
         for i, (picture, plot) in enumerate(plots.items())
@@ -293,18 +338,28 @@ def _picture_table(study, standings, labels):
     head = "".join(f"<th scope='col'>{escape(labels[standing.codec])}</th>" for standing in rated)
     lines = [
         f"<tr><th scope='row'>{escape(picture)}</th>"
-        + "".join(f"<td>{percent(s.per_picture[picture].rate if s.per_picture.get(picture) else None)}</td>" for s in rated)
+        + "".join(
+            f"<td>{percent(s.per_picture[picture].rate if s.per_picture.get(picture) else None)}</td>" for s in rated
+        )
         + "</tr>"
         for picture in _pictures_of(study)
     ]
     counts = {len(standing.counted) for standing in rated if standing.ranked}
     means = "".join(f"<td>{percent(standing.rate if standing.ranked else None)}</td>" for standing in rated)
-    foot = f"<tfoot><tr><th scope='row'>Mean of {counted(counts.pop(), 'picture')}</th>{means}</tr></tfoot>" if counts else ""
+    foot = (
+        f"<tfoot><tr><th scope='row'>Mean of {counted(counts.pop(), 'picture')}</th>{means}</tr></tfoot>"
+        if counts
+        else ""
+    )
     table = (
-        f"<div class='scroll'><table class='each'><thead><tr><th scope='col'>Picture</th>{head}</tr></thead><tbody>{''.join(lines)}</tbody>"
+        "<div class='scroll'><table class='each'><thead><tr><th "
+        f"scope='col'>Picture</th>{head}</tr></thead><tbody>{''.join(lines)}</tbody>"
         f"{foot}</table></div>"
     )
-    return folded("BD-rate of each picture", f"<p>A dash: not measured, or no figure, since the curves hardly overlap or have too few points.</p>{table}")
+    return folded(
+        "BD-rate of each picture",
+        f"<p>A dash: not measured, or no figure, since the curves hardly overlap or have too few points.</p>{table}",
+    )
 
 
 # Words.
@@ -322,20 +377,25 @@ def _codecs(study, looks, labels):
         lines.append(
             f"<tr><td class='codec'>{with_swatch(looks.get(codec), name)}</td>"
             f"<td>{escape(described.fixed)}{f'<small>{escape(described.note)}</small>' if described.note else ''}</td>"
-            f"<td>{escape(described.knob)} {', '.join(f'{s:g}' for s in settings)}</td><td>{', '.join(map(str, threads))}</td>"
+            f"<td>{escape(described.knob)} "
+            f"{', '.join(f'{s:g}' for s in settings)}</td><td>{', '.join(map(str, threads))}</td>"
             f"<td>{'<br>'.join(map(escape, versions))}</td></tr>"
         )
     head = "".join(f"<th scope='col'>{title}</th>" for title in ("Codec", "Fixed", "Varied", "Threads", "Versions"))
-    return f"<div class='scroll'><table class='codecs'><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
+    return (
+        "<div class='scroll'><table "
+        f"class='codecs'><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
+    )
 
 
 def _missing(study):
     if not study.not_measured:
         return ""
-    return f"<section><h2>Not measured</h2><ul>{''.join(f'<li>{escape(sentence)}</li>' for sentence in study.not_measured)}</ul></section>"
+    return (
+        "<section><h2>Not "
+        f"measured</h2><ul>{''.join(f'<li>{escape(sentence)}</li>' for sentence in study.not_measured)}</ul></section>"
+    )
 
 
 def _pictures_of(study):
     return list(dict.fromkeys(row.picture for row in study.rows))
-
-

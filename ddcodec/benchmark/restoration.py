@@ -1,4 +1,7 @@
-"""Restoration against the truth, picture by picture: what goes in, what comes out, and what that scores. The method never sees the truth."""
+"""Restoration against the truth, picture by picture: what goes in, what comes out, and what that scores.
+
+The method never sees the truth.
+"""
 
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import date
@@ -17,8 +20,10 @@ from .machine import machine
 
 @dataclass(frozen=True)
 class Row:
-    """One picture. noise: how its input was made ("files", or the sigma that was added). before, after: dB over all pixels; missing: dB over those that were missing, or None. setting: the options that are
-    not the default's, in words."""
+    """One picture. noise: how its input was made ("files", or the sigma that was added). before, after: dB over all
+    pixels; missing: dB over those that were missing, or None. setting: the options that are not the default's, in
+    words.
+    """
 
     date: str
     machine: str
@@ -55,11 +60,14 @@ class Job:
 
 
 def jobs_of(truths, inputs=None, masks=None, ending=("", "")):
-    """The `Job`s of a folder of truths, or a list of files. inputs, masks: folders with files of the same names, or one mask for all; ending: (of the inputs' names, of the truths') where they differ.
+    """The `Job`s of a folder of truths, or a list of files. inputs, masks: folders with files of the same names, or one
+    mask for all; ending: (of the inputs' names, of the truths') where they differ.
 
     Raises `SourceError` if there are none, or a file is missing.
     """
-    paths = [path for given in truths for path in (sorted(Path(given).iterdir()) if Path(given).is_dir() else [Path(given)])]
+    paths = [
+        path for given in truths for path in (sorted(Path(given).iterdir()) if Path(given).is_dir() else [Path(given)])
+    ]
     paths = [path for path in paths if is_picture_name(path) and path.stem.endswith(ending[1])]
     if not paths:
         raise SourceError("There are no pictures of the truth.")
@@ -77,19 +85,25 @@ def jobs_of(truths, inputs=None, masks=None, ending=("", "")):
 
 
 def with_noise(samples, sigma):
-    """uint8 samples and white noise of a standard deviation in levels, always the same, clipped and rounded to 8 bits."""
+    """uint8 samples and white noise of a standard deviation in levels, always the same, clipped and rounded to 8
+    bits.
+    """
     return np.rint(samples + np.random.default_rng(0).normal(0, sigma, samples.shape)).clip(0, 255).astype(np.uint8)
 
 
 def measure(job, options, *, added=None, setting="", progress=None, say=None):
-    """The `Row` of a job. added: sigma of the white noise that makes the input of the truth, clipped and rounded to 8 bits."""
+    """The `Row` of a job. added: sigma of the white noise that makes the input of the truth, clipped and rounded to 8
+    bits.
+    """
     truth = load_picture(job.truth)
     known, file = None, None
     if options.task == "inpaint":
         if job.mask is None:
             raise UsageError("Inpainting is measured with a mask; name one with --mask.")
         levels = load_picture(job.mask)
-        known = known_from(levels if levels.shape[:2] == truth.shape[:2] else levels.swapaxes(0, 1), truth.shape, name=str(job.mask))
+        known = known_from(
+            levels if levels.shape[:2] == truth.shape[:2] else levels.swapaxes(0, 1), truth.shape, name=str(job.mask)
+        )
         samples = np.where(known if truth.ndim == 2 else known[..., None], truth, 0).astype(np.uint8)
     elif added is not None:
         samples = with_noise(truth, added)
@@ -105,9 +119,22 @@ def measure(job, options, *, added=None, setting="", progress=None, say=None):
         missing = psnr(truth[~known], restored.samples[~known])
     before = psnr(truth, samples) if samples.shape == truth.shape else float("nan")
     return restored.samples, Row(
-        date.today().isoformat(), machine(), __version__, options.task, setting, "files" if added is None else f"{added:g}", job.truth.stem, before, psnr(truth, restored.samples),
-        missing, restored.sigma, restored.prior, restored.steps, restored.seconds, restored.reason,
-    )  # fmt: skip
+        date.today().isoformat(),
+        machine(),
+        __version__,
+        options.task,
+        setting,
+        "files" if added is None else f"{added:g}",
+        job.truth.stem,
+        before,
+        psnr(truth, restored.samples),
+        missing,
+        restored.sigma,
+        restored.prior,
+        restored.steps,
+        restored.seconds,
+        restored.reason,
+    )
 
 
 def read_rows(path):
@@ -120,13 +147,18 @@ def read_rows(path):
     rows = []
     for line in lines:
         cells = dict(zip(COLUMNS, line.split("\t")))
-        rows.append(Row(**{name: (None if cell == "" else NUMBERS.get(name, str)(cell)) for name, cell in cells.items()}))
+        rows.append(
+            Row(**{name: (None if cell == "" else NUMBERS.get(name, str)(cell)) for name, cell in cells.items()})
+        )
     return [replace(row, setting=row.setting or "") for row in rows]
 
 
 def append_row(path, row):
     """Add a row to a table, which is made if there is none. Raises `OutputError`."""
-    cells = ["" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value) for value in asdict(row).values()]
+    cells = [
+        "" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
+        for value in asdict(row).values()
+    ]
     try:
         with open(path, "a", encoding="utf-8") as file:
             file.write(("" if file.tell() else "\t".join(COLUMNS) + "\n") + "\t".join(cells) + "\n")
@@ -144,4 +176,6 @@ def _smaller(truth, scale):
     truth = truth[:height, :width]
     planes = torch.from_numpy(truth.reshape(height, width, -1).astype(np.float32)).permute(2, 0, 1)[None]
     small = Downsampler(scale)(planes)[0].permute(1, 2, 0).numpy()
-    return truth, np.rint(small).clip(0, 255).astype(np.uint8).reshape(height // scale, width // scale, *truth.shape[2:])
+    return truth, np.rint(small).clip(0, 255).astype(np.uint8).reshape(
+        height // scale, width // scale, *truth.shape[2:]
+    )

@@ -1,4 +1,6 @@
-"""A run of the benchmark: which pictures, which rows are missing, measuring them, and what is left over when it stops."""
+"""A run of the benchmark: which pictures, which rows are missing, measuring them, and what is left over when it
+stops.
+"""
 
 import math
 import os
@@ -7,11 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..jobs.files import files_in
 from ..errors import LimitError, OutputError, SourceError, UsageError
+from ..jobs.files import files_in
 from ..jobs.output import sweep, write_target
-from ..pictures.read import is_picture_name
 from ..jobs.workers import Crashed, run_jobs
+from ..pictures.read import is_picture_name
 from .measure import Failure, Job, measure, source_of
 from .peers import PeerError
 from .table import append_row, latest, read_table, text_of
@@ -22,7 +24,9 @@ LONGEST_NAME = 200
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is. step of total: rows. codec and picture: what was measured last. seconds_left: infinity while unknown."""
+    """How far a run is. step of total: rows. codec and picture: what was measured last. seconds_left: infinity while
+    unknown.
+    """
 
     step: int
     total: int
@@ -32,10 +36,11 @@ class Progress:
 
 
 def find_pictures(paths):
-    """The picture files that `paths` (files and folders) name, and the visible files of the folders that do not look like pictures.
+    """The picture files that `paths` (files and folders) name, and the visible files of the folders that do not look
+    like pictures.
 
-    A folder stands for its pictures, in the order of their names; its own folders are not entered. Raises `SourceError` for a folder without
-    pictures or a path that is not there.
+    A folder stands for its pictures, in the order of their names; its own folders are not entered. Raises `SourceError`
+    for a folder without pictures or a path that is not there.
     """
     found, skipped = [], []
     for path in paths:
@@ -52,7 +57,10 @@ def find_pictures(paths):
 
 
 def read_sources(paths):
-    """The `Source`s of picture files and, for those that cannot be read, sentences. Raises `UsageError` for two of one name."""
+    """The `Source`s of picture files and, for those that cannot be read, sentences.
+
+    Raises `UsageError` for two of one name.
+    """
     sources, failures = {}, []
     for path in paths:
         try:
@@ -61,7 +69,9 @@ def read_sources(paths):
             failures.append(str(error))
             continue
         if source.name in sources:
-            raise UsageError(f"Two pictures are called {source.name}: {sources[source.name].path} and {path}; rename one.")
+            raise UsageError(
+                f"Two pictures are called {source.name}: {sources[source.name].path} and {path}; rename one."
+            )
         sources[source.name] = source
     return list(sources.values()), failures
 
@@ -78,13 +88,17 @@ def split_missing(peers):
 
 
 def prepare_folder(folder):
-    """Make a report's folder, or take up the one that is there. Raises `OutputError` if it holds anything but such a report."""
+    """Make a report's folder, or take up the one that is there.
+
+    Raises `OutputError` if it holds anything but such a report.
+    """
     try:
         os.makedirs(folder, exist_ok=True)
         used = os.listdir(folder)
         if used and TABLE not in used:
             raise OutputError(f"{folder} holds other files and no {TABLE} of an earlier run; name a new folder.")
-        # First, since a folder with the table is taken up again; and to know now, not after an hour, whether rows can be written.
+        # First, since a folder with the table is taken up again; and to know now, not after an hour, whether rows can
+        # be written.
         with open(os.path.join(folder, TABLE), "ab"):
             pass
         os.makedirs(os.path.join(folder, FILES), exist_ok=True)
@@ -113,18 +127,24 @@ class Run:
         for source in self.sources:
             for peer, versions in self.peers.items():
                 for setting in peer.settings:
-                    jobs.append(Job(source, peer.name, setting, peer.threads, str(self.file(source, peer, setting)), versions))
+                    jobs.append(
+                        Job(source, peer.name, setting, peer.threads, str(self.file(source, peer, setting)), versions)
+                    )
         return jobs
 
     def rows(self):
-        """The rows of these very pictures, the last of each codec and setting; also those of codecs that only earlier runs measured."""
+        """The rows of these very pictures, the last of each codec and setting; also those of codecs that only earlier
+        runs measured.
+        """
         known = {(source.name, source.sha256) for source in self.sources}
         return latest([row for row in read_table(self.table) if (row.picture, row.sha256) in known])
 
     def measure(self, processes, progress=None):
-        """Measure what is missing, writing each row as it comes; returns a sentence for each codec and picture that failed, and why.
+        """Measure what is missing, writing each row as it comes; returns a sentence for each codec and picture that
+        failed, and why.
 
-        The finished table has the order of `jobs`, whatever the order of their ends and however often the run was taken up again.
+        The finished table has the order of `jobs`, whatever the order of their ends and however often the run was taken
+        up again.
         """
         with _alone(self.table):
             return self._measure(processes, progress)
@@ -137,24 +157,36 @@ class Run:
             os.makedirs(folder, exist_ok=True)
         clock, failed = _Clock(missing, processes), Counter()
         if progress and missing:
-            progress(Progress(len(wanted) - len(missing), len(wanted), missing[0].codec, missing[0].source.name, math.inf))
+            progress(
+                Progress(len(wanted) - len(missing), len(wanted), missing[0].codec, missing[0].source.name, math.inf)
+            )
         for job, result, seconds in run_jobs(measure, missing, processes):
             clock.finished(job, seconds)
             if isinstance(result, Failure) and result.fatal:
-                raise OutputError(f"{result.sentence.rstrip('.')}. The rows so far are kept, and the same command goes on from there.")
+                raise OutputError(
+                    f"{result.sentence.rstrip('.')}. The rows so far are kept, and the same command goes on from there."
+                )
             if isinstance(result, (Failure, Crashed)):
                 failed[job.codec, job.source.name, _reason(result)] += 1
             else:
                 append_row(self.table, result)
             if progress:
-                progress(Progress(len(wanted) - len(clock.left), len(wanted), job.codec, job.source.name, clock.seconds_left()))
+                progress(
+                    Progress(
+                        len(wanted) - len(clock.left), len(wanted), job.codec, job.source.name, clock.seconds_left()
+                    )
+                )
         self._sort(wanted)
-        return [f"{codec}, {picture}: {reason} ({_settings(count)})" for (codec, picture, reason), count in failed.items()]
+        return [
+            f"{codec}, {picture}: {reason} ({_settings(count)})" for (codec, picture, reason), count in failed.items()
+        ]
 
     def file(self, source, peer, setting):
         """Where the coded file of a row is kept."""
         # The escapes of a name have backslashes, which lead to another folder on Windows.
-        name = source.name if len(os.fsencode(source.name)) <= LONGEST_NAME and "\\" not in source.name else source.sha256
+        name = (
+            source.name if len(os.fsencode(source.name)) <= LONGEST_NAME and "\\" not in source.name else source.sha256
+        )
         return Path(self.folder) / FILES / peer.name.replace(":", "-") / f"{name}-{setting:g}{peer.suffix}"
 
     def _sort(self, wanted):
@@ -167,7 +199,10 @@ class Run:
 
 @contextmanager
 def _alone(table):
-    """Only one run at a time may write to a table. Raises `OutputError`. The system lets go of the lock whatever ends the process."""
+    """Only one run at a time may write to a table.
+
+    Raises `OutputError`. The system lets go of the lock whatever ends the process.
+    """
     try:
         import fcntl
     except ImportError:
@@ -198,7 +233,10 @@ class _Clock:
         """Infinity until every codec that has work left has done some."""
         if any(not self._pixels[job.codec] for job in self.left.values()):
             return math.inf
-        return sum(_pixels(job) * self._seconds[job.codec] / self._pixels[job.codec] for job in self.left.values()) / self._processes
+        return (
+            sum(_pixels(job) * self._seconds[job.codec] / self._pixels[job.codec] for job in self.left.values())
+            / self._processes
+        )
 
 
 def _pixels(job):

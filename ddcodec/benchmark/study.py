@@ -25,7 +25,10 @@ def study_of(run, anchor, published, not_measured, command):
     return Study(
         rows=rows,
         anchor=anchor,
-        published=[replace(curve, codec=f"{curve.codec}, published") if curve.codec in measured else curve for curve in published],
+        published=[
+            replace(curve, codec=f"{curve.codec}, published") if curve.codec in measured else curve
+            for curve in published
+        ],
         codecs=descriptions(rows),
         crops=crops,
         not_measured=not_measured,

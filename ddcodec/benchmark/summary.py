@@ -27,11 +27,13 @@ MOST_NAMED = 6
 class Standing:
     """A codec against the anchor.
 
-    pictures: those that both have curves of. per_picture: their `Bjontegaard`s of PSNR, by PCHIP. counted: those of them that the means are over.
-    ranked: whether these are the same as those of all other ranked codecs, so that their means can be compared. rate (per cent) and gain (dB): means
-    over the counted pictures. rate_of_mean, gain_of_mean: between the curves averaged over these, which share the PSNRs low to high (dB). All by PCHIP; those of
-    _akima by Akima. rate_psnr_y, rate_ms_ssim, rate_ssimulacra2 (per cent): as rate, for these qualities. encode_s, decode_s: means over all rows. None is what
-    cannot be said, a mean where one counted picture has no figure. measured: False for published curves.
+    pictures: those that both have curves of. per_picture: their `Bjontegaard`s of PSNR, by PCHIP. counted: those of
+    them that the means are over. ranked: whether these are the same as those of all other ranked codecs, so that their
+    means can be compared. rate (per cent) and gain (dB): means over the counted pictures. rate_of_mean, gain_of_mean:
+    between the curves averaged over these, which share the PSNRs low to high (dB). All by PCHIP; those of _akima by
+    Akima. rate_psnr_y, rate_ms_ssim, rate_ssimulacra2 (per cent): as rate, for these qualities. encode_s, decode_s:
+    means over all rows. None is what cannot be said, a mean where one counted picture has no figure. measured: False
+    for published curves.
     """
 
     codec: str
@@ -58,7 +60,9 @@ class Standing:
 
     @property
     def overall(self):
-        """The one figure to sort by and to show first: `rate`, or that of the mean curve where nothing else is published."""
+        """The one figure to sort by and to show first: `rate`, or that of the mean curve where nothing else is
+        published.
+        """
         return self.rate if self.rate is not None else self.rate_of_mean
 
     @property
@@ -68,7 +72,10 @@ class Standing:
 
     def lacking(self, pictures):
         """Of these pictures those without a figure: picture -> why."""
-        whys = {picture: self.per_picture[picture].why_none if picture in self.per_picture else "no curve" for picture in pictures}
+        whys = {
+            picture: self.per_picture[picture].why_none if picture in self.per_picture else "no curve"
+            for picture in pictures
+        }
         return {picture: why for picture, why in whys.items() if why}
 
 
@@ -81,7 +88,8 @@ def points(rows, codec, picture, quality="psnr"):
 def mean_curve(rows, codec, pictures, quality="psnr"):
     """[(mean bpp, mean quality)] over `pictures` at each setting that all of them have.
 
-    PSNR is the mean of the pictures' PSNRs, as in the tables of CompressAI and most papers, not that of their mean squared error.
+    PSNR is the mean of the pictures' PSNRs, as in the tables of CompressAI and most papers, not that of their mean
+    squared error.
     """
     ladder = {}
     for row in rows:
@@ -101,8 +109,8 @@ def named(pictures, most=MOST_NAMED):
 class Group:
     """Codecs that were measured on the same pictures, compared over these alone: their `rows` and `Standing`s.
 
-    counted: the pictures over which all ranked codecs have their means. The standings are those of the ranked codecs from the least rate up, then those of the
-    others.
+    counted: the pictures over which all ranked codecs have their means. The standings are those of the ranked codecs
+    from the least rate up, then those of the others.
     """
 
     pictures: tuple
@@ -112,18 +120,26 @@ class Group:
 
 
 def groups(rows, anchor, published=()):
-    """A `Group` for every set of pictures that a codec was measured on, the largest first, with all codecs that have the whole of it.
+    """A `Group` for every set of pictures that a codec was measured on, the largest first, with all codecs that have
+    the whole of it.
 
-    So a codec that was measured on few pictures is compared with the others over just these. Pictures that the anchor lacks are in no group;
-    published curves are in those for whose pictures they have points.
+    So a codec that was measured on few pictures is compared with the others over just these. Pictures that the anchor
+    lacks are in no group; published curves are in those for whose pictures they have points.
     """
     coverage = {}
     for row in rows:
         coverage.setdefault(row.codec, set()).add(row.picture)
     everything = dict.fromkeys(row.picture for row in rows)
     compared = coverage.get(anchor, everything)
-    sets = dict.fromkeys(tuple(picture for picture in everything if picture in found and picture in compared) for found in coverage.values())
-    return [_group(rows, anchor, published, pictures, coverage) for pictures in sorted(sets, key=len, reverse=True) if pictures]
+    sets = dict.fromkeys(
+        tuple(picture for picture in everything if picture in found and picture in compared)
+        for found in coverage.values()
+    )
+    return [
+        _group(rows, anchor, published, pictures, coverage)
+        for pictures in sorted(sets, key=len, reverse=True)
+        if pictures
+    ]
 
 
 def _group(rows, anchor, published, pictures, coverage):
@@ -132,21 +148,34 @@ def _group(rows, anchor, published, pictures, coverage):
     everything = {row.picture for row in rows}
     fitting = [curve for curve in published if mean_points(curve, pictures, everything)]
     found = standings(rows_, anchor, fitting)
-    return Group(pictures, next((standing.counted for standing in found if standing.ranked and standing.counted), pictures), rows_, found)
+    return Group(
+        pictures,
+        next((standing.counted for standing in found if standing.ranked and standing.counted), pictures),
+        rows_,
+        found,
+    )
 
 
 def left_out(group, labels=None):
-    """Sentences on what the means of a `Group` lack, and why. labels: codec -> what it is called, if that is not its name."""
+    """Sentences on what the means of a `Group` lack, and why. labels: codec -> what it is called, if that is not its
+    name.
+    """
     labels = labels or {standing.codec: standing.codec for standing in group.standings}
     dropped = [picture for picture in group.pictures if picture not in group.counted]
     if dropped:
         lacking = {labels[s.codec]: s.lacking(dropped) for s in group.standings if s.ranked}
-        yield f"Means are over {len(group.counted)} of the {len(group.pictures)} pictures, without {_listed(dropped)}: {_whys(lacking)}."
+        yield (
+            f"Means are over {len(group.counted)} of the {len(group.pictures)} pictures, without {_listed(dropped)}: "
+            f"{_whys(lacking)}."
+        )
     for standing in group.standings:
         lacking = standing.lacking(group.pictures)
         if lacking and standing.per_picture and not standing.ranked:
             over = f"; its means are over {_listed(standing.counted)}" if standing.counted else ""
-            yield f"{labels[standing.codec]} is not ranked, for want of {_listed(list(lacking))} ({', '.join(dict.fromkeys(lacking.values()))}){over}."
+            yield (
+                f"{labels[standing.codec]} is not ranked, for want of {_listed(list(lacking))} "
+                f"({', '.join(dict.fromkeys(lacking.values()))}){over}."
+            )
 
 
 def _whys(lacking):
@@ -163,11 +192,13 @@ def _listed(pictures):
 
 
 def standings(rows, anchor, published=()):
-    """A `Standing` for every codec of `rows` and every published curve: the ranked ones from the least rate to the most, then the others so, those without a rate last.
+    """A `Standing` for every codec of `rows` and every published curve: the ranked ones from the least rate to the
+    most, then the others so, those without a rate last.
 
-    Means of different pictures cannot be compared. So those of ranked codecs are over the pictures where all of them have a figure. A codec that lacks it on
-    more than half of the pictures is not ranked, lest it take these from all others; where more than half would still be lost, only those codecs are ranked
-    that have all figures. The means of a codec that is not ranked are over whatever it has.
+    Means of different pictures cannot be compared. So those of ranked codecs are over the pictures where all of them
+    have a figure. A codec that lacks it on more than half of the pictures is not ranked, lest it take these from all
+    others; where more than half would still be lost, only those codecs are ranked that have all figures. The means of a
+    codec that is not ranked are over whatever it has.
     """
     by_codec = {}
     for row in rows:
@@ -196,9 +227,11 @@ def _rank(standing):
 
 @dataclass(frozen=True, eq=False)
 class _Compared:
-    """A codec beside the anchor, before it is known over which pictures its means go. figures(picture, method, quality): their `Bjontegaard`.
+    """A codec beside the anchor, before it is known over which pictures its means go. figures(picture, method,
+    quality): their `Bjontegaard`.
 
-    means(pictures): both curves averaged over these. more: fields of its `Standing` that stand already. qualities: those of which it has curves.
+    means(pictures): both curves averaged over these. more: fields of its `Standing` that stand already. qualities:
+    those of which it has curves.
     """
 
     codec: str
@@ -217,25 +250,34 @@ class _Compared:
 
 def _measured(anchors, anchor, own, codec):
     """The `_Compared` of the rows `own` beside the rows `anchors`."""
-    pictures = _shared(anchors, anchor, dict.fromkeys(row.picture for row in own), lambda picture: points(own, codec, picture))
+    pictures = _shared(
+        anchors, anchor, dict.fromkeys(row.picture for row in own), lambda picture: points(own, codec, picture)
+    )
 
     def figures(picture, method="pchip", quality="psnr"):
         return bjontegaard(points(anchors, anchor, picture, quality), points(own, codec, picture, quality), method)
 
     times = {name: statistics.fmean(getattr(row, name) for row in own) for name in ("encode_s", "decode_s")}
     means = lambda over: (mean_curve(anchors, anchor, over), mean_curve(own, codec, over))
-    return _Compared(codec, True, figures, {picture: figures(picture) for picture in pictures}, means, tuple(QUALITIES), times)
+    return _Compared(
+        codec, True, figures, {picture: figures(picture) for picture in pictures}, means, tuple(QUALITIES), times
+    )
 
 
 def _published(anchors, anchor, curve, everything):
     pictures = _shared(anchors, anchor, everything, lambda picture: curve.points.get(picture, []))
     # Of a source that gives a mean alone, that of all pictures.
-    means = lambda over: (mean_curve(anchors, anchor, over or everything), mean_points(curve, over or everything, everything) or [])
+    means = lambda over: (
+        mean_curve(anchors, anchor, over or everything),
+        mean_points(curve, over or everything, everything) or [],
+    )
 
     def figures(picture, method="pchip", quality="psnr"):
         return bjontegaard(points(anchors, anchor, picture, quality), curve.points[picture], method)
 
-    return _Compared(curve.codec, False, figures, {picture: figures(picture) for picture in pictures}, means, ("psnr",), {})
+    return _Compared(
+        curve.codec, False, figures, {picture: figures(picture) for picture in pictures}, means, ("psnr",), {}
+    )
 
 
 def _shared(anchors, anchor, pictures, points_of):
@@ -245,11 +287,16 @@ def _shared(anchors, anchor, pictures, points_of):
 def _standing(compared, shared, ranked):
     """The `Standing` of a `_Compared`, with means over the pictures `shared` if it is `ranked`."""
     counted = shared if ranked else compared.figured
-    pchip, akima = [compared.per_picture[picture] for picture in counted], [compared.figures(picture, "akima") for picture in counted]
+    pchip, akima = (
+        [compared.per_picture[picture] for picture in counted],
+        [compared.figures(picture, "akima") for picture in counted],
+    )
     means = compared.means(counted or tuple(compared.per_picture))
     mean, mean_akima = (bjontegaard(*means, method) for method in ("pchip", "akima"))
     qualities = {
-        f"rate_{quality}": _mean([compared.figures(picture, quality=quality).rate for picture in counted]) for quality in compared.qualities if quality != "psnr"
+        f"rate_{quality}": _mean([compared.figures(picture, quality=quality).rate for picture in counted])
+        for quality in compared.qualities
+        if quality != "psnr"
     }
     return Standing(
         compared.codec,

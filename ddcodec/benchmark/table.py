@@ -21,11 +21,12 @@ class Key(NamedTuple):
 class Row:
     """One picture, coded to a file by one codec at one setting, and decoded from that file.
 
-    date: ISO. machine: processor and cores, in words. picture: file name without its ending. sha256: the first 16 digits of the
-    source file's. codec: its name in `peers`, such as "jpeg:444" or "ddc:e5". setting: a number in the codec's own scale.
-    bytes: of the whole file. psnr: dB over RGB (or grey) samples, inf if nothing is lost; psnr_y: dB of BT.601 luma. ms_ssim and
-    ssimulacra2: None where they are not defined (a small picture) or not installed; all three where nobody measured them. encode_s, decode_s: seconds of wall clock with
-    `threads` threads, between samples and bytes. versions: of all libraries that made the file.
+    date: ISO. machine: processor and cores, in words. picture: file name without its ending. sha256: the first 16
+    digits of the source file's. codec: its name in `peers`, such as "jpeg:444" or "ddc:e5". setting: a number in the
+    codec's own scale. bytes: of the whole file. psnr: dB over RGB (or grey) samples, inf if nothing is lost; psnr_y: dB
+    of BT.601 luma. ms_ssim and ssimulacra2: None where they are not defined (a small picture) or not installed; all
+    three where nobody measured them. encode_s, decode_s: seconds of wall clock with `threads` threads, between samples
+    and bytes. versions: of all libraries that made the file.
     """
 
     date: str
@@ -58,21 +59,46 @@ class Row:
 
 
 COLUMNS = (
-    "date", "machine", "picture", "sha256", "width", "height", "codec", "setting", "bytes", "bpp", "psnr", "psnr_y", "ms_ssim",
-    "ssimulacra2", "encode_s", "decode_s", "threads", "versions",
-)  # fmt: skip
+    "date",
+    "machine",
+    "picture",
+    "sha256",
+    "width",
+    "height",
+    "codec",
+    "setting",
+    "bytes",
+    "bpp",
+    "psnr",
+    "psnr_y",
+    "ms_ssim",
+    "ssimulacra2",
+    "encode_s",
+    "decode_s",
+    "threads",
+    "versions",
+)
 """`bpp` is written for people; it follows from the others and is not read back."""
 HEADER = "\t".join(COLUMNS)
 
 FORMATS = {
-    "setting": "g", "bpp": ".5f", "psnr": ".4f", "psnr_y": ".4f", "ms_ssim": ".6f", "ssimulacra2": ".4f", "encode_s": ".4g", "decode_s": ".4g",
-}  # fmt: skip
-NUMBERS = {"width": int, "height": int, "bytes": int, "threads": int} | {name: float for name in FORMATS}
+    "setting": "g",
+    "bpp": ".5f",
+    "psnr": ".4f",
+    "psnr_y": ".4f",
+    "ms_ssim": ".6f",
+    "ssimulacra2": ".4f",
+    "encode_s": ".4g",
+    "decode_s": ".4g",
+}
+NUMBERS = {"width": int, "height": int, "bytes": int, "threads": int} | dict.fromkeys(FORMATS, float)
 OPTIONAL = ("psnr_y", "ms_ssim", "ssimulacra2")
 
 
 def read_table(path):
-    """All rows of a table, in its order; none if there is no such file. A last line without an end, left by a crash, is not a row.
+    """All rows of a table, in its order; none if there is no such file.
+
+    A last line without an end, left by a crash, is not a row.
 
     Raises `SourceError` for a file that is not such a table.
     """
@@ -101,7 +127,8 @@ def text_of(rows):
 
 
 def append_row(path, row):
-    """Add one row, in one write, to a table that is made if it does not exist; what a crash left of a line is cut off first.
+    """Add one row, in one write, to a table that is made if it does not exist; what a crash left of a line is cut off
+    first.
 
     Raises `OutputError`.
     """
@@ -123,7 +150,10 @@ LONGEST_LINE = 1 << 16
 
 def _line(row):
     values = {name: getattr(row, name) for name in COLUMNS}
-    return "\t".join("" if value is None else " ".join(format(value, FORMATS.get(name, "")).split()) for name, value in values.items())
+    return "\t".join(
+        "" if value is None else " ".join(format(value, FORMATS.get(name, "")).split())
+        for name, value in values.items()
+    )
 
 
 def _row(line, where):
@@ -131,7 +161,10 @@ def _row(line, where):
     if len(line.split("\t")) != len(COLUMNS):
         raise SourceError(f"{where} has not {len(COLUMNS)} columns.")
     try:
-        values = {name: None if name in OPTIONAL and not cell else NUMBERS.get(name, str)(cell) for name, cell in cells.items()}
+        values = {
+            name: None if name in OPTIONAL and not cell else NUMBERS.get(name, str)(cell)
+            for name, cell in cells.items()
+        }
     except ValueError:
         raise SourceError(f"{where} has words where a number should be.") from None
     del values["bpp"]

@@ -1,4 +1,6 @@
-"""The command line: one file a command. Nothing heavy is imported before a command runs, so that `--help` answers at once."""
+"""The command line: one file a command. Nothing heavy is imported before a command runs, so that `--help` answers at
+once.
+"""
 
 import math
 import signal
@@ -70,7 +72,9 @@ def main():
 
 
 def _end_in_order():
-    """Turn the signals that end a process into exceptions, so that temporary files are removed on the way out. What was ignored, as by nohup, stays so."""
+    """Turn the signals that end a process into exceptions, so that temporary files are removed on the way out. What was
+    ignored, as by nohup, stays so.
+    """
     last = -math.inf
 
     def end(number, _):

@@ -1,4 +1,6 @@
-"""One file or many: what `encode` and `decode` do to each is carried out here, in this process, in others, or on a cluster."""
+"""One file or many: what `encode` and `decode` do to each is carried out here, in this process, in others, or on a
+cluster.
+"""
 
 import math
 import os
@@ -12,10 +14,10 @@ from typing import NamedTuple
 
 import click
 
-from ..jobs.files import Job, in_bundles, jobs_of
 from ..errors import DdcError, ExistsError, UsageError, explain
-from ..machine import available_cores
+from ..jobs.files import Job, in_bundles, jobs_of
 from ..jobs.output import make_folder_of
+from ..machine import available_cores
 from .files import SOME_FAILED, STANDARD, name_of, passage, prepare_output, read_input, write_output
 from .talk import Relayed, bar_parts, bytes_text, duration_text, phase_text
 
@@ -70,21 +72,20 @@ class Failed:
 
 
 def carry_out(talk, work, batch):
-    """Do `work` to the files of a `Batch`, and tell what comes of it. Of many files one that fails costs no other one, and the exit code is 1 in the end.
+    """Do `work` to the files of a `Batch`, and tell what comes of it. Of many files one that fails costs no other one,
+    and the exit code is 1 in the end.
 
     `work` can be pickled and has
 
-        done, sizes                   "encoded", whether the bytes that are made are worth telling
-        extension, keeps_extension    ".ddc", whether it comes behind that of the input and not instead
-        wants(path)                   whether it takes that file of a folder
-        bytes_of(beginning)           how many bytes of a file are worth reading; see `input`
-        prepare(talk, name, data)     whatever it makes of the bytes of a file first
-        kind(prepared)                what those have in common that can be finished together
-        finish(talk, prepared)        the `Made`s of a list of them
-        at_once()                     how many to finish together on this machine; 1 where processes side by side are better
-        with_threads(count)           the same work on so many threads, where nobody has asked for another number
-        line(made), details(made)     what is said of a result, and further lines
-        note(job, made)               a sentence on a result that might surprise, or None
+        done, sizes                   "encoded", whether the bytes that are made are worth telling extension,
+        keeps_extension    ".ddc", whether it comes behind that of the input and not instead wants(path)
+        whether it takes that file of a folder bytes_of(beginning)           how many bytes of a file are worth reading;
+        see `input` prepare(talk, name, data)     whatever it makes of the bytes of a file first kind(prepared)
+        what those have in common that can be finished together finish(talk, prepared)        the `Made`s of a list of
+        them at_once()                     how many to finish together on this machine; 1 where processes side by side
+        are better with_threads(count)           the same work on so many threads, where nobody has asked for another
+        number line(made), details(made)     what is said of a result, and further lines note(job, made)               a
+        sentence on a result that might surprise, or None
 
     Raises `DdcError`s: for one file whatever there is, for many what concerns them all.
     """
@@ -101,14 +102,19 @@ def carry_out(talk, work, batch):
             for loaded, result in results:
                 course.settle(loaded, result)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"Interrupted; what is {work.done} stays ({course.made}), and the same command with --skip-existing goes on from there.") from None
+        raise KeyboardInterrupt(
+            f"Interrupted; what is {work.done} stays ({course.made}), and the same command with --skip-existing goes "
+            "on from there."
+        ) from None
     course.sum_up()
     if course.failed:
         click.get_current_context().exit(SOME_FAILED)
 
 
 def attempted(work, loadeds, threads):
-    """What becomes of some `Loaded`s in another process, on so many threads: for each its `Made` or `Failed`, and the sentences that were said."""
+    """What becomes of some `Loaded`s in another process, on so many threads: for each its `Made` or `Failed`, and the
+    sentences that were said.
+    """
     said = [[] for _ in loadeds]
     talks = [Relayed(sentences.append) for sentences in said]
     results = dict(_attempts(work.with_threads(threads), loadeds, talks))
@@ -143,7 +149,10 @@ def _finished(work, group):
 
 
 def _failed(error):
-    return Failed(*explain(error), "" if isinstance(error, (DdcError, MemoryError)) else "".join(traceback.format_exception(error)))
+    return Failed(
+        *explain(error),
+        "" if isinstance(error, (DdcError, MemoryError)) else "".join(traceback.format_exception(error)),
+    )
 
 
 def _carry_out_one(talk, work, batch):
@@ -198,9 +207,17 @@ def _results_of_processes(work, processes, course):
     from ..jobs.workers import Crashed, run_jobs
 
     share = max(1, available_cores() // processes)
-    for (loaded,), answer, _ in run_jobs(partial(attempted, work, threads=share), in_bundles(course.loaded(), 1), processes):
+    for (loaded,), answer, _ in run_jobs(
+        partial(attempted, work, threads=share), in_bundles(course.loaded(), 1), processes
+    ):
         if isinstance(answer, Crashed):
-            yield loaded, Failed(SOME_FAILED, f"Its process ended without a result (exit code {answer.code}); perhaps memory was short.")
+            yield (
+                loaded,
+                Failed(
+                    SOME_FAILED,
+                    f"Its process ended without a result (exit code {answer.code}); perhaps memory was short.",
+                ),
+            )
         else:
             yield from course.heard([loaded], answer)
 
@@ -268,7 +285,9 @@ class _Course:
         self._warnings, self._notes = defaultdict(list), defaultdict(list)
 
     def loaded(self):
-        """Yield the `Loaded` of each job whose input can be read and whose output can be written, checked when it is wanted."""
+        """Yield the `Loaded` of each job whose input can be read and whose output can be written, checked when it is
+        wanted.
+        """
         self._show()
         for job in self.jobs:
             try:
@@ -289,7 +308,9 @@ class _Course:
             yield loaded, result
 
     def say(self, name, sentence):
-        """Say something of an input, and keep it for its result's JSON if it is a warning or a note: those of several inputs come in between."""
+        """Say something of an input, and keep it for its result's JSON if it is a warning or a note: those of several
+        inputs come in between.
+        """
         talk = self._talk
         talk.warnings, talk.notes = self._warnings[name], self._notes[name]
         talk.say(sentence if name in sentence else f"{name}: {sentence}")
@@ -319,7 +340,11 @@ class _Course:
     def sum_up(self):
         """Say what has become of all."""
         of_them = f" ({bytes_text(self._metadata)} of them metadata)" if self._metadata else ""
-        size = self._work.sizes and self.made and f"{bytes_text(self._bytes)}{of_them}, {8 * self._bytes / self._pixels:.2f} bpp, "
+        size = (
+            self._work.sizes
+            and self.made
+            and f"{bytes_text(self._bytes)}{of_them}, {8 * self._bytes / self._pixels:.2f} bpp, "
+        )
         counts = f"{self.made} {self._work.done}, {self.failed} failed, {self.skipped} skipped, "
         self._talk.say(counts + (size or "") + duration_text(monotonic() - self._start))
 
@@ -336,7 +361,11 @@ class _Course:
         name = name_of(job.input)
         self.failed += 1
         self._recall(job)
-        self._talk.fail(failed.code, failed.sentence if failed.sentence.startswith(name) else f"{name}: {failed.sentence}", input=name)
+        self._talk.fail(
+            failed.code,
+            failed.sentence if failed.sentence.startswith(name) else f"{name}: {failed.sentence}",
+            input=name,
+        )
         self._talk.detail_lines(failed.trace)
         self._end(job)
 
@@ -352,5 +381,7 @@ class _Course:
         if self.show:
             ended, since = self.made + self.failed + self.skipped, monotonic() - self._start - self._seconds_at_end
             # What has been done since the last one ended is no weight yet.
-            left = self._seconds_at_end * self._weight_left / self._weight_done - since if self._weight_done else math.inf
+            left = (
+                self._seconds_at_end * self._weight_left / self._weight_done - since if self._weight_done else math.inf
+            )
             self.show(_Standing(ended, len(self.jobs), self.failed, left, doing))

@@ -1,4 +1,6 @@
-"""`ddcodec bench`: rate against distortion of this and other codecs, from files that are written, decoded and measured."""
+"""`ddcodec bench`: rate against distortion of this and other codecs, from files that are written, decoded and
+measured.
+"""
 
 import os
 import shlex
@@ -19,10 +21,10 @@ from .talk import bar_parts
 @click.command(
     cls=Command,
     short_help="Compare codecs: rate, distortion and time.",
-    epilog="""Codecs: jpeg, jpeg:444, webp, avif, avif:s0, avif:psnr, avif:psnr:s0, avif:ssimulacra2, avif:ssimulacra2:s0,
-jxl, jpeg2000, heic, heic:psnr, vvc, none (raw samples), and ddc, ddc:e1 to ddc:e9, ddc:classic, ddc:classic:e1
-to ddc:classic:e9; all stands for all but those of ddcodec and none. avif and heic aim at the eye, as they do
-by default; names with psnr aim at PSNR, by which the codecs are ranked; s0 is AVIF's slowest speed.
+    epilog="""Codecs: jpeg, jpeg:444, webp, avif, avif:s0, avif:psnr, avif:psnr:s0, avif:ssimulacra2,
+avif:ssimulacra2:s0, jxl, jpeg2000, heic, heic:psnr, vvc, none (raw samples), and ddc, ddc:e1 to ddc:e9, ddc:classic,
+ddc:classic:e1 to ddc:classic:e9; all stands for all but those of ddcodec and none. avif and heic aim at the eye, as
+they do by default; names with psnr aim at PSNR, by which the codecs are ranked; s0 is AVIF's slowest speed.
 
 \b
 Examples:
@@ -30,24 +32,58 @@ Examples:
   ddcodec bench photos/ --codecs all,ddc:e7 -j 4 -o report
   ddcodec bench a.png b.png --codecs avif,ddc --published curves/ -o report""",
 )
-@click.argument("pictures", nargs=-1, required=True, metavar="PICTURES...", type=click.Path(), shell_complete=offers.files(offers.is_picture_name))
-@click.option("-o", "--output", required=True, metavar="FOLDER", type=click.Path(), help="Where the report goes; a run that was stopped is taken up again.")
-@click.option("--codecs", default="jpeg,webp,avif,avif:psnr,ddc", show_default=True, metavar="NAMES", shell_complete=offers.lists(offers.codecs), help="With commas between; see below.")
-@click.option("--anchor", default="jpeg", show_default=True, metavar="NAME", shell_complete=offers.names(offers.codecs), help="The codec that the others are compared with.")
+@click.argument(
+    "pictures",
+    nargs=-1,
+    required=True,
+    metavar="PICTURES...",
+    type=click.Path(),
+    shell_complete=offers.files(offers.is_picture_name),
+)
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="FOLDER",
+    type=click.Path(),
+    help="Where the report goes; a run that was stopped is taken up again.",
+)
+@click.option(
+    "--codecs",
+    default="jpeg,webp,avif,avif:psnr,ddc",
+    show_default=True,
+    metavar="NAMES",
+    shell_complete=offers.lists(offers.codecs),
+    help="With commas between; see below.",
+)
+@click.option(
+    "--anchor",
+    default="jpeg",
+    show_default=True,
+    metavar="NAME",
+    shell_complete=offers.names(offers.codecs),
+    help="The codec that the others are compared with.",
+)
 @click.option(
     "--published",
     metavar="PATH",
     type=click.Path(),
-    help="Curves to show beside: a CSV file (image,bpp,psnr_db) or a folder of them. Points of the image MEAN are taken to be of all PICTURES.",
+    help=(
+        "Curves to show beside: a CSV file (image,bpp,psnr_db) or a folder of them. Points of the image MEAN are "
+        "taken to be of all PICTURES."
+    ),
 )
-@click.option("-j", "--jobs", type=click.IntRange(min=1), default=1, show_default=True, metavar="N", help="Rows measured at once.")
+@click.option(
+    "-j", "--jobs", type=click.IntRange(min=1), default=1, show_default=True, metavar="N", help="Rows measured at once."
+)
 @talking
 def bench(talk, pictures, output, codecs, anchor, published, jobs):
     """Code every one of PICTURES (files, or folders of them) with several codecs at a ladder of settings, and report.
 
-    Every file is written, decoded and measured. FOLDER gets rows.tsv (one line a measurement, written as it comes), report.html, plots/
-    and files/ with all coded files. The same command again measures what is missing; with other codecs, the report shows all that
-    FOLDER has of these pictures. Codecs use one thread, those of ddcodec the machine's cores divided by --jobs.
+    Every file is written, decoded and measured. FOLDER gets rows.tsv (one line a measurement, written as it comes),
+    report.html, plots/ and files/ with all coded files. The same command again measures what is missing; with other
+    codecs, the report shows all that FOLDER has of these pictures. Codecs use one thread, those of ddcodec the
+    machine's cores divided by --jobs.
     """
     if output in ("", STANDARD):
         raise UsageError("The report is a folder; name one with -o.")
@@ -82,7 +118,9 @@ def bench(talk, pictures, output, codecs, anchor, published, jobs):
             talk.warn(f"Not measured: {sentence}.")
         _report(talk, run, anchor, curves, missing, unreadable + failed)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"Interrupted; {output} keeps what is measured, and the same command goes on from there.") from None
+        raise KeyboardInterrupt(
+            f"Interrupted; {output} keeps what is measured, and the same command goes on from there."
+        ) from None
 
 
 def _check_installed():
@@ -90,7 +128,10 @@ def _check_installed():
 
     absent = [package for package in ("scipy", "matplotlib") if find_spec(package) is None]
     if absent:
-        raise DdcError(f"The benchmark needs {' and '.join(absent)}, not installed here: pip install 'ddcodec[bench]' brings what is missing.")
+        raise DdcError(
+            f"The benchmark needs {' and '.join(absent)}, not installed here: pip install 'ddcodec[bench]' brings "
+            "what is missing."
+        )
 
 
 def _peers(codecs, anchor, threads):
@@ -127,15 +168,23 @@ def _report(talk, run, anchor, published, missing, failed):
         said = [f"Against {anchor}, {named(group.pictures)}:", *_table(group.standings, width), *left_out(group)]
         for line in said:
             # Each is shown for itself: what stands for a line's end in a name must not become one.
-            for part in (click.wrap_text(line, width, subsequent_indent="  ") if len(line) > width else line).splitlines():
+            for part in (
+                click.wrap_text(line, width, subsequent_indent="  ") if len(line) > width else line
+            ).splitlines():
                 talk.show(part)
         talk.show()
     talk.say(f"Report: {path}")
     fields = {
-        "report": path, "table": str(run.table), "anchor": anchor, "not_measured": missing + failed, "groups": [_fields(group) for group in study.groups],
-    }  # fmt: skip
+        "report": path,
+        "table": str(run.table),
+        "anchor": anchor,
+        "not_measured": missing + failed,
+        "groups": [_fields(group) for group in study.groups],
+    }
     if failed:
-        lacking = SourceError(f"The report lacks what could not be measured ({len(failed)} {'entry' if len(failed) == 1 else 'entries'}).")
+        lacking = SourceError(
+            f"The report lacks what could not be measured ({len(failed)} {'entry' if len(failed) == 1 else 'entries'})."
+        )
         click.get_current_context().exit(talk.fail(lacking.exit_code, str(lacking), **fields))
     talk.report(**fields)
 
@@ -148,7 +197,9 @@ FIRST_TO_GO = ("over", "decode", "BD-PSNR")
 
 
 def _table(standings, width):
-    """Lines of the table, best first, no wider than `width` where that can be: rates against the anchor at equal PSNR."""
+    """Lines of the table, best first, no wider than `width` where that can be: rates against the anchor at equal
+    PSNR.
+    """
     rows = [dict(zip(COLUMNS, COLUMNS)), *map(_cells, standings)]
     for gone in (None, *FIRST_TO_GO):
         columns = {name: max(len(row[name]) for row in rows) for name in rows[0] if name != gone}
@@ -156,21 +207,28 @@ def _table(standings, width):
         if sum(columns.values()) + 2 * (len(columns) - 1) <= width:
             break
     for row in rows:
-        yield "  ".join(f"{cell:{'<' if name in ('codec', '') else '>'}{columns[name]}}" for name, cell in row.items()).rstrip()
+        yield "  ".join(
+            f"{cell:{'<' if name in ('codec', '') else '>'}{columns[name]}}" for name, cell in row.items()
+        ).rstrip()
 
 
 def _cells(standing):
     rate = standing.overall
     partly = standing.rate is not None and not standing.ranked
-    return dict(zip(COLUMNS, (
-        standing.codec,
-        "-" if rate is None else f"{rate:+.1f} %",
-        "-" if standing.gain is None else f"{standing.gain:+.2f} dB",
-        "-" if standing.low is None or rate is None else f"{standing.low:.1f}-{standing.high:.1f} dB",
-        _seconds(standing.encode_s),
-        _seconds(standing.decode_s),
-        "published" if not standing.measured else f"over {len(standing.counted)} only" if partly else "",
-    )))  # fmt: skip
+    return dict(
+        zip(
+            COLUMNS,
+            (
+                standing.codec,
+                "-" if rate is None else f"{rate:+.1f} %",
+                "-" if standing.gain is None else f"{standing.gain:+.2f} dB",
+                "-" if standing.low is None or rate is None else f"{standing.low:.1f}-{standing.high:.1f} dB",
+                _seconds(standing.encode_s),
+                _seconds(standing.decode_s),
+                "published" if not standing.measured else f"over {len(standing.counted)} only" if partly else "",
+            ),
+        )
+    )
 
 
 def _seconds(seconds):
@@ -183,16 +241,34 @@ def _fields(group):
     from ..benchmark.summary import left_out
 
     return {
-        "pictures": list(group.pictures), "counted": list(group.counted), "left_out": list(left_out(group)),
+        "pictures": list(group.pictures),
+        "counted": list(group.counted),
+        "left_out": list(left_out(group)),
         "codecs": [_standing_fields(standing) for standing in group.standings],
-    }  # fmt: skip
+    }
 
 
 def _standing_fields(standing):
     names = (
-        "codec", "measured", "ranked", "rate", "gain", "rate_akima", "gain_akima", "rate_of_mean", "gain_of_mean", "rate_of_mean_akima",
-        "gain_of_mean_akima", "low", "high", "rate_psnr_y", "rate_ms_ssim", "rate_ssimulacra2", "encode_s", "decode_s",
-    )  # fmt: skip
+        "codec",
+        "measured",
+        "ranked",
+        "rate",
+        "gain",
+        "rate_akima",
+        "gain_akima",
+        "rate_of_mean",
+        "gain_of_mean",
+        "rate_of_mean_akima",
+        "gain_of_mean_akima",
+        "low",
+        "high",
+        "rate_psnr_y",
+        "rate_ms_ssim",
+        "rate_ssimulacra2",
+        "encode_s",
+        "decode_s",
+    )
     return {name: getattr(standing, name) for name in names}
 
 
@@ -205,5 +281,10 @@ def _typed(word):
     """A word as a shell takes it; as bash's $'...' where something in it cannot be shown."""
     if word.isprintable():
         return shlex.quote(word)
-    shown = (letter if letter.isprintable() and letter not in "\\'" else "".join(f"\\x{byte:02x}" for byte in os.fsencode(letter)) for letter in word)
+    shown = (
+        letter
+        if letter.isprintable() and letter not in "\\'"
+        else "".join(f"\\x{byte:02x}" for byte in os.fsencode(letter))
+        for letter in word
+    )
     return f"$'{''.join(shown)}'"

@@ -24,26 +24,71 @@ Examples:
   ddcodec bench-restore clean/ --task inpaint --mask masks/ -e 3 -o rows.tsv""",
 )
 @click.argument("truths", nargs=-1, required=True, metavar="TRUTHS...", type=click.Path(exists=True))
-@click.option("--task", required=True, metavar="NAME", shell_complete=offers.names(offers.tasks), help="denoise, inpaint, superres or dejpeg.")
-@click.option("-o", "--output", required=True, metavar="FILE", type=click.Path(dir_okay=False), help="The table: one line a picture, written as it comes. What it has is not measured again.")
-@click.option("--inputs", metavar="FOLDER", type=click.Path(exists=True), help="What is to be restored: files of the same names as the truths.")
-@click.option("--ending", cls=Expert, nargs=2, default=("", ""), metavar="IN TRUTH", help="How names of inputs and of truths end, where they differ.")
-@click.option("--add-noise", type=click.FloatRange(min=0, min_open=True), metavar="SIGMA", help="Instead of inputs: the truths with white noise, clipped to 8 bits.")
-@click.option("--mask", metavar="PATH", type=click.Path(exists=True), help="inpaint: a mask for all, turned where a picture is upright, or a folder of them; black is missing.")
-@click.option("--save", cls=Expert, metavar="FOLDER", type=click.Path(file_okay=False), help="Keep the restored pictures as PNG.")
+@click.option(
+    "--task",
+    required=True,
+    metavar="NAME",
+    shell_complete=offers.names(offers.tasks),
+    help="denoise, inpaint, superres or dejpeg.",
+)
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="The table: one line a picture, written as it comes. What it has is not measured again.",
+)
+@click.option(
+    "--inputs",
+    metavar="FOLDER",
+    type=click.Path(exists=True),
+    help="What is to be restored: files of the same names as the truths.",
+)
+@click.option(
+    "--ending",
+    cls=Expert,
+    nargs=2,
+    default=("", ""),
+    metavar="IN TRUTH",
+    help="How names of inputs and of truths end, where they differ.",
+)
+@click.option(
+    "--add-noise",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SIGMA",
+    help="Instead of inputs: the truths with white noise, clipped to 8 bits.",
+)
+@click.option(
+    "--mask",
+    metavar="PATH",
+    type=click.Path(exists=True),
+    help="inpaint: a mask for all, turned where a picture is upright, or a folder of them; black is missing.",
+)
+@click.option(
+    "--save", cls=Expert, metavar="FOLDER", type=click.Path(file_okay=False), help="Keep the restored pictures as PNG."
+)
 @click.option("--scale", type=int, metavar="2|4|8", help="superres: the inputs are the truths, so many times smaller.")
 @click.option("--sigma", metavar="S|auto", default="auto", show_default=True, help="As in restore.")
-@click.option("--prior", default="auto", show_default=True, metavar="NAME", shell_complete=offers.names(offers.priors), help="As in restore.")
+@click.option(
+    "--prior",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
+    shell_complete=offers.names(offers.priors),
+    help="As in restore.",
+)
 @fitting(effort="Higher is slower and better.")
 @talking
 def bench_restore(talk, truths, output, inputs, ending, add_noise, mask, save, sigma, **options):
     """Restore pictures whose TRUTHS (files, or folders of them) are known, and measure by how much that has helped.
 
-    The truth makes the input where none is given, and the score; the method never sees it. A time limit is for each picture.
+    The truth makes the input where none is given, and the score; the method never sees it. A time limit is for each
+    picture.
     """
     from ..benchmark.restoration import append_row, jobs_of, measure, read_rows
-    from ..machine import keep_freed_memory
     from ..jobs.output import write_target
+    from ..machine import keep_freed_memory
     from ..pictures.read import Picture, encode_image_bytes
 
     wished = restore_options(sigma, options)
@@ -51,7 +96,11 @@ def bench_restore(talk, truths, output, inputs, ending, add_noise, mask, save, s
     if add_noise is not None and inputs is not None:
         raise UsageError("Give either --inputs or --add-noise, not both.")
     jobs = jobs_of(truths, inputs, mask, ending)
-    setting = " ".join(f"{name}={value}" for name, value in sorted(options.items()) if value is not None and name not in ("task", "device", "threads"))
+    setting = " ".join(
+        f"{name}={value}"
+        for name, value in sorted(options.items())
+        if value is not None and name not in ("task", "device", "threads")
+    )
     setting += f" sigma={sigma}" if sigma != "auto" else ""
     if mask:
         setting += f" mask={Path(mask).stem}"
@@ -70,18 +119,34 @@ def bench_restore(talk, truths, output, inputs, ending, add_noise, mask, save, s
             append_row(path, row)
             kept[key] = row
             if save:
-                write_target(str(Path(save, f"{job.truth.stem}.png")), encode_image_bytes(Picture(samples), "png"), force=True)
+                write_target(
+                    str(Path(save, f"{job.truth.stem}.png")), encode_image_bytes(Picture(samples), "png"), force=True
+                )
         rows.append(kept[key])
         talk.say(_line(rows[-1]))
         talk.report(**asdict(rows[-1]))
     talk.about = {}
     means = [sum(values) / len(rows) for values in zip(*((row.before, row.after, row.seconds) for row in rows))]
     lost = sum(row.after < row.before - 0.05 for row in rows)
-    talk.say(f"mean of {len(rows)}: {means[0]:.2f} -> {means[1]:.2f} dB, {means[2]:.1f} s; {lost} worse than their input by more than 0.05 dB")
-    talk.report(task=wished.task, pictures=len(rows), before=means[0], after=means[1], seconds=means[2], worse=lost, table=str(path))
+    talk.say(
+        f"mean of {len(rows)}: {means[0]:.2f} -> {means[1]:.2f} dB, {means[2]:.1f} s; {lost} worse than their input "
+        "by more than 0.05 dB"
+    )
+    talk.report(
+        task=wished.task,
+        pictures=len(rows),
+        before=means[0],
+        after=means[1],
+        seconds=means[2],
+        worse=lost,
+        table=str(path),
+    )
 
 
 def _line(row):
     missing = f", missing pixels {row.missing:.2f} dB" if row.missing is not None else ""
     sigma = f", sigma {row.sigma:.1f}" if row.sigma is not None else ""
-    return f"{row.picture}: {row.before:.2f} -> {row.after:.2f} dB{missing}{sigma}, {row.prior}, {row.steps} steps, {row.seconds:.1f} s: {row.reason}"
+    return (
+        f"{row.picture}: {row.before:.2f} -> {row.after:.2f} dB{missing}{sigma}, {row.prior}, {row.steps} steps, "
+        f"{row.seconds:.1f} s: {row.reason}"
+    )

@@ -19,7 +19,7 @@ from .talk import kind_text, size_text
     epilog="""\b
 Examples:
   ddcodec compare photo.png photo.ddc
-  ddcodec compare photo.png photo.jpg photo.ddc --json"""
+  ddcodec compare photo.png photo.jpg photo.ddc --json""",
 )
 @reading("REF", offers.is_either_name, "reference")
 @reading("DIST...", offers.is_either_name, "distorted", many=True)
@@ -30,9 +30,9 @@ def compare(talk, reference, distorted, max_pixels, max_memory):
 
     Where the original has transparency, colours count where they can be seen, and alpha has a PSNR of its own.
 
-    MS-SSIM needs sides of at least 161 pixels, for its five scales; below, it is n/a (null in JSON). The PSNR of equal pictures is inf
-    (null in JSON, with "identical": true). A DIST that fails does not stop the rest; the exit code then is 1, or that of the failure if
-    there is only one.
+    MS-SSIM needs sides of at least 161 pixels, for its five scales; below, it is n/a (null in JSON). The PSNR of equal
+    pictures is inf (null in JSON, with "identical": true). A DIST that fails does not stop the rest; the exit code then
+    is 1, or that of the failure if there is only one.
     """
     from ..decoder import Limits
 
@@ -41,7 +41,12 @@ def compare(talk, reference, distorted, max_pixels, max_memory):
     limits = Limits(max_pixels, max_memory)
     talk.about = {"reference": reference}
     original, _ = load(reference, limits)
-    each_file(talk, distorted, lambda path: _compare(talk, original, reference, path, limits, named=len(distorted) > 1), field="distorted")
+    each_file(
+        talk,
+        distorted,
+        lambda path: _compare(talk, original, reference, path, limits, named=len(distorted) > 1),
+        field="distorted",
+    )
 
 
 def _compare(talk, original, reference, path, limits, named):
@@ -66,7 +71,11 @@ def _compare(talk, original, reference, path, limits, named):
         )
     if count or named:
         talk.show(f"{name_of(path)}: {size_text(width, height, count) if count else f'{width}x{height}'}")
-    talk.show(f"PSNR     {found.psnr:.2f} dB" if math.isfinite(found.psnr) else f"PSNR     inf{' (the pictures are identical)' * found.identical}")
+    talk.show(
+        f"PSNR     {found.psnr:.2f} dB"
+        if math.isfinite(found.psnr)
+        else f"PSNR     inf{' (the pictures are identical)' * found.identical}"
+    )
     if found.psnr_alpha is not None:
         talk.show(f"alpha    {found.psnr_alpha:.2f} dB" if math.isfinite(found.psnr_alpha) else "alpha    identical")
     if found.ms_ssim is None:
@@ -76,10 +85,12 @@ def _compare(talk, original, reference, path, limits, named):
 
 
 def load(path, limits):
-    """The `Picture` of a picture file or of a `.ddc` file, told apart by their first bytes, and the bytes of the latter (else 0)."""
+    """The `Picture` of a picture file or of a `.ddc` file, told apart by their first bytes, and the bytes of the latter
+    (else 0).
+    """
     from ..decoder import decode_file
-    from ..pictures.read import is_ddc, read_picture
     from ..format.syntax import read_info
+    from ..pictures.read import is_ddc, read_picture
 
     data = read_input(path, either_bytes)
     if not is_ddc(data):

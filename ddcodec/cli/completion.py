@@ -30,7 +30,8 @@ complete -o nosort -F %(complete_func)s %(prog_name)s
     local -a response plain described paths folders
     local type key descr
     (( ! $+commands[%(prog_name)s] )) && return 1
-    response=("${(@f)$(env COMP_WORDS="${words[*]}" COMP_CWORD=$((CURRENT-1)) %(complete_var)s=zsh_complete %(prog_name)s)}")
+    response=("${(@f)$(env COMP_WORDS="${words[*]}" COMP_CWORD=$((CURRENT-1)) \
+        %(complete_var)s=zsh_complete %(prog_name)s)}")
     for type key descr in ${response}; do
         case $type in
             plain) if [[ $descr == _ ]]; then plain+=("$key"); else described+=("${key//:/\\:}:$descr"); fi ;;
@@ -52,7 +53,8 @@ else
 fi
 """,
     "fish": r"""function %(complete_func)s
-    for completion in (env %(complete_var)s=fish_complete COMP_WORDS=(commandline -cp) COMP_CWORD=(commandline -t) %(prog_name)s)
+    for completion in (env %(complete_var)s=fish_complete COMP_WORDS=(commandline -cp) \
+        COMP_CWORD=(commandline -t) %(prog_name)s)
         set -l metadata (string split --max 1 "," -- $completion)
         switch $metadata[1]
             case dir
@@ -92,9 +94,11 @@ Examples:
 @click.argument("shell", required=False, type=click.Choice(SHELLS), metavar="[SHELL]")
 @click.pass_context
 def completion(ctx, shell):
-    """Print the script that completes ddcodec's commands, options and files in SHELL: bash (4.4 or newer), zsh or fish. Without it, in that of $SHELL.
+    """Print the script that completes ddcodec's commands, options and files in SHELL: bash (4.4 or newer), zsh or fish.
+    Without it, in that of $SHELL.
 
-    The script asks the command itself, so that it needs no renewal after an update. New shells have it; an open one does not.
+    The script asks the command itself, so that it needs no renewal after an update. New shells have it; an open one
+    does not.
     """
     from click.shell_completion import get_completion_class
 
@@ -107,5 +111,8 @@ def completion(ctx, shell):
 def _own_shell():
     name = os.path.basename(os.environ.get("SHELL", ""))
     if name not in SHELLS:
-        raise UsageError(f"Name the shell: {', '.join(SHELLS[:-1])} or {SHELLS[-1]}" + (f"; $SHELL is {name}." if name else "; $SHELL says nothing."))
+        raise UsageError(
+            f"Name the shell: {', '.join(SHELLS[:-1])} or {SHELLS[-1]}"
+            + (f"; $SHELL is {name}." if name else "; $SHELL says nothing.")
+        )
     return name

@@ -28,11 +28,16 @@ Examples:
   ddcodec decode photo.ddc -o thumbnail.png --scale 1/8
   ddcodec decode photo.ddc --preview --force
   ddcodec decode photo.ddc -o - --format ppm > photo.ppm
-  ddcodec decode coded/ -r -o decoded/ -j 4"""
+  ddcodec decode coded/ -r -o decoded/ -j 4""",
 )
 @reading("INPUT...", offers.is_ddc_name, "inputs", many=True)
-@writing("Where to write; - is standard output; of several inputs or a folder: a folder.  [default: INPUT with .png behind it, or - for -]")
-@click.option("--format", type=click.Choice(["png", "ppm", "npy"]), help="[default: as the name of the output says, else png]")
+@writing(
+    "Where to write; - is standard output; of several inputs or a folder: a folder.  [default: INPUT with .png behind "
+    "it, or - for -]"
+)
+@click.option(
+    "--format", type=click.Choice(["png", "ppm", "npy"]), help="[default: as the name of the output says, else png]"
+)
 @click.option(
     "--scale",
     type=click.Choice(list(SCALES)),
@@ -46,7 +51,8 @@ Examples:
 @batching()
 @talking
 def decode(talk, batch, format, scale, preview, kinds, max_pixels, max_memory):
-    """Decode each INPUT, a .ddc file, to a PNG, PPM or NumPy file. INPUT - is standard input; a file of that name is ./-.
+    """Decode each INPUT, a .ddc file, to a PNG, PPM or NumPy file. INPUT - is standard input; a file of that name is
+    ./-.
 
     Without -o photo.ddc becomes photo.ddc.png, for photo.png is likely to be the original.
 
@@ -60,8 +66,10 @@ def decode(talk, batch, format, scale, preview, kinds, max_pixels, max_memory):
 
 @dataclass(frozen=True)
 class Decoding:
-    """What is done to a .ddc file; see `batch.carry_out`. scale: one of `SCALES`; limits: `decoder.Limits`; kinds: of metadata that are kept; preview: whether a file
-    that is cut off shows what is there; threads: or None for as many as are useful."""
+    """What is done to a .ddc file; see `batch.carry_out`. scale: one of `SCALES`; limits: `decoder.Limits`; kinds: of
+    metadata that are kept; preview: whether a file that is cut off shows what is there; threads: or None for as many as
+    are useful.
+    """
 
     format: str
     scale: str
@@ -93,8 +101,8 @@ class Decoding:
         from ..decoder import decode_file
         from ..format.metadata import kinds_of
         from ..partial import beginning_of
-        from ..pictures.read import encode_image_bytes
         from ..picture import bits_of
+        from ..pictures.read import encode_image_bytes
 
         start = monotonic()
         # A file has the one or the other, whichever was named.
@@ -105,16 +113,28 @@ class Decoding:
             if beginning:
                 picture, cut = self._of_beginning(talk, name, beginning, wanted)
             else:
-                picture, cut = decode_file(data, scale=SCALES[self.scale], limits=self.limits, threads=self.threads, metadata=wanted), {}
+                picture, cut = (
+                    decode_file(
+                        data, scale=SCALES[self.scale], limits=self.limits, threads=self.threads, metadata=wanted
+                    ),
+                    {},
+                )
         say_lost(talk, name, self.format, [kind for kind in kinds_of(data) if kind in kinds], picture.alpha is not None)
         for note in picture.notes:
             talk.warn(f"{name}: {note}")
         samples = picture.samples
         height, width = samples.shape[:2]
         facts = {
-            "format": self.format, "width": width, "height": height, "planes": 1 if samples.ndim == 2 else samples.shape[2], "depth": bits_of(samples),
-            "alpha": picture.alpha is not None, "scale": self.scale, "complete": not beginning, **cut,
-        }  # fmt: skip
+            "format": self.format,
+            "width": width,
+            "height": height,
+            "planes": 1 if samples.ndim == 2 else samples.shape[2],
+            "depth": bits_of(samples),
+            "alpha": picture.alpha is not None,
+            "scale": self.scale,
+            "complete": not beginning,
+            **cut,
+        }
         return Made(encode_image_bytes(picture, self.format), {**facts, "seconds": monotonic() - start})
 
     def _of_beginning(self, talk, name, beginning, wanted):
@@ -126,7 +146,9 @@ class Decoding:
             raise DamagedError(f"The file is {there}, too few for any picture.")
         if not self.preview:
             raise DamagedError(f"The file is {there}; --preview shows what they make.")
-        picture, octaves = decode_beginning(beginning, scale=SCALES[self.scale], limits=self.limits, threads=self.threads, metadata=wanted)
+        picture, octaves = decode_beginning(
+            beginning, scale=SCALES[self.scale], limits=self.limits, threads=self.threads, metadata=wanted
+        )
         made_of = f"octaves {octaves[0]} to {octaves[-1]}" if len(octaves) > 1 else f"octave {octaves[0]}"
         coded = beginning.header.arch.coded_octaves
         talk.note(f"{name} is {there}; the picture is made of {made_of} of {coded[0]} to {coded[-1]}.")
@@ -157,9 +179,11 @@ def _format_of(output):
     extension = os.path.splitext(output)[1].lower()
     if extension not in EXTENSIONS:
         if is_picture_name(output):
-            raise UsageError(f"{output} cannot be written: decode makes PNG, PPM and NumPy files. Let another program convert one, such as: ddcodec decode in.ddc -o - | magick - out{extension}")
+            raise UsageError(
+                f"{output} cannot be written: decode makes PNG, PPM and NumPy files. Let another program convert one, "
+                f"such as: ddcodec decode in.ddc -o - | magick - out{extension}"
+            )
         raise UsageError(
-            f"The name {output} does not tell the format; "
-            "let it end in .png, .ppm, .pgm or .npy, or add --format."
+            f"The name {output} does not tell the format; let it end in .png, .ppm, .pgm or .npy, or add --format."
         )
     return EXTENSIONS[extension]

@@ -32,11 +32,16 @@ Examples:
 Many pictures:
   ddcodec encode photo.png a.png b.png --force
   ddcodec encode photos/ -r -o coded/ -j 4 --skip-existing
-  ddcodec encode photos/ -r -o coded/ --shard 1/4 --skip-existing"""
+  ddcodec encode photos/ -r -o coded/ --shard 1/4 --skip-existing""",
 )
 @reading("INPUT...", offers.is_picture_name, "inputs", many=True)
-@writing("Where to write; - is standard output; of several inputs or a folder: a folder.  [default: INPUT with .ddc, or - for -]")
-@click.option("--keep-extension", cls=Expert, is_flag=True, help="Put .ddc behind the whole name of INPUT: photo.png.ddc.")
+@writing(
+    "Where to write; - is standard output; of several inputs or a folder: a folder.  [default: INPUT with .ddc, or - "
+    "for -]"
+)
+@click.option(
+    "--keep-extension", cls=Expert, is_flag=True, help="Put .ddc behind the whole name of INPUT: photo.png.ddc."
+)
 @click.option(
     "-q",
     "--quality",
@@ -52,10 +57,20 @@ Many pictures:
     metavar="X",
     help="Instead of a quality: the squared error (samples in 0..1) that one bpp is worth.",
 )
-@click.option("--target-size", type=ByteCount(1), metavar="BYTES", help="Instead: the file has at most so many bytes and hardly less: 30000, 30k (30 KiB), 1.5M.")
+@click.option(
+    "--target-size",
+    type=ByteCount(1),
+    metavar="BYTES",
+    help="Instead: the file has at most so many bytes and hardly less: 30000, 30k (30 KiB), 1.5M.",
+)
 @click.option("--target-bpp", type=float, metavar="X", help="Instead: the same in bits per pixel.")
-@click.option("--target-psnr", type=float, metavar="DB", help="Instead: the decoded picture has this PSNR and hardly more.")
-@fitting(effort="Higher is slower and smaller.", seed="The same seed gives the same file on one machine's CPU, with as many threads.")
+@click.option(
+    "--target-psnr", type=float, metavar="DB", help="Instead: the decoded picture has this PSNR and hardly more."
+)
+@fitting(
+    effort="Higher is slower and smaller.",
+    seed="The same seed gives the same file on one machine's CPU, with as many threads.",
+)
 @click.option(
     "--profile",
     cls=Expert,
@@ -75,24 +90,72 @@ Many pictures:
     help="What the fit starts from: auto, or none to start from nothing.",
 )
 @keeping
-@click.option("--frame", cls=Expert, type=click.IntRange(min=1), metavar="N", help="Of an animation or of several pages, from 1 on.  [default: the first, with a warning]")
+@click.option(
+    "--frame",
+    cls=Expert,
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Of an animation or of several pages, from 1 on.  [default: the first, with a warning]",
+)
 @click.option("--ignore-alpha", cls=Expert, is_flag=True, help="Leave transparency out: all becomes opaque.")
-@click.option("--alpha-quality", cls=Expert, type=int, default=100, show_default=True, metavar="1..100", help="100 keeps alpha without loss; less, in fewer steps.")
+@click.option(
+    "--alpha-quality",
+    cls=Expert,
+    type=int,
+    default=100,
+    show_default=True,
+    metavar="1..100",
+    help="100 keeps alpha without loss; less, in fewer steps.",
+)
 @click.option("--exact", cls=Expert, is_flag=True, help="Keep the colours of what is fully transparent, too.")
-@click.option("--max-pixels", cls=Expert, type=click.IntRange(min=0), default=0, metavar="N", help="Refuse larger pictures.  [default: what Pillow takes, 178,956,970]")
-@click.option("--max-memory", cls=Expert, type=ByteCount(), default=0, help="Refuse pictures whose fit needs more memory.  [default: what is free]")
-@click.option("--restore", "task", metavar="TASK", shell_complete=offers.names(offers.tasks_before_encode), help="First denoise, inpaint or dejpeg, as the command restore does by default.")
-@click.option("--sigma", cls=Expert, metavar="S|auto", default="auto", show_default=True, help="Of --restore: the noise's standard deviation in levels of 0..255.")
-@click.option("--mask", cls=Expert, metavar="FILE", type=click.Path(), help="Of --restore inpaint: a black and white picture; white is kept.")
+@click.option(
+    "--max-pixels",
+    cls=Expert,
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Refuse larger pictures.  [default: what Pillow takes, 178,956,970]",
+)
+@click.option(
+    "--max-memory",
+    cls=Expert,
+    type=ByteCount(),
+    default=0,
+    help="Refuse pictures whose fit needs more memory.  [default: what is free]",
+)
+@click.option(
+    "--restore",
+    "task",
+    metavar="TASK",
+    shell_complete=offers.names(offers.tasks_before_encode),
+    help="First denoise, inpaint or dejpeg, as the command restore does by default.",
+)
+@click.option(
+    "--sigma",
+    cls=Expert,
+    metavar="S|auto",
+    default="auto",
+    show_default=True,
+    help="Of --restore: the noise's standard deviation in levels of 0..255.",
+)
+@click.option(
+    "--mask",
+    cls=Expert,
+    metavar="FILE",
+    type=click.Path(),
+    help="Of --restore inpaint: a black and white picture; white is kept.",
+)
 @batching(cluster=True)
 @talking
 def encode(talk, batch, kinds, frame, ignore_alpha, max_pixels, task, sigma, mask, keep_extension, **fit):
     """Encode each INPUT, a picture of 8 or 16 bits a sample, grey or colour, with or without alpha, to a .ddc file.
 
-    PNG, JPEG, WebP, AVIF, TIFF, PPM, BMP and GIF are read; HEIC and JPEG XL where pillow-heif and pillow-jxl-plugin are installed.
+    PNG, JPEG, WebP, AVIF, TIFF, PPM, BMP and GIF are read; HEIC and JPEG XL where pillow-heif and pillow-jxl-plugin are
+    installed.
 
-    A network is fitted to the picture, which takes from seconds to minutes. INPUT - is standard input; a file of that name
-    is ./-. Of several pictures, or a folder of them with -r, one that fails does not stop the others, and the exit code is 1.
+    A network is fitted to the picture, which takes from seconds to minutes. INPUT - is standard input; a file of that
+    name is ./-. Of several pictures, or a folder of them with -r, one that fails does not stop the others, and the exit
+    code is 1.
     """
     from ..encoder import EncodeOptions
     from ..pictures.read import is_picture_name
@@ -101,7 +164,12 @@ def encode(talk, batch, kinds, frame, ignore_alpha, max_pixels, task, sigma, mas
     options = EncodeOptions(**fit)
     options.validate()
     wished = _wished(task, sigma, mask, options)
-    if batch.output is not None and batch.output not in batch.inputs and not batch.is_into_folder() and is_picture_name(batch.output):
+    if (
+        batch.output is not None
+        and batch.output not in batch.inputs
+        and not batch.is_into_folder()
+        and is_picture_name(batch.output)
+    ):
         raise UsageError(f"{batch.output} has the name of another kind of picture; let it end in .ddc.")
     if mask is not None and batch.scheduler is not None:
         raise UsageError("The workers of a cluster cannot read the mask; leave out --scheduler.")
@@ -110,8 +178,11 @@ def encode(talk, batch, kinds, frame, ignore_alpha, max_pixels, task, sigma, mas
 
 @dataclass(frozen=True)
 class Encoding:
-    """What is done to a picture; see `batch.carry_out`. options: `EncodeOptions`; wished: `RestoreOptions` of what is done before, or None; mask: a path or None, for that.
-    kinds: of metadata that are kept; frame: or None for the first; ignore_alpha: whether all becomes opaque; max_pixels: of a picture, or 0; keeps_extension: whether .ddc comes behind the input's ending."""
+    """What is done to a picture; see `batch.carry_out`. options: `EncodeOptions`; wished: `RestoreOptions` of what is
+    done before, or None; mask: a path or None, for that. kinds: of metadata that are kept; frame: or None for the
+    first; ignore_alpha: whether all becomes opaque; max_pixels: of a picture, or 0; keeps_extension: whether .ddc comes
+    behind the input's ending.
+    """
 
     options: object
     wished: object
@@ -166,22 +237,36 @@ class Encoding:
         from ..encoder import encode_pictures
 
         with talk.progress() as progress:
-            return [_made(encoded, source) for encoded, source in zip(encode_pictures(sources, self.options, progress, say=talk.say, warn=talk.warn), sources)]
+            return [
+                _made(encoded, source)
+                for encoded, source in zip(
+                    encode_pictures(sources, self.options, progress, say=talk.say, warn=talk.warn), sources
+                )
+            ]
 
     def line(self, made):
         """ "768x512, 12345 bytes (0.251 bpp; 570 of them metadata), PSNR 31.24 dB, 42.1 s (cpu)" """
         facts = made.facts
         psnr = "inf" if facts["psnr"] is None else f"{facts['psnr']:.2f}"
         size = size_text(facts["width"], facts["height"], facts["bytes"], facts["metadata_bytes"])
-        return f"{size}, PSNR {psnr} dB{' to the restored picture' if self.wished else ''}, {facts['seconds']:.1f} s ({facts['device']})"
+        return (
+            f"{size}, PSNR {psnr} dB{' to the restored picture' if self.wished else ''}, {facts['seconds']:.1f} s "
+            f"({facts['device']})"
+        )
 
     def note(self, job, made):
         """Where another file would do better."""
         lossless = made.facts["lossless"]
         if lossless:
-            return f"a lossless {lossless['format']} of the picture has {lossless['bytes']} bytes, fewer than {job.output}: it is the better format for such pictures."
+            return (
+                f"a lossless {lossless['format']} of the picture has {lossless['bytes']} bytes, fewer than "
+                f"{job.output}: it is the better format for such pictures."
+            )
         if len(made.data) > job.weight > 0:
-            return f"{job.output} is larger than {job.input}, which has {job.weight} bytes; a lower quality makes it smaller."
+            return (
+                f"{job.output} is larger than {job.input}, which has {job.weight} bytes; a lower quality makes it "
+                "smaller."
+            )
         return None
 
     def details(self, made):
@@ -192,20 +277,29 @@ class Encoding:
 
 
 def _made(encoded, source):
+    from ..format.syntax import read_info
+    from ..picture import bits_of
     from ..pictures.lossless import smaller_lossless
     from ..pictures.read import Picture
-    from ..picture import bits_of
-    from ..format.syntax import read_info
 
     lossless = smaller_lossless(Picture(source.samples, source.metadata or {}, source.alpha), len(encoded.data))
     height, width = encoded.samples.shape[:2]
     count = len(encoded.data)
     facts = {
-        "width": width, "height": height, "planes": 1 if encoded.samples.ndim == 2 else encoded.samples.shape[2],
-        "depth": bits_of(encoded.samples), "bytes": count, "bpp": 8 * count / (width * height), "metadata_bytes": metadata_bytes(read_info(encoded.data)["sections"]),
-        "lossless": lossless and lossless._asdict(), "psnr": encoded.psnr if encoded.psnr < float("inf") else None, "steps": encoded.steps, "seconds": encoded.seconds,
-        "device": encoded.device.removesuffix(":0"), "lambda": encoded.lambda_,
-    }  # fmt: skip
+        "width": width,
+        "height": height,
+        "planes": 1 if encoded.samples.ndim == 2 else encoded.samples.shape[2],
+        "depth": bits_of(encoded.samples),
+        "bytes": count,
+        "bpp": 8 * count / (width * height),
+        "metadata_bytes": metadata_bytes(read_info(encoded.data)["sections"]),
+        "lossless": lossless and lossless._asdict(),
+        "psnr": encoded.psnr if encoded.psnr < float("inf") else None,
+        "steps": encoded.steps,
+        "seconds": encoded.seconds,
+        "device": encoded.device.removesuffix(":0"),
+        "lambda": encoded.lambda_,
+    }
     return Made(encoded.data, facts)
 
 
@@ -216,9 +310,19 @@ def _wished(task, sigma, mask, options):
             raise UsageError("A mask and a sigma are for --restore, which says what to do with them.")
         return None
     if task == "superres":
-        raise UsageError("A picture is enlarged by the command restore alone; --restore takes denoise, inpaint or dejpeg.")
-    wished = restore_options(sigma, {"task": task, "effort": options.effort, "device": options.device, "threads": options.threads, "seed": options.seed, "time_limit": options.time_limit})
+        raise UsageError(
+            "A picture is enlarged by the command restore alone; --restore takes denoise, inpaint or dejpeg."
+        )
+    wished = restore_options(
+        sigma,
+        {
+            "task": task,
+            "effort": options.effort,
+            "device": options.device,
+            "threads": options.threads,
+            "seed": options.seed,
+            "time_limit": options.time_limit,
+        },
+    )
     wished.validate()
     return wished
-
-

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 import click
 
-from ..jobs.files import named_after
 from ..errors import DamagedError, DdcError, SourceError, UsageError
+from ..jobs.files import named_after
 from ..jobs.input import read_whole
 from ..jobs.output import check_target, is_standard_output, write_target
 
@@ -29,7 +29,9 @@ def passage(input_, output):
 
 
 def read_input(path, wanted):
-    """The bytes of a file or of standard input, as `input.read_whole` reads them. Raises `SourceError`, `LimitError`."""
+    """The bytes of a file or of standard input, as `input.read_whole` reads them. Raises `SourceError`,
+    `LimitError`.
+    """
     if path != STANDARD:
         from ..pictures.read import read_file
 
@@ -43,14 +45,21 @@ def read_input(path, wanted):
 
 
 def prepare_output(talk, input_, output, force, extension=None, *, keep=False):
-    """The path to write to, checked: `output`, or that `named_after` the input, or standard output for standard input."""
+    """The path to write to, checked: `output`, or that `named_after` the input, or standard output for standard
+    input.
+    """
     if output is None:
         output = STANDARD if input_ == STANDARD else named_after(input_, extension, keep=keep)
     if is_standard_output(output):
         output = STANDARD
     if output == STANDARD and talk.json:
         raise UsageError("The data and --json both want standard output; name a file with -o.")
-    if STANDARD not in (input_, output) and os.path.exists(input_) and os.path.exists(output) and os.path.samefile(input_, output):
+    if (
+        STANDARD not in (input_, output)
+        and os.path.exists(input_)
+        and os.path.exists(output)
+        and os.path.samefile(input_, output)
+    ):
         if extension == ".ddc" == os.path.splitext(input_)[1].lower():
             raise SourceError(f"{name_of(input_)} is a .ddc file already; ddcodec decode makes a picture of it.")
         raise UsageError(f"{name_of(output)} is the input itself; name another output with -o.")
@@ -65,7 +74,8 @@ def write_output(talk, path, data, force):
 
 
 def each_file(talk, paths, work, *, field="input"):
-    """Call `work` with each of some paths. One that fails is told and does not stop the rest; the command ends with its exit code if it is the only one, else with `SOME_FAILED`.
+    """Call `work` with each of some paths. One that fails is told and does not stop the rest; the command ends with its
+    exit code if it is the only one, else with `SOME_FAILED`.
 
     field: what a path is called in JSON.
     """
@@ -81,7 +91,9 @@ def each_file(talk, paths, work, *, field="input"):
 
 
 def say_lost(talk, name, format, kinds, alpha):
-    """Say which metadata, and whether alpha, a picture file of a format will not hold. kinds: names of the metadata; alpha: whether there is one."""
+    """Say which metadata, and whether alpha, a picture file of a format will not hold. kinds: names of the metadata;
+    alpha: whether there is one.
+    """
     lost = [kind for kind in kinds if format != "png"] + ["alpha"] * (alpha and format == "ppm")
     if lost:
         talk.note(f"{name} also holds {' and '.join(lost)}, which a {format.upper()} file cannot keep; a PNG can.")
@@ -89,7 +101,9 @@ def say_lost(talk, name, format, kinds, alpha):
 
 @contextmanager
 def naming(path, data=b""):
-    """Put the name of the file before the sentence of an error that does not know it. data: its bytes, which may be those of a picture where a .ddc file should be."""
+    """Put the name of the file before the sentence of an error that does not know it. data: its bytes, which may be
+    those of a picture where a .ddc file should be.
+    """
     from ..pictures.read import is_ddc, kind_of_picture
 
     try:

@@ -1,12 +1,14 @@
-"""From exceptions to exit codes: every failure of a command ends here, as one sentence on stderr and never as a traceback."""
+"""From exceptions to exit codes: every failure of a command ends here, as one sentence on stderr and never as a
+traceback.
+"""
 
 import traceback
 
 import click
 
 from ..errors import DdcError, explain
-from ..printable import printable
 from ..jobs.streams import StandardOutputError
+from ..printable import printable
 from .streams import prepare_talk
 from .talk import Talk
 
@@ -42,7 +44,7 @@ class Guarded(click.Group):
         try:
             return super().make_context(*args, **extra)
         except click.ClickException as error:
-            raise _cleaned(error)
+            raise _cleaned(error) from None
 
     def list_commands(self, ctx):
         return list(self.commands)
@@ -73,5 +75,7 @@ def _cleaned(error):
 
 
 def not_written(talk, error):
-    """Say that standard output takes no more; returns the exit code. A reader that has enough, as `head` has, is told nothing: so do programs that end by SIGPIPE."""
+    """Say that standard output takes no more; returns the exit code. A reader that has enough, as `head` has, is told
+    nothing: so do programs that end by SIGPIPE.
+    """
     return UNREAD if error.unread else talk.fail(CANNOT_WRITE, str(error))

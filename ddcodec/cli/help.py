@@ -29,7 +29,10 @@ class Command(click.Command):
     def option_records(self, ctx):
         """What help says of the options, pairs of names and text: those of the basic ones, and those for experts."""
         options = [option for option in self.get_params(ctx) if isinstance(option, click.Option) and not option.hidden]
-        return tuple([option.get_help_record(ctx) for option in options if isinstance(option, Expert) is wanted] for wanted in (False, True))
+        return tuple(
+            [option.get_help_record(ctx) for option in options if isinstance(option, Expert) is wanted]
+            for wanted in (False, True)
+        )
 
 
 def _show_all(ctx, option, wanted):
@@ -39,4 +42,11 @@ def _show_all(ctx, option, wanted):
         ctx.exit()
 
 
-HELP_ALL = Expert(["--help-all"], is_flag=True, is_eager=True, expose_value=False, callback=_show_all, help="Show all options and exit.")
+HELP_ALL = Expert(
+    ["--help-all"],
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_all,
+    help="Show all options and exit.",
+)

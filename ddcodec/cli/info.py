@@ -16,7 +16,7 @@ from .talk import kind_text, metadata_bytes, section_table, size_text
     epilog="""\b
 Examples:
   ddcodec info photo.ddc
-  ddcodec info a.ddc b.ddc --json"""
+  ddcodec info a.ddc b.ddc --json""",
 )
 @reading("FILE...", offers.is_ddc_name, "paths", many=True)
 @talking
@@ -29,8 +29,8 @@ def info(talk, paths):
 
 
 def _show(talk, path, several):
-    from ..format.color import unpacked
     from ..decoder import TRAILING_BYTES
+    from ..format.color import unpacked
     from ..format.metadata import read_metadata, unpacked_resolution
     from ..format.syntax import read_info
 
@@ -47,8 +47,10 @@ def _show(talk, path, several):
         return talk.report(**facts, metadata_bytes=metadata, color=described, resolution=resolution, note=note)
     lines = [
         f"{path}: {size_text(facts['width'], facts['height'], facts['bytes'], metadata)}",
-        f"format version {facts['version']}, {kind_text(facts['planes'])}, {facts['depth']} bits a sample{', alpha' * facts['alpha']}",
-        f"profile {facts['profile']}, {facts['weights']} weights, {facts['macs_per_pixel']:.0f} multiplications a pixel",
+        f"format version {facts['version']}, {kind_text(facts['planes'])}, {facts['depth']} bits a "
+        f"sample{', alpha' * facts['alpha']}",
+        f"profile {facts['profile']}, {facts['weights']} weights, {facts['macs_per_pixel']:.0f} multiplications a "
+        "pixel",
         "network: " + ", ".join(f"{key} {value}" for key, value in facts["arch"].items() if key not in facts),
         f"CRC-32 of the samples: {facts['samples_crc']}",
         *([f"colours: {color.title()}"] if color else []),

@@ -18,23 +18,37 @@ def lists(names_of):
 
     def complete(ctx, param, incomplete):
         before, comma, last = incomplete.rpartition(",")
-        return [CompletionItem(before + comma + name) for name in names_of() if name.startswith(last) and name not in before.split(",")]
+        return [
+            CompletionItem(before + comma + name)
+            for name in names_of()
+            if name.startswith(last) and name not in before.split(",")
+        ]
 
     return complete
 
 
 def files(wants):
-    """A `shell_complete` for files whose name one `wants`, and for folders, which end in a slash. Hidden ones only if that is how they begin."""
+    """A `shell_complete` for files whose name one `wants`, and for folders, which end in a slash. Hidden ones only if
+    that is how they begin.
+    """
 
     def complete(ctx, param, incomplete):
         folder, beginning = os.path.split(incomplete)
         try:
-            entries = [entry for entry in os.scandir(os.path.expanduser(folder) or ".") if entry.name.startswith(beginning)]
+            entries = [
+                entry for entry in os.scandir(os.path.expanduser(folder) or ".") if entry.name.startswith(beginning)
+            ]
         except OSError:
             return []
-        seen = [entry for entry in entries if (beginning or not entry.name.startswith(".")) and entry.name.isprintable()]
+        seen = [
+            entry for entry in entries if (beginning or not entry.name.startswith(".")) and entry.name.isprintable()
+        ]
         kinds = [(entry.name, entry.is_dir()) for entry in sorted(seen, key=lambda entry: entry.name)]
-        return [CompletionItem(os.path.join(folder, name) + "/" * is_folder, PATH) for name, is_folder in kinds if is_folder or wants(name)]
+        return [
+            CompletionItem(os.path.join(folder, name) + "/" * is_folder, PATH)
+            for name, is_folder in kinds
+            if is_folder or wants(name)
+        ]
 
     return complete
 

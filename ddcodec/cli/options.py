@@ -81,15 +81,23 @@ class MetadataKinds(click.ParamType):
 def keeping(command):
     """Give a command --metadata: a tuple of kinds as parameter `kinds`."""
     return click.option(
-        "--metadata", "kinds", type=MetadataKinds(), default="all", show_default=True, metavar="KINDS", shell_complete=offers.lists(lambda: ("all", "none", *MetadataKinds.KINDS)),
+        "--metadata",
+        "kinds",
+        type=MetadataKinds(),
+        default="all",
+        show_default=True,
+        metavar="KINDS",
+        shell_complete=offers.lists(lambda: ("all", "none", *MetadataKinds.KINDS)),
         help="What to keep: all, none, or some of color,exif,xmp,resolution; icc for the bytes of the colour profile.",
-    )(command)  # fmt: skip
+    )(command)
 
 
 def talking(command):
     """Give a command -v, --quiet and --json, and hand it the `Talk` that they describe as first argument."""
 
-    @click.option("-v", "--verbose", is_flag=True, help="Say more, also about internal errors; libraries may speak, too.")
+    @click.option(
+        "-v", "--verbose", is_flag=True, help="Say more, also about internal errors; libraries may speak, too."
+    )
     @click.option("--quiet", is_flag=True, help="Say nothing but errors; warnings stand in the JSON.")
     @click.option("--json", is_flag=True, help="Print each result or error as one line of JSON.")
     @click.pass_obj
@@ -106,16 +114,40 @@ def talking(command):
 
 
 def fitting(effort, seed=None):
-    """Give a command what steers a fit: parameters `effort`, `time_limit`, `iterations`, `device` and `threads`, and where its help is given `seed`. effort, seed: the help of these two."""
+    """Give a command what steers a fit: parameters `effort`, `time_limit`, `iterations`, `device` and `threads`, and
+    where its help is given `seed`. effort, seed: the help of these two.
+    """
     options = [
         click.option("-e", "--effort", type=int, default=5, show_default=True, metavar="1..9", help=effort),
-        click.option("--time-limit", type=Duration(), help="Stop early with the best so far, each picture for itself: 90, 90s, 2m, 1h."),
-        click.option("--iterations", cls=Expert, type=int, metavar="N", help="Instead of an effort: the number of steps of a fit."),
-        click.option("--device", cls=Expert, default="auto", show_default=True, metavar="NAME", shell_complete=offers.names(offers.devices), help="auto, cpu, cuda or cuda:N."),
-        click.option("--threads", cls=Expert, type=int, metavar="N", help="Of the CPU.  [default: as many as are useful]"),
+        click.option(
+            "--time-limit",
+            type=Duration(),
+            help="Stop early with the best so far, each picture for itself: 90, 90s, 2m, 1h.",
+        ),
+        click.option(
+            "--iterations",
+            cls=Expert,
+            type=int,
+            metavar="N",
+            help="Instead of an effort: the number of steps of a fit.",
+        ),
+        click.option(
+            "--device",
+            cls=Expert,
+            default="auto",
+            show_default=True,
+            metavar="NAME",
+            shell_complete=offers.names(offers.devices),
+            help="auto, cpu, cuda or cuda:N.",
+        ),
+        click.option(
+            "--threads", cls=Expert, type=int, metavar="N", help="Of the CPU.  [default: as many as are useful]"
+        ),
     ]
     if seed:
-        options.append(click.option("--seed", cls=Expert, type=int, default=0, show_default=True, metavar="N", help=seed))
+        options.append(
+            click.option("--seed", cls=Expert, type=int, default=0, show_default=True, metavar="N", help=seed)
+        )
 
     def decorate(command):
         for option in reversed(options):
@@ -157,17 +189,41 @@ def writing(what):
 
 
 def batching(*, cluster=False):
-    """Give a command the options of many inputs, and it gets these, the inputs, --output and --force as one parameter: `batch`, a `batch.Batch`. cluster: --scheduler, too."""
+    """Give a command the options of many inputs, and it gets these, the inputs, --output and --force as one parameter:
+    `batch`, a `batch.Batch`. cluster: --scheduler, too.
+    """
     options = [
-        click.option("-r", "--recursive", is_flag=True, help="Of a folder take all that is in it, folders in it included."),
-        click.option("--skip-existing", is_flag=True, help="Leave an existing output as it is and count that as success."),
+        click.option(
+            "-r", "--recursive", is_flag=True, help="Of a folder take all that is in it, folders in it included."
+        ),
+        click.option(
+            "--skip-existing", is_flag=True, help="Leave an existing output as it is and count that as success."
+        ),
         click.option("--keep-timestamps", cls=Expert, is_flag=True, help="Give each output the time of its input."),
-        click.option("-j", "--jobs", type=click.IntRange(min=1), metavar="N", help=f"Files at once, which share the threads.  [default: 1{', on a GPU 16' if cluster else ''}]"),
-        click.option("--shard", cls=Expert, type=Shard(), default="1/1", metavar="K/N", help="Take the K-th of N parts only, so that N machines can share the work."),
+        click.option(
+            "-j",
+            "--jobs",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help=f"Files at once, which share the threads.  [default: 1{', on a GPU 16' if cluster else ''}]",
+        ),
+        click.option(
+            "--shard",
+            cls=Expert,
+            type=Shard(),
+            default="1/1",
+            metavar="K/N",
+            help="Take the K-th of N parts only, so that N machines can share the work.",
+        ),
     ]
     if cluster:
         options.append(
-            click.option("--scheduler", cls=Expert, metavar="URL", help="Let a Dask cluster do it: tcp://HOST:PORT, or dask://local for one of -j processes here.")
+            click.option(
+                "--scheduler",
+                cls=Expert,
+                metavar="URL",
+                help="Let a Dask cluster do it: tcp://HOST:PORT, or dask://local for one of -j processes here.",
+            )
         )
 
     def decorate(command):
@@ -186,5 +242,14 @@ def batching(*, cluster=False):
 
 
 def reading(metavar, wants, name="input_", *, many=False, **extra):
-    """Give a command a file to read, "-" for standard input, as parameter `name`; wants: which names a shell is offered; many: or several, as a tuple."""
-    return click.argument(name, metavar=metavar, type=click.Path(allow_dash=True, readable=False), shell_complete=offers.files(wants), **extra, **({"nargs": -1, "required": True} if many else {}))
+    """Give a command a file to read, "-" for standard input, as parameter `name`; wants: which names a shell is
+    offered; many: or several, as a tuple.
+    """
+    return click.argument(
+        name,
+        metavar=metavar,
+        type=click.Path(allow_dash=True, readable=False),
+        shell_complete=offers.files(wants),
+        **extra,
+        **({"nargs": -1, "required": True} if many else {}),
+    )

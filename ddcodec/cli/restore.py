@@ -19,17 +19,67 @@ FORMATS = {".png": "png", ".ppm": "ppm", ".pgm": "ppm", ".npy": "npy", ".ddc": "
 
 
 def restoring(command):
-    """Give a command the options of a restoration but the task: those of `RestoreOptions`, named as its fields, and those of a mask."""
+    """Give a command the options of a restoration but the task: those of `RestoreOptions`, named as its fields, and
+    those of a mask.
+    """
     for option in reversed(
         (
-            click.option("--scale", type=int, metavar="2|4|8", help="superres: how many times as large the picture shall be."),
-            click.option("--sigma", metavar="S|auto", default="auto", show_default=True, help="denoise, dejpeg: the noise's standard deviation in levels of 0..255; 0 is none."),
-            click.option("--mask", metavar="FILE", type=click.Path(), help="inpaint: a black and white picture; white is kept.  [default: transparent pixels are missing]"),
-            click.option("--mask-missing", cls=Expert, type=click.Choice(["black", "white"]), default="black", show_default=True, help="inpaint: which colour of the mask is missing."),
-            click.option("--mask-color", cls=Expert, metavar="RRGGBB", help="inpaint: instead, all pixels of this colour are missing."),
-            click.option("--dilate", cls=Expert, type=int, default=0, show_default=True, metavar="N", help="inpaint: let what is missing grow by N pixels."),
-            click.option("--feather", cls=Expert, type=int, default=0, show_default=True, metavar="N", help="inpaint: fade over N pixels into what is known; 0 leaves it bit for bit."),
-            click.option("--prior", default="auto", show_default=True, metavar="NAME", shell_complete=offers.names(offers.priors), help="What restores: auto, codec, dip, deep-decoder, or a named setting; see below."),
+            click.option(
+                "--scale", type=int, metavar="2|4|8", help="superres: how many times as large the picture shall be."
+            ),
+            click.option(
+                "--sigma",
+                metavar="S|auto",
+                default="auto",
+                show_default=True,
+                help="denoise, dejpeg: the noise's standard deviation in levels of 0..255; 0 is none.",
+            ),
+            click.option(
+                "--mask",
+                metavar="FILE",
+                type=click.Path(),
+                help="inpaint: a black and white picture; white is kept.  [default: transparent pixels are missing]",
+            ),
+            click.option(
+                "--mask-missing",
+                cls=Expert,
+                type=click.Choice(["black", "white"]),
+                default="black",
+                show_default=True,
+                help="inpaint: which colour of the mask is missing.",
+            ),
+            click.option(
+                "--mask-color",
+                cls=Expert,
+                metavar="RRGGBB",
+                help="inpaint: instead, all pixels of this colour are missing.",
+            ),
+            click.option(
+                "--dilate",
+                cls=Expert,
+                type=int,
+                default=0,
+                show_default=True,
+                metavar="N",
+                help="inpaint: let what is missing grow by N pixels.",
+            ),
+            click.option(
+                "--feather",
+                cls=Expert,
+                type=int,
+                default=0,
+                show_default=True,
+                metavar="N",
+                help="inpaint: fade over N pixels into what is known; 0 leaves it bit for bit.",
+            ),
+            click.option(
+                "--prior",
+                default="auto",
+                show_default=True,
+                metavar="NAME",
+                shell_complete=offers.names(offers.priors),
+                help="What restores: auto, codec, dip, deep-decoder, or a named setting; see below.",
+            ),
         )
     ):
         command = option(command)
@@ -39,8 +89,8 @@ def restoring(command):
 @click.command(
     cls=Command,
     short_help="Denoise, inpaint, enlarge, or mend a JPEG.",
-    epilog="""Priors: codec fits the codec itself; dip is the Deep Image Prior as published, dip-narrow the same with narrow
-top levels for a CPU, dip-text, dip-hole, dip-bicubic, dip-learned-input and dip-maxpool are published variants;
+    epilog="""Priors: codec fits the codec itself; dip is the Deep Image Prior as published, dip-narrow the same with
+narrow top levels for a CPU, dip-text, dip-hole, dip-bicubic, dip-learned-input and dip-maxpool are published variants;
 deep-decoder and deep-decoder-paper are the decoder in both published orders.
 
 \b
@@ -52,30 +102,57 @@ Examples:
   ddcodec restore --task dejpeg web.jpg -o soft.png""",
 )
 @reading("INPUT", offers.is_picture_name)
-@click.option("--task", required=True, metavar="NAME", shell_complete=offers.names(offers.tasks), help="denoise, inpaint, superres or dejpeg.")
+@click.option(
+    "--task",
+    required=True,
+    metavar="NAME",
+    shell_complete=offers.names(offers.tasks),
+    help="denoise, inpaint, superres or dejpeg.",
+)
 @writing("Where to write: a .png, .ppm, .npy or .ddc file; - is standard output, as PNG.")
 @restoring
 @fitting(effort="Higher is slower and better.", seed="Another seed, another start.")
-@click.option("--variation", cls=Expert, type=float, default=0.0, metavar="X", help="Weight of the total variation in a network's loss.")
-@click.option("--preview", cls=Expert, metavar="FOLDER", type=click.Path(file_okay=False), help="Snapshots, an animation and a chart of the course go there.")
-@click.option("--reference", cls=Expert, metavar="FILE", type=click.Path(), help="With --preview: the truth, for the chart alone.")
+@click.option(
+    "--variation",
+    cls=Expert,
+    type=float,
+    default=0.0,
+    metavar="X",
+    help="Weight of the total variation in a network's loss.",
+)
+@click.option(
+    "--preview",
+    cls=Expert,
+    metavar="FOLDER",
+    type=click.Path(file_okay=False),
+    help="Snapshots, an animation and a chart of the course go there.",
+)
+@click.option(
+    "--reference", cls=Expert, metavar="FILE", type=click.Path(), help="With --preview: the truth, for the chart alone."
+)
 @click.option("-q", "--quality", type=float, metavar="1..100", help="Of a .ddc file: as in encode.")
 @talking
 def restore(talk, input_, output, force, preview, reference, quality, sigma, mask, mask_missing, mask_color, **options):
     """Restore INPUT, a picture of 8-bit grey or RGB, with or without transparency, and write what it should have been.
 
-    A network, or the codec itself from the bases of every encode, is fitted to this one picture, which takes from seconds to hours.
-    What is no noise is left alone, and known pixels of an inpainted picture stay bit for bit.
+    A network, or the codec itself from the bases of every encode, is fitted to this one picture, which takes from
+    seconds to hours. What is no noise is left alone, and known pixels of an inpainted picture stay bit for bit.
     """
     from ..encoder import EncodeOptions, encode_picture
+    from ..format.syntax import read_info
     from ..machine import keep_freed_memory
     from ..pictures.read import encode_image_bytes, read_picture
-    from ..format.syntax import read_info
 
     wished = restore_options(sigma, options)
     wished.validate()
     format = _format_of(output, input_)
-    coding = EncodeOptions(quality=quality, effort=options["effort"], device=options["device"], threads=options["threads"], seed=options["seed"])
+    coding = EncodeOptions(
+        quality=quality,
+        effort=options["effort"],
+        device=options["device"],
+        threads=options["threads"],
+        seed=options["seed"],
+    )
     if quality is not None and format != "ddc":
         raise UsageError("A quality is for a .ddc file; let the output's name end in .ddc.")
     coding.validate()
@@ -89,10 +166,21 @@ def restore(talk, input_, output, force, preview, reference, quality, sigma, mas
     restored = restore_read(talk, picture, data, wished, mask, mask_missing, mask_color, watcher)
     if watcher:
         watcher.finish(restored.steps, restored.samples)
-    result = replace(picture, samples=restored.samples, alpha=_enlarged(picture.alpha, wished.scale) if wished.task != "inpaint" else None)
+    result = replace(
+        picture,
+        samples=restored.samples,
+        alpha=_enlarged(picture.alpha, wished.scale) if wished.task != "inpaint" else None,
+    )
     if format == "ddc":
         with talk.progress() as progress:
-            encoded = encode_picture(result.samples, coding, progress, metadata=result.metadata | {"note": restored.note(wished.task).encode()}, alpha=result.alpha, say=talk.say)
+            encoded = encode_picture(
+                result.samples,
+                coding,
+                progress,
+                metadata=result.metadata | {"note": restored.note(wished.task).encode()},
+                alpha=result.alpha,
+                say=talk.say,
+            )
         written = encoded.data
     else:
         say_lost(talk, name_of(input_), format, result.metadata, result.alpha is not None)
@@ -100,12 +188,27 @@ def restore(talk, input_, output, force, preview, reference, quality, sigma, mas
     write_output(talk, output, written, force)
     height, width = restored.samples.shape[:2]
     by = f"prior {restored.prior}, {restored.steps} steps, {restored.reason}" if restored.changed else "unchanged"
-    size = size_text(width, height, len(written), metadata_bytes(read_info(written)["sections"])) if format == "ddc" else f"{width}x{height}"
+    size = (
+        size_text(width, height, len(written), metadata_bytes(read_info(written)["sections"]))
+        if format == "ddc"
+        else f"{width}x{height}"
+    )
     talk.say(f"{passage(input_, output)}: {size}, {by}, {restored.seconds:.1f} s")
     talk.report(
-        input=input_, output=output, task=wished.task, width=width, height=height, changed=restored.changed, prior=restored.prior,
-        sigma=restored.sigma, steps=restored.steps, reason=restored.reason, seams=restored.seams, seconds=restored.seconds, bytes=len(written),
-    )  # fmt: skip
+        input=input_,
+        output=output,
+        task=wished.task,
+        width=width,
+        height=height,
+        changed=restored.changed,
+        prior=restored.prior,
+        sigma=restored.sigma,
+        steps=restored.steps,
+        reason=restored.reason,
+        seams=restored.seams,
+        seconds=restored.seconds,
+        bytes=len(written),
+    )
 
 
 def restore_options(sigma, options):
@@ -119,7 +222,9 @@ def restore_options(sigma, options):
 
 
 def restore_read(talk, picture, data, options, mask, mask_missing, mask_color, watcher=None):
-    """A `Restored` of a `Picture` that was read from `data`, with a mask as the command line has it. watcher: a `Preview` or None."""
+    """A `Restored` of a `Picture` that was read from `data`, with a mask as the command line has it. watcher: a
+    `Preview` or None.
+    """
     from ..pictures.read import plain_samples
     from ..restoration.restore import restore_picture
 
@@ -159,7 +264,13 @@ def _known(picture, options, mask, missing, color):
     if mask and color:
         raise UsageError("Give either a mask or a mask colour, not both.")
     if mask:
-        return known_from(read_picture(read_input(mask, picture_bytes), name=name_of(mask), metadata=()), picture.samples.shape, missing, samples=picture.samples, name=name_of(mask))
+        return known_from(
+            read_picture(read_input(mask, picture_bytes), name=name_of(mask), metadata=()),
+            picture.samples.shape,
+            missing,
+            samples=picture.samples,
+            name=name_of(mask),
+        )
     if color:
         try:
             wanted = bytes.fromhex(color.removeprefix("#"))

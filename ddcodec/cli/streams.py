@@ -1,4 +1,6 @@
-"""Standard error of a command: what it says can always be said, and is never what stops the work; libraries beside it say nothing."""
+"""Standard error of a command: what it says can always be said, and is never what stops the work; libraries beside it
+say nothing.
+"""
 
 import io
 import logging
@@ -11,7 +13,8 @@ from ..jobs.streams import BACKSLASHES, Writer
 def prepare_talk():
     """Make standard error fit for whatever is to be said: it takes every character, and everything, even if it is full.
 
-    What libraries say of a picture is not for the user, who gets one sentence of ours: descriptor 2, to which those in C write, leads nowhere, and so do logs. `let_libraries_speak` takes that back.
+    What libraries say of a picture is not for the user, who gets one sentence of ours: descriptor 2, to which those in
+    C write, leads nowhere, and so do logs. `let_libraries_speak` takes that back.
     """
     logging.getLogger().addHandler(_LIBRARIES)
     _LIBRARIES.say = None

@@ -12,8 +12,8 @@ from time import monotonic
 
 import click
 
-from ..printable import decodable, printable
 from ..jobs.streams import StandardOutputError
+from ..printable import decodable, printable
 
 SCHEMA = 1
 WARNING, NOTE = "Warning: ", "Note: "
@@ -25,7 +25,9 @@ SECONDS_BETWEEN_UPDATES, SECONDS_BETWEEN_TICKS = 0.1, 1.0
 
 @dataclass
 class Talk:
-    """How much a command says, and where. Errors are said even if `quiet`. about: what stands in every JSON object, such as the input at hand; warnings, notes: what was said since the last."""
+    """How much a command says, and where. Errors are said even if `quiet`. about: what stands in every JSON object,
+    such as the input at hand; warnings, notes: what was said since the last.
+    """
 
     quiet: bool = False
     verbose: bool = False
@@ -68,12 +70,21 @@ class Talk:
         """One JSON object on one line, if JSON is wanted."""
         if self.json:
             # JSON knows no infinity, which the PSNR of equal pictures is.
-            known = {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in fields.items()}
+            known = {
+                name: None if isinstance(value, float) and not math.isfinite(value) else value
+                for name, value in fields.items()
+            }
             click.echo(_json_of({"ok": True, **self.about, **known, **self._heard()}))
 
     def report_failure(self, code, sentence, **fields):
         if self.json:
-            failure = {"ok": False, "error": {"code": code, "message": printable(sentence)}, **self.about, **fields, **self._heard()}
+            failure = {
+                "ok": False,
+                "error": {"code": code, "message": printable(sentence)},
+                **self.about,
+                **fields,
+                **self._heard(),
+            }
             try:
                 click.echo(_json_of(failure))
             except StandardOutputError:
@@ -88,8 +99,9 @@ class Talk:
     def progress(self, parts_of=None):
         """A context manager whose value is a callback, or `None` if nobody watches.
 
-        What the callback gets is a record with step, total and seconds_left; without `parts_of` it is that of a fit. parts_of(record, seconds left by now, columns of the terminal)
-        makes a list of the line's parts, the most wanted first.
+        What the callback gets is a record with step, total and seconds_left; without `parts_of` it is that of a fit.
+        parts_of(record, seconds left by now, columns of the terminal) makes a list of the line's parts, the most wanted
+        first.
         """
         self._line = ProgressLine(parts_of or fit_parts, not self.quiet and sys.stderr.isatty())
         return self._line
@@ -132,7 +144,8 @@ def _decodable(value):
 
 
 class ProgressLine:
-    """One line on a terminal, rewritten in place and wiped away at the end. The seconds that are left run down between two calls, too, so that nothing seems to stand still.
+    """One line on a terminal, rewritten in place and wiped away at the end. The seconds that are left run down between
+    two calls, too, so that nothing seems to stand still.
 
     parts_of: see `Talk.progress`.
     """
@@ -189,7 +202,9 @@ class ProgressLine:
 
 
 def within(columns, parts):
-    """Parts of a line, the most wanted first, as far as they fit into so many columns of a terminal; the last one is cut if some of it does."""
+    """Parts of a line, the most wanted first, as far as they fit into so many columns of a terminal; the last one is
+    cut if some of it does.
+    """
     line = ""
     for part in map(_as_shown, parts):
         added = f", {part}" if line else part
@@ -201,8 +216,15 @@ def within(columns, parts):
 
 
 def columns_of(text):
-    """How many columns of a terminal text takes: two for each wide character of East Asia, none for what is combined with the one before."""
-    return sum(0 if unicodedata.combining(letter) or unicodedata.category(letter) in ("Mn", "Me", "Cf") else 1 + (unicodedata.east_asian_width(letter) in "WF") for letter in text)
+    """How many columns of a terminal text takes: two for each wide character of East Asia, none for what is combined
+    with the one before.
+    """
+    return sum(
+        0
+        if unicodedata.combining(letter) or unicodedata.category(letter) in ("Mn", "Me", "Cf")
+        else 1 + (unicodedata.east_asian_width(letter) in "WF")
+        for letter in text
+    )
 
 
 def _as_shown(text):
@@ -224,20 +246,29 @@ def fit_parts(progress, seconds_left, columns):
 
 def phase_text(progress):
     """ "step 12/600", "packing and checking" """
-    what = {"restore": "step", "fit": "step", "freeze": "rounding weights", "code": "rounding code", "pack": "packing and checking"}[progress.phase]
+    what = {
+        "restore": "step",
+        "fit": "step",
+        "freeze": "rounding weights",
+        "code": "rounding code",
+        "pack": "packing and checking",
+    }[progress.phase]
     return what if progress.phase == "pack" else f"{what} {progress.step}/{progress.total}"
 
 
 def left_parts(seconds):
-    """ ["1 min 24 s left"], or nothing if that is not known."""
+    """["1 min 24 s left"], or nothing if that is not known."""
     return [f"{duration_text(max(1, seconds))} left"] if math.isfinite(seconds) else []
 
 
 def bar_parts(progress, seconds_left, columns):
-    """ ["[#####...............] 5/20", "1 min 24 s left"], without the bar on a narrow terminal."""
+    """["[#####...............] 5/20", "1 min 24 s left"], without the bar on a narrow terminal."""
     filled = BAR * progress.step // progress.total
     bar = f"[{'#' * filled:.<{BAR}}] " if columns >= LEAST_FOR_A_BAR else ""
-    return [f"{bar}{progress.step}/{progress.total}", *(left_parts(seconds_left) if progress.step < progress.total else [])]
+    return [
+        f"{bar}{progress.step}/{progress.total}",
+        *(left_parts(seconds_left) if progress.step < progress.total else []),
+    ]
 
 
 def bytes_text(count):
@@ -270,7 +301,11 @@ def size_text(width, height, count, metadata=0):
 
 def metadata_bytes(sections):
     """The bytes of all chunks but alpha, which is a part of the picture."""
-    return sum(section["bytes"] for section in sections if section["name"].startswith("chunk ") and section["name"] != "chunk alpha")
+    return sum(
+        section["bytes"]
+        for section in sections
+        if section["name"].startswith("chunk ") and section["name"] != "chunk alpha"
+    )
 
 
 def section_table(sections, total):

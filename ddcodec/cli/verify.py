@@ -18,13 +18,14 @@ from .talk import metadata_bytes, size_text
     epilog="""\b
 Examples:
   ddcodec verify photo.ddc
-  ddcodec verify a.ddc b.ddc --quiet"""
+  ddcodec verify a.ddc b.ddc --quiet""",
 )
 @reading("FILE...", offers.is_ddc_name, "paths", many=True)
 @limited
 @talking
 def verify(talk, paths, max_pixels, max_memory):
-    """Check all checksums of each FILE, a .ddc file, and decode it, its samples and its metadata included. Nothing is written.
+    """Check all checksums of each FILE, a .ddc file, and decode it, its samples and its metadata included. Nothing is
+    written.
 
     A file that fails does not stop the rest; the exit code then is 1, or that of the failure if there is only one file.
     """
@@ -47,5 +48,16 @@ def _verify(talk, path, limits):
     for note in picture.notes:
         talk.warn(f"{name_of(path)}: {note}")
     height, width = picture.samples.shape[:2]
-    talk.say(f"{name_of(path)}: intact, {size_text(width, height, facts['bytes'], metadata_bytes(facts['sections']))}, {seconds:.1f} s")
-    talk.report(width=width, height=height, planes=facts["planes"], bytes=facts["bytes"], trailing_bytes=facts["trailing_bytes"], samples_crc=facts["samples_crc"], seconds=seconds)
+    talk.say(
+        f"{name_of(path)}: intact, {size_text(width, height, facts['bytes'], metadata_bytes(facts['sections']))}, "
+        f"{seconds:.1f} s"
+    )
+    talk.report(
+        width=width,
+        height=height,
+        planes=facts["planes"],
+        bytes=facts["bytes"],
+        trailing_bytes=facts["trailing_bytes"],
+        samples_crc=facts["samples_crc"],
+        seconds=seconds,
+    )

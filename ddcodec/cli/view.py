@@ -34,10 +34,11 @@ Examples:
 @limited
 @talking
 def view(talk, input_, original, output, force, no_open, max_pixels, max_memory):
-    """Make a page of FILE, a .ddc file, and open it in the browser: the picture, where its bytes and bits went, and its code.
+    """Make a page of FILE, a .ddc file, and open it in the browser: the picture, where its bytes and bits went, and its
+    code.
 
-    With ORIGINAL, a picture or another .ddc file, the page holds both against each other. Everything is in the page itself: it can be kept and sent.
-    Without a display, and for a page on standard output, nothing is opened.
+    With ORIGINAL, a picture or another .ddc file, the page holds both against each other. Everything is in the page
+    itself: it can be kept and sent. Without a display, and for a page on standard output, nothing is opened.
     """
     from ..decoder import Limits
     from ..viewer.page import html_of
@@ -86,11 +87,17 @@ def _write_temporary(input_, page):
 
 
 def _open(talk, path):
-    """Whether a browser was told to show a page. Where there is no display, Python would start one of those that take the terminal."""
+    """Whether a browser was told to show a page. Where there is no display, Python would start one of those that take
+    the terminal.
+    """
     import webbrowser
     from pathlib import Path
 
-    seen = os.name == "nt" or sys.platform == "darwin" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
+    seen = (
+        os.name == "nt"
+        or sys.platform == "darwin"
+        or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
+    )
     opened = seen and webbrowser.open(Path(path).absolute().as_uri())
     if not opened:
         talk.note("there is no display, or no browser that can be started; the page is only written.")
@@ -101,7 +108,10 @@ def _summarise(talk, shown, opened, input_, original, output):
     info, found = shown.info, shown.original and shown.original.found
     measured = {} if found is None else {"original": original, **found._asdict(), "identical": found.identical}
     decibels = f", PSNR {found.psnr:.2f} dB" if found else ""
-    talk.say(f"{passage(input_, output)}: {size_text(info['width'], info['height'], info['bytes'], metadata_bytes(info['sections']))}{decibels}")
+    talk.say(
+        f"{passage(input_, output)}: "
+        f"{size_text(info['width'], info['height'], info['bytes'], metadata_bytes(info['sections']))}{decibels}"
+    )
     talk.report(
         output=output,
         opened=opened,

@@ -1,6 +1,7 @@
 """The engines, and which of them a fit gets.
 
-An engine holds one or more fits of the same architecture, each from its own base, which take every step together. All engines have
+An engine holds one or more fits of the same architecture, each from its own base, which take every step together. All
+engines have
 
     name, device        "numba" on "cpu", "torch" on "cpu", "cuda graph" on "cuda:0"
     warm_up()           capture what the first step would have to
@@ -9,20 +10,21 @@ An engine holds one or more fits of the same architecture, each from its own bas
     fold()              end the channel normalisation, if there is one
     fits                what stands for each fit, with
 
-        arch, lambda_, pixels                lambda_ may be set between steps
-        known, share                         which pixels count, bool (H, W), or None for all; how large a share of all they are
-        variance                             the distortion of the best single colour
-        evaluate()                           the `Loss` with the code rounded
+        arch, lambda_, pixels                lambda_ may be set between steps known, share                         which
+        pixels count, bool (H, W), or None for all; how large a share of all they are variance
+        the distortion of the best single colour evaluate()                           the `Loss` with the code rounded
         state(code=True), restore(state)     copies of the weights and the rounded code, or of the weights alone
-        take(weights, code)                  go on from weights and a code as the next three give them, or from a part of them; not on "cuda graph"
-        retarget(samples)                    go on towards other samples, uint8 or uint16 (H, W, planes); not on "cuda graph"
-        weights(), rounded_code()            name -> float32 array, octave -> int16 (planes, rows, columns)
-        real_code()                          octave -> float32 (planes, rows, columns), before it is rounded
-        distortion(weights), bits(weights)   of the rounded code with other weights (name -> array); not on "cuda graph"
-        slopes(weights)                      the derivatives of D + lambda R by these, name -> array; not on "cuda graph"
-        maps(octave), put_plane(octave, values)   what each integer and pixel costs, and other integers; not on "cuda graph"
+        take(weights, code)                  go on from weights and a code as the next three give them, or from a part
+        of them; not on "cuda graph" retarget(samples)                    go on towards other samples, uint8 or uint16
+        (H, W, planes); not on "cuda graph" weights(), rounded_code()            name -> float32 array, octave -> int16
+        (planes, rows, columns) real_code()                          octave -> float32 (planes, rows, columns), before
+        it is rounded distortion(weights), bits(weights)   of the rounded code with other weights (name -> array); not
+        on "cuda graph" slopes(weights)                      the derivatives of D + lambda R by these, name -> array;
+        not on "cuda graph" maps(octave), put_plane(octave, values)   what each integer and pixel costs, and other
+        integers; not on "cuda graph"
 
-The loop, the schedule, the snapshots and the freeze know no more than this. `torch_engine.TorchEngine` is the reference.
+The loop, the schedule, the snapshots and the freeze know no more than this. `torch_engine.TorchEngine` is the
+reference.
 """
 
 import ctypes
@@ -38,12 +40,16 @@ from .descent.recipe import BETAS
 LEAST_PIXELS_A_THREAD = 2**13
 """Fewer are done before another thread has woken up."""
 LOADING_MEMORY = 400 * 2**20
-"""Bytes of addresses that numba, LLVM and the kernels take where they lie on the disk, and the stacks of threads (364 MiB were too few, 414 enough)."""
+"""Bytes of addresses that numba, LLVM and the kernels take where they lie on the disk, and the stacks of threads (364
+MiB were too few, 414 enough).
+"""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """Which engine a fit gets: its name, its device, its threads on the CPU; note: a sentence to the user if it is not the usual one, or None."""
+    """Which engine a fit gets: its name, its device, its threads on the CPU; note: a sentence to the user if it is not
+    the usual one, or None.
+    """
 
     name: str
     device: str
@@ -72,40 +78,73 @@ def kind_for(arch, device, *, normalise=False, threads=None):
     threads = threads or max(1, min(available_cores(), arch.width * arch.height // LEAST_PIXELS_A_THREAD))
     if normalise:
         # The mean of a whole plane stands between two layers, so that nothing can be fused.
-        return Kind("torch", device, threads, "Note: a plain deep decoder is fitted by torch, some ten times slower than the default profile.")
+        return Kind(
+            "torch",
+            device,
+            threads,
+            "Note: a plain deep decoder is fitted by torch, some ten times slower than the default profile.",
+        )
     if _is_switched_off():
-        return Kind("torch", device, threads, "Note: numba is switched off (NUMBA_DISABLE_JIT); without it the fit is some ten times slower.")
+        return Kind(
+            "torch",
+            device,
+            threads,
+            "Note: numba is switched off (NUMBA_DISABLE_JIT); without it the fit is some ten times slower.",
+        )
     if find_spec("numba") is None:
-        return Kind("torch", device, threads, "Note: the package numba is not installed; without it the fit is some ten times slower.")
+        return Kind(
+            "torch",
+            device,
+            threads,
+            "Note: the package numba is not installed; without it the fit is some ten times slower.",
+        )
     return Kind("numba", device, threads)
 
 
 def make(kind, pictures, arches, lambdas, *, betas=BETAS, normalise=False, seed=0, knowns=None):
-    """An engine for pictures (uint8 (H, W, planes)), each with its lambda and its `Arch`, alike but for their bases; all kinds but "cuda graph" take one.
+    """An engine for pictures (uint8 (H, W, planes)), each with its lambda and its `Arch`, alike but for their bases;
+    all kinds but "cuda graph" take one.
 
-    betas: `recipe.Betas`. knowns: for each bool (H, W), the pixels that count in the distortion, which is still a mean over all, or None. Raises `MemoryError`, or `torch.OutOfMemoryError` on a GPU.
+    betas: `recipe.Betas`. knowns: for each bool (H, W), the pixels that count in the distortion, which is still a mean
+    over all, or None. Raises `MemoryError`, or `torch.OutOfMemoryError` on a GPU.
     """
     knowns = knowns or [None] * len(pictures)
     if kind.name == "numba":
-        return _cpu_engine().CpuEngine(pictures[0], arches[0], lambdas[0], betas=betas, seed=seed, threads=kind.threads, known=knowns[0])
-    torch = torch_for("This fit")
+        return _cpu_engine().CpuEngine(
+            pictures[0], arches[0], lambdas[0], betas=betas, seed=seed, threads=kind.threads, known=knowns[0]
+        )
+    torch_for("This fit")
     if kind.name == "cuda graph":
         from .cuda.engine import GraphEngine
 
         return GraphEngine(pictures, arches, lambdas, betas=betas, seed=seed, device=kind.device, knowns=knowns)
     from .reference.engine import TorchEngine
 
-    return TorchEngine(pictures[0], arches[0], lambdas[0], betas=betas, normalise=normalise, seed=seed, device=kind.device, known=knowns[0])
+    return TorchEngine(
+        pictures[0],
+        arches[0],
+        lambdas[0],
+        betas=betas,
+        normalise=normalise,
+        seed=seed,
+        device=kind.device,
+        known=knowns[0],
+    )
 
 
 def prepare(kind, arch, say=None):
-    """Compile an engine's kernels, where it has any and they are not compiled yet. say: called with sentences to the user then. Raises `ShortMemoryError`."""
+    """Compile an engine's kernels, where it has any and they are not compiled yet. say: called with sentences to the
+    user then. Raises `ShortMemoryError`.
+    """
     if kind.name == "numba":
         _cpu_engine().prepare(arch, say)
 
 
 def memory_of(kind, arch):
-    """About the bytes that one fit takes, beside the program. Raises `ShortMemoryError` where there is not even enough for that."""
+    """About the bytes that one fit takes, beside the program.
+
+    Raises `ShortMemoryError` where there is not even enough for that.
+    """
     if kind.name == "numba":
         return _cpu_engine().memory_of(arch, kind.threads)
     torch_for("This fit")
@@ -119,7 +158,9 @@ def _cpu_engine():
     if f"{__package__}.cpu.engine" not in sys.modules:
         free = available_memory()
         if free is not None and free < LOADING_MEMORY:
-            raise ShortMemoryError(f"Loading the fit needs {memory_text(LOADING_MEMORY)} of memory; {memory_text(free)} are free.")
+            raise ShortMemoryError(
+                f"Loading the fit needs {memory_text(LOADING_MEMORY)} of memory; {memory_text(free)} are free."
+            )
     from .cpu import engine as cpu_engine
 
     return cpu_engine

@@ -1,4 +1,6 @@
-"""From pictures to `CodedImage`: an engine with the memory that there is, the loop, a second try for a lost picture, the freeze."""
+"""From pictures to `CodedImage`: an engine with the memory that there is, the loop, a second try for a lost picture,
+the freeze.
+"""
 
 import gc
 import sys
@@ -8,19 +10,19 @@ from dataclasses import dataclass, replace
 from time import monotonic
 from typing import NamedTuple
 
+from ..errors import LimitError, ShortMemoryError
 from ..format.arch import base_arch
 from ..format.coded import CodedImage
-from ..errors import LimitError, ShortMemoryError
 from ..machine import available_memory, memory_text
-from ..presets import base_lambdas, nearest_base
 from ..picture import peak_of
+from ..presets import base_lambdas, nearest_base
 from ..surroundings import usual_torch
-from .engine import Kind, device_of, kind_for, make, memory_errors, memory_of, prepare, torch_for
-from .freeze.moves import improve, measurements_for
-from .freeze.search import freeze, real_weights, trials_for
 from .descent.loop import run, run_for_mean
 from .descent.recipe import plain_output
 from .descent.schedule import betas_for
+from .engine import Kind, device_of, kind_for, make, memory_errors, memory_of, prepare, torch_for
+from .freeze.moves import improve, measurements_for
+from .freeze.search import freeze, real_weights, trials_for
 from .target import LEAST_MOST, Steering, Target, correct, first_lambda, first_step
 
 FIT_SHARE, FREEZE_SHARE, MOVES_SHARE = 0.75, 0.4, 0.4
@@ -28,14 +30,36 @@ FIT_SHARE, FREEZE_SHARE, MOVES_SHARE = 0.75, 0.4, 0.4
 
 
 def fit_pictures(
-    pictures, arches, lambdas, *, iterations, goals=None, knowns=None, time_limit=None, device="auto", threads=None, max_memory=0, normalise=False, seed=0, progress=None, say=None
-):  # fmt: skip
-    """Fit pictures (uint8 or uint16 (H, W, planes)), each with its `Arch` and lambda; on a GPU all at once, or as many as its memory holds.
+    pictures,
+    arches,
+    lambdas,
+    *,
+    iterations,
+    goals=None,
+    knowns=None,
+    time_limit=None,
+    device="auto",
+    threads=None,
+    max_memory=0,
+    normalise=False,
+    seed=0,
+    progress=None,
+    say=None,
+):
+    """Fit pictures (uint8 or uint16 (H, W, planes)), each with its `Arch` and lambda; on a GPU all at once, or as many
+    as its memory holds.
 
-    arches: alike but for their bases. goals: a `Goal` or None for each; where there is one, its lambda is only where the fit begins. knowns: bool (H, W), the pixels whose errors count, or None for each. time_limit: seconds for
-    all. max_memory: bytes that a fit on the CPU may take; 0 for what is free. progress: called with `loop.Progress`. say: called with sentences to the user. Returns for every picture its `Fitted`. Raises `UsageError`, `ShortMemoryError`, `LimitError`, `TargetError`.
+    arches: alike but for their bases. goals: a `Goal` or None for each; where there is one, its lambda is only where
+    the fit begins. knowns: bool (H, W), the pixels whose errors count, or None for each. time_limit: seconds for all.
+    max_memory: bytes that a fit on the CPU may take; 0 for what is free. progress: called with `loop.Progress`. say:
+    called with sentences to the user. Returns for every picture its `Fitted`. Raises `UsageError`, `ShortMemoryError`,
+    `LimitError`, `TargetError`.
     """
-    say, goals, knowns = say or (lambda sentence: None), goals or [None] * len(pictures), knowns or [None] * len(pictures)
+    say, goals, knowns = (
+        say or (lambda sentence: None),
+        goals or [None] * len(pictures),
+        knowns or [None] * len(pictures),
+    )
     device, clock = device_of(device), _Clock(time_limit)
     results, together = [], 1 if device == "cpu" or normalise else len(pictures)
     while len(results) < len(pictures):
@@ -58,7 +82,9 @@ def fit_pictures(
 
 
 def lambda_for(picture, target, *, iterations, known=None, device="auto", threads=None, max_memory=0, say=None):
-    """The lambda at which a fit of a picture (uint8 or uint16 (H, W, planes)) towards a target begins. known: bool (H, W), the pixels whose errors count, or None. Raises `UsageError`, `ShortMemoryError`, `LimitError`."""
+    """The lambda at which a fit of a picture (uint8 or uint16 (H, W, planes)) towards a target begins. known: bool (H,
+    W), the pixels whose errors count, or None. Raises `UsageError`, `ShortMemoryError`, `LimitError`.
+    """
     device_of(device)
     height, width, planes = picture.shape
     kind = kind_for(base_arch(width, height, planes), "cpu", threads=threads)
@@ -67,7 +93,11 @@ def lambda_for(picture, target, *, iterations, known=None, device="auto", thread
 
     def step_of(index, lambda_):
         # An engine is gone before the next is made.
-        return first_step(target, make(kind, [picture], [base_arch(width, height, planes, 1 + index)], [lambda_], knowns=[known]).fits[0], iterations)
+        return first_step(
+            target,
+            make(kind, [picture], [base_arch(width, height, planes, 1 + index)], [lambda_], knowns=[known]).fits[0],
+            iterations,
+        )
 
     with _own_state(kind):
         try:
@@ -76,8 +106,11 @@ def lambda_for(picture, target, *, iterations, known=None, device="auto", thread
             raise _short(base_arch(width, height, planes)) from None
 
 
-def fit_samples(picture, lambda_, *, iterations, known=None, seconds=None, threads=None, seed=0, progress=None, say=None):
-    """What a picture (uint8 (H, W, planes)) is in the mean while it is fitted at a lambda, without making a file of it: float32 (H, W, planes) in 0..1. On the CPU.
+def fit_samples(
+    picture, lambda_, *, iterations, known=None, seconds=None, threads=None, seed=0, progress=None, say=None
+):
+    """What a picture (uint8 (H, W, planes)) is in the mean while it is fitted at a lambda, without making a file of it:
+    float32 (H, W, planes) in 0..1. On the CPU.
 
     known: bool (H, W), True where pixels count; what the others become is then the network's own.
     progress: called after every step with a `loop.Progress`. Raises `ShortMemoryError`.
@@ -159,7 +192,14 @@ class _Job:
         del engine, fit
         for index in collapsed:
             # Once more from another start, a base's is always the same; what comes out then is taken.
-            engine = self._engine(self.kind, [pictures[index]], [replace(arches[index], base=0)], [lambdas[index]], [knowns[index]], seed + 1)
+            engine = self._engine(
+                self.kind,
+                [pictures[index]],
+                [replace(arches[index], base=0)],
+                [lambdas[index]],
+                [knowns[index]],
+                seed + 1,
+            )
             steps, _, again = self._run(engine, [goals[index]], FIT_SHARE / todo, may_collapse=True)
             results[index] = self._frozen(engine.fits[0], pictures[index], goals[index], again[0], todo, steps)
             todo -= 1
@@ -172,11 +212,27 @@ class _Job:
     def _run(self, engine, goals, share, **options):
         """What `loop.run` gives, and for each fit with a goal its code before it was rounded."""
         steerings = [goal and Steering(fit, goal.target, self.iterations) for fit, goal in zip(engine.fits, goals)]
-        done = run(engine, self.iterations, seconds=self.clock.left(share), progress=self.progress, steerings=[s for s in steerings if s], **options)
+        done = run(
+            engine,
+            self.iterations,
+            seconds=self.clock.left(share),
+            progress=self.progress,
+            steerings=[s for s in steerings if s],
+            **options,
+        )
         return *done, [steering and steering.code for steering in steerings]
 
     def _engine(self, kind, pictures, arches, lambdas, knowns, seed):
-        engine = make(kind, pictures, arches, lambdas, betas=betas_for(self.iterations, nimble=bool(arches[0].base)), normalise=self.normalise, seed=seed, knowns=knowns)
+        engine = make(
+            kind,
+            pictures,
+            arches,
+            lambdas,
+            betas=betas_for(self.iterations, nimble=bool(arches[0].base)),
+            normalise=self.normalise,
+            seed=seed,
+            knowns=knowns,
+        )
         engine.warm_up()
         if kind.name != "cuda graph":
             for fit in engine.fits:
@@ -184,10 +240,18 @@ class _Job:
         return engine
 
     def _frozen(self, fit, picture, goal, real_code, todo, steps):
-        """A fit as integers, which reach the goal if there is one. The search for them asks for one loss after the other, which keeps a GPU waiting: a CPU's engine is asked."""
+        """A fit as integers, which reach the goal if there is one.
+
+        The search for them asks for one loss after the other, which keeps a GPU waiting: a CPU's engine is asked.
+        """
         arch = fit.arch
         if self.kind.name == "cuda graph":
-            weights, code, known, kind = fit.weights(), fit.rounded_code(), fit.known, kind_for(arch, "cpu", threads=self.threads)
+            weights, code, known, kind = (
+                fit.weights(),
+                fit.rounded_code(),
+                fit.known,
+                kind_for(arch, "cpu", threads=self.threads),
+            )
             try:
                 prepare(kind, arch, self.say)
                 (fit,) = self._engine(kind, [picture], [arch], [fit.lambda_], [known], 0).fits
@@ -195,10 +259,14 @@ class _Job:
                 raise _short(arch) from None
             fit.take(weights, code)
 
-        tensors = freeze(fit, trials_for(steps, fit.pixels), seconds=self.clock.left(FREEZE_SHARE / todo), progress=self.progress)
+        tensors = freeze(
+            fit, trials_for(steps, fit.pixels), seconds=self.clock.left(FREEZE_SHARE / todo), progress=self.progress
+        )
 
         def as_coded():
-            return CodedImage(arch, tensors, {octave: planes.astype("int64") for octave, planes in fit.rounded_code().items()})
+            return CodedImage(
+                arch, tensors, {octave: planes.astype("int64") for octave, planes in fit.rounded_code().items()}
+            )
 
         fit.take(real_weights(arch, tensors), {})
         if not goal and all(arch.code_planes(octave) == 1 for octave in range(arch.octaves)):
@@ -207,7 +275,9 @@ class _Job:
         coded, lambda_ = as_coded(), fit.lambda_
         if goal:
             limits = measurements_for(steps), max(steps, LEAST_MOST), lambda: self.clock.left() == 0.0
-            coded, lambda_, more, measured = correct(fit, real_code, as_coded, goal.target, goal.measure, *limits, self.progress)
+            coded, lambda_, more, measured = correct(
+                fit, real_code, as_coded, goal.target, goal.measure, *limits, self.progress
+            )
             steps += more
             if not goal.target.met(measured):
                 self.say(f"Note: {goal.target.distance(measured)}")
@@ -221,11 +291,16 @@ def _plain_start(fit, picture):
         weights = fit.weights()
         counted = picture.reshape(-1, picture.shape[2]) if fit.known is None else picture[fit.known]
         bias = weights["output.bias"] + counted.mean(0) / peak_of(picture) - plain_output(fit.arch, weights)
-        fit.take({"output.bias": bias.astype("float32")}, {octave: 0 * planes for octave, planes in fit.rounded_code().items()})
+        fit.take(
+            {"output.bias": bias.astype("float32")},
+            {octave: 0 * planes for octave, planes in fit.rounded_code().items()},
+        )
 
 
 def _short(arch):
-    return ShortMemoryError(f"There is not enough memory to fit a picture of {arch.width}x{arch.height} pixels on the CPU.")
+    return ShortMemoryError(
+        f"There is not enough memory to fit a picture of {arch.width}x{arch.height} pixels on the CPU."
+    )
 
 
 def _smaller(kind, arch, together, say):
@@ -235,9 +310,15 @@ def _smaller(kind, arch, together, say):
     gc.collect()
     sys.modules["torch"].cuda.empty_cache()
     if together > 1:
-        say(f"Note: the memory of {kind.device} is too small for {together} fits at once; going on with {-(-together // 2)}.")
+        say(
+            f"Note: the memory of {kind.device} is too small for {together} fits at once; going on with "
+            f"{-(-together // 2)}."
+        )
         return kind.device, -(-together // 2)
-    say(f"Warning: the memory of {kind.device} is too small for {arch.width}x{arch.height} pixels; going on on the CPU, which is slower.")
+    say(
+        f"Warning: the memory of {kind.device} is too small for {arch.width}x{arch.height} pixels; going on on the "
+        "CPU, which is slower."
+    )
     return "cpu", 1
 
 
@@ -247,11 +328,13 @@ def _check_memory(kind, arch, most=0):
     free, needed = available_memory(), memory_of(kind, arch)
     if most and needed > most:
         raise LimitError(
-            f"Fitting {arch.width}x{arch.height} pixels needs about {memory_text(needed)} of memory, above the limit of {memory_text(most)} (--max-memory)."
+            f"Fitting {arch.width}x{arch.height} pixels needs about {memory_text(needed)} of memory, above the limit "
+            f"of {memory_text(most)} (--max-memory)."
         )
     if free is not None and needed > free:
         raise ShortMemoryError(
-            f"Fitting {arch.width}x{arch.height} pixels needs about {memory_text(needed)} of memory; {memory_text(free)} are free."
+            f"Fitting {arch.width}x{arch.height} pixels needs about {memory_text(needed)} of memory; "
+            f"{memory_text(free)} are free."
         )
 
 

@@ -8,21 +8,30 @@ from .freeze.moves import measurements_for
 from .freeze.search import LEAST_TRIALS, trials_for
 
 A_TRIAL, A_MOVE, PACKING = 0.5, 0.5, 50
-"""What a trial of the freeze, a measurement of the moves, and packing with its check take, as measured on photographs, in steps of the fit."""
+"""What a trial of the freeze, a measurement of the moves, and packing with its check take, as measured on photographs,
+in steps of the fit.
+"""
 TOGETHER = 30 * 768 * 512
 """Weights are rounded together for as long as so many steps take, divided by the pixels of the picture."""
 
 
 class Outlook:
-    """A `progress` whose `seconds_left` are those of the whole encode of a picture, and not of a phase alone: all is reckoned by how long a step of the fit takes.
+    """A `progress` whose `seconds_left` are those of the whole encode of a picture, and not of a phase alone: all is
+    reckoned by how long a step of the fit takes.
 
-    progress: a function; steps: that the fit may take; pixels: of the picture; seconds: that the encode may take, or None.
+    progress: a function; steps: that the fit may take; pixels: of the picture; seconds: that the encode may take, or
+    None.
     """
 
     def __init__(self, progress, steps, pixels, seconds=None):
         trials = trials_for(steps, pixels)
         self._together = TOGETHER / pixels if trials >= LEAST_TRIALS else 0
-        self._steps_of = {"fit": steps, "freeze": self._together + A_TRIAL * trials, "code": A_MOVE * measurements_for(steps), "pack": PACKING}
+        self._steps_of = {
+            "fit": steps,
+            "freeze": self._together + A_TRIAL * trials,
+            "code": A_MOVE * measurements_for(steps),
+            "pack": PACKING,
+        }
         self._progress, self._last = progress, None
         self._start, self._a_step = monotonic(), inf
         self._end = inf if seconds is None else self._start + seconds
@@ -32,7 +41,9 @@ class Outlook:
         if progress.phase == "fit":
             self._measure(progress.step)
         phases = list(self._steps_of)
-        left = self._own(progress) + sum(self._seconds(self._steps_of[phase]) for phase in phases[phases.index(progress.phase) + 1 :])
+        left = self._own(progress) + sum(
+            self._seconds(self._steps_of[phase]) for phase in phases[phases.index(progress.phase) + 1 :]
+        )
         self._progress(replace(progress, seconds_left=min(left, max(0.0, self._end - monotonic()))))
 
     def pack(self):

@@ -1,6 +1,8 @@
-"""Pictures of few colours, which need no fit: the code of the finest octave is the number of a pixel's colour, and a network of a few weights knows the colours.
+"""Pictures of few colours, which need no fit: the code of the finest octave is the number of a pixel's colour, and a
+network of a few weights knows the colours.
 
-A fit approaches a picture, and in the smallest ones the weights that come near enough cost more than all else; these files are exact, and shorter.
+A fit approaches a picture, and in the smallest ones the weights that come near enough cost more than all else; these
+files are exact, and shorter.
 """
 
 from itertools import product
@@ -10,13 +12,15 @@ import numpy as np
 from ..format.arch import EXPONENT_MAX, FEATURES, Arch
 from ..format.bases import Weights
 from ..format.coded import CodedImage
-from ..picture import peak_of
 from ..format.syntax import FIRST_EXPONENT
 from ..format.tables import SCALES, STEPS_PER_OCTAVE, UNIT_SCALE, row
 from ..format.wire import integer_bits
+from ..picture import peak_of
 
 MOST_COLOURS, MOST_PIXELS = 8, 1024
-"""Of pictures of more than one colour: larger ones have more to say of where a colour is than the colours before it, and a fit learns that."""
+"""Of pictures of more than one colour: larger ones have more to say of where a colour is than the colours before it,
+and a fit learns that.
+"""
 OCTAVES = 4
 """For `decode --scale 1/8`."""
 CODE_GAIN = 16
@@ -33,7 +37,9 @@ PARTS = (0, 8, 16)
 
 
 def colours_of(picture, known=None):
-    """The colours, (n, planes), ordered by brightness, of a picture (uint8 or uint16 (H, W, planes)) that can be made without a fit, or None. known: bool (H, W), where pixels count, or None."""
+    """The colours, (n, planes), ordered by brightness, of a picture (uint8 or uint16 (H, W, planes)) that can be made
+    without a fit, or None. known: bool (H, W), where pixels count, or None.
+    """
     counted = picture.reshape(-1, picture.shape[2]) if known is None else picture[known]
     if (counted == counted[0]).all():
         return counted[:1]
@@ -44,12 +50,27 @@ def colours_of(picture, known=None):
 
 
 def made_of(picture, colours, known=None):
-    """The `CodedImage`, without checksum, of a picture and its `colours_of`. Samples of 8 bits are exact; those of 16 bits are up to 4 of 65,535 levels off, by the steps of the weights."""
+    """The `CodedImage`, without checksum, of a picture and its `colours_of`.
+
+    Samples of 8 bits are exact; those of 16 bits are up to 4 of 65,535 levels off, by the steps of the weights.
+    """
     height, width, planes = picture.shape
     arch = Arch(
-        width=width, height=height, planes=planes, depth=picture.dtype.itemsize - 1, octaves=OCTAVES, coarsest_planes=1, finer_planes=1, finest_channels=1, channels=1,
-        linear=1, top_channels=max(0, len(colours) - 2), taps=1, neighbours=NEIGHBOURS_SEEN, context_channels=1,
-    )  # fmt: skip
+        width=width,
+        height=height,
+        planes=planes,
+        depth=picture.dtype.itemsize - 1,
+        octaves=OCTAVES,
+        coarsest_planes=1,
+        finer_planes=1,
+        finest_channels=1,
+        channels=1,
+        linear=1,
+        top_channels=max(0, len(colours) - 2),
+        taps=1,
+        neighbours=NEIGHBOURS_SEEN,
+        context_channels=1,
+    )
     code = {octave: np.zeros((1, *arch.size(octave)), np.int16) for octave in arch.coded_octaves}
     code[0][0] = _numbers(picture, colours, known)
     tensors = _tensors_of_colours(colours) | _tensors_of_context(code[0][0].astype(int), len(colours))
@@ -57,7 +78,9 @@ def made_of(picture, colours, known=None):
 
 
 def _complete(arch, tensors):
-    """All tensors: those that are there in steps as large as their values allow, the others zeros in the steps of the one before, which cost least."""
+    """All tensors: those that are there in steps as large as their values allow, the others zeros in the steps of the
+    one before, which cost least.
+    """
     result, exponent = {}, FIRST_EXPONENT
     for name, shape in arch.tensors():
         if name in tensors:
@@ -79,7 +102,9 @@ def _numbers(picture, colours, known):
 
 
 def _tensors_of_colours(colours):
-    """Colours as the corners of a line: its start is the bias, its first slope is the channel's weight, and a ReLU at each further corner adds the change of the slope."""
+    """Colours as the corners of a line: its start is the bias, its first slope is the channel's weight, and a ReLU at
+    each further corner adds the change of the slope.
+    """
     peak = peak_of(colours)
     for exponent in range(MOST_EXPONENT + 1):
         line = np.rint(colours * (2.0**exponent / peak)).astype(np.int64)
@@ -89,16 +114,27 @@ def _tensors_of_colours(colours):
     changes = np.diff(slopes, axis=0, prepend=np.zeros_like(slopes[:1]))
     tensors = {"output.bias": Weights(exponent, line[0])}
     if len(colours) > 1:
-        tensors |= {"code.0": Weights(0, np.full((1, 1), CODE_GAIN)), "output.weight": Weights(exponent, np.ascontiguousarray(changes.T))}
+        tensors |= {
+            "code.0": Weights(0, np.full((1, 1), CODE_GAIN)),
+            "output.weight": Weights(exponent, np.ascontiguousarray(changes.T)),
+        }
     if len(colours) > 2:
-        tensors |= {"top.weight": Weights(0, np.ones((len(colours) - 2, 1), np.int64)), "top.bias": Weights(0, -np.arange(1, len(colours) - 1))}
+        tensors |= {
+            "top.weight": Weights(0, np.ones((len(colours) - 2, 1), np.int64)),
+            "top.bias": Weights(0, -np.arange(1, len(colours) - 1)),
+        }
     return tensors
 
 
 def _tensors_of_context(numbers, colours):
-    """The linear prediction of the finest octave's code, of those that are tried the one of the fewest bits; all else is zeros."""
+    """The linear prediction of the finest octave's code, of those that are tried the one of the fewest bits; all else
+    is zeros.
+    """
     whole = 2**CONTEXT_EXPONENT
-    weights, biases = np.zeros((2, 1 + NEIGHBOURS_SEEN + FEATURES + 1), np.int64), np.full((OCTAVES, 2), (0, LEAST_LOG_SCALE * whole))
+    weights, biases = (
+        np.zeros((2, 1 + NEIGHBOURS_SEEN + FEATURES + 1), np.int64),
+        np.full((OCTAVES, 2), (0, LEAST_LOG_SCALE * whole)),
+    )
     if colours > 1:
         weights[0, 1:3], biases[-1] = _prediction(numbers, whole)
     return {"context.3.weight": Weights(CONTEXT_EXPONENT, weights), "context.3.bias": Weights(CONTEXT_EXPONENT, biases)}
@@ -114,8 +150,15 @@ def _prediction(numbers, whole):
         seen = left * padded[1:, :-1] + above * padded[:-1, 1:]
         for bias in {0, round((numbers * whole - seen).mean()), round(np.median(numbers)) * whole}:
             nearest = (seen + bias + whole // 2) // whole
-            pairs, counts = np.unique(np.stack([(seen + bias - whole * nearest).ravel(), (numbers - nearest).ravel()]), axis=1, return_counts=True)
+            pairs, counts = np.unique(
+                np.stack([(seen + bias - whole * nearest).ravel(), (numbers - nearest).ravel()]),
+                axis=1,
+                return_counts=True,
+            )
             bits = integer_bits(row(scales, pairs[0]), pairs[1]) @ counts
             if bits.min() < least:
-                least, best = bits.min(), ((left, above), (bias, round((int(bits.argmin()) - UNIT_SCALE) / STEPS_PER_OCTAVE * whole)))
+                least, best = (
+                    bits.min(),
+                    ((left, above), (bias, round((int(bits.argmin()) - UNIT_SCALE) / STEPS_PER_OCTAVE * whole))),
+                )
     return best

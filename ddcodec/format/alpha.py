@@ -1,10 +1,12 @@
-"""The alpha plane (FORMAT.md, chapter 8): without loss, as differences from its neighbours in a Zstandard frame; and what may be lost before."""
+"""The alpha plane (FORMAT.md, chapter 8): without loss, as differences from its neighbours in a Zstandard frame; and
+what may be lost before.
+"""
 
 import numpy as np
 
 from ..errors import DamagedError, SourceError
-from .metadata import compressed, decompressed
 from ..picture import as_bytes, peak_of
+from .metadata import compressed, decompressed
 
 CHUNK = 5
 CHUNK_MAX = 2**28 - 1
@@ -12,7 +14,9 @@ CHUNK_MAX = 2**28 - 1
 
 
 def alpha_chunk(alpha):
-    """The chunk (id, content) of an alpha plane, uint8 or uint16 (H, W): that of four predictions whose differences need the fewest bytes. Raises `SourceError`."""
+    """The chunk (id, content) of an alpha plane, uint8 or uint16 (H, W): that of four predictions whose differences
+    need the fewest bytes. Raises `SourceError`.
+    """
     contents = (bytes([kind]) + compressed(_bytes_apart(_differences(alpha, kind))) for kind in range(4))
     content = min(contents, key=len)
     if len(content) > CHUNK_MAX:
@@ -30,14 +34,19 @@ def alpha_of(chunks, arch):
     count = arch.height * arch.width * arch.bits // 8
     data = decompressed(content[1:], "alpha plane", count, exactly=True)
     planes = np.frombuffer(data, np.uint8).reshape(-1, arch.height, arch.width)
-    total = sum(plane.astype(f"uint{arch.bits}") << np.uint8(8 * (len(planes) - 1 - index)) for index, plane in enumerate(planes))
+    total = sum(
+        plane.astype(f"uint{arch.bits}") << np.uint8(8 * (len(planes) - 1 - index))
+        for index, plane in enumerate(planes)
+    )
     for axis in _axes(content[0]):
         np.cumsum(total, axis, total.dtype, total)
     return total
 
 
 def coarser(alpha, quality):
-    """Alpha (H, W) in fewer steps, which take fewer bytes: at quality 1 (of 100) two, then more in its square; clear and opaque stay what they are."""
+    """Alpha (H, W) in fewer steps, which take fewer bytes: at quality 1 (of 100) two, then more in its square; clear
+    and opaque stay what they are.
+    """
     peak = peak_of(alpha)
     steps = 1 + round((peak - 1) * ((quality - 1) / 99) ** 2)
     return np.rint(np.rint(alpha * (steps / peak)) * (peak / steps)).astype(alpha.dtype)

@@ -1,4 +1,6 @@
-"""The architecture: a few integers, and all that follows from them: sizes, tensors in coding order, windows, bounds, costs."""
+"""The architecture: a few integers, and all that follows from them: sizes, tensors in coding order, windows, bounds,
+costs.
+"""
 
 from dataclasses import asdict, dataclass
 from math import prod
@@ -12,7 +14,9 @@ WEIGHT_MAX = 32767
 EXPONENT_MAX = 15
 ACTIVATION_MAX = 2**20
 CODE_STEP = 256
-"""What one unit of the code is in activations: 1 in the context model (8 fractional bits), 1/16 in the synthesis (12)."""
+"""What one unit of the code is in activations: 1 in the context model (8 fractional bits), 1/16 in the synthesis
+(12).
+"""
 CONTEXT_UNIT = 2**8
 SYNTHESIS_UNIT = 2**12
 OUTPUT_UNIT = 2**16
@@ -42,14 +46,27 @@ LEAST_MEMORY = 2**23
 """Bytes of tables and threads, whatever the picture."""
 
 WAVEFRONT_SECONDS, POSITION_SECONDS, PRODUCT_SECONDS = 35e-6, 280e-9, 0.1e-9
-"""Of the walk: a wavefront, each integer in it, and each product of its context model. All these are measured, on one core of an AMD EPYC."""
-CHANNEL_SECONDS, TAP_SECONDS, CODE_SECONDS, TOP_SECONDS, SAMPLE_SECONDS, CALLS_SECONDS = 31e-9, 8e-9, 57e-9, 12e-9, 40e-9, 600e-6
-"""Of the synthesis of a pixel: a channel, that times `taps`, a code plane, a channel of the top layer, a sample; and, for each octave of a band, NumPy's calls."""
+"""Of the walk: a wavefront, each integer in it, and each product of its context model.
+
+All these are measured, on one core of an AMD EPYC.
+"""
+CHANNEL_SECONDS, TAP_SECONDS, CODE_SECONDS, TOP_SECONDS, SAMPLE_SECONDS, CALLS_SECONDS = (
+    31e-9,
+    8e-9,
+    57e-9,
+    12e-9,
+    40e-9,
+    600e-6,
+)
+"""Of the synthesis of a pixel: a channel, that times `taps`, a code plane, a channel of the top layer, a sample; and,
+for each octave of a band, NumPy's calls.
+"""
 BASES = 5
 """Bases of the weights that are shipped, from 1 on; base 0 knows nothing."""
 BASE_OCTAVES = 7
 BASE_SHAPE = {
-    "coarsest_planes": 1, "finer_planes": 1, "finest_channels": 7, "channels": 7, "linear": 7, "top_channels": 48, "taps": 2,
+    "coarsest_planes": 1, "finer_planes": 1, "finest_channels": 7, "channels": 7, "linear": 7,
+    "top_channels": 48, "taps": 2,
     "neighbours": 20, "context_channels": 20,
 }  # fmt: skip
 """The rows of the network that the bases are for."""
@@ -71,7 +88,10 @@ class Window(NamedTuple):
 
 @dataclass(frozen=True)
 class Arch:
-    """Size of the picture and shape of the network. The fields are header rows of FORMAT.md, chapter 1, with their ranges."""
+    """Size of the picture and shape of the network.
+
+    The fields are header rows of FORMAT.md, chapter 1, with their ranges.
+    """
 
     width: int
     height: int
@@ -94,11 +114,17 @@ class Arch:
         if self.width < 1 or self.height < 1:
             raise DamagedError(f"The header gives the picture a size of {self.width}x{self.height}.")
         if not 1 <= self.neighbours <= len(NEIGHBOURS):
-            raise DamagedError(f"The header asks for {self.neighbours} neighbours; 1 to {len(NEIGHBOURS)} are possible.")
+            raise DamagedError(
+                f"The header asks for {self.neighbours} neighbours; 1 to {len(NEIGHBOURS)} are possible."
+            )
         if self.linear > min(self.channels_of(octave) for octave in range(self.octaves)):
             raise DamagedError(f"The header makes {self.linear} channels linear, more than an octave has.")
-        if self.base and (self.octaves > BASE_OCTAVES or any(getattr(self, name) != value for name, value in BASE_SHAPE.items())):
-            raise DamagedError(f"The header names base {self.base} of the weights for a network that is not the base's.")
+        if self.base and (
+            self.octaves > BASE_OCTAVES or any(getattr(self, name) != value for name, value in BASE_SHAPE.items())
+        ):
+            raise DamagedError(
+                f"The header names base {self.base} of the weights for a network that is not the base's."
+            )
 
     @property
     def bits(self):
@@ -122,7 +148,7 @@ class Arch:
 
     @property
     def profile(self):
-        """"classic" if only the coarsest of several octaves has code, else "default"."""
+        """ "classic" if only the coarsest of several octaves has code, else "default"."""
         return "classic" if self.octaves > 1 and not self.finer_planes else "default"
 
     @property
@@ -136,17 +162,30 @@ class Arch:
 
     @property
     def passes(self):
-        """Whether octaves can hand the planes of the coarser ones on as they are, each beside its own: mixing linear channels anew adds nothing to that."""
+        """Whether octaves can hand the planes of the coarser ones on as they are, each beside its own: mixing linear
+        channels anew adds nothing to that.
+        """
         one_plane = self.coarsest_planes == self.finer_planes == 1
         return one_plane and self.octaves <= self.linear == self.channels == self.finest_channels
 
     def is_fixed(self, name):
-        """Whether a fit leaves a tensor as it is: where octaves pass planes on, all that could mix them before the top layer; the plain deep decoder has neither a residual layer nor filters."""
-        return self.passes and name.split(".")[0] in ("mix", "code", "bias") or self.profile == "classic" and name.split(".")[0] in ("residual", "filter")
+        """Whether a fit leaves a tensor as it is: where octaves pass planes on, all that could mix them before the top
+        layer; the plain deep decoder has neither a residual layer nor filters.
+        """
+        return (
+            self.passes
+            and name.split(".")[0] in ("mix", "code", "bias")
+            or self.profile == "classic"
+            and name.split(".")[0] in ("residual", "filter")
+        )
 
     def seen(self, octave):
         """The coarser octaves whose single planes give features to the context of `octave`, the next one first."""
-        return tuple(o for o in range(octave + 1, self.octaves) if self.code_planes(o) == 1) if self.code_planes(octave) else ()
+        return (
+            tuple(o for o in range(octave + 1, self.octaves) if self.code_planes(o) == 1)
+            if self.code_planes(octave)
+            else ()
+        )
 
     @property
     def context_inputs(self):
@@ -164,7 +203,11 @@ class Arch:
             Tensor("context.3.weight", (2, hidden + inputs)),
             Tensor("context.3.bias", (len(self.coded_octaves), 2)),
         ]
-        rows += [Tensor(f"context.features.{octave}", (FEATURES, len(self.seen(octave)))) for octave in self.coarse_to_fine if self.seen(octave)]
+        rows += [
+            Tensor(f"context.features.{octave}", (FEATURES, len(self.seen(octave))))
+            for octave in self.coarse_to_fine
+            if self.seen(octave)
+        ]
         for octave in self.coarse_to_fine:
             channels = self.channels_of(octave)
             if octave < self.octaves - 1:
@@ -207,7 +250,9 @@ class Arch:
         return windows
 
     def bands(self, finest=0):
-        """Windows of octave `finest` that together make the picture, each of about 32,768 pixels: its arrays stay in the processor's cache."""
+        """Windows of octave `finest` that together make the picture, each of about 32,768 pixels: its arrays stay in
+        the processor's cache.
+        """
         rows, columns = self.size(finest)
         step = band_rows(columns)
         return [Window(start, min(rows, start + step)) for start in range(0, rows, step)]
@@ -220,7 +265,9 @@ class Arch:
         return sum(self.code_planes(o) * prod(self.size(o)) for o in range(finest, self.octaves))
 
     def macs(self):
-        """Multiplications of a whole decode: context model and its features, mixing, upsampling, code, output and residual layer."""
+        """Multiplications of a whole decode: context model and its features, mixing, upsampling, code, output and
+        residual layer.
+        """
         hidden, inputs = self.context_channels, self.context_inputs
         count = self.positions() * (hidden * (inputs + hidden) + 2 * (hidden + inputs))
         for octave in range(self.octaves):
@@ -236,7 +283,9 @@ class Arch:
                 count += coarse * channels * self.channels_of(octave + 1)
                 count += channels * 2 * self.taps * (2 * coarse + pixels)
         top = self.top_channels * self.finest_channels
-        return count + prod(self.size(0)) * (top + (self.finest_channels + self.top_channels + SQUARE * self.planes) * self.planes)
+        return count + prod(self.size(0)) * (
+            top + (self.finest_channels + self.top_channels + SQUARE * self.planes) * self.planes
+        )
 
     def wavefronts(self):
         """Steps of the context model's walk, each of which takes some microseconds however short it is."""
@@ -246,7 +295,8 @@ class Arch:
     def memory(self, finest=0):
         """Bytes that a decode to the size of octave `finest` needs beside the program, within some 20 %.
 
-        The code is there all the time: with it first the field of its finest octave, then bands and samples. Copies of these come last.
+        The code is there all the time: with it first the field of its finest octave, then bands and samples. Copies of
+        these come last.
         """
         rows, columns = self.size(self.coded_octaves[-1])
         code, samples = 4 * self.positions(), prod(self.size(finest)) * self.planes * self.bits // 8
@@ -257,23 +307,36 @@ class Arch:
         for octave, count in enumerate(pixels):
             coarser = pixels[octave + 1] * self.channels if octave < self.octaves - 1 else 0
             values.append(count * (3 * self.channels_of(octave) + 6 * self.code_planes(octave)) + coarser)
-        return LEAST_MEMORY + max(code + field, code + samples + min(BANDS_AT_ONCE, bands) * 8 * max(values), SAMPLES_COPIES * samples)
+        return LEAST_MEMORY + max(
+            code + field, code + samples + min(BANDS_AT_ONCE, bands) * 8 * max(values), SAMPLES_COPIES * samples
+        )
 
     def seconds(self, finest=0):
-        """About the seconds that a decode to the size of octave `finest` takes on two cores of an AMD EPYC, within some 30 %.
+        """About the seconds that a decode to the size of octave `finest` takes on two cores of an AMD EPYC, within some
+        30 %.
 
-        The walk over the code has one thread, the synthesis two. NumPy's time is that of passes over memory: products are next to nothing.
+        The walk over the code has one thread, the synthesis two. NumPy's time is that of passes over memory: products
+        are next to nothing.
         """
         contexts = self.context_channels * (self.context_inputs + self.context_channels)
-        walk = self.wavefronts() * WAVEFRONT_SECONDS + self.positions() * (POSITION_SECONDS + contexts * PRODUCT_SECONDS)
+        walk = self.wavefronts() * WAVEFRONT_SECONDS + self.positions() * (
+            POSITION_SECONDS + contexts * PRODUCT_SECONDS
+        )
         bands, pixels = self._band_pixels(finest)
-        band = self.octaves * CALLS_SECONDS + pixels[finest] * (self.top_channels * TOP_SECONDS + self.planes * SAMPLE_SECONDS)
+        band = self.octaves * CALLS_SECONDS + pixels[finest] * (
+            self.top_channels * TOP_SECONDS + self.planes * SAMPLE_SECONDS
+        )
         for octave, count in enumerate(pixels):
-            band += count * (self.channels_of(octave) * (CHANNEL_SECONDS + self.taps * TAP_SECONDS) + self.code_planes(octave) * CODE_SECONDS)
+            band += count * (
+                self.channels_of(octave) * (CHANNEL_SECONDS + self.taps * TAP_SECONDS)
+                + self.code_planes(octave) * CODE_SECONDS
+            )
         return walk + bands * band / BANDS_AT_ONCE
 
     def _band_pixels(self, finest):
-        """How many bands a picture of the size of octave `finest` has, and the pixels that one in the middle takes from each octave; as many of each finer one as of `finest`."""
+        """How many bands a picture of the size of octave `finest` has, and the pixels that one in the middle takes from
+        each octave; as many of each finer one as of `finest`.
+        """
         rows, columns = self.size(finest)
         step = band_rows(columns)
         count = -(-rows // step)
@@ -284,7 +347,9 @@ class Arch:
 
 
 def base_arch(width, height, planes, base=0, depth=0):
-    """The architecture of the bases for a picture; base: that from which its weights are coded; depth: 0 for 8 bits a sample, 1 for 16."""
+    """The architecture of the bases for a picture; base: that from which its weights are coded; depth: 0 for 8 bits a
+    sample, 1 for 16.
+    """
     return Arch(width=width, height=height, planes=planes, octaves=BASE_OCTAVES, base=base, depth=depth, **BASE_SHAPE)
 
 

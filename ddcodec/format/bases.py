@@ -1,4 +1,6 @@
-"""The bases from which weights are coded as differences (FORMAT.md, chapter 5): what a fit has learned before it has seen the picture."""
+"""The bases from which weights are coded as differences (FORMAT.md, chapter 5): what a fit has learned before it has
+seen the picture.
+"""
 
 from functools import cache
 from importlib.resources import files
@@ -15,7 +17,9 @@ PLANES = 3
 
 
 class Weights(NamedTuple):
-    """One tensor as differences from the base: integers (int64, shape of `Arch.tensors()`), each standing for `value * 2**-exponent`."""
+    """One tensor as differences from the base: integers (int64, shape of `Arch.tensors()`), each standing for `value *
+    2**-exponent`.
+    """
 
     exponent: int
     values: np.ndarray
@@ -65,7 +69,9 @@ def _part(name, shape, arch, values):
 def _shipped(base):
     """name -> int64 array of one of the shipped bases."""
     tensors = base_arch(1, 1, PLANES, base).tensors()
-    numbers = np.frombuffer(files("ddcodec.format").joinpath("bases.bin").read_bytes(), "<i2").reshape(BASES, -1)[base - 1]
+    numbers = np.frombuffer(files("ddcodec.format").joinpath("bases.bin").read_bytes(), "<i2").reshape(BASES, -1)[
+        base - 1
+    ]
     result, start = {}, 0
     for name, shape in tensors:
         stop = start + prod(shape)

@@ -2,19 +2,19 @@
 
 from dataclasses import dataclass
 
+from ..errors import DamagedError
 from .arch import CODE_MAX, EXPONENT_MAX, WEIGHT_MAX, Arch, exactness_bound
 from .bases import resolved
-from ..errors import DamagedError
 
 
 @dataclass(frozen=True)
 class CodedImage:
     """A picture as its file holds it.
 
-    tensors: name -> `Weights` (differences from the base), for all of `arch.tensors()`; with a base those that `arch.is_fixed` are 0, and e = 0.
+    tensors: name -> `Weights` (differences from the base), for all of `arch.tensors()`; with a base those that
+    `arch.is_fixed` are 0, and e = 0.
     code:    octave -> integer array (code planes, rows, columns), for all of `arch.coded_octaves`.
-    chunks:  (id, content) pairs, content as it stands in the file.
-    samples_crc: CRC-32 of the decoded samples.
+    chunks:  (id, content) pairs, content as it stands in the file. samples_crc: CRC-32 of the decoded samples.
     """
 
     arch: Arch
@@ -27,7 +27,10 @@ class CodedImage:
         """Whether two pictures are the same to the last integer."""
         return (
             (self.arch, self.samples_crc, self.chunks) == (other.arch, other.samples_crc, other.chunks)
-            and all(own.exponent == other.tensors[name].exponent and (own.values == other.tensors[name].values).all() for name, own in self.tensors.items())
+            and all(
+                own.exponent == other.tensors[name].exponent and (own.values == other.tensors[name].values).all()
+                for name, own in self.tensors.items()
+            )
             and self.code.keys() == other.code.keys()
             and all((planes == other.code[octave]).all() for octave, planes in self.code.items())
         )

@@ -1,4 +1,6 @@
-"""The colour description of a picture (FORMAT.md, chapter 2): what its samples mean, in code points of ITU-T H.273 or in numbers, as PNG, AVIF and JPEG XL have it."""
+"""The colour description of a picture (FORMAT.md, chapter 2): what its samples mean, in code points of ITU-T H.273 or
+in numbers, as PNG, AVIF and JPEG XL have it.
+"""
 
 from typing import NamedTuple
 
@@ -47,33 +49,61 @@ class Curve(NamedTuple):
     def light(self, values):
         """Light, 0..1, of samples in 0..1."""
         values = np.asarray(values, float)
-        return np.where(values < self.toe, values / self.slope, ((values + self.offset) / (1 + self.offset)) ** self.exponent)
+        return np.where(
+            values < self.toe, values / self.slope, ((values + self.offset) / (1 + self.offset)) ** self.exponent
+        )
 
     def samples(self, light):
         """Samples, 0..1, of light in 0..1."""
         light = np.asarray(light, float)
-        return np.where(light < self.toe / self.slope, light * self.slope, light ** (1 / self.exponent) * (1 + self.offset) - self.offset)
+        return np.where(
+            light < self.toe / self.slope,
+            light * self.slope,
+            light ** (1 / self.exponent) * (1 + self.offset) - self.offset,
+        )
 
 
 _BT709 = Curve(1 / 0.45, 0.099, 4.5, 0.081)
-TRANSFERS = {1: _BT709, 4: Curve(2.2), 5: Curve(2.8), 6: _BT709, 8: Curve(1.0), 13: Curve(2.4, 0.055, 12.92, 0.04045), 14: _BT709, 15: _BT709}
-"""Code points of TransferCharacteristics whose light does not depend on a screen -> their curves (ITU-T H.273, table 3; of sRGB IEC 61966-2-1)."""
+TRANSFERS = {
+    1: _BT709,
+    4: Curve(2.2),
+    5: Curve(2.8),
+    6: _BT709,
+    8: Curve(1.0),
+    13: Curve(2.4, 0.055, 12.92, 0.04045),
+    14: _BT709,
+    15: _BT709,
+}
+"""Code points of TransferCharacteristics whose light does not depend on a screen -> their curves (ITU-T H.273, table 3;
+of sRGB IEC 61966-2-1).
+"""
 
 PRIMARIES_NAMES = {
-    1: "sRGB", 4: "BT.470 M", 5: "BT.601 (625 lines)", 6: "BT.601 (525 lines)", 7: "SMPTE 240M", 8: "generic film", 9: "BT.2020", 10: "CIE XYZ", 11: "DCI-P3",
-    12: "P3", 22: "EBU Tech 3213",
+    1: "sRGB", 4: "BT.470 M", 5: "BT.601 (625 lines)", 6: "BT.601 (525 lines)", 7: "SMPTE 240M", 8: "generic film",
+    9: "BT.2020", 10: "CIE XYZ", 11: "DCI-P3", 12: "P3", 22: "EBU Tech 3213",
 }  # fmt: skip
-TRANSFER_NAMES = {1: "BT.709 curve", 6: "BT.709 curve", 8: "linear", 13: "sRGB curve", 14: "BT.709 curve", 15: "BT.709 curve", 16: "PQ", 18: "HLG"}
+TRANSFER_NAMES = {
+    1: "BT.709 curve",
+    6: "BT.709 curve",
+    8: "linear",
+    13: "sRGB curve",
+    14: "BT.709 curve",
+    15: "BT.709 curve",
+    16: "PQ",
+    18: "HLG",
+}
 TITLES = {
-    (SRGB_PRIMARIES, SRGB_TRANSFER): "sRGB", (P3, SRGB_TRANSFER): "Display P3", (BT2020, 1): "BT.2020", (BT2020, 14): "BT.2020", (BT2020, 15): "BT.2020",
-    (BT2020, PQ): "BT.2100 PQ", (BT2020, HLG): "BT.2100 HLG", (SRGB_PRIMARIES, LINEAR): "linear sRGB", (SRGB_PRIMARIES, 1): "BT.709",
+    (SRGB_PRIMARIES, SRGB_TRANSFER): "sRGB", (P3, SRGB_TRANSFER): "Display P3", (BT2020, 1): "BT.2020",
+    (BT2020, 14): "BT.2020", (BT2020, 15): "BT.2020", (BT2020, PQ): "BT.2100 PQ", (BT2020, HLG): "BT.2100 HLG",
+    (SRGB_PRIMARIES, LINEAR): "linear sRGB", (SRGB_PRIMARIES, 1): "BT.709",
 }  # fmt: skip
 
 
 class Color(NamedTuple):
     """What samples mean. primaries and transfer: code points of ITU-T H.273, or `GIVEN`.
 
-    chromaticities: x and y of white, red, green and blue in units of 1e-5, where the primaries are `GIVEN`. exponent: from samples to light in units of 2^-16, where the transfer is.
+    chromaticities: x and y of white, red, green and blue in units of 1e-5, where the primaries are `GIVEN`. exponent:
+    from samples to light in units of 2^-16, where the transfer is.
     """
 
     primaries: int
@@ -97,11 +127,16 @@ class Color(NamedTuple):
         if (self.primaries, self.transfer) in TITLES:
             return TITLES[self.primaries, self.transfer]
         given = {_in_units(points): name for points, name in ((ADOBE_RGB, "Adobe RGB"), (PROPHOTO, "ProPhoto RGB"))}
-        primaries = PRIMARIES_NAMES.get(self.primaries, self.primaries) if self.primaries != GIVEN else given.get(self.chromaticities, "its own")
+        primaries = (
+            PRIMARIES_NAMES.get(self.primaries, self.primaries)
+            if self.primaries != GIVEN
+            else given.get(self.chromaticities, "its own")
+        )
         curve = self.curve()
-        transfer = TRANSFER_NAMES.get(self.transfer) or (f"gamma {curve.exponent:.4g}" if curve else f"transfer {self.transfer}")
+        transfer = TRANSFER_NAMES.get(self.transfer) or (
+            f"gamma {curve.exponent:.4g}" if curve else f"transfer {self.transfer}"
+        )
         return f"{primaries} primaries, {transfer}"
-
 
     def is_hdr(self):
         """Whether light is that of a screen as PQ and HLG have it, which curves and a matrix cannot say."""
@@ -113,7 +148,11 @@ SRGB = Color(SRGB_PRIMARIES, SRGB_TRANSFER)
 
 def of_code_points(primaries, transfer):
     """The `Color` that a file states in code points, or None where it leaves one open or states none."""
-    return Color(primaries, transfer) if {primaries, transfer}.isdisjoint({GIVEN, UNSPECIFIED}) and max(primaries, transfer) < 256 else None
+    return (
+        Color(primaries, transfer)
+        if {primaries, transfer}.isdisjoint({GIVEN, UNSPECIFIED}) and max(primaries, transfer) < 256
+        else None
+    )
 
 
 def with_points(points, transfer, exponent=0):
@@ -127,7 +166,9 @@ def with_exponent(exponent):
     """(transfer, exponent in units of 2^-16) of a power: by its code point where it is that of one."""
     number = round(exponent * EXPONENT_UNIT)
     # A PNG states the inverse in units of 1e-5, a profile the exponent in units of 1/256 or 2^-16.
-    code = next((code for code in (GAMMA_22, 5, LINEAR) if abs(number - TRANSFERS[code].exponent * EXPONENT_UNIT) <= 5), GIVEN)
+    code = next(
+        (code for code in (GAMMA_22, 5, LINEAR) if abs(number - TRANSFERS[code].exponent * EXPONENT_UNIT) <= 5), GIVEN
+    )
     return code, 0 if code else number
 
 
@@ -151,7 +192,10 @@ def unpacked(content):
     if len(content) != 2 + given[0] * 8 * CHROMATICITY_BYTES + given[1] * EXPONENT_BYTES:
         raise DamagedError(f"The colour description has {len(content)} bytes, which is not what it announces.")
     end = 2 + given[0] * 8 * CHROMATICITY_BYTES
-    chromaticities = tuple(int.from_bytes(content[at : at + CHROMATICITY_BYTES], "big", signed=True) for at in range(2, end, CHROMATICITY_BYTES))
+    chromaticities = tuple(
+        int.from_bytes(content[at : at + CHROMATICITY_BYTES], "big", signed=True)
+        for at in range(2, end, CHROMATICITY_BYTES)
+    )
     exponent = int.from_bytes(content[end:], "big")
     if given[0] and any(y == 0 for y in chromaticities[1::2]) or given[1] and not exponent:
         raise DamagedError("The colour description holds a number that must not be 0.")

@@ -1,8 +1,10 @@
-"""Metadata chunks (FORMAT.md, chapter 2): ICC profile, EXIF, XMP and a note as Zstandard frames with bounds that hold; colour description and resolution as a few bytes."""
+"""Metadata chunks (FORMAT.md, chapter 2): ICC profile, EXIF, XMP and a note as Zstandard frames with bounds that hold;
+colour description and resolution as a few bytes.
+"""
 
-from . import color
 from ..errors import DamagedError, SourceError
 from ..pictures.profiles import profile_of
+from . import color
 from .syntax import CHUNK_NAMES, Cursor, read_beginning, read_body, read_header, varint
 
 LEVEL = 19
@@ -16,9 +18,11 @@ USUAL = ("color", "exif", "xmp", "resolution")
 
 
 def chosen(metadata, kinds, *, grey=False):
-    """What a file keeps of a source's metadata: a dict like it. kinds: names that are wanted; grey: whether the samples are.
+    """What a file keeps of a source's metadata: a dict like it. kinds: names that are wanted; grey: whether the samples
+    are.
 
-    "color" keeps what samples mean: a description where there is one, and the bytes of the profile only where a description cannot give a profile again. "icc" keeps these bytes in any case.
+    "color" keeps what samples mean: a description where there is one, and the bytes of the profile only where a
+    description cannot give a profile again. "icc" keeps these bytes in any case.
     """
     described = profile_of(color.unpacked(metadata["color"]), grey) if "color" in metadata else None
     wanted = set(kinds) | ({"icc"} if "color" in kinds and not described else set())
@@ -37,7 +41,9 @@ def chunks_of(metadata):
     for kind, name in CHUNK_NAMES.items():
         if kind in LIMITS and name in metadata:
             if len(metadata[name]) > LIMITS[kind]:
-                raise SourceError(f"The {name.upper()} metadata has {len(metadata[name]):,} bytes; at most {LIMITS[kind]:,} fit.")
+                raise SourceError(
+                    f"The {name.upper()} metadata has {len(metadata[name]):,} bytes; at most {LIMITS[kind]:,} fit."
+                )
             chunks.append((kind, compressed(metadata[name])))
         elif kind in (COLOR, RESOLUTION) and name in metadata:
             chunks.append((kind, metadata[name]))
@@ -45,7 +51,10 @@ def chunks_of(metadata):
 
 
 def metadata_of(chunks, wanted=KINDS):
-    """The dict that `chunks_of` was given, of the kinds that are wanted; all other chunks are passed over. Raises `DamagedError`."""
+    """The dict that `chunks_of` was given, of the kinds that are wanted; all other chunks are passed over.
+
+    Raises `DamagedError`.
+    """
     named = [(kind, CHUNK_NAMES.get(kind), content) for kind, content in chunks]
     return {name: _read(kind, name, content) for kind, name, content in named if name in KINDS and name in wanted}
 
@@ -58,7 +67,9 @@ def _read(kind, name, content):
 
 
 def profile_in(metadata, grey):
-    """The bytes of the ICC profile that goes with samples: the source's own, or one that says what the description says; None where there is neither. grey: whether the samples are."""
+    """The bytes of the ICC profile that goes with samples: the source's own, or one that says what the description
+    says; None where there is neither. grey: whether the samples are.
+    """
     return metadata.get("icc") or ("color" in metadata and profile_of(color.unpacked(metadata["color"]), grey)) or None
 
 
@@ -78,12 +89,17 @@ def unpacked_resolution(content):
 
 
 def read_metadata(data, wanted=KINDS):
-    """The metadata in the bytes of a file, of the kinds that are wanted. Raises `DamagedError` or `UnsupportedError`."""
+    """The metadata in the bytes of a file, of the kinds that are wanted.
+
+    Raises `DamagedError` or `UnsupportedError`.
+    """
     return metadata_of(read_body(data, read_header(data)).chunks, wanted)
 
 
 def kinds_of(data):
-    """The names of the metadata in the bytes of a file, or of its beginning (those in `KINDS`), without looking inside."""
+    """The names of the metadata in the bytes of a file, or of its beginning (those in `KINDS`), without looking
+    inside.
+    """
     names = [CHUNK_NAMES.get(kind) for kind, _ in read_beginning(data, read_header(data)).chunks]
     return [name for name in names if name in KINDS]
 
@@ -96,11 +112,15 @@ def compressed(content):
 
 
 def decompressed(frame, name, limit, *, exactly=False):
-    """The content of a Zstandard frame, of at most `limit` bytes, or of exactly so many. Raises `DamagedError`, in which it is called `name`."""
+    """The content of a Zstandard frame, of at most `limit` bytes, or of exactly so many.
+
+    Raises `DamagedError`, in which it is called `name`.
+    """
     import zstandard
 
     try:
-        # The package allocates whatever size a frame states, `max_output_size` or not: look first. Only all at once it also keeps to that size.
+        # The package allocates whatever size a frame states, `max_output_size` or not: look first. Only all at once it
+        # also keeps to that size.
         size = zstandard.get_frame_parameters(frame).content_size
         if size == zstandard.CONTENTSIZE_UNKNOWN or size > limit or exactly and size != limit:
             raise DamagedError(f"The {name} does not state a size of {'' if exactly else 'at most '}{limit:,} bytes.")

@@ -1,7 +1,8 @@
 """The two forward walks, context model and synthesis, written once; the caller passes the `ops` that do the arithmetic.
 
 `ops` is `ops_int.IntegerOps` (the decoder) or one of `fit.torch_ops` (the encoder, and the check that both agree).
-Arrays are (C, rows, columns) or (C, positions). `numbers` maps the names of `Arch.tensors()` to what `ops` computes with.
+Arrays are (C, rows, columns) or (C, positions). `numbers` maps the names of `Arch.tensors()` to what `ops` computes
+with.
 """
 
 from .arch import FEATURES, FILTER_REACH, Window
@@ -24,9 +25,11 @@ def context(ops, arch, numbers, inputs, octave):
 
 
 class Coarser:
-    """What contexts see of the octaves coarser than their own (FORMAT.md, chapter 6, *Features*; linear ones as in Cool-Chic 5). Coarse to fine: `features` of an octave, then `add` its code.
+    """What contexts see of the octaves coarser than their own (FORMAT.md, chapter 6, *Features*; linear ones as in
+    Cool-Chic 5). Coarse to fine: `features` of an octave, then `add` its code.
 
-    planes: of all coarser octaves, the next coarser one's own first, at its size: (planes, rows, columns) in activations; None where there are none.
+    planes: of all coarser octaves, the next coarser one's own first, at its size: (planes, rows, columns) in
+    activations; None where there are none.
     """
 
     def __init__(self, ops, arch):
@@ -47,7 +50,11 @@ class Coarser:
         """code: (planes, rows, columns) of `octave` in code units; finer ones see it if it is one plane."""
         if octave and len(code) == 1:
             own = code * self._ops.context_step
-            self.planes = own if self.planes is None else self._ops.join([own, double_seen(self._ops, self._arch, octave, self.planes)])
+            self.planes = (
+                own
+                if self.planes is None
+                else self._ops.join([own, double_seen(self._ops, self._arch, octave, self.planes)])
+            )
 
 
 def handed_down(ops, numbers, octave, coarser):
@@ -57,7 +64,9 @@ def handed_down(ops, numbers, octave, coarser):
 
 
 def double_seen(ops, arch, octave, planes, window=None):
-    """Planes of the next coarser octave, in activations, doubled to the size of `octave`: the rows `window` of it, or all."""
+    """Planes of the next coarser octave, in activations, doubled to the size of `octave`: the rows `window` of it, or
+    all.
+    """
     rows, columns = arch.size(octave)
     window = window or Window(0, rows)
     reach = len(SEEN_TAPS) // 2
@@ -69,8 +78,9 @@ def double_seen(ops, arch, octave, planes, window=None):
 def synthesis(ops, arch, numbers, code, window, finest=0):
     """The deep decoder: from the code to samples (FORMAT.md, chapter 7; Heckel & Hand 2019, section 2).
 
-    `code(octave, window)` gives the planes (P, rows, columns) of a window in code units. Returns samples (planes, rows, columns) of the rows `window` of octave `finest`;
-    for `finest` > 0 of a picture that is that much smaller, where the code of finer octaves is that of means over squares, of the same window.
+    `code(octave, window)` gives the planes (P, rows, columns) of a window in code units. Returns samples (planes, rows,
+    columns) of the rows `window` of octave `finest`; for `finest` > 0 of a picture that is that much smaller, where the
+    code of finer octaves is that of means over squares, of the same window.
     """
     windows = arch.windows(*window, finest)
     hidden = hidden_planes(ops, arch, numbers, code, windows, finest)
@@ -79,13 +89,20 @@ def synthesis(ops, arch, numbers, code, window, finest=0):
     if arch.top_channels:
         top = ops.activate(ops.mix(numbers["top.weight"], hidden) + numbers["top.bias"][:, None, None], 0)
         output = output + ops.mix(weight[:, arch.finest_channels :], top)
-    return ops.samples(residual(ops, numbers["residual.weight"], ops.output(output), windows[finest], window, arch.size(finest), finest), arch.peak)
+    return ops.samples(
+        residual(
+            ops, numbers["residual.weight"], ops.output(output), windows[finest], window, arch.size(finest), finest
+        ),
+        arch.peak,
+    )
 
 
 def hidden_planes(ops, arch, numbers, code, windows, finest=0):
-    """The channels of the finest octave, (channels, rows, columns) of `windows[finest]`; arguments as for `synthesis`, windows as of `Arch.windows`.
+    """The channels of the finest octave, (channels, rows, columns) of `windows[finest]`; arguments as for `synthesis`,
+    windows as of `Arch.windows`.
 
-    Mixing is done before upsampling, as in the paper: both are linear, so that they commute, and at the coarse size it costs a quarter.
+    Mixing is done before upsampling, as in the paper: both are linear, so that they commute, and at the coarse size it
+    costs a quarter.
     """
     hidden = None
     for octave in arch.coarse_to_fine[: arch.octaves - finest]:
@@ -103,16 +120,20 @@ def hidden_planes(ops, arch, numbers, code, windows, finest=0):
         mixed = ops.round(ops.mix(numbers[f"mix.{octave}"], hidden))
         total = mixed * numbers[f"taps.{octave}"].sum() ** 2
         if arch.code_planes(octave):
-            total = total + ops.mix(numbers[f"code.{octave}"], seen_code(ops, arch, numbers, octave, code, windows[finest], True))
+            total = total + ops.mix(
+                numbers[f"code.{octave}"], seen_code(ops, arch, numbers, octave, code, windows[finest], True)
+            )
         hidden = ops.activate(total + numbers[f"bias.{octave}"][:, None, None], arch.linear, octave)
     return hidden
 
 
 def seen_code(ops, arch, numbers, octave, code, window, means=False):
-    """The code of the rows `window` of an octave as the synthesis sees it, through the octave's filter: (planes, window, columns) in activations.
+    """The code of the rows `window` of an octave as the synthesis sees it, through the octave's filter: (planes,
+    window, columns) in activations.
 
-    The filter (FORMAT.md, chapter 7; separable, symmetric and of 7 taps in Cool-Chic 5) adds to each place what it makes of the square around, 0 outside the plane.
-    means: the code is that of means over the pixels of a smaller picture, which are then all places of the square.
+    The filter (FORMAT.md, chapter 7; separable, symmetric and of 7 taps in Cool-Chic 5) adds to each place what it
+    makes of the square around, 0 outside the plane. means: the code is that of means over the pixels of a smaller
+    picture, which are then all places of the square.
     """
     weight = numbers[f"filter.{octave}"]
     if means:
@@ -126,10 +147,12 @@ def seen_code(ops, arch, numbers, octave, code, window, means=False):
 
 
 def residual(ops, weight, values, held, window, size, finest=0):
-    """The 3x3 residual layer, without ReLU (FORMAT.md, chapter 7; Leguay et al. 2023, arXiv 2307.12706): `values` plus what the layer makes of them.
+    """The 3x3 residual layer, without ReLU (FORMAT.md, chapter 7; Leguay et al. 2023, arXiv 2307.12706): `values` plus
+    what the layer makes of them.
 
-    `values` (planes, held, columns) are the rows `held` of a picture of `size`; the result (planes, window, columns) holds the rows `window`. Indices outside are replaced by the nearest
-    inside; in a smaller picture, `finest` > 0, all nine places are the pixel itself.
+    `values` (planes, held, columns) are the rows `held` of a picture of `size`; the result (planes, window, columns)
+    holds the rows `window`. Indices outside are replaced by the nearest inside; in a smaller picture, `finest` > 0, all
+    nine places are the pixel itself.
     """
     rows, columns = size
 
@@ -147,8 +170,9 @@ def residual(ops, weight, values, held, window, size, finest=0):
 def double(ops, planes, taps, window, finer_window, rows, finer_columns):
     """Upsample by 2 with symmetric separable taps (FORMAT.md, chapter 7, `up`).
 
-    `planes` (C, window, columns) holds the rows `window` of an octave of `rows` rows; the result (C, finer_window, finer_columns) holds
-    the rows `finer_window` of the finer octave. Indices outside are replaced by the nearest inside. Nothing is rounded.
+    `planes` (C, window, columns) holds the rows `window` of an octave of `rows` rows; the result (C, finer_window,
+    finer_columns) holds the rows `finer_window` of the finer octave. Indices outside are replaced by the nearest
+    inside. Nothing is rounded.
     """
     doubled = _double_along(ops, planes, taps, 1, finer_window, window.start, rows)
     return _double_along(ops, doubled, taps, 2, Window(0, finer_columns), 0, planes.shape[2])

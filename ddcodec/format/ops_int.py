@@ -1,7 +1,8 @@
 """Exact integer arithmetic in NumPy: the hand of the decoder.
 
-All arrays are float64 that hold integers, or numbers w 2^-e whose sums of products stay below 2^53 in units of their last bit
-(`arch.exactness_bound`); inputs of the context model, all at most 2^20, are kept in float32. So no result depends on the order of summation, FMA, threads, BLAS or processor.
+All arrays are float64 that hold integers, or numbers w 2^-e whose sums of products stay below 2^53 in units of their
+last bit (`arch.exactness_bound`); inputs of the context model, all at most 2^20, are kept in float32. So no result
+depends on the order of summation, FMA, threads, BLAS or processor.
 """
 
 import numpy as np
@@ -57,7 +58,9 @@ class IntegerOps:
         return np.pad(planes, ((0, 0), rows, (columns, columns)))
 
     def filter(self, weight, planes):
-        """sum over dy and dx of weight[dy][dx] planes[:, y + dy, x + dx]: (P, rows, columns) from (P, rows + side - 1, columns + side - 1)."""
+        """sum over dy and dx of weight[dy][dx] planes[:, y + dy, x + dx]: (P, rows, columns) from (P, rows + side - 1,
+        columns + side - 1).
+        """
         rows, columns = (size - FILTER_SIDE + 1 for size in planes.shape[1:])
         total, product = (np.zeros((len(planes), rows, columns)) for _ in range(2))
         for (dy, dx), one in np.ndenumerate(weight):
@@ -99,7 +102,9 @@ class IntegerOps:
 
 
 def square_means(planes, side, unit=1):
-    """floor(unit mean + 1/2) over squares of side x side of integers (..., rows, columns), at the ends over what there is: int64 (..., ceil(rows / side), ceil(columns / side))."""
+    """floor(unit mean + 1/2) over squares of side x side of integers (..., rows, columns), at the ends over what there
+    is: int64 (..., ceil(rows / side), ceil(columns / side)).
+    """
     total, counts = np.asarray(planes, np.int64), np.int64(1)
     for axis in (-2, -1):
         starts = np.arange(0, total.shape[axis], side)

@@ -1,4 +1,6 @@
-"""The causal walk over the code (FORMAT.md, chapter 6): coarse to fine, wavefront by wavefront, for reading and writing alike."""
+"""The causal walk over the code (FORMAT.md, chapter 6): coarse to fine, wavefront by wavefront, for reading and writing
+alike.
+"""
 
 from itertools import islice
 
@@ -20,8 +22,9 @@ _AT_ONCE = 32
 def walk_code(arch, numbers, wire, code=None, finest=0):
     """Pass every code integer of the octaves `finest` and coarser through `wire`, in coding order.
 
-    `code`: octave -> (planes, rows, columns), what a `Writer` or `Meter` codes; a `Reader` needs none.
-    Returns the same as the wire gave it back. The field of the finest octave is most of the memory of a decode: what it does not need is gone before.
+    `code`: octave -> (planes, rows, columns), what a `Writer` or `Meter` codes; a `Reader` needs none. Returns the same
+    as the wire gave it back. The field of the finest octave is most of the memory of a decode: what it does not need is
+    gone before.
     """
     ops = IntegerOps()
     result, coarser = {}, Coarser(ops, arch)
@@ -44,7 +47,8 @@ def walk_code(arch, numbers, wire, code=None, finest=0):
 
 
 def _field(ops, arch, octave, handed):
-    """The padded field of an octave: float32 (1 + FEATURES + 1, rows, columns), of which the first plane is for the code, and still 0. handed: what `Coarser.handed_down` gives.
+    """The padded field of an octave: float32 (1 + FEATURES + 1, rows, columns), of which the first plane is for the
+    code, and still 0. handed: what `Coarser.handed_down` gives.
 
     Features are made in it band by band, since whole they would need its memory twice more.
     """
@@ -57,9 +61,12 @@ def _field(ops, arch, octave, handed):
 
 
 def _walk_plane(ops, arch, numbers, octave, wire, plane, target, field):
-    """One plane (rows, columns), passed from `plane`, or None where nobody knows it yet, to `target`. Context and features lie in one padded field, so that inputs are one strided gather.
+    """One plane (rows, columns), passed from `plane`, or None where nobody knows it yet, to `target`.
 
-    Of a known plane the contexts of many wavefronts are computed at once, which is quicker; of another one those of each as soon as the integers before it are there.
+    Context and features lie in one padded field, so that inputs are one strided gather.
+
+    Of a known plane the contexts of many wavefronts are computed at once, which is quicker; of another one those of
+    each as soon as the integers before it are there.
     """
     rows, columns = target.shape
     pitch = columns + _MARGIN

@@ -5,11 +5,11 @@ from zlib import crc32
 
 import numpy as np
 
+from ..errors import DamagedError, UnsupportedError
 from . import ops_int, tables
 from .arch import BASES, Arch
 from .bases import Weights
 from .coded import CodedImage, check_weights
-from ..errors import DamagedError, UnsupportedError
 from .pyramid import walk_code
 from .wire import Reader, Writer, integer_bits
 
@@ -83,7 +83,9 @@ def pack(coded):
 
 
 def sealed(coded, body):
-    """The bytes of a `CodedImage` from those that lie behind the header; only for this is the checksum of its samples needed."""
+    """The bytes of a `CodedImage` from those that lie behind the header; only for this is the checksum of its samples
+    needed.
+    """
     return _pack_header(coded, body) + body
 
 
@@ -130,7 +132,9 @@ def read_header(data):
         raise DamagedError(f"The file is cut off after {len(data)} bytes, inside its header.")
     fields = _unpack_rows(data)
     if fields["version"] != VERSION:
-        raise UnsupportedError(f"The file has format version {fields['version']}; this decoder reads version {VERSION}.")
+        raise UnsupportedError(
+            f"The file has format version {fields['version']}; this decoder reads version {VERSION}."
+        )
     body_crc, samples_crc, header_crc = (
         int.from_bytes(data[at : at + 4], "big") for at in range(ROWS_BYTES, HEADER_BYTES, 4)
     )
@@ -143,7 +147,10 @@ def read_header(data):
 
 
 def read_body(data, header):
-    """Check the body against its checksum and take it apart; bytes behind its end are passed over. Raises `DamagedError`."""
+    """Check the body against its checksum and take it apart; bytes behind its end are passed over.
+
+    Raises `DamagedError`.
+    """
     try:
         body = read_beginning(data, header)
     except DamagedError:
@@ -177,7 +184,8 @@ def beginning_if_any(data, header):
 
 
 def read_beginning(data, header):
-    """Take apart a body whose end may be missing: neither its checksum nor its length is looked at, and `words` are those that are there.
+    """Take apart a body whose end may be missing: neither its checksum nor its length is looked at, and `words` are
+    those that are there.
 
     Raises `DamagedError` if it ends before its section table does.
     """
@@ -194,7 +202,8 @@ def read_beginning(data, header):
 def read_info(data):
     """What a file says of itself, as a dict ready for JSON; nothing is entropy-decoded.
 
-    The bytes of a section are those that a decoder has taken when it has finished it, less those before: exact to a word or two.
+    The bytes of a section are those that a decoder has taken when it has finished it, less those before: exact to a
+    word or two.
     """
     header = read_header(data)
     body = read_body(data, header)
@@ -287,7 +296,9 @@ def _check_supported(fields):
         ("reserved", (0,), "a feature"),
     ):
         if fields[name] not in supported:
-            raise UnsupportedError(f"The file uses {what} that this decoder does not know ({name} {fields[name]}); a newer ddcodec may.")
+            raise UnsupportedError(
+                f"The file uses {what} that this decoder does not know ({name} {fields[name]}); a newer ddcodec may."
+            )
 
 
 def _check_chunks(kinds):
@@ -324,7 +335,9 @@ class Cursor:
 
     def bytes(self, count):
         if count > len(self._data) - self.at:
-            raise DamagedError(f"The file is damaged: {count} bytes are announced where {len(self._data) - self.at} are left.")
+            raise DamagedError(
+                f"The file is damaged: {count} bytes are announced where {len(self._data) - self.at} are left."
+            )
         self.at += count
         return bytes(self._data[self.at - count : self.at])
 

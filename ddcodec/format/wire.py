@@ -1,7 +1,8 @@
-"""The stream of entropy-coded integers: `Writer`, `Reader`, `Meter` and `Ledger` are the four hands of one walk; the only door to constriction.
+"""The stream of entropy-coded integers: `Writer`, `Reader`, `Meter` and `Ledger` are the four hands of one walk; the
+only door to constriction.
 
-Each has `integers(rows, whole, values)`, which codes a group of integers with the tables `rows` around the whole numbers
-`whole` and returns them, and `end_section()`. The `Reader` ignores `values`.
+Each has `integers(rows, whole, values)`, which codes a group of integers with the tables `rows` around the whole
+numbers `whole` and returns them, and `end_section()`. The `Reader` ignores `values`.
 """
 
 from bisect import bisect_right
@@ -10,8 +11,8 @@ from itertools import accumulate
 
 import numpy as np
 
-from . import tables
 from ..errors import DamagedError
+from . import tables
 
 WORD_MASK = 2**32 - 1
 GOLOMB_LIMIT = 16
@@ -30,7 +31,9 @@ class Writer:
         symbols[escaped] = tables.ESCAPE
         self.coder.symbols(symbols, rows)
         if escaped.any():
-            for difference, order in zip((values - whole)[escaped].tolist(), tables.golomb_order(rows[escaped]).tolist()):
+            for difference, order in zip(
+                (values - whole)[escaped].tolist(), tables.golomb_order(rows[escaped]).tolist()
+            ):
                 self.coder.bits(_escape_bits(difference, order))
         return values
 
@@ -95,7 +98,9 @@ class Meter:
 
 
 class Ledger:
-    """Keeps the bits of each integer that a `Writer` would write; `sections` lists an array of them, in coding order, for each section."""
+    """Keeps the bits of each integer that a `Writer` would write; `sections` lists an array of them, in coding order,
+    for each section.
+    """
 
     def __init__(self):
         self._groups, self.sections = [], []

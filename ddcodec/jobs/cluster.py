@@ -1,4 +1,7 @@
-"""Jobs on the workers of a Dask cluster. Files go there and results come back as bytes, so that no file system need be shared, and only the caller writes."""
+"""Jobs on the workers of a Dask cluster.
+
+Files go there and results come back as bytes, so that no file system need be shared, and only the caller writes.
+"""
 
 import logging
 import re
@@ -32,24 +35,33 @@ class Lost:
 
 @contextmanager
 def connected(address, *, processes, threads):
-    """A Dask client of the scheduler at "tcp://host:port" (or tls), or of a new cluster of `processes` with so many threads each on this machine ("dask://local").
+    """A Dask client of the scheduler at "tcp://host:port" (or tls), or of a new cluster of `processes` with so many
+    threads each on this machine ("dask://local").
 
     Raises `UsageError` if there is no such scheduler, `DdcError` if there is no Dask.
     """
     if address != LOCAL and not re.fullmatch(r"(tcp|tls)://.+:\d+", address):
-        raise UsageError(f"There is no scheduler {address}; write tcp://HOST:PORT, or {LOCAL} for one on this machine alone.")
+        raise UsageError(
+            f"There is no scheduler {address}; write tcp://HOST:PORT, or {LOCAL} for one on this machine alone."
+        )
     try:
         import dask
         import distributed
     except ImportError:
-        raise DdcError("A cluster needs the package distributed, which is not installed: pip install 'ddcodec[cluster]' brings it.") from None
+        raise DdcError(
+            "A cluster needs the package distributed, which is not installed: pip install 'ddcodec[cluster]' brings it."
+        ) from None
     _silence()
     with dask.config.set({"distributed.comm.timeouts.connect": SECONDS_TO_CONNECT, "distributed.comm.retry.count": 0}):
         cluster = None
         if address == LOCAL:
             cluster = distributed.LocalCluster(
-                n_workers=processes, threads_per_worker=threads, processes=True, dashboard_address=None, silence_logs=logging.CRITICAL
-            )  # fmt: skip
+                n_workers=processes,
+                threads_per_worker=threads,
+                processes=True,
+                dashboard_address=None,
+                silence_logs=logging.CRITICAL,
+            )
         try:
             client = _client(distributed, cluster or address, address)
             try:
@@ -62,10 +74,12 @@ def connected(address, *, processes, threads):
 
 
 def run_jobs_on(client, work, jobs, at_once, say):
-    """Yield (some jobs, work(some jobs, threads of the worker)) in the order in which they end, or (jobs, `Lost`); each worker process has one task at a time.
+    """Yield (some jobs, work(some jobs, threads of the worker)) in the order in which they end, or (jobs, `Lost`); each
+    worker process has one task at a time.
 
-    `at_once()` is asked of each worker: how many jobs one task has there. `work`, `at_once`, jobs and results can be pickled, and ddcodec is there on the workers. A lost
-    worker's jobs go to another; workers may come and go. `say` is called with sentences to the user. Raises `DdcError` if no worker can do such work, or the scheduler has gone.
+    `at_once()` is asked of each worker: how many jobs one task has there. `work`, `at_once`, jobs and results can be
+    pickled, and ddcodec is there on the workers. A lost worker's jobs go to another; workers may come and go. `say` is
+    called with sentences to the user. Raises `DdcError` if no worker can do such work, or the scheduler has gone.
     """
     queue, crew, ended, running = _Queue(jobs), _Crew(client, at_once, say), SimpleQueue(), {}
     try:
@@ -77,7 +91,8 @@ def run_jobs_on(client, work, jobs, at_once, say):
             for worker in most.keys() - {task.worker for task in running.values()}:
                 if not queue.is_empty():
                     task = queue.take(worker, most[worker])
-                    # By this worker alone: for a lost one's return Dask would wait, so that it is decided here what becomes of its jobs.
+                    # By this worker alone: for a lost one's return Dask would wait, so that it is decided here what
+                    # becomes of its jobs.
                     future = client.submit(_serve, work, task.jobs, pure=False, workers=[worker])
                     running[future] = task
                     future.add_done_callback(ended.put)
@@ -104,7 +119,10 @@ class _Task:
 
 
 class _Queue:
-    """What is still to be sent. Jobs whose task came to grief are sent again one by one, for one of them may be to blame."""
+    """What is still to be sent.
+
+    Jobs whose task came to grief are sent again one by one, for one of them may be to blame.
+    """
 
     def __init__(self, jobs):
         self._jobs, self._next, self._again = iter(jobs), [], deque()
@@ -141,7 +159,10 @@ class _Crew:
             present = self._client.nthreads()
             self._meet([worker for worker in present if worker not in self._most and worker not in self._useless])
         except (OSError, RuntimeError) as error:
-            raise DdcError("The cluster's scheduler does not answer any more. What is written is kept, and --skip-existing goes on from there.") from error
+            raise DdcError(
+                "The cluster's scheduler does not answer any more. What is written is kept, and --skip-existing goes "
+                "on from there."
+            ) from error
         usable = {worker: self._most[worker] for worker in present if worker in self._most}
         useless = [self._useless[worker] for worker in present if worker in self._useless]
         if idle and useless and not usable:
@@ -205,4 +226,6 @@ def _client(distributed, where, address):
     try:
         return distributed.Client(where, timeout=SECONDS_TO_CONNECT, set_as_default=False)
     except (OSError, ValueError) as error:
-        raise UsageError(f"The scheduler {address} cannot be reached: {str(error).splitlines()[0] or type(error).__name__}") from None
+        raise UsageError(
+            f"The scheduler {address} cannot be reached: {str(error).splitlines()[0] or type(error).__name__}"
+        ) from None

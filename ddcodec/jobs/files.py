@@ -9,7 +9,9 @@ from ..errors import SourceError, UsageError
 
 @dataclass(frozen=True)
 class Job:
-    """A file to read and the one to write; `weight` is the bytes of the first, for it stands for the time that it takes."""
+    """A file to read and the one to write; `weight` is the bytes of the first, for it stands for the time that it
+    takes.
+    """
 
     input: str
     output: str
@@ -17,16 +19,20 @@ class Job:
 
 
 def named_after(path, extension, *, keep=False):
-    """The path of what is made of a file: with `extension` instead of its own, or, with `keep`, behind its whole name."""
+    """The path of what is made of a file: with `extension` instead of its own, or, with `keep`, behind its whole
+    name.
+    """
     return (path if keep else os.path.splitext(path)[0]) + extension
 
 
 def jobs_of(inputs, output, extension, is_wanted, *, keep=False, recursive=False, shard=(1, 1)):
     """The `Job`s of files and folders, in the order of the inputs' names.
 
-    A folder stands for all files in it and below whose name `is_wanted`. Results go to the folder `output`, which gets the folders of the input, or, if that is
-    None, beside each input; they are `named_after` the inputs. shard: (k, n) for the k-th of n parts of all jobs, each job in one part only. An input that is
-    named twice counts once. Raises `UsageError` for a folder if not `recursive` and for two inputs with one output, `SourceError` for a folder without such files.
+    A folder stands for all files in it and below whose name `is_wanted`. Results go to the folder `output`, which gets
+    the folders of the input, or, if that is None, beside each input; they are `named_after` the inputs. shard: (k, n)
+    for the k-th of n parts of all jobs, each job in one part only. An input that is named twice counts once. Raises
+    `UsageError` for a folder if not `recursive` and for two inputs with one output, `SourceError` for a folder without
+    such files.
     """
     found = {}
     for path in inputs:
@@ -37,16 +43,25 @@ def jobs_of(inputs, output, extension, is_wanted, *, keep=False, recursive=False
     for file, target in found.values():
         first = makers.setdefault(os.path.normcase(os.path.abspath(target)), file)
         if first != file:
-            apart = f"--keep-extension names them by their whole names, with {extension} behind" if os.path.basename(first) != os.path.basename(file) else "rename one of them, or leave it out"
+            apart = (
+                f"--keep-extension names them by their whole names, with {extension} behind"
+                if os.path.basename(first) != os.path.basename(file)
+                else "rename one of them, or leave it out"
+            )
             raise UsageError(f"{first} and {file} would both become {target}; {apart}.")
     k, n = shard
     return [Job(file, target, _size(file)) for file, target in sorted(found.values())[k - 1 :: n]]
 
 
 def files_in(folder, *, recursive=False):
-    """Paths of the files of a folder that are not hidden, in the order of their names; recursive: of its folders, too. Raises `SourceError`."""
+    """Paths of the files of a folder that are not hidden, in the order of their names; recursive: of its folders, too.
+
+    Raises `SourceError`.
+    """
     try:
-        entries = sorted((entry for entry in os.scandir(folder) if not entry.name.startswith(".")), key=lambda entry: entry.name)
+        entries = sorted(
+            (entry for entry in os.scandir(folder) if not entry.name.startswith(".")), key=lambda entry: entry.name
+        )
     except OSError as error:
         raise SourceError(f"{folder} cannot be read: {error.strerror or error}.") from None
     files = [entry.path for entry in entries if _is_file(entry)]

@@ -22,7 +22,9 @@ def picture_bytes(data):
 
 
 def ddc_bytes(data):
-    """How many bytes are worth reading of a `.ddc` file that begins so: one more than its section table announces, all until that is known, none beyond where its header is refused."""
+    """How many bytes are worth reading of a `.ddc` file that begins so: one more than its section table announces, all
+    until that is known, none beyond where its header is refused.
+    """
     from ..format.syntax import beginning_if_any, read_header
 
     try:
@@ -45,9 +47,11 @@ def all_bytes(data):
 
 
 def read_whole(file, name, wanted):
-    """The bytes of a raw binary stream, or only those until `wanted(those read so far)` asks for no more: whoever takes them finds out why.
+    """The bytes of a raw binary stream, or only those until `wanted(those read so far)` asks for no more: whoever takes
+    them finds out why.
 
-    name: what messages call it. Raises `LimitError` for more than `BYTES_MAX`, before they are read where that is known, and `OSError`.
+    name: what messages call it. Raises `LimitError` for more than `BYTES_MAX`, before they are read where that is
+    known, and `OSError`.
     """
     size = _size(file)
     data = read_some(file, BEGINNING)

@@ -1,4 +1,6 @@
-"""Writing results: a file appears under its name whole or not at all; devices, pipes and open descriptors are written to as they are."""
+"""Writing results: a file appears under its name whole or not at all; devices, pipes and open descriptors are written
+to as they are.
+"""
 
 import errno
 import os
@@ -31,8 +33,9 @@ LINKS_MAX = 40
 def check_target(path, *, force=False):
     """Refuse a target that could not be written, before the long work starts: what its end will do is tried.
 
-    path: where the result shall go; "-" (a string) is standard output. Raises `ExistsError` if the file exists and not `force`,
-    `OutputError` if it is a folder, if its folder does not exist or cannot be written to, or if what is there cannot be replaced.
+    path: where the result shall go; "-" (a string) is standard output. Raises `ExistsError` if the file exists and not
+    `force`, `OutputError` if it is a folder, if its folder does not exist or cannot be written to, or if what is there
+    cannot be replaced.
     """
     descriptor = _descriptor(path)
     if descriptor == 1:
@@ -66,12 +69,16 @@ def make_folder_of(path):
 
 
 def write_target(path, data, *, force=False):
-    """Write all of `data` (bytes) to `path`, or to standard output if it is "-" (a string). Raises `OutputError`, `ExistsError` if it exists and not `force`.
+    """Write all of `data` (bytes) to `path`, or to standard output if it is "-" (a string).
 
-    A file is written beside its final name, synced where the system can, and given that name, so that nobody ever sees half of it; whatever interrupts this
-    leaves no trace (what a kill leaves `sweep` removes), and of two who write it without `force` one is refused (where files can have hard links).
-    Its permissions are those of a plain create, or those of the file it replaces, as are owner and extended attributes where that is allowed. Of a read-only file only
-    the folder is asked. Devices, pipes and open descriptors (/dev/stdout, /dev/fd/N) are written to directly. Returns sentences on what was not kept of the file before.
+    Raises `OutputError`, `ExistsError` if it exists and not `force`.
+
+    A file is written beside its final name, synced where the system can, and given that name, so that nobody ever sees
+    half of it; whatever interrupts this leaves no trace (what a kill leaves `sweep` removes), and of two who write it
+    without `force` one is refused (where files can have hard links). Its permissions are those of a plain create, or
+    those of the file it replaces, as are owner and extended attributes where that is allowed. Of a read-only file only
+    the folder is asked. Devices, pipes and open descriptors (/dev/stdout, /dev/fd/N) are written to directly. Returns
+    sentences on what was not kept of the file before.
     """
     descriptor = _descriptor(path)
     if descriptor == 1:
@@ -105,13 +112,16 @@ def sweep(folder):
 
 
 def _descriptor(path):
-    """The number N if a path is a name of this process's open descriptor N (/dev/stdout, /dev/fd/N, a link to one), 1 for "-", else None.
+    """The number N if a path is a name of this process's open descriptor N (/dev/stdout, /dev/fd/N, a link to one), 1
+    for "-", else None.
 
     Such a name may lead on to a file, which must not be replaced then: whoever opened it would keep the old one.
     """
     if path == STANDARD_OUTPUT:
         return 1
-    own = {os.path.realpath(f"{folder}/fd") for folder in ("/dev", "/proc/self", "/proc/thread-self") if os.name == "posix"}
+    own = {
+        os.path.realpath(f"{folder}/fd") for folder in ("/dev", "/proc/self", "/proc/thread-self") if os.name == "posix"
+    }
     try:
         for _ in range(LINKS_MAX):
             folder, name = os.path.split(path)
@@ -169,7 +179,9 @@ def _sync(file):
 
 
 def _handed_down(old, target, temporary, name):
-    """Give a new file the owner, extended attributes and permissions of the one it replaces, where that may be; sentences on what is not kept. old: that one's status."""
+    """Give a new file the owner, extended attributes and permissions of the one it replaces, where that may be;
+    sentences on what is not kept. old: that one's status.
+    """
     lost = []
     status = os.stat(temporary)
     if (old.st_uid, old.st_gid) != (status.st_uid, status.st_gid) and not _owned(temporary, old.st_uid, old.st_gid):
@@ -186,7 +198,9 @@ def _handed_down(old, target, temporary, name):
         lost.append("permissions")
     notes = [f"The {' and '.join(lost)} of the old {name} could not be kept."] if lost else []
     if old.st_nlink > 1:
-        notes.append(f"{name} is a new file now; under its other names (hard links: {old.st_nlink - 1}) the old content stays.")
+        notes.append(
+            f"{name} is a new file now; under its other names (hard links: {old.st_nlink - 1}) the old content stays."
+        )
     return tuple(notes)
 
 
@@ -213,7 +227,9 @@ def _attributes_copied(old, new):
 
 
 def _linked(temporary, target):
-    """Give a finished file its name, which, unlike a rename, never replaces what has just come there (`FileExistsError`); False where files cannot have two names."""
+    """Give a finished file its name, which, unlike a rename, never replaces what has just come there
+    (`FileExistsError`); False where files cannot have two names.
+    """
     try:
         os.link(temporary, target)
         return True
@@ -228,12 +244,17 @@ def _temporary_in(folder):
 
 
 def _create(path, private=False):
-    """A descriptor of a file that did not exist, with the permissions that a plain `open` would give it, or for oneself alone."""
+    """A descriptor of a file that did not exist, with the permissions that a plain `open` would give it, or for oneself
+    alone.
+    """
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600 if private else 0o666)
 
 
 def _lock(file):
-    """Whether this process has a file for itself now, until it closes it. Where there are no locks, `sweep` takes no file."""
+    """Whether this process has a file for itself now, until it closes it.
+
+    Where there are no locks, `sweep` takes no file.
+    """
     if fcntl is None:
         return True
     try:
@@ -273,7 +294,10 @@ def _unwritable(path, error):
 
 
 def _check_folder(path):
-    """The folder that a file will be in. Try rather than ask: permission bits say nothing about read-only mounts, quotas or the superuser."""
+    """The folder that a file will be in.
+
+    Try rather than ask: permission bits say nothing about read-only mounts, quotas or the superuser.
+    """
     folder = os.path.dirname(os.path.realpath(path))
     if not os.path.isdir(folder):
         raise OutputError(f"{os.fspath(path)} cannot be written: there is no folder {folder}.")
@@ -288,7 +312,10 @@ def _check_folder(path):
     except OSError as error:
         _remove(trial)
         for name in filter(os.path.exists, (trial, renamed)):
-            raise OutputError(f"{os.fspath(path)} cannot be written: in {folder} files can be made, but not renamed or removed; {name} stays.") from None
+            raise OutputError(
+                f"{os.fspath(path)} cannot be written: in {folder} files can be made, but not renamed or removed; "
+                f"{name} stays."
+            ) from None
         raise _unwritable(path, error) from None
     except BaseException:
         _remove(trial)
@@ -298,7 +325,10 @@ def _check_folder(path):
 
 
 def _check_replaceable(path, status, folder):
-    """Refuse a file that only a rename at the end would find protected. Nothing is tried on the file itself that could change it."""
+    """Refuse a file that only a rename at the end would find protected.
+
+    Nothing is tried on the file itself that could change it.
+    """
     if not hasattr(os, "geteuid"):
         if not os.access(path, os.W_OK):
             raise OutputError(f"{os.fspath(path)} is read-only; Windows does not replace such files.")
@@ -310,6 +340,8 @@ def _check_replaceable(path, status, folder):
     except PermissionError as error:
         # Immutable or only to be appended to; EACCES is a read-only file, which can be replaced.
         if error.errno == errno.EPERM:
-            raise OutputError(f"{os.fspath(path)} is protected against changes (immutable): {error.strerror}.") from None
+            raise OutputError(
+                f"{os.fspath(path)} is protected against changes (immutable): {error.strerror}."
+            ) from None
     except OSError:
         pass  # A program that runs just now, say, which a rename leaves alone.

@@ -14,7 +14,9 @@ PIECE = 2**20
 """Bytes that are read at once, at most."""
 
 NOWHERE = {0: os.O_WRONLY, 1: os.O_RDONLY, 2: os.O_WRONLY}
-"""How the null device stands in for each closed stream: input and output in the wrong direction, so that their use fails."""
+"""How the null device stands in for each closed stream: input and output in the wrong direction, so that their use
+fails.
+"""
 
 SENTENCES = {
     errno.EBADF: "Standard output is closed.",
@@ -24,7 +26,10 @@ SENTENCES = {
 
 
 class StandardOutputError(Exception):
-    """Standard output is closed, or has not taken all: the end of a command, whatever file it is at. Its text is a sentence, made of an `OSError`; unread: whether a reader has gone."""
+    """Standard output is closed, or has not taken all: the end of a command, whatever file it is at.
+
+    Its text is a sentence, made of an `OSError`; unread: whether a reader has gone.
+    """
 
     def __init__(self, error):
         self.unread = error.errno == errno.EPIPE
@@ -34,8 +39,9 @@ class StandardOutputError(Exception):
 def prepare_streams():
     """Make the standard streams of this process fit for a command; to be called once, before it opens any file.
 
-    Where descriptor 0, 1 or 2 is closed, the next file would get it, and what is meant for the stream: they lead nowhere now. `sys.stdout` may be
-    missing, or take only a part of a write where Python is unbuffered or the other end does not block: now it takes all, or raises `StandardOutputError`.
+    Where descriptor 0, 1 or 2 is closed, the next file would get it, and what is meant for the stream: they lead
+    nowhere now. `sys.stdout` may be missing, or take only a part of a write where Python is unbuffered or the other end
+    does not block: now it takes all, or raises `StandardOutputError`.
     """
     for descriptor, way in NOWHERE.items():
         try:
@@ -81,7 +87,9 @@ class _Whole(Writer):
 
 
 def write_whole(raw, data):
-    """Write all bytes of `data` to a raw stream, waiting where its other end does not block; `write` itself may take a part, or nothing. Raises `OSError`."""
+    """Write all bytes of `data` to a raw stream, waiting where its other end does not block; `write` itself may take a
+    part, or nothing. Raises `OSError`.
+    """
     left = memoryview(data)
     while True:
         count = raw.write(left)

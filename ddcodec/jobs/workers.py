@@ -1,4 +1,6 @@
-"""Jobs in processes of their own, so that one that crashes takes nothing with it, and an interrupt stops the longest encode."""
+"""Jobs in processes of their own, so that one that crashes takes nothing with it, and an interrupt stops the longest
+encode.
+"""
 
 import os
 import signal
@@ -21,10 +23,11 @@ class Crashed:
 
 
 def run_jobs(work, jobs, processes):
-    """Yield (job, work(job), seconds) in the order in which they end, with up to `processes` at a time; a dead worker's result is `Crashed`.
+    """Yield (job, work(job), seconds) in the order in which they end, with up to `processes` at a time; a dead worker's
+    result is `Crashed`.
 
-    `work` is a function of a module, job and result can be pickled; `jobs` are taken one by one, when a process has time for one. Leaving the
-    generator stops all processes at once.
+    `work` is a function of a module, job and result can be pickled; `jobs` are taken one by one, when a process has
+    time for one. Leaving the generator stops all processes at once.
     """
     context = get_context("spawn")
     waiting, idle, busy = iter(jobs), [], {}
@@ -81,7 +84,9 @@ def _start(context, work):
 
 @contextmanager
 def _interrupts_held():
-    """Ctrl-C and the end of a terminal reach all its processes, also one that has not got as far as `_serve`: a child inherits what is blocked here."""
+    """Ctrl-C and the end of a terminal reach all its processes, also one that has not got as far as `_serve`: a child
+    inherits what is blocked here.
+    """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

@@ -13,7 +13,9 @@ def color_of_boxes(data):
     for name in PATH[:-1]:
         data = next((content for kind, content in _boxes(data) if kind == name), b"")
         data = data[FULL_BOX_BYTES:] if name == b"meta" else data
-    content = next((content for kind, content in _boxes(data) if kind == PATH[-1] and content.startswith(CODE_POINTS)), b"")
+    content = next(
+        (content for kind, content in _boxes(data) if kind == PATH[-1] and content.startswith(CODE_POINTS)), b""
+    )
     if len(content) < 8:
         return None
     return of_code_points(*(int.from_bytes(content[at : at + 2], "big") for at in (4, 6)))

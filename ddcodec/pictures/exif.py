@@ -1,4 +1,7 @@
-"""The orientation that EXIF or XMP states: read, and set upright where the pixels have been turned. A TIFF file has the same directories."""
+"""The orientation that EXIF or XMP states: read, and set upright where the pixels have been turned.
+
+A TIFF file has the same directories.
+"""
 
 import re
 import struct
@@ -33,13 +36,17 @@ def without_signature(exif):
 
 
 def orientation_of(exif, directory=0):
-    """1 to 8, as the first tag of one of the directories says, whatever its type; 1 for other numbers, None without such a tag."""
+    """1 to 8, as the first tag of one of the directories says, whatever its type; 1 for other numbers, None without
+    such a tag.
+    """
     found = next((tag.value for tag in _tags(exif) if tag.directory == directory), None)
     return found if found is None or found in range(1, 9) else 1
 
 
 def upright(exif, *, every=False):
-    """EXIF whose first directory, or every one of a TIFF file, says that it lies upright if it says anything; all else byte for byte."""
+    """EXIF whose first directory, or every one of a TIFF file, says that it lies upright if it says anything; all else
+    byte for byte.
+    """
     tags = [tag for tag in _tags(exif) if (every or tag.directory == 0) and tag.value != 1]
     if not tags:
         return exif
@@ -70,7 +77,9 @@ def upright_xmp(xmp):
 
 
 def _tags(exif):
-    """Yield the `_Tag`s of all directories of EXIF or of a TIFF file, in their order; what cannot be read is passed over."""
+    """Yield the `_Tag`s of all directories of EXIF or of a TIFF file, in their order; what cannot be read is passed
+    over.
+    """
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(bytes(exif[:4]))
     if order is None or len(exif) < 8:
         return

@@ -1,4 +1,6 @@
-"""What the header of a JPEG XL file says of its samples: the plugin for Pillow hands out 8 bits, whatever a file has, and knows no animation."""
+"""What the header of a JPEG XL file says of its samples: the plugin for Pillow hands out 8 bits, whatever a file has,
+and knows no animation.
+"""
 
 from typing import NamedTuple
 
@@ -12,7 +14,10 @@ class JxlHeader(NamedTuple):
 
 
 def read_header(data):
-    """The `JxlHeader` of a file, bare or in boxes (ISO/IEC 18181-1, annex D, and 18181-2). Raises `ValueError` where there is none, or it is cut off."""
+    """The `JxlHeader` of a file, bare or in boxes (ISO/IEC 18181-1, annex D, and 18181-2).
+
+    Raises `ValueError` where there is none, or it is cut off.
+    """
     bits = _Bits(_codestream(data))
     if bits.take(16) != 0x0AFF:
         raise ValueError("the codestream has no signature")

@@ -1,16 +1,37 @@
-"""A PNG taken apart: the chunks that make its pixels, and what the others say (Portable Network Graphics, third edition)."""
+"""A PNG taken apart: the chunks that make its pixels, and what the others say (Portable Network Graphics, third
+edition).
+"""
 
 import re
 import zlib
 from dataclasses import dataclass, field
 
-from ..format.color import CHROMATICITY_UNIT, GIVEN, PRIMARIES, SRGB, SRGB_PRIMARIES, SRGB_TRANSFER, Color, of_code_points, with_exponent, with_points
+from ..format.color import (
+    CHROMATICITY_UNIT,
+    GIVEN,
+    PRIMARIES,
+    SRGB,
+    SRGB_PRIMARIES,
+    SRGB_TRANSFER,
+    Color,
+    of_code_points,
+    with_exponent,
+    with_points,
+)
 from ..format.metadata import LIMITS, RESOLUTION_MAX
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 OF_PIXELS = (b"tRNS", b"acTL", b"fcTL", b"fdAT")
 """Beside all critical chunks."""
-MEANT = {b"iCCP": "colour profile", b"eXIf": "EXIF", b"cICP": "colour description (cICP)", b"sRGB": "sRGB chunk", b"gAMA": "gamma", b"cHRM": "primaries", b"pHYs": "resolution"}
+MEANT = {
+    b"iCCP": "colour profile",
+    b"eXIf": "EXIF",
+    b"cICP": "colour description (cICP)",
+    b"sRGB": "sRGB chunk",
+    b"gAMA": "gamma",
+    b"cHRM": "primaries",
+    b"pHYs": "resolution",
+}
 LOST = {b"mDCV": "the colours of its mastering display", b"cLLI": "its greatest brightness"}
 """What a `.ddc` file has no place for."""
 TEXTS = (b"tEXt", b"zTXt", b"iTXt")
@@ -30,7 +51,9 @@ FULL_RANGE_RGB = b"\0\1"
 
 @dataclass
 class Ancillary:
-    """What a PNG says beside its pixels. metadata: bytes under "icc", "exif" and "xmp"; color: a `Color` or None; resolution: (x, y) in pixels a metre, or None; notes: what cannot be kept."""
+    """What a PNG says beside its pixels. metadata: bytes under "icc", "exif" and "xmp"; color: a `Color` or None;
+    resolution: (x, y) in pixels a metre, or None; notes: what cannot be kept.
+    """
 
     metadata: dict = field(default_factory=dict)
     color: Color | None = None
@@ -39,7 +62,8 @@ class Ancillary:
 
 
 def taken_apart(data):
-    """A PNG without the chunks that do not make its pixels, and the `Ancillary` of these; readers stumble over such chunks that are damaged or large.
+    """A PNG without the chunks that do not make its pixels, and the `Ancillary` of these; readers stumble over such
+    chunks that are damaged or large.
 
     A PNG that is cut off or damaged elsewhere stays so.
     """
@@ -71,7 +95,11 @@ def _is_intact(whole):
 def _ancillary(found):
     ancillary = Ancillary()
     intact = {kind: contents[0][0] for kind, contents in found.items() if contents[0][1]}
-    ancillary.notes += [f"its {title} is damaged and is left out." for kind, title in MEANT.items() if kind in found and kind not in intact]
+    ancillary.notes += [
+        f"its {title} is damaged and is left out."
+        for kind, title in MEANT.items()
+        if kind in found and kind not in intact
+    ]
     ancillary.notes += [f"{title} cannot be kept." for kind, title in LOST.items() if kind in found]
     for kind in TEXTS:
         for content, is_intact in found.get(kind, ()):
@@ -143,12 +171,16 @@ def inflated(content, limit):
 
 
 def _take_color(ancillary, intact):
-    """The `Color` by the chunks other than a profile, of which the specification takes cICP first, the others only without a profile."""
+    """The `Color` by the chunks other than a profile, of which the specification takes cICP first, the others only
+    without a profile.
+    """
     description = intact.get(b"cICP", b"")
     ancillary.color = of_code_points(*description[:2]) if len(description) == 4 else None
     if ancillary.color:
         if description[2:] != FULL_RANGE_RGB:
-            ancillary.notes.append("its samples are no RGB of the full range, which cannot be kept; its colours will look wrong.")
+            ancillary.notes.append(
+                "its samples are no RGB of the full range, which cannot be kept; its colours will look wrong."
+            )
     elif "icc" not in ancillary.metadata:
         if b"sRGB" in intact:
             ancillary.color = SRGB
@@ -158,7 +190,9 @@ def _take_color(ancillary, intact):
 
 
 def color_of_numbers(gamma, chromaticities):
-    """The `Color` of gamma, the exponent from light to samples, and of x and y of white, red, green and blue; those of sRGB where they make no sense."""
+    """The `Color` of gamma, the exponent from light to samples, and of x and y of white, red, green and blue; those of
+    sRGB where they make no sense.
+    """
     transfer = with_exponent(1 / gamma) if 0.01 <= gamma <= 100 else (SRGB_TRANSFER, 0)
     numbers = tuple(chromaticities)
     sound = len(numbers) == 8 and all(0 <= number < 50 for number in numbers) and all(numbers[1::2])
@@ -191,7 +225,9 @@ def chunks_for(description):
         # Of a curve that is no power a PNG knows that of sRGB, whose nearest one is laid down.
         chunks.append((b"gAMA", _word(GAMMA_OF_SRGB if curve.toe else round(GAMMA_UNIT / curve.exponent))))
     if points is not None and min(map(min, points)) >= 0:
-        chunks.append((b"cHRM", b"".join(_word(round(number * CHROMATICITY_UNIT)) for point in points for number in point)))
+        chunks.append(
+            (b"cHRM", b"".join(_word(round(number * CHROMATICITY_UNIT)) for point in points for number in point))
+        )
     return chunks
 
 

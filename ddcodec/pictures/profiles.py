@@ -1,11 +1,25 @@
-"""ICC profiles and colour descriptions: which standard one a profile means, by its numbers, and the profile that a description means (ICC.1:2022)."""
+"""ICC profiles and colour descriptions: which standard one a profile means, by its numbers, and the profile that a
+description means (ICC.1:2022).
+"""
 
 import struct
 from functools import cache
 
 import numpy as np
 
-from ..format.color import ADOBE_RGB, EXPONENT_UNIT, HLG, PQ, PRIMARIES, PROPHOTO, TRANSFERS, Color, Curve, with_exponent, with_points
+from ..format.color import (
+    ADOBE_RGB,
+    EXPONENT_UNIT,
+    HLG,
+    PQ,
+    PRIMARIES,
+    PROPHOTO,
+    TRANSFERS,
+    Color,
+    Curve,
+    with_exponent,
+    with_points,
+)
 
 HEADER_BYTES, TAG_COUNT_BYTES, TAG_BYTES = 128, 4, 12
 PCS_WHITE = (0.9642, 1.0, 0.8249)
@@ -15,7 +29,9 @@ BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.03
 CURVES = (13, 1)
 """Code points of transfers that are tried, beside powers."""
 LEVELS = 0.5 / 255
-"""By how much a sample may differ in the two readings of a profile; where that is nothing but noise near black, by so much light:"""
+"""By how much a sample may differ in the two readings of a profile; where that is nothing but noise near black, by so
+much light:
+"""
 LIGHT = 5e-4
 TABLES = (b"A2B0", b"A2B1", b"A2B2", b"D2B0", b"D2B1", b"D2B2", b"D2B3")
 """Tags that say more than curves and a matrix."""
@@ -25,7 +41,11 @@ SHAPES = {0: "g", 1: "gab", 2: "gabc", 3: "gabcd", 4: "gabcdef"}
 
 def is_profile(icc):
     """Whether bytes are laid out as a profile, whatever its tags say."""
-    return len(icc) >= HEADER_BYTES + TAG_COUNT_BYTES and icc[36:40] == b"acsp" and HEADER_BYTES < int.from_bytes(icc[:4], "big") <= len(icc)
+    return (
+        len(icc) >= HEADER_BYTES + TAG_COUNT_BYTES
+        and icc[36:40] == b"acsp"
+        and HEADER_BYTES < int.from_bytes(icc[:4], "big") <= len(icc)
+    )
 
 
 def is_grey(icc):
@@ -34,7 +54,9 @@ def is_grey(icc):
 
 
 def color_of(icc):
-    """The `Color` that a profile for RGB or grey means, or None where it means none that has a description, or cannot be read."""
+    """The `Color` that a profile for RGB or grey means, or None where it means none that has a description, or cannot
+    be read.
+    """
     try:
         return _color_of(icc)
     except (struct.error, ValueError, KeyError, IndexError, ZeroDivisionError, OverflowError, np.linalg.LinAlgError):
@@ -42,7 +64,12 @@ def color_of(icc):
 
 
 def _color_of(icc):
-    if not is_profile(icc) or icc[12:16] not in (b"mntr", b"scnr", b"spac") or icc[20:24] != b"XYZ " or is_grey(icc) is None:
+    if (
+        not is_profile(icc)
+        or icc[12:16] not in (b"mntr", b"scnr", b"spac")
+        or icc[20:24] != b"XYZ "
+        or is_grey(icc) is None
+    ):
         return None
     tags = _tags(icc)
     if b"cicp" in tags and tags[b"cicp"][9] in (PQ, HLG):
@@ -61,13 +88,17 @@ def _color_of(icc):
 
 
 def _with_transfer(points, curves, matrix, wanted):
-    """The `Color` of some primaries and the first transfer with which samples mean what a profile's curves and matrix make of them, or None. wanted: the matrix of the primaries."""
+    """The `Color` of some primaries and the first transfer with which samples mean what a profile's curves and matrix
+    make of them, or None. wanted: the matrix of the primaries.
+    """
     middle = float(curves[0](np.array([0.5]))[0])
     own = [(0, round(np.log(middle) / np.log(0.5) * EXPONENT_UNIT))] if 0.01 < middle < 0.99 else []
     for transfer, exponent in own + [(code, 0) for code in CURVES]:
         curve = TRANSFERS[transfer] if transfer else Curve(exponent / EXPONENT_UNIT)
         samples = _colours(len(curves))
-        light = np.linalg.solve(wanted, matrix @ np.array([shape(row) for shape, row in zip(curves, samples)])).clip(0, 1)
+        light = np.linalg.solve(wanted, matrix @ np.array([shape(row) for shape, row in zip(curves, samples)])).clip(
+            0, 1
+        )
         off = abs(curve.samples(light) - samples) > LEVELS
         if not (off & (abs(curve.light(samples) - light) > LIGHT)).any():
             return with_points(points, *((transfer, 0) if transfer else with_exponent(curve.exponent)))
@@ -104,7 +135,15 @@ def _curve(content):
     """The function from samples to light of a `curv` or `para` tag (ICC.1:2022, 10.6 and 10.18)."""
     if content[:4] == b"para":
         kind = int.from_bytes(content[8:10], "big")
-        return _parametric(kind, dict(zip(SHAPES[kind], (number / 2**16 for number in struct.unpack_from(f">{len(SHAPES[kind])}i", content, 12)))))
+        return _parametric(
+            kind,
+            dict(
+                zip(
+                    SHAPES[kind],
+                    (number / 2**16 for number in struct.unpack_from(f">{len(SHAPES[kind])}i", content, 12)),
+                )
+            ),
+        )
     if content[:4] != b"curv":
         raise ValueError("no curve")
     count = int.from_bytes(content[8:12], "big")
@@ -136,7 +175,9 @@ def _matrix(points):
 
 
 def profile_of(color, grey):
-    """The bytes of a small profile of version 4 that means a `Color`, for grey or for RGB samples; None where curves and a matrix cannot say it (PQ, HLG, code points that are not known)."""
+    """The bytes of a small profile of version 4 that means a `Color`, for grey or for RGB samples; None where curves
+    and a matrix cannot say it (PQ, HLG, code points that are not known).
+    """
     points, curve = color.points(), color.curve()
     if curve is None or points is None:
         return None
@@ -163,9 +204,31 @@ def _laid_out(tags, space):
             contents += content + bytes(-len(content) % 4)
         table += struct.pack(">4sII", name, places[content], len(content))
     header = struct.pack(
-        ">I4sI4s4s4s6H4s4sI4s4sQI3i4s16s28s", start + len(contents), b"", 0x04400000, b"mntr", space, b"XYZ ", 2026, 1, 1, 0, 0, 0, b"acsp", b"", 0, b"", b"", 0, 1,
-        *_fixed(PCS_WHITE), b"", b"", b"",
-    )  # fmt: skip
+        ">I4sI4s4s4s6H4s4sI4s4sQI3i4s16s28s",
+        start + len(contents),
+        b"",
+        0x04400000,
+        b"mntr",
+        space,
+        b"XYZ ",
+        2026,
+        1,
+        1,
+        0,
+        0,
+        0,
+        b"acsp",
+        b"",
+        0,
+        b"",
+        b"",
+        0,
+        1,
+        *_fixed(PCS_WHITE),
+        b"",
+        b"",
+        b"",
+    )
     return header + len(tags).to_bytes(4, "big") + table + contents
 
 
@@ -181,7 +244,9 @@ def _curve_tag(curve):
     if not curve.toe:
         return struct.pack(">4s4xHxxi", b"para", 0, *_fixed([curve.exponent]))
     scale = 1 + curve.offset
-    return struct.pack(">4s4xHxx5i", b"para", 3, *_fixed([curve.exponent, 1 / scale, curve.offset / scale, 1 / curve.slope, curve.toe]))
+    return struct.pack(
+        ">4s4xHxx5i", b"para", 3, *_fixed([curve.exponent, 1 / scale, curve.offset / scale, 1 / curve.slope, curve.toe])
+    )
 
 
 def _text(words):

@@ -1,4 +1,7 @@
-"""Pictures in and out: the only door to Pillow and imagecodecs. What cannot be kept whole is refused in one sentence, or said; it is never cut down silently."""
+"""Pictures in and out: the only door to Pillow and imagecodecs.
+
+What cannot be kept whole is refused in one sentence, or said; it is never cut down silently.
+"""
 
 import io
 import os
@@ -11,27 +14,47 @@ from threading import Lock
 
 import numpy as np
 
-from ..format import color
-from . import exif, png
-from ..format.arch import SIDE_MAX
-from .boxes import color_of_boxes
 from ..errors import LimitError, SourceError, UsageError
-from ..jobs.input import all_bytes, picture_bytes, read_whole
-from .jpegxl import read_header
+from ..format import color
+from ..format.arch import SIDE_MAX
 from ..format.metadata import LIMITS, RESOLUTION_MAX, USUAL, chosen, packed_resolution, profile_in, unpacked_resolution
-from .profiles import color_of, is_grey, is_profile
-from ..picture import as_bytes, bits_of, peak_of, shallow
 from ..format.syntax import CHUNK_NAMES, MAGIC
+from ..jobs.input import all_bytes, picture_bytes, read_whole
+from ..picture import as_bytes, bits_of, peak_of, shallow
+from . import exif, png
+from .boxes import color_of_boxes
+from .jpegxl import read_header
+from .profiles import color_of, is_grey, is_profile
 
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "PPM", "BMP", "GIF")
-PLUGINS = {"HEIF": ("pillow_heif", "register_heif_opener", "pillow-heif"), "JXL": ("pillow_jxl", None, "pillow-jxl-plugin")}
-"""Formats that Pillow reads with a plugin's help: its module, the function in it that registers it if importing does not, its name in the package index."""
+PLUGINS = {
+    "HEIF": ("pillow_heif", "register_heif_opener", "pillow-heif"),
+    "JXL": ("pillow_jxl", None, "pillow-jxl-plugin"),
+}
+"""Formats that Pillow reads with a plugin's help: its module, the function in it that registers it if importing does
+not, its name in the package index.
+"""
 PLUGIN_TITLES = {"HEIF": "HEIC", "JXL": "JPEG XL"}
 PLUGIN_ENDINGS = {".heic": "HEIF", ".heif": "HEIF", ".jxl": "JXL"}
 
-UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, NotImplementedError, RuntimeError,
-              OverflowError, struct.error, zlib.error, Warning)  # fmt: skip
-"""What Pillow's plugins and imagecodecs are known to raise on bytes that are damaged or of a variant they do not know; warnings where somebody has made them errors."""
+UNREADABLE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    NotImplementedError,
+    RuntimeError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+    Warning,
+)
+"""What Pillow's plugins and imagecodecs are known to raise on bytes that are damaged or of a variant they do not know;
+warnings where somebody has made them errors.
+"""
 
 MODES = {
     "1": "L",
@@ -45,7 +68,14 @@ DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N")
 ALPHA_MODES = ("RGBA", "RGBa", "LA", "La", "PA")
 MODE_NAMES = {"LAB": "Lab", "YCbCr": "YCbCr", "HSV": "HSV", "F": "floating-point", "I": "32-bit integer"}
 
-TIFF_BITS, TIFF_PHOTOMETRIC, TIFF_SAMPLES_PER_PIXEL, TIFF_PLANAR, TIFF_EXTRA, TIFF_SAMPLE_FORMAT = 258, 262, 277, 284, 338, 339
+TIFF_BITS, TIFF_PHOTOMETRIC, TIFF_SAMPLES_PER_PIXEL, TIFF_PLANAR, TIFF_EXTRA, TIFF_SAMPLE_FORMAT = (
+    258,
+    262,
+    277,
+    284,
+    338,
+    339,
+)
 TIFF_X_RESOLUTION = 282
 TIFF_WHITE_IS_ZERO, TIFF_RGB = 0, 2
 TIFF_STRAIGHT_ALPHA = 2
@@ -77,8 +107,9 @@ _PILLOWS_LIMIT = Lock()
 class Picture:
     """A picture as people have it.
 
-    samples:  uint8 or uint16, (H, W) for grey or (H, W, 3) for RGB; upright.
-    metadata: bytes under "icc", "exif" (from its TIFF header on, orientation set upright), "xmp", "color" and "resolution" (as in their chunks), and of a `.ddc` file "note".
+    samples:  uint8 or uint16, (H, W) for grey or (H, W, 3) for RGB; upright. metadata: bytes under "icc", "exif" (from
+    its TIFF header on, orientation set upright), "xmp", "color" and "resolution" (as in their chunks), and of a `.ddc`
+    file "note".
     alpha:    (H, W) of the same type, or None where all is opaque.
     notes:    what is not kept of the source, or odd in it, in sentences to the user.
     """
@@ -97,7 +128,9 @@ class Picture:
         return color.unpacked(self.metadata["color"]) if "color" in self.metadata else None
 
     def profile(self):
-        """The bytes of an ICC profile: the source's own, or one that says what the description says; None where there is neither."""
+        """The bytes of an ICC profile: the source's own, or one that says what the description says; None where there
+        is neither.
+        """
         return profile_in(self.metadata, self.samples.ndim == 2)
 
     def resolution(self):
@@ -106,7 +139,8 @@ class Picture:
 
 
 def load_picture(source, *, name=None):
-    """Samples of a picture file, uint8 (H, W) or (H, W, 3), with the EXIF orientation applied: for uses that know nothing else.
+    """Samples of a picture file, uint8 (H, W) or (H, W, 3), with the EXIF orientation applied: for uses that know
+    nothing else.
 
     source: a path, or the bytes of a file. name: what error messages call it.
     Raises `SourceError` for what cannot be read, for alpha and for 16 bits a sample.
@@ -117,18 +151,23 @@ def load_picture(source, *, name=None):
 def plain_samples(picture, name):
     """The samples of a `Picture` where there can be nothing else: no alpha, 8 bits a sample. Raises `SourceError`."""
     if picture.alpha is not None:
-        raise SourceError(f"{name} has an alpha channel or transparency, which is not supported here. Flatten it first.")
+        raise SourceError(
+            f"{name} has an alpha channel or transparency, which is not supported here. Flatten it first."
+        )
     if bits_of(picture.samples) > 8:
         raise SourceError(f"{name} has 16 bits a sample; only 8 are supported here. Convert it to 8 bits first.")
     return picture.samples
 
 
 def read_picture(source, *, name=None, frame=None, max_pixels=0, metadata=USUAL):
-    """The `Picture` in a file (a path, or its bytes) of one of `FORMATS` and `PLUGINS`; `name` is what error messages call it.
+    """The `Picture` in a file (a path, or its bytes) of one of `FORMATS` and `PLUGINS`; `name` is what error messages
+    call it.
 
-    1-bit pictures become grey, palettes RGB (grey if all their colours are), CMYK RGB; what has more than 8 bits a sample has 16 then. frame: of an animation or of
-    several pages, from 1 on; the first if it is None. max_pixels: refuse larger ones before they are decoded; 0: those that Pillow does not take. metadata: the kinds that are wanted (`metadata.chosen`).
-    Raises `SourceError` for what is missing, damaged or of another kind (Lab, float, sides above 65535), `UsageError` for a frame that there is not, `LimitError`.
+    1-bit pictures become grey, palettes RGB (grey if all their colours are), CMYK RGB; what has more than 8 bits a
+    sample has 16 then. frame: of an animation or of several pages, from 1 on; the first if it is None. max_pixels:
+    refuse larger ones before they are decoded; 0: those that Pillow does not take. metadata: the kinds that are wanted
+    (`metadata.chosen`). Raises `SourceError` for what is missing, damaged or of another kind (Lab, float, sides above
+    65535), `UsageError` for a frame that there is not, `LimitError`.
     """
     data, name = bytes(source) if _is_bytes(source) else read_file(source, picture_bytes), _called(source, name)
     if not data:
@@ -140,12 +179,17 @@ def read_picture(source, *, name=None, frame=None, max_pixels=0, metadata=USUAL)
         data, said = png.taken_apart(data)
     orientation, data = _out_of_tiff(data, frame)
     with _own_limit(max_pixels):
-        return _picture(_open(data, name), name, data, said, orientation, frame=frame, max_pixels=max_pixels, wanted=metadata)
+        return _picture(
+            _open(data, name), name, data, said, orientation, frame=frame, max_pixels=max_pixels, wanted=metadata
+        )
 
 
 @contextmanager
 def _own_limit(max_pixels):
-    """Where somebody names a limit above Pillow's, Pillow's does not count. It is the whole process's: others wait, and find it as it was."""
+    """Where somebody names a limit above Pillow's, Pillow's does not count.
+
+    It is the whole process's: others wait, and find it as it was.
+    """
     from PIL import Image
 
     if not max_pixels or Image.MAX_IMAGE_PIXELS is None or max_pixels <= Image.MAX_IMAGE_PIXELS:
@@ -160,7 +204,8 @@ def _own_limit(max_pixels):
 
 
 def _out_of_tiff(data, frame):
-    """The orientation that the page of a TIFF states, 1 to 8, or None; and the file with pages that lie upright, which readers leave as they are.
+    """The orientation that the page of a TIFF states, 1 to 8, or None; and the file with pages that lie upright, which
+    readers leave as they are.
 
     Pillow would turn a page itself, but only for some types of the tag.
     """
@@ -179,9 +224,11 @@ def _called(source, name):
 
 
 def picture_from(image):
-    """The `Picture` of a Pillow image or of an array: uint8 or uint16, (H, W) or (H, W, 1 to 4), of which the second or fourth channel is alpha.
+    """The `Picture` of a Pillow image or of an array: uint8 or uint16, (H, W) or (H, W, 1 to 4), of which the second or
+    fourth channel is alpha.
 
-    A Pillow image that still knows an EXIF orientation is set upright, as a file would be, and what it knows of its colours is described. Raises `SourceError` for all else.
+    A Pillow image that still knows an EXIF orientation is set upright, as a file would be, and what it knows of its
+    colours is described. Raises `SourceError` for all else.
     """
     if isinstance(image, Picture):
         return image
@@ -192,7 +239,10 @@ def picture_from(image):
     if not isinstance(image, Image.Image):
         raise SourceError(f"A picture must be a Pillow image or a NumPy array, not {type(image).__name__}.")
     if _is_gone(image):
-        raise SourceError("The pixels of this Pillow image cannot be read any more: it or its file was closed, or verify() has used it up. Open it again.")
+        raise SourceError(
+            "The pixels of this Pillow image cannot be read any more: it or its file was closed, or verify() has used "
+            "it up. Open it again."
+        )
     if image.mode != "I;16" and _bits_before_loading(image) > 8:
         raise SourceError("Pillow would cut this 16-bit picture down to 8 bits; give its file, or an array of uint16.")
     return _picture(image, "The picture")
@@ -217,7 +267,9 @@ def _is_gone(image):
 
 
 def pillow_image(picture):
-    """A Pillow image of a `Picture`: L, LA, RGB or RGBA, or I;16 for 16-bit grey; other 16-bit pictures are rounded to 8, since Pillow knows none."""
+    """A Pillow image of a `Picture`: L, LA, RGB or RGBA, or I;16 for 16-bit grey; other 16-bit pictures are rounded to
+    8, since Pillow knows none.
+    """
     from PIL import Image
 
     whole = picture.whole()
@@ -225,12 +277,17 @@ def pillow_image(picture):
 
 
 def encode_image_bytes(picture, format):
-    """The bytes of a picture file. format: "png", "ppm" (P5 for grey, P6 for RGB) or "npy". Only a PNG holds metadata, and a PPM no alpha."""
+    """The bytes of a picture file. format: "png", "ppm" (P5 for grey, P6 for RGB) or "npy".
+
+    Only a PNG holds metadata, and a PPM no alpha.
+    """
     return {"png": _png, "ppm": _ppm, "npy": _npy}[format](picture)
 
 
 def coded_again(samples, file):
-    """Samples, uint8 (H, W) or (H, W, 3), coded as JPEG with the tables and the subsampling of another, and decoded. file: its bytes. Raises `SourceError` if they are no JPEG."""
+    """Samples, uint8 (H, W) or (H, W, 3), coded as JPEG with the tables and the subsampling of another, and decoded.
+    file: its bytes. Raises `SourceError` if they are no JPEG.
+    """
     from PIL import Image, JpegImagePlugin
 
     image = _open(file, "The picture")
@@ -261,7 +318,9 @@ def is_ddc(data):
 
 
 def begins_as_picture(data):
-    """Whether bytes, of which there are at least 64 if the file has so many, may begin a picture that can be read: Pillow's own look at the first 16."""
+    """Whether bytes, of which there are at least 64 if the file has so many, may begin a picture that can be read:
+    Pillow's own look at the first 16.
+    """
     from PIL import Image
 
     if len(data) < 64 or _plugin_format(data):
@@ -282,7 +341,9 @@ def kind_of_picture(data):
         return "AVIF"
     if data[:4] == b"RIFF":
         return "WebP" if data[8:12] == b"WEBP" else None
-    return next((title for signature, title in KNOWN_BY.items() if data.startswith(signature)), None) or ("PPM" if re.match(PPM_HEAD, data) else None)
+    return next((title for signature, title in KNOWN_BY.items() if data.startswith(signature)), None) or (
+        "PPM" if re.match(PPM_HEAD, data) else None
+    )
 
 
 def is_jpeg(data):
@@ -291,7 +352,10 @@ def is_jpeg(data):
 
 
 def read_file(path, wanted=all_bytes):
-    """The bytes of a file, as `input.read_whole` reads them. Raises `SourceError`, with the path, if it is missing, a folder or unreadable, and `LimitError`."""
+    """The bytes of a file, as `input.read_whole` reads them.
+
+    Raises `SourceError`, with the path, if it is missing, a folder or unreadable, and `LimitError`.
+    """
     name = os.fspath(path) or "''"
     try:
         with open(path, "rb", buffering=0) as file:
@@ -327,11 +391,17 @@ def _unidentified(data, name):
     """The `SourceError` of a file that Pillow knows no reader for, as far as its first bytes tell."""
     bits = _bits_of_jpeg(data)
     if bits not in (None, 8):
-        return SourceError(f"{name} is a JPEG of {bits} bits a sample, of which only those of 8 are read. Convert it to a PNG of 16 bits.")
+        return SourceError(
+            f"{name} is a JPEG of {bits} bits a sample, of which only those of 8 are read. Convert it to a PNG of 16 "
+            "bits."
+        )
     kind = kind_of_picture(data)
     if kind:
         return SourceError(f"{name} is a {kind} that is damaged, cut off, or of a kind that cannot be read.")
-    return SourceError(f"{name} is not a picture that can be read: it is damaged, or no PNG, JPEG, WebP, AVIF, TIFF, PPM, BMP, GIF, HEIC or JPEG XL.")
+    return SourceError(
+        f"{name} is not a picture that can be read: it is damaged, or no PNG, JPEG, WebP, AVIF, TIFF, PPM, BMP, GIF, "
+        "HEIC or JPEG XL."
+    )
 
 
 def _bits_of_jpeg(data):
@@ -351,7 +421,13 @@ def _plugin_format(data):
     if data.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ")):
         return "JXL"
     # AVIF has the same container, and brands of its own.
-    return "HEIF" if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1") and b"avif" not in data[8:64] else None
+    return (
+        "HEIF"
+        if data[4:8] == b"ftyp"
+        and data[8:12] in (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+        and b"avif" not in data[8:64]
+        else None
+    )
 
 
 def _register(format, name):
@@ -361,15 +437,19 @@ def _register(format, name):
     try:
         plugin = import_module(module)
     except ImportError:
-        raise SourceError(f"{name} is a {PLUGIN_TITLES[format]} picture; to read such, install the package {package}.") from None
+        raise SourceError(
+            f"{name} is a {PLUGIN_TITLES[format]} picture; to read such, install the package {package}."
+        ) from None
     if function:
         getattr(plugin, function)()
 
 
 def _picture(image, name, data=None, said=png.Ancillary(), orientation=None, *, frame=None, max_pixels=0, wanted=USUAL):
-    """The `Picture` of an opened image. data: the bytes of its file; without them the image is at its frame already. said: what a PNG says beside; orientation: of a TIFF's page; wanted: kinds of metadata."""
+    """The `Picture` of an opened image. data: the bytes of its file; without them the image is at its frame already.
+    said: what a PNG says beside; orientation: of a TIFF's page; wanted: kinds of metadata.
+    """
     _refuse_size(image.size, name)
-    notes, format = [], image.format
+    notes = []
     if data:
         _refuse_pixels(image.size, name, max_pixels)
         notes = _go_to(image, data, frame, name)
@@ -389,7 +469,9 @@ def _picture(image, name, data=None, said=png.Ancillary(), orientation=None, *, 
 
 
 def _whole(image, data, frame, name):
-    """All samples of an image at its frame, (H, W) or (H, W, 2 to 4), as they lie in its file; and what is to be said of that."""
+    """All samples of an image at its frame, (H, W) or (H, W, 2 to 4), as they lie in its file; and what is to be said
+    of that.
+    """
     format = image.format
     bits = _bits_of_tiff(image, name) if format == "TIFF" else _bits_of_sample(data) if data else 8
     if data and (bits > 8 or format == "JXL"):
@@ -405,7 +487,9 @@ def _whole(image, data, frame, name):
             image.info["transparency"] *= 255 // (2 ** data[24] - 1)
         opaque, alpha = _without_alpha(image)
     _refuse_mode(opaque, name)
-    colours = np.asarray(opaque.convert(MODES[opaque.mode])) if opaque.mode in MODES else _with_key(np.asarray(opaque), image)
+    colours = (
+        np.asarray(opaque.convert(MODES[opaque.mode])) if opaque.mode in MODES else _with_key(np.asarray(opaque), image)
+    )
     if (image.mode in ("P", "PA") or format == "GIF") and colours.ndim == 3 and (colours == colours[:, :, :1]).all():
         colours = colours[:, :, 0]
     return colours if alpha is None else np.dstack([colours, alpha]), notes
@@ -428,15 +512,22 @@ def _go_to(image, data, frame, name):
 
 
 def _frames_of_jxl(data, name):
-    """How many frames a JPEG XL file has. Raises `SourceError` for samples that are no whole numbers, and `UNREADABLE` ones."""
+    """How many frames a JPEG XL file has.
+
+    Raises `SourceError` for samples that are no whole numbers, and `UNREADABLE` ones.
+    """
     header = read_header(data)
     if header.floating:
-        raise SourceError(f"{name} is a floating-point picture; only grey, RGB and CMYK are supported. Convert it first.")
+        raise SourceError(
+            f"{name} is a floating-point picture; only grey, RGB and CMYK are supported. Convert it first."
+        )
     return len(_imagecodecs(f"reading {name}").jpegxl_decode(data)) if header.animated else 1
 
 
 def _bits_before_loading(image):
-    """Bits a sample of the file of an image that Pillow has opened and not loaded, as far as its first bytes tell, else 8: afterwards nobody knows."""
+    """Bits a sample of the file of an image that Pillow has opened and not loaded, as far as its first bytes tell, else
+    8: afterwards nobody knows.
+    """
     # The plugin for JPEG XL names no tiles.
     if getattr(image, "fp", None) is None or not getattr(image, "tile", ()) and image.format != "JXL":
         return 8
@@ -462,7 +553,9 @@ def _load(image, name):
 
 
 def _orientation(image, found):
-    """The orientation that is still to be applied, 1 to 8: that of EXIF, or else of XMP; 1 where they are unreadable, as viewers have it. found: metadata by name."""
+    """The orientation that is still to be applied, 1 to 8: that of EXIF, or else of XMP; 1 where they are unreadable,
+    as viewers have it. found: metadata by name.
+    """
     if image.format == "JXL":
         # Its own orientation has been applied; what EXIF says does not count (ISO/IEC 18181-2).
         return 1
@@ -471,7 +564,9 @@ def _orientation(image, found):
 
 
 def _deep_array(image, data, bits, frame, name):
-    """All samples of a file of more than 8 bits a sample, or of a JPEG XL file of any: (H, W) or (H, W, 2 to 4), as they lie in it, of full range; uint16, or uint8 for 8 bits."""
+    """All samples of a file of more than 8 bits a sample, or of a JPEG XL file of any: (H, W) or (H, W, 2 to 4), as
+    they lie in it, of full range; uint16, or uint8 for 8 bits.
+    """
     imagecodecs = _imagecodecs(f"reading {name}")
     if image.format in ("PNG", "AVIF") and getattr(image, "n_frames", 1) > 1:
         raise SourceError(f"{name} is an animation of {bits} bits a sample; of such only single pictures can be read.")
@@ -520,13 +615,17 @@ def _scaled(values, most):
 
 
 def _without_cmyk(image):
-    """A loaded CMYK image as RGB (in sRGB), through its profile if it has a usable one; and what is to be said of that."""
+    """A loaded CMYK image as RGB (in sRGB), through its profile if it has a usable one; and what is to be said of
+    that.
+    """
     from PIL import ImageCms
 
     profile = image.info.get("icc_profile")
     if profile:
         try:
-            converted = ImageCms.profileToProfile(image, ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB"), outputMode="RGB")
+            converted = ImageCms.profileToProfile(
+                image, ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB"), outputMode="RGB"
+            )
             return converted, "its CMYK is converted to RGB through its colour profile."
         except (ImageCms.PyCMSError, OSError):
             pass
@@ -534,7 +633,9 @@ def _without_cmyk(image):
 
 
 def _metadata_of(image, data, said):
-    """All metadata of an image as its file has it, bytes by name. data: of its file, or None; said: what a PNG says beside."""
+    """All metadata of an image as its file has it, bytes by name. data: of its file, or None; said: what a PNG says
+    beside.
+    """
     info = image.info
     found = {"icc": info.get("icc_profile"), "exif": info.get("exif") or b"", "xmp": info.get("xmp")} | said.metadata
     if image.format == "TIFF":
@@ -553,7 +654,11 @@ def _metadata_of(image, data, said):
 
 
 def _color(image, data, said, icc):
-    """The `Color` of an image, or None. A PNG's code points count before its profile, in other formats the profile does; light of a screen, which a profile can hardly say, counts first."""
+    """The `Color` of an image, or None.
+
+    A PNG's code points count before its profile, in other formats the profile does; light of a screen, which a profile
+    can hardly say, counts first.
+    """
     of_profile = color_of(icc) if icc else None
     if data:
         stated = said.color or (color_of_boxes(data) if data[4:8] == b"ftyp" else None)
@@ -563,11 +668,17 @@ def _color(image, data, said, icc):
     info = image.info
     if "srgb" in info:
         return color.SRGB
-    return png.color_of_numbers(info.get("gamma", 0), info.get("chromaticity", ())) if "gamma" in info or "chromaticity" in info else None
+    return (
+        png.color_of_numbers(info.get("gamma", 0), info.get("chromaticity", ()))
+        if "gamma" in info or "chromaticity" in info
+        else None
+    )
 
 
 def states_resolution(image):
-    """Whether an image's dots per inch are those of its file: without any Pillow says 1 of a TIFF, and 72 of a JPEG that has EXIF, which keeps its own."""
+    """Whether an image's dots per inch are those of its file: without any Pillow says 1 of a TIFF, and 72 of a JPEG
+    that has EXIF, which keeps its own.
+    """
     if image.format in ("JPEG", "MPO"):
         return image.info.get("jfif_unit") in (1, 2)
     return image.format != "TIFF" or TIFF_X_RESOLUTION in image.tag_v2
@@ -583,7 +694,9 @@ def _resolution(inches):
 
 
 def _kept(found, said, wanted, grey, was_cmyk):
-    """The metadata that goes with the samples, and what is to be said of the rest. found: all by name; said: what a PNG says beside; grey: whether the samples are; was_cmyk: whether they were in CMYK."""
+    """The metadata that goes with the samples, and what is to be said of the rest. found: all by name; said: what a PNG
+    says beside; grey: whether the samples are; was_cmyk: whether they were in CMYK.
+    """
     found, lost = dict(found), []
     if "exif" in found:
         found["exif"] = exif.upright(found["exif"])
@@ -600,14 +713,20 @@ def _kept(found, said, wanted, grey, was_cmyk):
         del found["icc"]
         # A profile for RGB describes grey samples, too.
         if not (is_profile(icc) and grey and "color" in found):
-            lost.append(f"its colour profile is {'for another kind of picture' if is_profile(icc) else 'damaged'} and is left out.")
+            lost.append(
+                f"its colour profile is {'for another kind of picture' if is_profile(icc) else 'damaged'} and is left "
+                "out."
+            )
             if said.color is None:
                 found.pop("color", None)
     kept = chosen(found, wanted, grey=grey)
     for kind, limit in LIMITS.items():
         name = CHUNK_NAMES[kind]
         if len(kept.get(name, b"")) > limit:
-            lost.append(f"its {'colour profile' if name == 'icc' else name.upper()} has more than {limit:,} bytes, which a .ddc file cannot hold, and is left out (--metadata says what to keep).")
+            lost.append(
+                f"its {'colour profile' if name == 'icc' else name.upper()} has more than {limit:,} bytes, which a "
+                ".ddc file cannot hold, and is left out (--metadata says what to keep)."
+            )
             del kept[name]
     return kept, lost
 
@@ -636,7 +755,8 @@ def _bits_of_sample(data):
     if data.startswith(png.SIGNATURE) and len(data) > 24:
         return data[24]
     if data[4:8] == b"ftyp":
-        # The configuration of the first AV1 picture: marker and version, profile, then flags: high_bitdepth, twelve_bit.
+        # The configuration of the first AV1 picture: marker and version, profile, then flags: high_bitdepth,
+        # twelve_bit.
         found = re.search(rb"av1C\x81.(.)", data, re.DOTALL)
         flags = found[1][0] if found else 0
         return (12 if flags & 0x20 else 10) if flags & 0x40 else 8
@@ -645,7 +765,10 @@ def _bits_of_sample(data):
 
 
 def _bits_of_tiff(image, name):
-    """Bits a sample of a TIFF: at most 8, or 16. Refuses what its tags state and readers drop: other depths, signed samples, more channels."""
+    """Bits a sample of a TIFF: at most 8, or 16.
+
+    Refuses what its tags state and readers drop: other depths, signed samples, more channels.
+    """
     tags = image.tag_v2
     bits, count = max(tags.get(TIFF_BITS, (1,))), tags.get(TIFF_SAMPLES_PER_PIXEL, 1)
     _refuse_mode(image, name, "CMYK", *ALPHA_MODES)
@@ -656,9 +779,15 @@ def _bits_of_tiff(image, name):
     if count > 4 or count in (2, 4) and image.mode not in ("CMYK", *ALPHA_MODES):
         raise SourceError(f"{name} has {count} channels; only grey and RGB, with or without alpha, are supported.")
     if bits == 16 and (
-        tags.get(TIFF_PHOTOMETRIC, 1) > TIFF_RGB or tags.get(TIFF_PLANAR, 1) != 1 or count in (2, 4) and tags.get(TIFF_EXTRA, (0,))[0] != TIFF_STRAIGHT_ALPHA
+        tags.get(TIFF_PHOTOMETRIC, 1) > TIFF_RGB
+        or tags.get(TIFF_PLANAR, 1) != 1
+        or count in (2, 4)
+        and tags.get(TIFF_EXTRA, (0,))[0] != TIFF_STRAIGHT_ALPHA
     ):
-        raise SourceError(f"{name} is a 16-bit TIFF of a kind that is not supported: only grey and RGB with straight alpha are, their channels together.")
+        raise SourceError(
+            f"{name} is a 16-bit TIFF of a kind that is not supported: only grey and RGB with straight alpha are, "
+            "their channels together."
+        )
     return bits
 
 
@@ -667,20 +796,27 @@ def _refuse_pixels(size, name, max_pixels):
     from PIL import Image
 
     if max_pixels and size[0] * size[1] > max_pixels:
-        raise LimitError(f"{name} has {size[0]}x{size[1]} = {size[0] * size[1]:,} pixels, above the limit of {max_pixels:,} (--max-pixels).")
+        raise LimitError(
+            f"{name} has {size[0]}x{size[1]} = {size[0] * size[1]:,} pixels, above the limit of {max_pixels:,} "
+            "(--max-pixels)."
+        )
     if Image.MAX_IMAGE_PIXELS is not None and size[0] * size[1] > 2 * Image.MAX_IMAGE_PIXELS:
         raise _too_many_pixels(name)
 
 
 def _refuse_size(size, name):
     if max(size) > SIDE_MAX:
-        raise SourceError(f"{name} is {size[0]}x{size[1]}: no side of a .ddc picture can be longer than {SIDE_MAX} pixels.")
+        raise SourceError(
+            f"{name} is {size[0]}x{size[1]}: no side of a .ddc picture can be longer than {SIDE_MAX} pixels."
+        )
     if min(size) < 1:
         raise SourceError(f"{name} is {size[0]}x{size[1]}: it has no pixels.")
 
 
 def _is_transparent(image):
-    return image.mode in ALPHA_MODES or "transparency" in image.info or image.mode == "P" and image.palette.mode != "RGB"
+    return (
+        image.mode in ALPHA_MODES or "transparency" in image.info or image.mode == "P" and image.palette.mode != "RGB"
+    )
 
 
 def _without_alpha(image):
@@ -701,7 +837,10 @@ def _picture_of_array(array):
         raise SourceError(f"The array holds {array.dtype}; samples must be uint8 (8 bits) or uint16 (16 bits).")
     channels = array.shape[2] if array.ndim == 3 else 1
     if array.ndim not in (2, 3) or not 1 <= channels <= 4:
-        raise SourceError(f"The array has the shape {array.shape}; it must be (H, W) or (H, W, 1 to 4), where the second or fourth channel is alpha.")
+        raise SourceError(
+            f"The array has the shape {array.shape}; it must be (H, W) or (H, W, 1 to 4), where the second or fourth "
+            "channel is alpha."
+        )
     _refuse_size(array.shape[1::-1], "The array")
     array = array.astype(array.dtype.newbyteorder("="), copy=False).reshape(*array.shape[:2], channels)
     colours = array[:, :, 0] if channels < 3 else array[:, :, :3]
@@ -714,13 +853,19 @@ def _picture_of_array(array):
 def _damaged(name, error):
     if "truncated" in str(error).lower():
         return SourceError(f"{name} is cut off: its end is missing.")
-    return SourceError(f"{name} is damaged or cut off" + (f": {' '.join(str(error).split()).rstrip(' .') or type(error).__name__}." if error else "."))
+    return SourceError(
+        f"{name} is damaged or cut off"
+        + (f": {' '.join(str(error).split()).rstrip(' .') or type(error).__name__}." if error else ".")
+    )
 
 
 def _too_many_pixels(name):
     from PIL import Image
 
-    return SourceError(f"{name} has more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels, the most that are read from a file (--max-pixels names another limit).")
+    return SourceError(
+        f"{name} has more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels, the most that are read from a file "
+        "(--max-pixels names another limit)."
+    )
 
 
 def _imagecodecs(what):
@@ -742,11 +887,20 @@ def _png(picture):
         chunks.add(kind, content)
     if "xmp" in metadata:
         chunks.add_itxt(png.XMP, metadata["xmp"].decode("utf-8", "replace"))
-    # Pillow knows no 16 bits with several channels: it writes all that is not pixels round one row of them, imagecodecs the pixels.
+    # Pillow knows no 16 bits with several channels: it writes all that is not pixels round one row of them, imagecodecs
+    # the pixels.
     deep_colours = whole.ndim == 3 and bits_of(whole) > 8
     image = Image.fromarray(shallow(whole[:1]) if deep_colours else whole)
     inches = {"dpi": tuple(METRES_AN_INCH * number for number in resolution)} if resolution else {}
-    image.save(file, "PNG", compress_level=PNG_COMPRESSION, **inches, icc_profile=picture.profile(), exif=exif.upright(metadata.get("exif", b"")), pnginfo=chunks)
+    image.save(
+        file,
+        "PNG",
+        compress_level=PNG_COMPRESSION,
+        **inches,
+        icc_profile=picture.profile(),
+        exif=exif.upright(metadata.get("exif", b"")),
+        pnginfo=chunks,
+    )
     if not deep_colours:
         return file.getvalue()
     imagecodecs = _imagecodecs("writing 16 bits a sample to a PNG")

@@ -1,10 +1,13 @@
-"""The codec as prior: a picture is fitted at the rate at which noise is not worth its bits, several times, each time shifted and turned otherwise, and the mean is taken.
+"""The codec as prior: a picture is fitted at the rate at which noise is not worth its bits, several times, each time
+shifted and turned otherwise, and the mean is taken.
 
-What is noise cannot be coded in fewer bits than it has, so that a fit for the least D + lambda R leaves it out: ZS-NCD (NeurIPS 2025) denoises thus with a small
-neural compressor. What counts is the mean of the pictures of a fit's steps, see `fit.loop.run_for_mean`. A fit's own errors depend on where its octaves' grids lie; over several fits they cancel
+What is noise cannot be coded in fewer bits than it has, so that a fit for the least D + lambda R leaves it out: ZS-NCD
+(NeurIPS 2025) denoises thus with a small neural compressor. What counts is the mean of the pictures of a fit's steps,
+see `fit.loop.run_for_mean`. A fit's own errors depend on where its octaves' grids lie; over several fits they cancel
 (cycle spinning, Coifman & Donoho 1995).
 
-Where something is missing, the errors there do not count (as in the Deep Image Prior, section 2): what then comes into the holes is what costs the fewest bits, given all around them.
+Where something is missing, the errors there do not count (as in the Deep Image Prior, section 2): what then comes into
+the holes is what costs the fewest bits, given all around them.
 """
 
 from math import log
@@ -17,21 +20,27 @@ from ..fit.target import LAMBDAS
 from .progress import Fitted, Progress
 
 KNOWN_LAMBDA = 1.25e-4
-"""Where nothing is noise and only what is missing is wanted: a fit that sees more detail around a hole knows better what goes on in it."""
+"""Where nothing is noise and only what is missing is wanted: a fit that sees more detail around a hole knows better
+what goes on in it.
+"""
 SHIFT_MAX = 32
 
 
 def lambda_for_noise(sigma, planes):
     """The lambda at which a fit leaves out noise of standard deviation `sigma` (levels of 0..255).
 
-    The likelihood of samples y under a picture x is exp(-|y - x|^2 / 2 sigma^2), a code's prior 2^-bits; the most probable x has the least
-    |y - x|^2 + 2 ln 2 sigma^2 bits, which is D + lambda R for samples in 0..1, D their mean over all planes, if lambda = 2 ln 2 (sigma / 255)^2 / planes.
+    The likelihood of samples y under a picture x is exp(-|y - x|^2 / 2 sigma^2), a code's prior 2^-bits; the most
+    probable x has the least |y - x|^2 + 2 ln 2 sigma^2 bits, which is D + lambda R for samples in 0..1, D their mean
+    over all planes, if lambda = 2 ln 2 (sigma / 255)^2 / planes.
     """
     return min(LAMBDAS[1], max(LAMBDAS[0], 2 * log(2) * (sigma / 255) ** 2 / planes))
 
 
-def fit_by_coding(samples, lambda_, *, known=None, views, steps, seed=0, seconds=None, threads=None, progress=None, say=None):
-    """The mean of `views` fits of samples (uint8 (H, W, planes)): a `progress.Fitted`. known: bool (H, W), where samples count, or None for everywhere.
+def fit_by_coding(
+    samples, lambda_, *, known=None, views, steps, seed=0, seconds=None, threads=None, progress=None, say=None
+):
+    """The mean of `views` fits of samples (uint8 (H, W, planes)): a `progress.Fitted`. known: bool (H, W), where
+    samples count, or None for everywhere.
 
     progress: called with `progress.Progress`. Raises `ShortMemoryError`.
     """
@@ -47,7 +56,16 @@ def fit_by_coding(samples, lambda_, *, known=None, views, steps, seed=0, seconds
         if progress and told.phase == "fit":
             left = elapsed / step * (views * steps - step)
             picture = (lambda: total / done) if done else None
-            progress(Progress(step, views * steps, f"fit {done + 1} of {views}", None, left if seconds is None else min(left, seconds - elapsed), picture))
+            progress(
+                Progress(
+                    step,
+                    views * steps,
+                    f"fit {done + 1} of {views}",
+                    None,
+                    left if seconds is None else min(left, seconds - elapsed),
+                    picture,
+                )
+            )
 
     while done < views:
         left = None if seconds is None else max(0.0, seconds - (monotonic() - start)) / (views - done)
@@ -57,9 +75,16 @@ def fit_by_coding(samples, lambda_, *, known=None, views, steps, seed=0, seconds
         view = _View(*(int(s) for s in shift), done % 8)
         taken.append(0)
         made = fit_samples(
-            view.of(samples), lambda_, iterations=steps, known=None if known is None else view.of(known), seconds=left,
-            threads=threads, seed=seed + done, progress=follow, say=say if not done else None,
-        )  # fmt: skip
+            view.of(samples),
+            lambda_,
+            iterations=steps,
+            known=None if known is None else view.of(known),
+            seconds=left,
+            threads=threads,
+            seed=seed + done,
+            progress=follow,
+            say=say if not done else None,
+        )
         total += view.back(made)
         done += 1
         if known is not None:
@@ -69,7 +94,9 @@ def fit_by_coding(samples, lambda_, *, known=None, views, steps, seed=0, seconds
 
 
 class _View:
-    """A picture shifted by rows and columns, which mirrored ones fill, and turned: bit 0 of `turn` mirrors it sideways, bit 1 upside down, bit 2 swaps its axes."""
+    """A picture shifted by rows and columns, which mirrored ones fill, and turned: bit 0 of `turn` mirrors it sideways,
+    bit 1 upside down, bit 2 swaps its axes.
+    """
 
     def __init__(self, down, right, turn):
         self._down, self._right, self._turn = down, right, turn

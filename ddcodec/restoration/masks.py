@@ -10,7 +10,10 @@ GREY_SHARE = 0.05
 BLACK, WHITE = 0.25, 0.75
 WHITES = (1, 255, 65535)
 """Of masks of numbers: the least that is not below any."""
-WANTED = "{} must be bool, numbers of 0 to 1 or of 0 to 255, or a picture, of (H, W) pixels; white is known, black is missing. It is {}."
+WANTED = (
+    "{} must be bool, numbers of 0 to 1 or of 0 to 255, or a picture, of (H, W) pixels; white is known, black is "
+    "missing. It is {}."
+)
 SWAPPED_LEVELS = 4
 """A picture of no more levels than this is taken to be the mask, if the mask has many."""
 
@@ -18,9 +21,11 @@ SWAPPED_LEVELS = 4
 def known_from(mask, shape, missing="black", *, samples=None, name="The mask"):
     """bool (H, W), True where a picture of `shape` is known. missing: "black" or "white".
 
-    mask: a `Picture`, a Pillow image or what NumPy makes an array (H, W) or (H, W, 1 to 4) of: bool, or numbers from 0, black, to white, which is 1 if nothing is above it, else 255, or 65535.
-    Of one with transparency what is transparent is the opposite of what is seen, where all of that is black or all white, else it is missing. samples: those of the picture, to see whether the two were swapped.
-    Raises `UsageError` for what is no mask at all, `SourceError` for a mask of another size, one with many grey pixels, one that leaves nothing to fill or nothing to fill it from.
+    mask: a `Picture`, a Pillow image or what NumPy makes an array (H, W) or (H, W, 1 to 4) of: bool, or numbers from 0,
+    black, to white, which is 1 if nothing is above it, else 255, or 65535. Of one with transparency what is transparent
+    is the opposite of what is seen, where all of that is black or all white, else it is missing. samples: those of the
+    picture, to see whether the two were swapped. Raises `UsageError` for what is no mask at all, `SourceError` for a
+    mask of another size, one with many grey pixels, one that leaves nothing to fill or nothing to fill it from.
     """
     if missing not in ("black", "white"):
         raise UsageError(f"What is missing is black or white in a mask, not {missing}.")
@@ -28,9 +33,14 @@ def known_from(mask, shape, missing="black", *, samples=None, name="The mask"):
     if samples is not None and len(np.unique(samples)) <= SWAPPED_LEVELS < len(np.unique(levels)):
         raise SourceError(f"{name} looks like a photograph and the picture like a mask; they seem to be swapped.")
     if levels.shape != tuple(shape[:2]):
-        raise SourceError(f"{name} has {levels.shape[1]}x{levels.shape[0]} pixels and the picture {shape[1]}x{shape[0]}; they must have the same size.")
+        raise SourceError(
+            f"{name} has {levels.shape[1]}x{levels.shape[0]} pixels and the picture {shape[1]}x{shape[0]}; they must "
+            "have the same size."
+        )
     if np.mean((levels > BLACK) & (levels < WHITE)) > GREY_SHARE:
-        raise SourceError(f"{name} is no mask: more than {100 * GREY_SHARE:.0f} % of its pixels are neither black nor white.")
+        raise SourceError(
+            f"{name} is no mask: more than {100 * GREY_SHARE:.0f} % of its pixels are neither black nor white."
+        )
     return checked((levels > 0.5) == (missing == "black"), name)
 
 
@@ -42,7 +52,13 @@ def _levels(mask, missing, name):
         except ValueError:
             raise UsageError(WANTED.format(name, "rows of different lengths")) from None
         has_alpha = mask.ndim == 3 and mask.shape[2] in (2, 4) and mask.dtype in (np.uint8, np.uint16)
-        if mask.ndim not in (2, 3) or mask.dtype.kind not in "buif" or mask.ndim == 3 and mask.shape[2] not in (1, 3) and not has_alpha:
+        if (
+            mask.ndim not in (2, 3)
+            or mask.dtype.kind not in "buif"
+            or mask.ndim == 3
+            and mask.shape[2] not in (1, 3)
+            and not has_alpha
+        ):
             raise UsageError(WANTED.format(name, f"an array of {mask.dtype} and the shape {mask.shape}"))
         if not has_alpha:
             return _of_numbers(mask if mask.ndim == 2 else mask.mean(2), name)
@@ -67,7 +83,9 @@ def _of_numbers(values, name):
 def checked(known, name="The mask"):
     """The same, or a `SourceError` if nothing or all of a picture is missing."""
     if known.all():
-        raise SourceError(f"{name} says that nothing is missing. (Black is missing, white is kept; --mask-missing white swaps them.)")
+        raise SourceError(
+            f"{name} says that nothing is missing. (Black is missing, white is kept; --mask-missing white swaps them.)"
+        )
     if not known.any():
         raise SourceError(f"{name} says that everything is missing; nothing is left to restore it from.")
     return known
@@ -84,7 +102,9 @@ def dilated(known, pixels):
 
 
 def pasted(picture, samples, known, feather=0):
-    """The restored picture (H, W, planes) with its known pixels put back: exactly those of `samples` where feather is 0, else mixed over that many pixels from a hole's edge inwards into what is known."""
+    """The restored picture (H, W, planes) with its known pixels put back: exactly those of `samples` where feather is
+    0, else mixed over that many pixels from a hole's edge inwards into what is known.
+    """
     share = _distances(known, feather) / (feather + 1)
     mixed = np.rint(share[..., None] * samples + (1 - share[..., None]) * picture.astype(np.float32))
     return np.where((share >= 1)[..., None], samples, mixed.clip(0, 255)).astype(np.uint8)

@@ -1,7 +1,8 @@
-"""The networks that are priors: the hourglass of the Deep Image Prior with its published variants, and the deep decoder.
+"""The networks that are priors: the hourglass of the Deep Image Prior with its published variants, and the deep
+decoder.
 
-Both make samples in 0..1, (1, planes, H, W), of an input (1, channels, h, w); a network is fitted to one picture, always with the statistics of
-its batch of one (Ulyanov et al. 2018).
+Both make samples in 0..1, (1, planes, H, W), of an input (1, channels, h, w); a network is fitted to one picture,
+always with the statistics of its batch of one (Ulyanov et al. 2018).
 """
 
 import torch
@@ -14,7 +15,9 @@ AMPLITUDE = 0.1
 
 
 def network_for(setting, planes, random=None):
-    """A fresh network of a `Setting` on the CPU, with random weights. random: a torch generator, or None for torch's own."""
+    """A fresh network of a `Setting` on the CPU, with random weights. random: a torch generator, or None for torch's
+    own.
+    """
     # Nothing is drawn for what has no memory: layers would draw from torch's own generator, which is the caller's.
     with torch.device("meta"):
         if setting.network == "deep decoder":
@@ -39,12 +42,18 @@ def _draw(layer, random):
 
 
 def input_for(setting, height, width, random):
-    """The input of a network for a picture of that size, multiples of `multiple_for`: (1, channels, h, w) float32. random: a torch generator on the CPU."""
+    """The input of a network for a picture of that size, multiples of `multiple_for`: (1, channels, h, w) float32.
+    random: a torch generator on the CPU.
+    """
     if setting.network == "deep decoder":
         factor = 2**setting.upsamplings
-        return AMPLITUDE * torch.rand(1, setting.channels, height // factor, width // factor, generator=random, dtype=torch.float32)
+        return AMPLITUDE * torch.rand(
+            1, setting.channels, height // factor, width // factor, generator=random, dtype=torch.float32
+        )
     if setting.input == "grid":
-        rows, columns = torch.meshgrid(*(torch.linspace(0, 1, side, dtype=torch.float32) for side in (height, width)), indexing="ij")
+        rows, columns = torch.meshgrid(
+            *(torch.linspace(0, 1, side, dtype=torch.float32) for side in (height, width)), indexing="ij"
+        )
         return torch.stack([columns, rows])[None]
     return AMPLITUDE * torch.rand(1, setting.input_channels, height, width, generator=random, dtype=torch.float32)
 
@@ -55,7 +64,9 @@ def multiple_for(setting):
 
 
 def least_side_for(setting):
-    """The shortest side of a network's pictures: its deepest level must be larger than what its filters reach beyond an edge, to be reflected there."""
+    """The shortest side of a network's pictures: its deepest level must be larger than what its filters reach beyond an
+    edge, to be reflected there.
+    """
     if setting.network == "deep decoder":
         return multiple_for(setting)
     return multiple_for(setting) * (max(setting.down_filter, setting.up_filter) // 2 + 1)
@@ -81,12 +92,16 @@ class Level(nn.Module):
     def __init__(self, setting, inputs, width, skip, deeper):
         super().__init__()
         self.skip = _layer(inputs, skip, 1) if skip else None
-        self.down = nn.Sequential(_halving(setting, inputs, width), *_after(width), _layer(width, width, setting.down_filter))
+        self.down = nn.Sequential(
+            _halving(setting, inputs, width), *_after(width), _layer(width, width, setting.down_filter)
+        )
         self.deeper = deeper
         self.upsampling = setting.upsampling
         joined = skip + (deeper.outputs if deeper else width)
         self.norm = nn.BatchNorm2d(joined)
-        self.up = nn.Sequential(_layer(joined, width, setting.up_filter), *([_layer(width, width, 1)] if setting.smooth else []))
+        self.up = nn.Sequential(
+            _layer(joined, width, setting.up_filter), *([_layer(width, width, 1)] if setting.smooth else [])
+        )
         self.outputs = width
 
     def forward(self, x):
@@ -98,10 +113,12 @@ class Level(nn.Module):
 
 
 class DeepDecoder(nn.Module):
-    """1x1 layers without biases, bilinear upsamplings by two, ReLU and channel normalisation (Heckel & Hand 2019, section 2).
+    """1x1 layers without biases, bilinear upsamplings by two, ReLU and channel normalisation (Heckel & Hand 2019,
+    section 2).
 
-    upsample_first: upsample, ReLU, normalise after each layer, as the published code; else normalise, ReLU, upsample, as the paper's formula (2).
-    One last layer is not followed by an upsampling, and a 1x1 layer and a sigmoid make the planes.
+    upsample_first: upsample, ReLU, normalise after each layer, as the published code; else normalise, ReLU, upsample,
+    as the paper's formula (2). One last layer is not followed by an upsampling, and a 1x1 layer and a sigmoid make the
+    planes.
     """
 
     def __init__(self, channels, upsamplings, planes, upsample_first):
@@ -150,14 +167,17 @@ def _resized(x, size, mode):
 def _joined(skip, below):
     below = below.to(skip.dtype)
     if below.requires_grad:
-        # What falls to one of the two is a slice of the pixels' channels, which the backward passes before it would take channel by channel.
+        # What falls to one of the two is a slice of the pixels' channels, which the backward passes before it would
+        # take channel by channel.
         for part in (skip, below):
             part.register_hook(lambda gradient: gradient.contiguous(memory_format=torch.channels_last))
     return torch.cat([skip, below], 1)
 
 
 def _as_it_comes(function, x, *arguments, **options):
-    """`function` in the type of `x`: autocast on a CPU would turn it to float32, and the time of a step is that of moving memory."""
+    """`function` in the type of `x`: autocast on a CPU would turn it to float32, and the time of a step is that of
+    moving memory.
+    """
     with torch.autocast(x.device.type, enabled=False):
         return function(x, *arguments, **options)
 

@@ -11,20 +11,28 @@ CELL, SPARSE_CELL = 8, 4
 """Sides of a cell in coefficients: of the picture as it is, and of every fourth pixel, where there are fewer."""
 SPARSE = 4
 CORRELATED = 2.0
-"""How much more noise every fourth pixel must show before neighbours are taken to share theirs: what they share, their differences hide."""
+"""How much more noise every fourth pixel must show before neighbours are taken to share theirs: what they share, their
+differences hide.
+"""
 UNSEEN = 2.2
-"""What is still missing at every fourth pixel of camera pictures, as a factor; the middle of those whose truth is known."""
+"""What is still missing at every fourth pixel of camera pictures, as a factor; the middle of those whose truth is
+known.
+"""
 CLIPPED = 2
 """Levels from black and white at which noise is cut off."""
 CLIPPED_SHARE = 0.02
 LEAST_CELLS = 8
 BUSIER, LEAST_PLAIN = 1.8, 0.25
-"""How much more may be taken away in the busiest quarter of a picture than in the plainest, and levels below which that one is not counted: real noise had up to 1.7, lost texture 1.8 to 10."""
+"""How much more may be taken away in the busiest quarter of a picture than in the plainest, and levels below which that
+one is not counted: real noise had up to 1.7, lost texture 1.8 to 10.
+"""
 
 
 @dataclass(frozen=True)
 class Noise:
-    """sigma: standard deviation in levels of 0..255, mean over the planes. correlated: whether neighbouring pixels share it, as a camera's do after its own processing. own: the picture's error where sigma is more than that."""
+    """sigma: standard deviation in levels of 0..255, mean over the planes. correlated: whether neighbouring pixels
+    share it, as a camera's do after its own processing. own: the picture's error where sigma is more than that.
+    """
 
     sigma: float
     correlated: bool
@@ -39,13 +47,15 @@ class Noise:
 def estimate_noise(samples):
     """The `Noise` of uint8 samples (H, W) or (H, W, planes), H and W at least 1.
 
-    The standard deviation of the diagonal Haar coefficients (Donoho & Johnstone 1994) in the plainest cells of the picture, where there is least texture, with the
-    bias of choosing the least of them taken out; cells that touch black or white are left out, for clipping removes noise there. Neighbours that
-    share their noise hide it from these differences: where every fourth pixel shows much more, that counts.
+    The standard deviation of the diagonal Haar coefficients (Donoho & Johnstone 1994) in the plainest cells of the
+    picture, where there is least texture, with the bias of choosing the least of them taken out; cells that touch black
+    or white are left out, for clipping removes noise there. Neighbours that share their noise hide it from these
+    differences: where every fourth pixel shows much more, that counts.
     """
     planes = np.atleast_3d(samples).transpose(2, 0, 1).astype(np.float32)
     fine, sparse = (
-        float(np.sqrt(np.mean([_plainest(plane, stride, cell) ** 2 for plane in planes]))) for stride, cell in ((1, CELL), (SPARSE, SPARSE_CELL))
+        float(np.sqrt(np.mean([_plainest(plane, stride, cell) ** 2 for plane in planes])))
+        for stride, cell in ((1, CELL), (SPARSE, SPARSE_CELL))
     )
     if sparse > CORRELATED * fine and sparse > 0.5:
         return Noise(UNSEEN * sparse, True)
@@ -62,7 +72,12 @@ def _plainest(plane, stride, cell):
             if height and width:
                 part = part[: 2 * cell * height, : 2 * cell * width]
                 blocks = part.reshape(height, cell, 2, width, cell, 2)
-                detail = (blocks[:, :, 0, :, :, 0] - blocks[:, :, 1, :, :, 0] - blocks[:, :, 0, :, :, 1] + blocks[:, :, 1, :, :, 1]) / 2
+                detail = (
+                    blocks[:, :, 0, :, :, 0]
+                    - blocks[:, :, 1, :, :, 0]
+                    - blocks[:, :, 0, :, :, 1]
+                    + blocks[:, :, 1, :, :, 1]
+                ) / 2
                 cut = ((blocks < CLIPPED) | (blocks > 255 - CLIPPED)).mean((1, 2, 4, 5)) > CLIPPED_SHARE
                 deviations.append(np.sqrt((detail**2).mean((1, 3)))[~cut])
     deviations = np.concatenate(deviations) if deviations else np.empty(0)
@@ -74,11 +89,14 @@ def _plainest(plane, stride, cell):
 
 
 def is_noise(before, after):
-    """Whether what was taken from a picture (both uint8 (H, W, planes)) looks like noise: not much stronger where the picture has edges and texture than where it is plain.
+    """Whether what was taken from a picture (both uint8 (H, W, planes)) looks like noise: not much stronger where the
+    picture has edges and texture than where it is plain.
 
     The residual is the *method noise* of Buades, Coll & Morel 2005.
     """
-    taken, activity = (_deviations(picture) for picture in (before.astype(np.float32) - after, after.astype(np.float32)))
+    taken, activity = (
+        _deviations(picture) for picture in (before.astype(np.float32) - after, after.astype(np.float32))
+    )
     order = np.argsort(activity)
     quarter = max(1, len(order) // 4)
     plain, busy = np.median(taken[order[:quarter]]), np.median(taken[order[-quarter:]])
@@ -88,5 +106,7 @@ def is_noise(before, after):
 def _deviations(picture):
     """Of the cells of a picture, the root of the variance, mean over the planes."""
     height, width = (max(1, side // CELL) for side in picture.shape[:2])
-    cells = picture[: height * CELL, : width * CELL].reshape(height, -1, width, min(CELL, picture.shape[1]), picture.shape[2])
+    cells = picture[: height * CELL, : width * CELL].reshape(
+        height, -1, width, min(CELL, picture.shape[1]), picture.shape[2]
+    )
     return np.sqrt(cells.var((1, 3)).mean(-1)).ravel()

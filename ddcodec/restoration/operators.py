@@ -1,4 +1,6 @@
-"""What a picture went through before it was observed: the A of the loss |A(net(z)) - y|^2 (Ulyanov et al. 2018, section 2)."""
+"""What a picture went through before it was observed: the A of the loss |A(net(z)) - y|^2 (Ulyanov et al. 2018, section
+2).
+"""
 
 import torch
 from torch.nn import functional
@@ -17,9 +19,11 @@ class Identity:
 
 
 class Downsampler:
-    """Every `factor`-th sample of the picture under a Lanczos kernel as much wider: (1, planes, H, W) to (1, planes, H / factor, W / factor).
+    """Every `factor`-th sample of the picture under a Lanczos kernel as much wider: (1, planes, H, W) to (1, planes, H
+    / factor, W / factor).
 
-    The kernel is centred on each block of factor x factor samples and its sum is 1; the picture's edges repeat beyond them.
+    The kernel is centred on each block of factor x factor samples and its sum is 1; the picture's edges repeat beyond
+    them.
     """
 
     def __init__(self, factor, device="cpu"):
@@ -41,4 +45,6 @@ class Downsampler:
 
 def total_variation(picture):
     """Mean absolute difference of neighbours, across and along."""
-    return (picture[..., 1:] - picture[..., :-1]).abs().mean() + (picture[..., 1:, :] - picture[..., :-1, :]).abs().mean()
+    return (picture[..., 1:] - picture[..., :-1]).abs().mean() + (
+        picture[..., 1:, :] - picture[..., :-1, :]
+    ).abs().mean()

@@ -6,8 +6,8 @@ import os
 import numpy as np
 
 from ..errors import DdcError, OutputError
-from ..metrics import psnr
 from ..jobs.output import write_target
+from ..metrics import psnr
 from ..pictures.read import Picture, encode_image_bytes
 
 SNAPSHOTS = 24
@@ -20,14 +20,17 @@ ANIMATION, CHART = "course.webp", "course.png"
 class Preview:
     """Follows a restoration and writes what it sees to a folder, which is made if there is none.
 
-    reference: uint8 samples of the truth, for study: their PSNR is drawn and used for nothing else. Raises `OutputError` if the folder holds files and not `force`, and `DdcError` without matplotlib.
+    reference: uint8 samples of the truth, for study: their PSNR is drawn and used for nothing else. Raises
+    `OutputError` if the folder holds files and not `force`, and `DdcError` without matplotlib.
     """
 
     def __init__(self, folder, *, reference=None, force=False):
         try:
             from matplotlib.figure import Figure
         except ImportError:
-            raise DdcError("A preview draws a chart, which needs the package matplotlib: pip install 'ddcodec[bench]' brings it.") from None
+            raise DdcError(
+                "A preview draws a chart, which needs the package matplotlib: pip install 'ddcodec[bench]' brings it."
+            ) from None
         self._figure, self._folder, self._reference = Figure, folder, reference
         try:
             os.makedirs(folder, exist_ok=True)
@@ -47,7 +50,10 @@ class Preview:
         self._keep(progress.step, np.rint(255 * progress.picture()).clip(0, 255).astype(np.uint8))
 
     def finish(self, step, samples):
-        """Write the result (uint8 (H, W) or (H, W, planes)) as the last snapshot, the animation and the chart. Raises `OutputError`."""
+        """Write the result (uint8 (H, W) or (H, W, planes)) as the last snapshot, the animation and the chart.
+
+        Raises `OutputError`.
+        """
         self._keep(step, samples.reshape(*samples.shape[:2], -1))
         self._write(ANIMATION, self._animation())
         self._write(CHART, self._chart())
@@ -64,7 +70,15 @@ class Preview:
 
         first, *others = [Image.fromarray(np.ascontiguousarray(frame)).convert("RGB") for frame in self._frames]
         file = io.BytesIO()
-        first.save(file, "WEBP", save_all=True, append_images=others, quality=85, loop=0, duration=[FRAME_MS] * len(others) + [LAST_FRAME_MS])
+        first.save(
+            file,
+            "WEBP",
+            save_all=True,
+            append_images=others,
+            quality=85,
+            loop=0,
+            duration=[FRAME_MS] * len(others) + [LAST_FRAME_MS],
+        )
         return file.getvalue()
 
     def _chart(self):

@@ -1,4 +1,6 @@
-"""A network fitted to one picture: its steps, the long average of its outputs, spikes rolled back, and the rules that end it."""
+"""A network fitted to one picture: its steps, the long average of its outputs, spikes rolled back, and the rules that
+end it.
+"""
 
 import warnings
 from dataclasses import dataclass
@@ -26,14 +28,18 @@ FRESH = (0.1, 0.3)
 """Shares of the planned steps at which the average begins anew: what the network made before is no picture."""
 DECAY_STEPS = 500
 BYTES_A_CHANNEL, BYTES_AN_INPUT = 50, 25
-"""About the memory that a step takes for every channel of a pixel at each level, and of the input; from the 8 to 9 GB a megapixel that others saw with the default network."""
+"""About the memory that a step takes for every channel of a pixel at each level, and of the input; from the 8 to 9 GB a
+megapixel that others saw with the default network.
+"""
 
 
 @dataclass(frozen=True)
 class Observation:
-    """What is known: samples in 0..1 (h, w, planes) float32, of which only pixels `known` (h, w) count if that is not None; operator: what the picture went through.
+    """What is known: samples in 0..1 (h, w, planes) float32, of which only pixels `known` (h, w) count if that is not
+    None; operator: what the picture went through.
 
-    sigma: of the noise, in levels of 0..255, or None if that is not what is to be removed. independent: whether pixels have each its own noise, so that some can be held out.
+    sigma: of the noise, in levels of 0..255, or None if that is not what is to be removed. independent: whether pixels
+    have each its own noise, so that some can be held out.
     """
 
     samples: np.ndarray
@@ -47,8 +53,9 @@ class Observation:
 def fit_prior(observation, setting, *, steps, seed=0, device="cpu", seconds=None, progress=None, what="", rules=True):
     """Fit a network of a `Setting` to an `Observation` for at most `steps` steps or `seconds`: a `Fitted`.
 
-    The picture is `operator.factor` times as large as what was observed, and sides are filled up by reflection to what the network wants. progress: called after
-    every look with a `Progress`. rules: whether those of `stopping` may end it. Raises `MemoryError` or `torch.OutOfMemoryError`.
+    The picture is `operator.factor` times as large as what was observed, and sides are filled up by reflection to what
+    the network wants. progress: called after every look with a `Progress`. rules: whether those of `stopping` may end
+    it. Raises `MemoryError` or `torch.OutOfMemoryError`.
     """
     fit = _Fit(observation, setting, steps, seed, device)
     watch, best = fit.rules() if rules else [], None
@@ -76,7 +83,16 @@ def fit_prior(observation, setting, *, steps, seed=0, device="cpu", seconds=None
             best = fit.averaged()
         left = elapsed / step * (steps - step)
         if progress:
-            progress(Progress(step, steps, what, look.loss, left if seconds is None else min(left, seconds - elapsed), fit.averaged))
+            progress(
+                Progress(
+                    step,
+                    steps,
+                    what,
+                    look.loss,
+                    left if seconds is None else min(left, seconds - elapsed),
+                    fit.averaged,
+                )
+            )
         if any(reasons):
             reason = next(filter(None, reasons))
             break
@@ -105,11 +121,16 @@ class _Fit:
         samples = observation.samples
         factor = observation.operator.factor
         self._size = height, width = samples.shape[0] * factor, samples.shape[1] * factor
-        # The observation is filled up so that the picture has the sides that the network wants; factors and multiples are powers of two.
+        # The observation is filled up so that the picture has the sides that the network wants; factors and multiples
+        # are powers of two.
         grain, least = max(1, multiple_for(setting) // factor), -(-least_side_for(setting) // factor)
         spare = [max(least, side + -side % grain) - side for side in samples.shape[:2]]
         filled = np.pad(samples, [(0, spare[0]), (0, spare[1]), (0, 0)], "reflect")
-        weight = np.ones(samples.shape[:2], np.float32) if observation.known is None else observation.known.astype(np.float32)
+        weight = (
+            np.ones(samples.shape[:2], np.float32)
+            if observation.known is None
+            else observation.known.astype(np.float32)
+        )
         self._held = None
         if observation.independent and factor == 1:
             drawn = np.random.default_rng(seed).random(weight.shape) < HELD_OUT
@@ -131,15 +152,27 @@ class _Fit:
         self._moved = moved
         self._optimiser = torch.optim.Adam(moved, lr=setting.rate)
         self.jitter = setting.jitter
-        self._mean, self._count = torch.zeros_like(self._target) if factor == 1 else torch.zeros(1, samples.shape[2], *sides, device=device, dtype=torch.float32), 0
-        self._sample = torch.from_numpy(np.random.default_rng(seed).integers(0, prod(self._mean.shape), min(SAMPLE, prod(self._mean.shape)))).to(device)
+        self._mean, self._count = (
+            torch.zeros_like(self._target)
+            if factor == 1
+            else torch.zeros(1, samples.shape[2], *sides, device=device, dtype=torch.float32),
+            0,
+        )
+        self._sample = torch.from_numpy(
+            np.random.default_rng(seed).integers(0, prod(self._mean.shape), min(SAMPLE, prod(self._mean.shape)))
+        ).to(device)
         self._fresh, self._done = list(FRESH), 0
 
     def step(self, share):
-        """One step, at that share of the fit: the input shaken, the loss of what it becomes, Adam, and the output averaged with those before."""
+        """One step, at that share of the fit: the input shaken, the loss of what it becomes, Adam, and the output
+        averaged with those before.
+        """
         with torch.no_grad():
             if self.jitter and not self._setting.learned_input:
-                noise = torch.randn(self._input.shape, generator=self._shaken, device=self._device, dtype=torch.float32) * self.jitter
+                noise = (
+                    torch.randn(self._input.shape, generator=self._shaken, device=self._device, dtype=torch.float32)
+                    * self.jitter
+                )
                 self._input.copy_((self._input if self._setting.accumulating else self._base) + noise)
         self._optimiser.zero_grad(set_to_none=True)
         with torch.autocast(self._device.split(":")[0], torch.bfloat16, enabled=_has_bfloat16(self._device)):
@@ -183,7 +216,11 @@ class _Fit:
 
     def snapshot(self):
         """Copies of all that a step moves."""
-        moments = [{key: value.clone() for key, value in self._optimiser.state[p].items()} for p in self._moved if p in self._optimiser.state]
+        moments = [
+            {key: value.clone() for key, value in self._optimiser.state[p].items()}
+            for p in self._moved
+            if p in self._optimiser.state
+        ]
         return [p.detach().clone() for p in self._moved], moments, (self._mean.clone(), self._count)
 
     @torch.no_grad()

@@ -16,7 +16,9 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Progress:
-    """step of total; what: a few words of what is being done; loss: MSE in 0..1 or None; seconds_left: infinity if unknown; picture: a function that gives the present result, (H, W, planes) in 0..1, or None."""
+    """step of total; what: a few words of what is being done; loss: MSE in 0..1 or None; seconds_left: infinity if
+    unknown; picture: a function that gives the present result, (H, W, planes) in 0..1, or None.
+    """
 
     step: int
     total: int

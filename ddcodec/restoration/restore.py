@@ -26,15 +26,18 @@ LEAST_SIDE = 16
 MEMORY_SHARE = 0.6
 """Of the memory that is free, what a network may take; the rest of a picture is done in tiles."""
 JPEG_SHARE = 1.5
-"""What is taken for noise, in terms of the standard deviation that shifted coding anew shows: the errors of neighbours go together, so that they are cheap to code."""
+"""What is taken for noise, in terms of the standard deviation that shifted coding anew shows: the errors of neighbours
+go together, so that they are cheap to code.
+"""
 
 
 @dataclass(frozen=True)
 class RestoreOptions:
     """What is asked for. Raises `UsageError` for values of other types; see `options`.
 
-    task: one of `tasks()`. scale: of superres. sigma: levels of 0..255, or None to estimate it. prior: one of `priors()`. effort: 1..9, or iterations: steps of
-    each fit. time_limit: seconds. dilate, feather: pixels, of inpaint. variation: weight of the total variation in the loss. device, threads, seed: as in encode.
+    task: one of `tasks()`. scale: of superres. sigma: levels of 0..255, or None to estimate it. prior: one of
+    `priors()`. effort: 1..9, or iterations: steps of each fit. time_limit: seconds. dilate, feather: pixels, of
+    inpaint. variation: weight of the total variation in the loss. device, threads, seed: as in encode.
     """
 
     task: str = "denoise"
@@ -61,7 +64,11 @@ class RestoreOptions:
         if self.prior not in priors():
             raise UsageError(f"There is no prior {self.prior}; choose one of: {', '.join(priors())}.")
         if (self.scale is not None) != (self.task == "superres"):
-            raise UsageError("Super-resolution needs a scale of 2, 4 or 8." if self.task == "superres" else f"A scale is for super-resolution, not for {self.task}.")
+            raise UsageError(
+                "Super-resolution needs a scale of 2, 4 or 8."
+                if self.task == "superres"
+                else f"A scale is for super-resolution, not for {self.task}."
+            )
         if self.scale is not None and self.scale not in SCALES:
             raise UsageError(f"The scale must be 2, 4 or 8, not {self.scale}.")
         if self.prior == CODEC and self.task == "superres":
@@ -79,8 +86,10 @@ class RestoreOptions:
 
 @dataclass(frozen=True)
 class Restored:
-    """samples: uint8, as those that were given, superres apart. changed: whether they are others. sigma: that was removed, or None. prior: that did it, or "lanczos" or "pull-push" where a fit was no better. reason: why it ended, in words.
-    seams: how far tiles were apart where they overlapped, in levels; 0 for one tile."""
+    """samples: uint8, as those that were given, superres apart. changed: whether they are others. sigma: that was
+    removed, or None. prior: that did it, or "lanczos" or "pull-push" where a fit was no better. reason: why it ended,
+    in words. seams: how far tiles were apart where they overlapped, in levels; 0 for one tile.
+    """
 
     samples: np.ndarray
     changed: bool
@@ -94,22 +103,30 @@ class Restored:
     def note(self, task):
         """A line for the file that is made of it."""
         of = f", sigma {self.sigma:.1f}" if self.sigma else ""
-        return f"restored: {task}{of}, prior {self.prior}, {self.steps} steps" if self.changed else f"restored: {task}, nothing to do"
+        return (
+            f"restored: {task}{of}, prior {self.prior}, {self.steps} steps"
+            if self.changed
+            else f"restored: {task}, nothing to do"
+        )
 
 
 @with_usual_errors
 def restore_picture(samples, options=RestoreOptions(), *, known=None, file=None, progress=None, say=None):
     """Restore samples, uint8 (H, W) or (H, W, 3): a `Restored`.
 
-    known: bool (H, W), False where a picture is to be inpainted; for no other task. file: the bytes that the samples came from, of which dejpeg needs those of a JPEG. progress: called with
-    `progress.Progress`; say: with sentences to the user. Raises `UsageError`, `SourceError`, `ShortMemoryError`.
+    known: bool (H, W), False where a picture is to be inpainted; for no other task. file: the bytes that the samples
+    came from, of which dejpeg needs those of a JPEG. progress: called with `progress.Progress`; say: with sentences to
+    the user. Raises `UsageError`, `SourceError`, `ShortMemoryError`.
     """
     from ..fit.engine import device_of
 
     start, say = monotonic(), say or (lambda sentence: None)
     options.validate()
     if min(samples.shape[:2]) < LEAST_SIDE:
-        raise SourceError(f"The picture has {samples.shape[1]}x{samples.shape[0]} pixels; restoration needs sides of at least {LEAST_SIDE}.")
+        raise SourceError(
+            f"The picture has {samples.shape[1]}x{samples.shape[0]} pixels; restoration needs sides of at least "
+            f"{LEAST_SIDE}."
+        )
     known = _known(samples, options, known)
     device = device_of(options.device)
     name = prior_for(options.task, device) if options.prior == AUTO else options.prior
@@ -121,7 +138,14 @@ def restore_picture(samples, options=RestoreOptions(), *, known=None, file=None,
     planes = samples.reshape(*samples.shape[:2], -1)
     by = _by_coding if name == CODEC else _by_network
     picture, steps, reason, seams = by(planes, options, name, device, known, noise, progress, say)
-    if not is_better(picture, planes, options.scale or 1, known, noise and FARTHEST[options.task] * noise.error, CODEC_NEARER if name == CODEC else NETWORK_NEARER):
+    if not is_better(
+        picture,
+        planes,
+        options.scale or 1,
+        known,
+        noise and FARTHEST[options.task] * noise.error,
+        CODEC_NEARER if name == CODEC else NETWORK_NEARER,
+    ):
         return _plain(samples, planes, options, name, known, noise, steps, monotonic() - start, say)
     result = _as_samples(255 * picture, samples, planes, known, options.feather)
     doubtful = options.task == "denoise" and options.sigma is None and (noise.correlated or noise.sigma < CERTAIN_NOISE)
@@ -141,22 +165,38 @@ def _plain(samples, planes, options, name, known, noise, steps, seconds, say):
     plain, plain_name = plain_answer(planes, options.scale or 1, known)
     reason = f"the fit does not explain the picture better than {plain_name} does"
     say(f"Note: {reason}; the result is that of {plain_name}. (More time or steps may help.)")
-    return Restored(_as_samples(255 * plain, samples, planes, known, options.feather), True, None, plain_name, steps, reason, seconds)
+    return Restored(
+        _as_samples(255 * plain, samples, planes, known, options.feather),
+        True,
+        None,
+        plain_name,
+        steps,
+        reason,
+        seconds,
+    )
 
 
 def _as_samples(picture, samples, planes, known, feather):
     """A picture (H, W, planes) in levels as uint8 of the shape of the samples; known pixels are put back."""
-    result = np.rint(picture).clip(0, 255).astype(np.uint8) if known is None else pasted(picture, planes, known, feather)
+    result = (
+        np.rint(picture).clip(0, 255).astype(np.uint8) if known is None else pasted(picture, planes, known, feather)
+    )
     return result.reshape(result.shape[:2]) if samples.ndim == 2 else result
 
 
 def _known(samples, options, known):
     if (known is not None) != (options.task == "inpaint"):
-        raise UsageError("Inpainting needs to know what is missing: a mask, a colour, or transparent pixels." if options.task == "inpaint" else f"A mask is for inpainting, not for {options.task}.")
+        raise UsageError(
+            "Inpainting needs to know what is missing: a mask, a colour, or transparent pixels."
+            if options.task == "inpaint"
+            else f"A mask is for inpainting, not for {options.task}."
+        )
     if known is None:
         return None
     if known.shape != samples.shape[:2]:
-        raise SourceError(f"The mask has the shape {known.shape} and the picture {samples.shape[:2]}; they must be the same.")
+        raise SourceError(
+            f"The mask has the shape {known.shape} and the picture {samples.shape[:2]}; they must be the same."
+        )
     return checked(dilated(checked(known), options.dilate))
 
 
@@ -175,13 +215,20 @@ def _noise(samples, options, file, say):
 
 
 def _sigma_of_jpeg(samples, file):
-    """The standard deviation of a JPEG's own error in levels: how much the same coding changes the picture again when its blocks lie elsewhere (Nosratinia 2001)."""
+    """The standard deviation of a JPEG's own error in levels: how much the same coding changes the picture again when
+    its blocks lie elsewhere (Nosratinia 2001).
+    """
     from ..pictures.read import coded_again, is_jpeg
 
     if file is None or not is_jpeg(file):
-        raise UsageError("How much a JPEG has lost is read from its tables; for another file give --sigma, the standard deviation of what is to be removed.")
+        raise UsageError(
+            "How much a JPEG has lost is read from its tables; for another file give --sigma, the standard deviation "
+            "of what is to be removed."
+        )
     shift = 4
-    again = coded_again(np.pad(samples, [(shift, 0), (shift, 0)] + [(0, 0)] * (samples.ndim - 2), "edge"), file)[shift:, shift:]
+    again = coded_again(np.pad(samples, [(shift, 0), (shift, 0)] + [(0, 0)] * (samples.ndim - 2), "edge"), file)[
+        shift:, shift:
+    ]
     return float(np.sqrt(np.square(again.astype(np.float32) - samples).mean()))
 
 
@@ -191,9 +238,17 @@ def _by_coding(samples, options, name, device, known, noise, progress, say):
     effort = effort_of(options.effort)
     lambda_ = KNOWN_LAMBDA if noise is None else lambda_for_noise(noise.sigma, samples.shape[2])
     fitted = fit_by_coding(
-        samples, lambda_, known=known, views=effort.views, steps=options.iterations or effort.steps, seed=options.seed,
-        seconds=options.time_limit, threads=options.threads, progress=progress, say=say,
-    )  # fmt: skip
+        samples,
+        lambda_,
+        known=known,
+        views=effort.views,
+        steps=options.iterations or effort.steps,
+        seed=options.seed,
+        seconds=options.time_limit,
+        threads=options.threads,
+        progress=progress,
+        say=say,
+    )
     return fitted.picture, fitted.steps, fitted.reason, 0.0
 
 
@@ -204,7 +259,10 @@ def _by_network(samples, options, name, device, known, noise, progress, say):
         with usual_torch(torch_for("This prior"), options.threads):
             return _fitted_in_tiles(samples, options, name, device, known, noise, progress, say)
     except memory_errors():
-        raise ShortMemoryError(f"There is not enough memory for the prior {name} on a picture of {samples.shape[1]}x{samples.shape[0]} pixels.") from None
+        raise ShortMemoryError(
+            f"There is not enough memory for the prior {name} on a picture of {samples.shape[1]}x{samples.shape[0]} "
+            "pixels."
+        ) from None
 
 
 def _fitted_in_tiles(samples, options, name, device, known, noise, progress, say):
@@ -215,7 +273,10 @@ def _fitted_in_tiles(samples, options, name, device, known, noise, progress, say
     setting, effort = setting_of(name, options.task), effort_of(options.effort)
     steps = options.iterations or max(1, round(effort.share * setting.steps))
     factor, free = options.scale or 1, _free_memory(device)
-    tiles = tiles_for(*samples.shape[:2], lambda height, width: free is None or memory_of(setting, factor * height, factor * width) < MEMORY_SHARE * free)
+    tiles = tiles_for(
+        *samples.shape[:2],
+        lambda height, width: free is None or memory_of(setting, factor * height, factor * width) < MEMORY_SHARE * free,
+    )
     if len(tiles) > 1:
         say(f"Note: memory is short for the whole picture; it is restored in {len(tiles)} tiles.")
     operator = Downsampler(factor, device) if factor > 1 else Identity()
@@ -224,16 +285,27 @@ def _fitted_in_tiles(samples, options, name, device, known, noise, progress, say
     for index, tile in enumerate(tiles):
         total = 0
         observation = Observation(
-            tile.of(samples).astype(np.float32) / 255, operator, None if known is None else tile.of(known), noise and noise.sigma,
-            known is not None if noise is None else not noise.correlated, options.variation,
-        )  # fmt: skip
+            tile.of(samples).astype(np.float32) / 255,
+            operator,
+            None if known is None else tile.of(known),
+            noise and noise.sigma,
+            known is not None if noise is None else not noise.correlated,
+            options.variation,
+        )
         for run in range(effort.runs):
             what = "" if jobs == 1 else f"fit {index * effort.runs + run + 1} of {jobs}"
             # The same start in every tile, and as many steps as the first one needed, so that all are alike.
             fitted = fit_prior(
-                observation, setting, steps=taken, seed=options.seed + run, device=device, progress=progress, what=what,
-                seconds=None if options.time_limit is None else options.time_limit / jobs, rules=index == 0 and run == 0,
-            )  # fmt: skip
+                observation,
+                setting,
+                steps=taken,
+                seed=options.seed + run,
+                device=device,
+                progress=progress,
+                what=what,
+                seconds=None if options.time_limit is None else options.time_limit / jobs,
+                rules=index == 0 and run == 0,
+            )
             total = total + fitted.picture / effort.runs
             if index == run == 0:
                 taken, reason = fitted.steps, fitted.reason

@@ -1,6 +1,7 @@
 """When a prior has learned the picture and begins to learn the noise: rules that never see the truth.
 
-A rule gets a `Look` from time to time and answers with the reason to stop, a few words, or None. `best` is the step at which it found the picture best.
+A rule gets a `Look` from time to time and answers with the reason to stop, a few words, or None. `best` is the step at
+which it found the picture best.
 """
 
 from collections import deque
@@ -15,7 +16,9 @@ SAMPLE = 16_384
 WINDOW = 50
 """Looks over which it is taken."""
 START = 0.25
-"""Share of the planned steps before which no rule may find a best: false minima come early (restarts of the rate, a first flat picture)."""
+"""Share of the planned steps before which no rule may find a best: false minima come early (restarts of the rate, a
+first flat picture).
+"""
 PATIENCE = 0.3
 """A best is the best when so large a share of its own step has gone by without another."""
 FITTED = 0.9
@@ -24,8 +27,9 @@ FITTED = 0.9
 
 @dataclass(frozen=True)
 class Look:
-    """step of total; loss: MSE of samples in 0..1 against what was observed; held_out: the same of the average on pixels that the loss does not see, or None;
-    sample: some numbers of the present output."""
+    """step of total; loss: MSE of samples in 0..1 against what was observed; held_out: the same of the average on
+    pixels that the loss does not see, or None; sample: some numbers of the present output.
+    """
 
     step: int
     total: int
@@ -49,7 +53,9 @@ class _Least:
 
 
 class HeldOut:
-    """The error on pixels that were left out of the loss: for independent noise that of the truth but for a constant."""
+    """The error on pixels that were left out of the loss: for independent noise that of the truth but for a
+    constant.
+    """
 
     def __init__(self):
         self._least = _Least()
@@ -63,7 +69,9 @@ class HeldOut:
 
 
 class WindowedVariance:
-    """The variance of the last outputs, least where the picture is learned and the noise is not yet (Wang et al., "Early Stopping for Deep Image Prior", TMLR 2023)."""
+    """The variance of the last outputs, least where the picture is learned and the noise is not yet (Wang et al.,
+    "Early Stopping for Deep Image Prior", TMLR 2023).
+    """
 
     def __init__(self):
         self._least, self._window = _Least(), deque(maxlen=WINDOW)
@@ -81,7 +89,9 @@ class WindowedVariance:
 
 
 class Discrepancy:
-    """A loss below the variance of the noise, which is known: what is learned from there on is noise (Morozov's principle). sigma: in levels of 0..255."""
+    """A loss below the variance of the noise, which is known: what is learned from there on is noise (Morozov's
+    principle). sigma: in levels of 0..255.
+    """
 
     def __init__(self, sigma):
         self.best, self._floor, self._seen = 0, FITTED * (sigma / 255) ** 2, deque(maxlen=5)
@@ -89,4 +99,8 @@ class Discrepancy:
     def reason(self, look):
         self._seen.append(look.loss)
         self.best = look.step
-        return "the residual is as small as the noise" if np.median(self._seen) < self._floor and look.step >= START * look.total else None
+        return (
+            "the residual is as small as the noise"
+            if np.median(self._seen) < self._floor and look.step >= START * look.total
+            else None
+        )

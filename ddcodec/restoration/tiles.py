@@ -26,7 +26,9 @@ class Tile:
 
 
 def tiles_for(height, width, fits):
-    """The fewest equal tiles, `OVERLAP` pixels over one another, of which `fits(height, width)` says that they can be worked on; or the smallest there are."""
+    """The fewest equal tiles, `OVERLAP` pixels over one another, of which `fits(height, width)` says that they can be
+    worked on; or the smallest there are.
+    """
     rows = columns = 1
     while True:
         tiles = [Tile(*down, *across) for down in _spans(height, rows) for across in _spans(width, columns)]
@@ -40,10 +42,18 @@ def tiles_for(height, width, fits):
 
 
 def joined(parts, tiles, shape):
-    """The picture of all parts, each (tile's height, tile's width, planes), and how far they are apart where they overlap: the root of their mean squared difference, or 0."""
+    """The picture of all parts, each (tile's height, tile's width, planes), and how far they are apart where they
+    overlap: the root of their mean squared difference, or 0.
+    """
     total, weights, squares, count = np.zeros(shape, np.float32), np.zeros(shape[:2], np.float32), 0.0, 0
     for part, tile in zip(parts, tiles):
-        down, across = (_fade(length, first > 0, last < side) for length, first, last, side in ((tile.shape[0], tile.top, tile.bottom, shape[0]), (tile.shape[1], tile.left, tile.right, shape[1])))
+        down, across = (
+            _fade(length, first > 0, last < side)
+            for length, first, last, side in (
+                (tile.shape[0], tile.top, tile.bottom, shape[0]),
+                (tile.shape[1], tile.left, tile.right, shape[1]),
+            )
+        )
         weight = down[:, None] * across
         before = tile.of(weights) > 0
         if before.any():

@@ -7,19 +7,36 @@ from ..format.ops_int import numbers
 from ..format.pyramid import walk_code
 from ..format.wire import Ledger
 
-COLOURS = ((0, 0, 4), (33, 12, 74), (87, 16, 110), (138, 34, 106), (188, 55, 84), (228, 90, 49), (249, 142, 9), (249, 203, 53), (252, 255, 164))
-"""Equidistant points of the colour scale, which gets lighter all the way: after *inferno* of Smith, van der Walt and Firing (CC0)."""
+COLOURS = (
+    (0, 0, 4),
+    (33, 12, 74),
+    (87, 16, 110),
+    (138, 34, 106),
+    (188, 55, 84),
+    (228, 90, 49),
+    (249, 142, 9),
+    (249, 203, 53),
+    (252, 255, 164),
+)
+"""Equidistant points of the colour scale, which gets lighter all the way: after *inferno* of Smith, van der Walt and
+Firing (CC0).
+"""
 TOP = 8
 GAP = 1
 """White pixels between the planes of an octave."""
 
 
 def bit_maps(coded, finest=0):
-    """Bits of the code at each place: octave -> (rows, columns), the sum over the octave's planes; for the octaves `finest` and coarser."""
+    """Bits of the code at each place: octave -> (rows, columns), the sum over the octave's planes; for the octaves
+    `finest` and coarser.
+    """
     arch, ledger = coded.arch, Ledger()
     walk_code(arch, numbers(arch, coded.tensors), ledger, coded.code, finest)
     octaves = [octave for octave in arch.coded_octaves if octave >= finest]
-    return {octave: _in_place(bits.reshape(arch.code_planes(octave), -1).sum(0), *arch.size(octave)) for octave, bits in zip(octaves, ledger.sections)}
+    return {
+        octave: _in_place(bits.reshape(arch.code_planes(octave), -1).sum(0), *arch.size(octave))
+        for octave, bits in zip(octaves, ledger.sections)
+    }
 
 
 def _in_place(bits, rows, columns):
@@ -31,29 +48,45 @@ def _in_place(bits, rows, columns):
 
 
 def spread(maps, finest, rows, columns):
-    """The sum of all `bit_maps` in bits per pixel of octave `finest`, (rows, columns): those of a coarser octave are shared among the pixels that it covers."""
+    """The sum of all `bit_maps` in bits per pixel of octave `finest`, (rows, columns): those of a coarser octave are
+    shared among the pixels that it covers.
+    """
     total = np.zeros((rows, columns))
     for octave, bits in maps.items():
-        high, wide = (np.diff(np.minimum(np.arange(side + 1) << octave - finest, whole)) for side, whole in zip(bits.shape, (rows, columns)))
+        high, wide = (
+            np.diff(np.minimum(np.arange(side + 1) << octave - finest, whole))
+            for side, whole in zip(bits.shape, (rows, columns))
+        )
         total += np.repeat(np.repeat(bits / np.outer(high, wide), high, 0), wide, 1)
     return total
 
 
 def top_of(maps):
-    """The number of bits at the top of the colour scale: 8, or twice or more of that where one bit map in a hundred places has more."""
+    """The number of bits at the top of the colour scale: 8, or twice or more of that where one bit map in a hundred
+    places has more.
+    """
     greatest = max(np.percentile(bits, 99) for bits in maps.values())
     return TOP << max(0, int(np.ceil(np.log2(max(greatest, 1) / TOP))))
 
 
 def heat(bits, top):
-    """Bits 0..top in `COLOURS`, more than `top` as top: uint8 (rows, columns, 3). By their square roots: most places have little, some have much."""
+    """Bits 0..top in `COLOURS`, more than `top` as top: uint8 (rows, columns, 3).
+
+    By their square roots: most places have little, some have much.
+    """
     steps = np.linspace(0, 1, 256)
-    table = np.stack([np.interp(steps, np.linspace(0, 1, len(COLOURS)), channel) for channel in zip(*COLOURS)], 1).round().astype(np.uint8)
+    table = (
+        np.stack([np.interp(steps, np.linspace(0, 1, len(COLOURS)), channel) for channel in zip(*COLOURS)], 1)
+        .round()
+        .astype(np.uint8)
+    )
     return table[(np.sqrt(np.minimum(bits / top, 1)) * 255).round().astype(np.uint8)]
 
 
 def grey(planes):
-    """Planes of integers (P, rows, columns) side by side in a near square, 0 as middle grey: uint8 (rows, columns), and the number that is white."""
+    """Planes of integers (P, rows, columns) side by side in a near square, 0 as middle grey: uint8 (rows, columns), and
+    the number that is white.
+    """
     count, rows, columns = planes.shape
     peak = max(1, int(abs(planes).max()))
     across = int(np.ceil(np.sqrt(count)))

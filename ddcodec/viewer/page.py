@@ -51,10 +51,21 @@ def difference(a, b):
 
 def _lead(view):
     info, found = view.info, view.original and view.original.found
-    parts = [f"{info['width']} {TIMES} {info['height']} pixels", f"{info['bytes']:,} bytes", f"{info['bpp']:.3f} bits per pixel"]
+    parts = [
+        f"{info['width']} {TIMES} {info['height']} pixels",
+        f"{info['bytes']:,} bytes",
+        f"{info['bpp']:.3f} bits per pixel",
+    ]
     if found:
-        similarity = f"n/a (a side is shorter than {MS_SSIM_SIDE_MIN} pixels)" if found.ms_ssim is None else f"{found.ms_ssim:.5f}"
-        parts += ["PSNR " + (f"{found.psnr:.2f} dB" if math.isfinite(found.psnr) else "inf (the pictures are identical)"), f"MS-SSIM {similarity}"]
+        similarity = (
+            f"n/a (a side is shorter than {MS_SSIM_SIDE_MIN} pixels)"
+            if found.ms_ssim is None
+            else f"{found.ms_ssim:.5f}"
+        )
+        parts += [
+            "PSNR " + (f"{found.psnr:.2f} dB" if math.isfinite(found.psnr) else "inf (the pictures are identical)"),
+            f"MS-SSIM {similarity}",
+        ]
     if found and found.psnr_alpha is not None:
         parts.append(f"alpha {found.psnr_alpha:.2f} dB" if math.isfinite(found.psnr_alpha) else "alpha identical")
     return "".join(f"<li>{part}</li>" for part in parts)
@@ -68,7 +79,10 @@ def _notes(view):
         height, width = view.shown.samples.shape[:2]
         scale = 1 << view.finest
         held = " PSNR and MS-SSIM are of the whole pictures." if view.original else ""
-        notes.append(f"The picture is too large for a page. It is shown at 1/{scale}, {width} {TIMES} {height}, without the octaves below {view.finest}.{held}")
+        notes.append(
+            f"The picture is too large for a page. It is shown at 1/{scale}, {width} {TIMES} {height}, without the "
+            f"octaves below {view.finest}.{held}"
+        )
     if "note" in view.picture.metadata:
         notes.append(f"Note in the file: {escape(printable(view.picture.metadata['note'].decode(errors='replace')))}")
     return "".join(f"<p>{note}</p>" for note in notes)
@@ -77,16 +91,23 @@ def _notes(view):
 def _facts(view):
     info, arch, color = view.info, view.coded.arch, view.picture.color()
     octaves = f"{arch.octaves}, with code in " + ", ".join(map(str, arch.coded_octaves))
+    kind = "grey" if info["planes"] == 1 else "RGB"
     context = f"{arch.neighbours} neighbours, {arch.context_channels} channels in two layers"
     facts = {
-        "Format": f"version {info['version']}, {'grey' if info['planes'] == 1 else 'RGB'}, {info['depth']} bits a sample",
-        "Profile": info["profile"] + (f", weights as differences from base {arch.base}" if arch.base else ", weights without a base"),
+        "Format": f"version {info['version']}, {kind}, {info['depth']} bits a sample",
+        "Profile": info["profile"]
+        + (f", weights as differences from base {arch.base}" if arch.base else ", weights without a base"),
         "Network": f"{info['weights']:,} weights in the file, {info['macs_per_pixel']:,.0f} multiplications a pixel",
         "Octaves": octaves,
         "Context model": context,
-        "Synthesis": f"{arch.channels} channels, {arch.finest_channels} at full size, top layer of {arch.top_channels}, {2 * arch.taps} taps",
+        "Synthesis": f"{arch.channels} channels, {arch.finest_channels} at full size, "
+        f"top layer of {arch.top_channels}, {2 * arch.taps} taps",
         "Colours": color.title() if color else "",
-        "Metadata": ", ".join(f"{name.upper()} ({len(content):,} bytes)" for name, content in view.picture.metadata.items() if name in ("icc", "exif", "xmp")),
+        "Metadata": ", ".join(
+            f"{name.upper()} ({len(content):,} bytes)"
+            for name, content in view.picture.metadata.items()
+            if name in ("icc", "exif", "xmp")
+        ),
         "CRC-32 of the samples": info["samples_crc"],
     }
     return "".join(f"<div><dt>{name}</dt><dd>{fact}</dd></div>" for name, fact in facts.items() if fact)
@@ -98,33 +119,50 @@ def _facts(view):
 def _controls(view):
     shown = {"decoded": "Decoded", "bits": "Bits"}
     if view.original:
-        shown = {"slider": "Slider", "decoded": "Decoded", "original": "Original", "difference": "Difference", "bits": "Bits"}
+        shown = {
+            "slider": "Slider",
+            "decoded": "Decoded",
+            "original": "Original",
+            "difference": "Difference",
+            "bits": "Bits",
+        }
     zooms = {"0": "Fit", "1": f"1{TIMES}", "2": f"2{TIMES}", "4": f"4{TIMES}"}
     return _choice("show", "Show", shown, next(iter(shown))) + _choice("zoom", "Zoom", zooms, "0")
 
 
 def _choice(name, title, labels, chosen):
     buttons = "".join(
-        f"<label><input type='radio' name='{name}' value='{value}'{' checked' if value == chosen else ''}><span>{label}</span></label>"
+        f"<label><input type='radio' name='{name}' "
+        f"value='{value}'{' checked' if value == chosen else ''}><span>{label}</span></label>"
         for value, label in labels.items()
     )
     return f"<fieldset class='choice' id='{name}'><legend>{title}</legend><div>{buttons}</div></fieldset>"
 
 
 def _layers(view, apart, bits, top):
-    """The pictures that lie over each other; the original as if it had the profile of the file, so that equal samples look alike."""
+    """The pictures that lie over each other; the original as if it had the profile of the file, so that equal samples
+    look alike.
+    """
     height, width = view.shown.samples.shape[:2]
     profile = {name: content for name, content in view.picture.metadata.items() if name in ("icc", "color")}
     layers = [("decoded", "The decoded picture", replace(view.shown, metadata=profile))]
     if view.original:
         layers.append(("original", "The original", replace(view.original.shown, metadata=profile)))
         layers.append(("difference", "The difference, amplified", Picture(apart)))
-    layers.append(("bits", "Bits per pixel of all octaves", Picture(maps.heat(maps.spread(bits, view.finest, height, width), top))))
+    layers.append(
+        (
+            "bits",
+            "Bits per pixel of all octaves",
+            Picture(maps.heat(maps.spread(bits, view.finest, height, width), top)),
+        )
+    )
     return "".join(_picture(picture, alt, name) for name, alt, picture in layers)
 
 
 def _gain(apart):
-    """How much the difference is amplified: at first as far as only one sample in a hundred is brighter than the middle."""
+    """How much the difference is amplified: at first as far as only one sample in a hundred is brighter than the
+    middle.
+    """
     middle, bright = np.iinfo(apart.dtype).max / 2, np.percentile(apart, 99)
     chosen = max((gain for gain in GAINS if gain * bright <= middle), default=1)
     return _choice("gain", "Amplified", {str(gain): f"{gain}{TIMES}" for gain in GAINS}, str(chosen))
@@ -140,7 +178,10 @@ def _picture(picture, alt, kind):
 
 
 def _bar(view):
-    return "".join(f"<i {_colour(section)} title='{section['name']}: {section['bytes']:,} bytes'></i>" for section in view.info["sections"])
+    return "".join(
+        f"<i {_colour(section)} title='{section['name']}: {section['bytes']:,} bytes'></i>"
+        for section in view.info["sections"]
+    )
 
 
 def _colour(section):
@@ -156,7 +197,10 @@ def _table(view):
     info = view.info
     rows = [(f"<i {_colour(section)}></i>{section['name']}", section["bytes"]) for section in info["sections"]]
     octaves = sum(section["bytes"] for section in info["sections"] if section["name"].startswith("octave "))
-    body, foot = ("".join(_row(title, count, info) for title, count in some) for some in (rows, [("all octaves", octaves), ("file", info["bytes"])]))
+    body, foot = (
+        "".join(_row(title, count, info) for title, count in some)
+        for some in (rows, [("all octaves", octaves), ("file", info["bytes"])])
+    )
     head = "".join(f"<th scope='col'>{title}</th>" for title in ("section", "bytes", "share", "bits per pixel"))
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody><tfoot>{foot}</tfoot></table>"
 
@@ -180,10 +224,13 @@ def _octave(view, octave, bits, top):
     count = next(section["bytes"] for section in view.info["sections"] if section["name"] == f"octave {octave}")
     planes, peak = maps.grey(view.coded.code[octave])
     many = f"{len(view.coded.code[octave])} planes; " if len(view.coded.code[octave]) > 1 else ""
+    heat = _picture(Picture(maps.heat(bits, top)), f"Bits of octave {octave}", "map")
     maximum = f"Bits: {bits.mean():.2f} per pixel, at most {bits.max():.1f}"
     return (
-        f"<section class='octave'><h3>Octave {octave} <small>{columns} {TIMES} {rows}, {count:,} bytes</small></h3><div>"
-        f"<figure>{_picture(Picture(maps.heat(bits, top)), f'Bits of octave {octave}', 'map')}<figcaption>{maximum}</figcaption></figure>"
-        f"<figure>{_picture(Picture(planes), f'Code of octave {octave}', 'code')}<figcaption>Code: {many}black {MINUS}{peak}, grey 0, white {peak}</figcaption></figure>"
+        f"<section class='octave'><h3>Octave {octave} <small>{columns} {TIMES} {rows}, {count:,} "
+        "bytes</small></h3><div>"
+        f"<figure>{heat}<figcaption>{maximum}</figcaption></figure>"
+        f"<figure>{_picture(Picture(planes), f'Code of octave {octave}', 'code')}<figcaption>Code: {many}black "
+        f"{MINUS}{peak}, grey 0, white {peak}</figcaption></figure>"
         "</div></section>"
     )

@@ -4,12 +4,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..format.coded import CodedImage
 from ..decoder import Limits, decode_file, render, with_chunks
-from ..metrics import Comparison, compared
+from ..format.coded import CodedImage
 from ..format.ops_int import square_means
-from ..pictures.read import Picture
 from ..format.syntax import read_body, read_header, read_info, unpack_body
+from ..metrics import Comparison, compared
+from ..pictures.read import Picture
 
 PIXELS_SHOWN = 16_000_000
 """A page with more could hardly be opened."""
@@ -19,8 +19,8 @@ PIXELS_SHOWN = 16_000_000
 class View:
     """A file to be shown.
 
-    info: as of `read_info`. picture: the whole. finest: the octave whose size is shown, 0 for the whole picture. shown: the picture of that size. coded: with
-    the whole code.
+    info: as of `read_info`. picture: the whole. finest: the octave whose size is shown, 0 for the whole picture. shown:
+    the picture of that size. coded: with the whole code.
     """
 
     name: str
@@ -54,15 +54,25 @@ def read_view(data, name, *, limits=Limits()):
 
 def against(view, original, name):
     """A `View` held against an original, a `Picture` of the shape of the view's."""
-    shown = replace(original, samples=reduced(original.samples, view.finest), alpha=None if original.alpha is None else reduced(original.alpha, view.finest))
+    shown = replace(
+        original,
+        samples=reduced(original.samples, view.finest),
+        alpha=None if original.alpha is None else reduced(original.alpha, view.finest),
+    )
     return replace(view, original=Original(name, shown, compared(original, view.picture)))
 
 
 def finest_shown(arch):
     """The finest octave of at most `PIXELS_SHOWN`, or the coarsest."""
-    return next((octave for octave in range(arch.octaves) if np.prod(arch.size(octave)) <= PIXELS_SHOWN), arch.octaves - 1)
+    return next(
+        (octave for octave in range(arch.octaves) if np.prod(arch.size(octave)) <= PIXELS_SHOWN), arch.octaves - 1
+    )
 
 
 def reduced(samples, octave):
     """Samples (H, W) or (H, W, C) at the size of an octave: means over squares, rounded."""
-    return np.moveaxis(square_means(np.atleast_3d(samples).transpose(2, 0, 1), 1 << octave), 0, -1).reshape(*(-(-side >> octave) for side in samples.shape[:2]), *samples.shape[2:]).astype(samples.dtype)
+    return (
+        np.moveaxis(square_means(np.atleast_3d(samples).transpose(2, 0, 1), 1 << octave), 0, -1)
+        .reshape(*(-(-side >> octave) for side in samples.shape[:2]), *samples.shape[2:])
+        .astype(samples.dtype)
+    )

@@ -17,17 +17,28 @@ from numba import types
 
 from ...format.arch import CODE_MAX
 from ...picture import deep, peak_of
-from .synthesis import backward, finest_back, forward, merge_mixed, outputs
+from ..descent.recipe import (
+    BETAS,
+    CODE_UNITS,
+    Loss,
+    code_epsilon,
+    initial_code,
+    initial_weights,
+    moving,
+    real_base,
+    share_of,
+    weight_step,
+)
+from ..descent.schedule import Point
+from ..descent.soap import Soap, by_qr
 from .filters import filtered_back
-from .layout import BARRIER, GRADIENT, OCTAVES, Q, SUMS, THREADS, Y, Layout
+from .layout import BARRIER, GRADIENT, OCTAVES, SUMS, THREADS, Layout, Q, Y
 from .products import NONE
 from .rate import merge_gradients, octave_bits
-from ..descent.recipe import BETAS, CODE_UNITS, Loss, code_epsilon, initial_code, initial_weights, moving, real_base, share_of, weight_step
 from .residual import loss
-from ..descent.schedule import Point
 from .seen import see, see_back
 from .simd import atomic_add, atomic_load, clear, compiled, kept
-from ..descent.soap import Soap, by_qr
+from .synthesis import backward, finest_back, forward, merge_mixed, outputs
 from .update import add_own_rate, gather_gradients, move_code, pack_all, rounded, soft_rounded
 
 SOFTLY, HARD = 1, 2
@@ -36,7 +47,8 @@ _SPINS = 200
 
 
 class CpuEngine:
-    """The engine of one fit on the CPU; see `fit.engine` for what engines have in common. known: bool (H, W), the pixels that count, or None for all. threads: at least 1.
+    """The engine of one fit on the CPU; see `fit.engine` for what engines have in common. known: bool (H, W), the
+    pixels that count, or None for all. threads: at least 1.
 
     Raises `MemoryError`. Results do not depend on timing, but in the last digits on the number of threads.
     """
@@ -58,7 +70,9 @@ class CpuEngine:
         count = layout.weight_count
         self._weights = layout.at(layout.weights, count)
         self._gradient = np.zeros(count)
-        self._soap = Soap([shape for _, shape in arch.tensors()], betas.weights, np.zeros, by_qr(np.linalg), decay=betas.decay)
+        self._soap = Soap(
+            [shape for _, shape in arch.tensors()], betas.weights, np.zeros, by_qr(np.linalg), decay=betas.decay
+        )
         base = real_base(arch)
         self._base = np.concatenate([base[name].ravel() for name, _ in arch.tensors()])
         self._moving = np.array([(layout.names[name].start, layout.names[name].stop) for name in moving(arch)])
@@ -88,7 +102,9 @@ class CpuEngine:
         rounding = SOFTLY if not point.hard else 0 if self._is_rounded else HARD
         self._is_rounded = point.hard
         self._loss = self._run(self._layout.weights, rounding, True, True, True, point)
-        self._weights -= point.weight_rate * self._soap.change(self._gradient, self._is_moving * (self._weights - self._base))
+        self._weights -= point.weight_rate * self._soap.change(
+            self._gradient, self._is_moving * (self._weights - self._base)
+        )
         self._soap.end()
         self._pack(self._layout.weights)
 
@@ -103,7 +119,9 @@ class CpuEngine:
         self._averaged_from = self._steps
 
     def mean(self):
-        """That of the pictures since `average`, float32 (H, W, planes) in 0..1, or None where there has been no step."""
+        """That of the pictures since `average`, float32 (H, W, planes) in 0..1, or None where there has been no
+        step.
+        """
         count = self._steps - self._averaged_from
         return self._layout.sums().transpose(1, 2, 0) / np.float32(count) if count else None
 
@@ -122,14 +140,17 @@ class CpuEngine:
         return self._measure(self._layout.trial, True, False).bits
 
     def slopes(self, weights):
-        """name -> float64 array: the derivatives of D + lambda R of the rounded code by other weights (name -> array), at these. They are zero for what is fixed."""
+        """name -> float64 array: the derivatives of D + lambda R of the rounded code by other weights (name -> array),
+        at these. They are zero for what is fixed.
+        """
         self._put(self._layout.trial, weights)
         # In infinite steps weights have no bits of their own.
         self._measure(self._layout.trial, True, True, True, step=inf)
         return self.gradients()
 
     def maps(self, octave):
-        """With the code rounded: bits of each integer of an octave and of all finer ones, [(rows, columns)], and the squared error of each pixel, (H, W), summed over its planes.
+        """With the code rounded: bits of each integer of an octave and of all finer ones, [(rows, columns)], and the
+        squared error of each pixel, (H, W), summed over its planes.
 
         For codes of one plane an octave. Coarser octaves are taken to be as they were when all was measured last.
         """
@@ -145,11 +166,16 @@ class CpuEngine:
 
     def weights(self):
         """name -> float32 array, a copy."""
-        return {name: self._weights[self._layout.names[name]].reshape(shape).copy() for name, shape in self.arch.tensors()}
+        return {
+            name: self._weights[self._layout.names[name]].reshape(shape).copy() for name, shape in self.arch.tensors()
+        }
 
     def rounded_code(self):
         """octave -> int16 (planes, rows, columns), what the file will hold."""
-        return {o: np.stack([self._rounded(o, plane) for plane in range(self.arch.code_planes(o))]) for o in self.arch.coded_octaves}
+        return {
+            o: np.stack([self._rounded(o, plane) for plane in range(self.arch.code_planes(o))])
+            for o in self.arch.coded_octaves
+        }
 
     def retarget(self, samples):
         """Go on towards other samples, uint8 or uint16 (H, W, planes)."""
@@ -157,7 +183,10 @@ class CpuEngine:
 
     def real_code(self):
         """octave -> float32 (planes, rows, columns), in code units, before it is rounded."""
-        return {o: CODE_UNITS * np.stack([self._layout.plane(Y, o, plane) for plane in range(self.arch.code_planes(o))]) for o in self.arch.coded_octaves}
+        return {
+            o: CODE_UNITS * np.stack([self._layout.plane(Y, o, plane) for plane in range(self.arch.code_planes(o))])
+            for o in self.arch.coded_octaves
+        }
 
     def fold(self):
         """This engine has no channel normalisation."""
@@ -170,7 +199,9 @@ class CpuEngine:
         self.take(*state)
 
     def take(self, weights, code):
-        """Go on from weights (name -> array) and a code (octave -> (planes, rows, columns)), rounded or not, of another engine or from a file."""
+        """Go on from weights (name -> array) and a code (octave -> (planes, rows, columns)), rounded or not, of another
+        engine or from a file.
+        """
         self._put(self._layout.weights, weights)
         for octave, planes in code.items():
             for plane, values in enumerate(planes):
@@ -199,7 +230,9 @@ class CpuEngine:
 
     def gradients(self):
         """name -> float64 array: those of the last step, before they were clipped."""
-        return {name: self._gradient[self._layout.names[name]].reshape(shape).copy() for name, shape in self.arch.tensors()}
+        return {
+            name: self._gradient[self._layout.names[name]].reshape(shape).copy() for name, shape in self.arch.tensors()
+        }
 
     def _run(self, *task, **options):
         """One pass; see `_arguments`."""
@@ -208,15 +241,42 @@ class CpuEngine:
         return Loss(squares / (self.pixels * self.arch.planes), bits)
 
     def _arguments(self, weights, rounding, rate, picture, learn, point, last=None, keep=False, step=None):
-        """last: the coarsest octave whose bits are wanted; what is coarser is neither seen nor synthesised anew. keep: what each integer and each pixel costs. step: of the weights, whose bits count in the gradients."""
+        """last: the coarsest octave whose bits are wanted; what is coarser is neither seen nor synthesised anew. keep:
+        what each integer and each pixel costs. step: of the weights, whose bits count in the gradients.
+        """
         layout, price = self._layout, self.lambda_ / self.pixels
         last = self.arch.octaves - 1 if last is None else last
         return (
-            layout.plan, layout.octaves, layout.threads, weights, rounding, rate, picture, last, keep, learn, learn and not point.hard,
-            float(point.temperature), float(point.noise), self._key_of_step(), price, layout.sums_size,
-            self._weights, self._gradient, layout.places, layout.gains, layout.taps, self._base, self._moving, step or weight_step(price),
-            float(point.code_rate), *self._betas, code_epsilon(self.arch), self._code_steps, self._results,
-        )  # fmt: skip
+            layout.plan,
+            layout.octaves,
+            layout.threads,
+            weights,
+            rounding,
+            rate,
+            picture,
+            last,
+            keep,
+            learn,
+            learn and not point.hard,
+            float(point.temperature),
+            float(point.noise),
+            self._key_of_step(),
+            price,
+            layout.sums_size,
+            self._weights,
+            self._gradient,
+            layout.places,
+            layout.gains,
+            layout.taps,
+            self._base,
+            self._moving,
+            step or weight_step(price),
+            float(point.code_rate),
+            *self._betas,
+            code_epsilon(self.arch),
+            self._code_steps,
+            self._results,
+        )
 
     def _key_of_step(self):
         return (self._key + 0x9E3779B1 * self._steps) & 0xFFFFFFFF
@@ -225,11 +285,16 @@ class CpuEngine:
 COMPILING = "Compiling the fit for this processor, which takes some 20 seconds"
 ONCE = f"{COMPILING}; this happens once."
 ALWAYS = f"{COMPILING}, at every start: no folder can be written that would keep it. NUMBA_CACHE_DIR names another one."
-NOT_KEPT = "Note: the compiled fit could not be kept, so that it is compiled at every start; NUMBA_CACHE_DIR names another folder for it."
+NOT_KEPT = (
+    "Note: the compiled fit could not be kept, so that it is compiled at every start; NUMBA_CACHE_DIR names another "
+    "folder for it."
+)
 
 
 def prepare(arch, say=None):
-    """Compile what is not compiled yet, or take it from the disk: it is the same for all architectures. say: called with sentences to the user where something is compiled."""
+    """Compile what is not compiled yet, or take it from the disk: it is the same for all architectures. say: called
+    with sentences to the user where something is compiled.
+    """
     stores, promises = [kernel._cache for kernel in (_pack, _pass)], []
 
     def on_compile(is_kept):
@@ -339,9 +404,38 @@ def _made(digest):
 
     @kept
     def _pass(
-        plan, octaves, threads, thread, weights, rounding, rate, picture, last_octave, keep, learn, soft, temperature, noise, key, price, sums_size,
-        values, gradient, places, gains, taps, base, moving_tensors, step, code_rate, first_beta, second_beta, epsilon, code_steps, results,
-    ):  # fmt: skip
+        plan,
+        octaves,
+        threads,
+        thread,
+        weights,
+        rounding,
+        rate,
+        picture,
+        last_octave,
+        keep,
+        learn,
+        soft,
+        temperature,
+        noise,
+        key,
+        price,
+        sums_size,
+        values,
+        gradient,
+        places,
+        gains,
+        taps,
+        base,
+        moving_tensors,
+        step,
+        code_rate,
+        first_beta,
+        second_beta,
+        epsilon,
+        code_steps,
+        results,
+    ):
         """One thread's part of a step or a measurement; all threads run it at once and wait for one another."""
         digest  # noqa: B018
         own, count = threads[thread], plan[OCTAVES]

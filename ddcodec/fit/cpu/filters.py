@@ -1,10 +1,28 @@
 """The filter of the code on the CPU, and the way back through it (FORMAT.md, chapter 7), row by row.
 
-It sees rows of other threads, in both directions, so that threads wait before: until the code is rounded, and until all gradients by what the synthesis saw are there.
+It sees rows of other threads, in both directions, so that threads wait before: until the code is rounded, and until all
+gradients by what the synthesis saw are there.
 """
 
 from ...format.arch import FILTER_REACH, FILTER_SIDE
-from .layout import BY_FILTERED, CODE_PLANES, COLUMNS, FILTER, FILTER_BACK, FILTERED, FLOAT, GRADIENT, LONG, NO_FLOORS, ONE_TARGET, PITCH, Q, SQUARE_LIST, SUMS, SUMS_FILTER
+from .layout import (
+    BY_FILTERED,
+    CODE_PLANES,
+    COLUMNS,
+    FILTER,
+    FILTER_BACK,
+    FILTERED,
+    FLOAT,
+    GRADIENT,
+    LONG,
+    NO_FLOORS,
+    ONE_TARGET,
+    PITCH,
+    SQUARE_LIST,
+    SUMS,
+    SUMS_FILTER,
+    Q,
+)
 from .products import NONE, ONE, added, outer
 from .rows import own_rows, row_place
 from .simd import BYTES, LANES, compiled, load, poke_long, store
@@ -27,7 +45,9 @@ def filtered(plan, octaves, own, o, thread, weights):
 
 @compiled
 def filtered_back(plan, octaves, own, o, thread, weights, soft):
-    """From the gradients by what the synthesis saw of octave `o`, a thread's rows of those by the code, if `soft`, and its sums of those by the filter."""
+    """From the gradients by what the synthesis saw of octave `o`, a thread's rows of those by the code, if `soft`, and
+    its sums of those by the filter.
+    """
     here = octaves[o]
     vectors = (here[COLUMNS] + LANES - 1) // LANES
     start, stop = own_rows(plan, here, thread)
@@ -36,7 +56,19 @@ def filtered_back(plan, octaves, own, o, thread, weights, soft):
             place = row_place(here, plane, row)
             _around(here, own, plan[Q] + place)
             poke_long(own[ONE_TARGET], plan[BY_FILTERED] + place)
-            outer(own[SUMS] + here[SUMS_FILTER], own[ONE_TARGET], NONE, own[SQUARE_LIST], NONE, ONE, FILTER_SIDE * FILTER_SIDE, vectors, ONE, NONE, NONE)
+            outer(
+                own[SUMS] + here[SUMS_FILTER],
+                own[ONE_TARGET],
+                NONE,
+                own[SQUARE_LIST],
+                NONE,
+                ONE,
+                FILTER_SIDE * FILTER_SIDE,
+                vectors,
+                ONE,
+                NONE,
+                NONE,
+            )
             if soft:
                 for v in range(vectors):
                     at = place + v * BYTES
@@ -47,13 +79,31 @@ def filtered_back(plan, octaves, own, o, thread, weights, soft):
 
 @compiled
 def _around(here, own, row):
-    """List the rows of the square around a row at the address `row`, each from its own column on. Outside the plane are zeros."""
+    """List the rows of the square around a row at the address `row`, each from its own column on.
+
+    Outside the plane are zeros.
+    """
     for dy in range(FILTER_SIDE):
         for dx in range(FILTER_SIDE):
-            poke_long(own[SQUARE_LIST] + LONG * (FILTER_SIDE * dy + dx), row + (dy - FILTER_REACH) * here[PITCH] + (dx - FILTER_REACH) * FLOAT)
+            poke_long(
+                own[SQUARE_LIST] + LONG * (FILTER_SIDE * dy + dx),
+                row + (dy - FILTER_REACH) * here[PITCH] + (dx - FILTER_REACH) * FLOAT,
+            )
 
 
 @compiled
 def _add(plan, own, target, weights, vectors):
     poke_long(own[ONE_TARGET], target)
-    added(own[ONE_TARGET], NONE, own[SQUARE_LIST], NONE, weights, NONE, NONE, plan[NO_FLOORS], ONE, FILTER_SIDE * FILTER_SIDE, vectors)
+    added(
+        own[ONE_TARGET],
+        NONE,
+        own[SQUARE_LIST],
+        NONE,
+        weights,
+        NONE,
+        NONE,
+        plan[NO_FLOORS],
+        ONE,
+        FILTER_SIDE * FILTER_SIDE,
+        vectors,
+    )

@@ -1,15 +1,19 @@
-"""Where everything of a fit on the CPU lies in memory: one block of float32, and tables of addresses in it that the kernels read.
+"""Where everything of a fit on the CPU lies in memory: one block of float32, and tables of addresses in it that the
+kernels read.
 
-    code planes     y, its two moments, the noisy integers q, their slope and their gradient, q through its filter and the gradient by that, all in one form: three
-                    rows of zeros, then rows of MARGIN zeros and the plane's columns; so a neighbour is a shifted row, and outside the plane are zeros
-    features        what contexts see of coarser octaves, and gradients by it, of an octave's size: see `seen`
-    mixed           the input of an upsampling: (rows, channels, columns) of the coarser octave, and its gradient
-    outputs         what the residual layer sees, the gradients by the samples, and sums of samples over steps: rows with a margin on both sides
-    blocks          the hidden channels of all octaves but the finest, run by run in the order in which they are made
-    halos           what a thread adds to rows of its neighbours, until they take it over
-    scratch         rows of one run, for each thread
+    code planes     y, its two moments, the noisy integers q, their slope and their gradient, q through its filter and
+    the gradient by that, all in one form: three
+                    rows of zeros, then rows of MARGIN zeros and the plane's columns; so a neighbour is a shifted row,
+                    and outside the plane are zeros
+    features        what contexts see of coarser octaves, and gradients by it, of an octave's size: see `seen` mixed
+    the input of an upsampling: (rows, channels, columns) of the coarser octave, and its gradient outputs         what
+    the residual layer sees, the gradients by the samples, and sums of samples over steps: rows with a margin on both
+    sides blocks          the hidden channels of all octaves but the finest, run by run in the order in which they are
+    made halos           what a thread adds to rows of its neighbours, until they take it over scratch         rows of
+    one run, for each thread
 
-Sizes and addresses are int64 and in bytes, the numbers of the code planes in float32s' worth of them. The tables' columns are the constants below.
+Sizes and addresses are int64 and in bytes, the numbers of the code planes in float32s' worth of them. The tables'
+columns are the constants below.
 """
 
 import numpy as np
@@ -24,7 +28,9 @@ MARGIN = 16
 ABOVE = 3
 """Rows that a context reaches up."""
 RUN = 768
-"""Pixels of a run: so many that what is loaded and stored once a run costs little, so few that its rows stay in the processor's second cache."""
+"""Pixels of a run: so many that what is loaded and stored once a run costs little, so few that its rows stay in the
+processor's second cache.
+"""
 PHASE = RUN // 4
 """Pixels of a run of the synthesis that have the same parity of row and column."""
 SHIFTED = RUN + 3 * MARGIN
@@ -39,26 +45,27 @@ SHORT = 2
 
 # The plan: one row.
 (
-    THREADS, OCTAVES, PLANES, TAPS, NEIGHBOUR_COUNT, HIDDEN,
-    Y, FIRST_MOMENT, SECOND_MOMENT, Q, SLOPE, GRADIENT, FILTERED, BY_FILTERED, TARGET, TARGET_PITCH, TARGET_PLANE,
-    FLOORS, PAIR_FLOORS, NO_FLOORS, ZEROS, ONES, ONES_LIST, SINGLE, STRIDES, GAPPED_STRIDES, SHIFTS,
-    FROM_EVEN_ROW, FROM_ODD_ROW, EVEN_ROW_PHASES, ODD_ROW_PHASES, PARITIES, UP_ROW,
-    CONTEXT_1, CONTEXT_2, CONTEXT_3, BACK_1, BACK_2, BACK_3, CONTEXT_1_BIAS, CONTEXT_2_BIAS, OUTPUT, OUTPUT_BACK, OUTPUT_BIAS,
-    SUMS_1, SUMS_2, SUMS_3, SUMS_OUTPUT, TOPS, TOP, TOP_BIAS, TOP_BACK, SUMS_TOP, ERRORS, ERRORS_PITCH,
-    OUTPUTS, OUTPUT_ERRORS, OUTPUT_PITCH, OUTPUT_PLANE, RESIDUAL, RESIDUAL_BACK, RESIDUAL_BACK_SIZE, RESIDUAL_WEIGHTS, SUMS_RESIDUAL, BARRIER, KNOWN, MEANS, SCATTER_STARTS,
+    THREADS, OCTAVES, PLANES, TAPS, NEIGHBOUR_COUNT, HIDDEN, Y, FIRST_MOMENT, SECOND_MOMENT, Q, SLOPE, GRADIENT,
+    FILTERED, BY_FILTERED, TARGET, TARGET_PITCH, TARGET_PLANE, FLOORS, PAIR_FLOORS, NO_FLOORS, ZEROS, ONES,
+    ONES_LIST, SINGLE, STRIDES, GAPPED_STRIDES, SHIFTS, FROM_EVEN_ROW, FROM_ODD_ROW, EVEN_ROW_PHASES,
+    ODD_ROW_PHASES, PARITIES, UP_ROW, CONTEXT_1, CONTEXT_2, CONTEXT_3, BACK_1, BACK_2, BACK_3, CONTEXT_1_BIAS,
+    CONTEXT_2_BIAS, OUTPUT, OUTPUT_BACK, OUTPUT_BIAS, SUMS_1, SUMS_2, SUMS_3, SUMS_OUTPUT, TOPS, TOP, TOP_BIAS,
+    TOP_BACK, SUMS_TOP, ERRORS, ERRORS_PITCH, OUTPUTS, OUTPUT_ERRORS, OUTPUT_PITCH, OUTPUT_PLANE, RESIDUAL,
+    RESIDUAL_BACK, RESIDUAL_BACK_SIZE, RESIDUAL_WEIGHTS, SUMS_RESIDUAL, BARRIER, KNOWN, MEANS, SCATTER_STARTS,
 ) = range(68)  # fmt: skip
 PLAN_SIZE = SCATTER_STARTS + ABOVE + 2
 _PLAN_ADDRESSES = (
-    Y, FIRST_MOMENT, SECOND_MOMENT, Q, SLOPE, GRADIENT, FILTERED, BY_FILTERED, TARGET, FLOORS, PAIR_FLOORS, NO_FLOORS, ZEROS, ONES, ONES_LIST, SINGLE,
-    STRIDES, GAPPED_STRIDES, SHIFTS, FROM_EVEN_ROW, FROM_ODD_ROW, EVEN_ROW_PHASES, ODD_ROW_PHASES, PARITIES, ERRORS, OUTPUTS, OUTPUT_ERRORS, BARRIER, KNOWN, MEANS,
+    Y, FIRST_MOMENT, SECOND_MOMENT, Q, SLOPE, GRADIENT, FILTERED, BY_FILTERED, TARGET, FLOORS, PAIR_FLOORS,
+    NO_FLOORS, ZEROS, ONES, ONES_LIST, SINGLE, STRIDES, GAPPED_STRIDES, SHIFTS, FROM_EVEN_ROW, FROM_ODD_ROW,
+    EVEN_ROW_PHASES, ODD_ROW_PHASES, PARITIES, ERRORS, OUTPUTS, OUTPUT_ERRORS, BARRIER, KNOWN, MEANS,
 )  # fmt: skip
 
 # One row an octave.
 (
-    ROWS, COLUMNS, CODE_PLANES, CHANNELS, CODE, PITCH, PLANE, POSITION, HAS_PARENT, FEATURES, SEEN, RAISED, HANDED, BY_SEEN, SEEN_PLANE, SEEN_PITCH, SEE, SEE_BACK, SUMS_SEE,
-    MIXED, MIXED_GRADIENT, MIXED_PITCH, MIXED_ROW, BLOCKS, BLOCK, RUNS,
-    BIAS, FILTER, FILTER_BACK, JOIN, JOIN_BACK, MIX, MIX_BACK, UP, UP_ALONG, UP_ACROSS, CONTEXT_3_BIAS, SUMS_FILTER, SUMS_JOIN, SUMS_MIX, SUMS_UP, SUMS_3_BIAS,
-    HALO_CODE_PLANE, HALO_FEATURE, HALO_MIXED_OCTAVE,
+    ROWS, COLUMNS, CODE_PLANES, CHANNELS, CODE, PITCH, PLANE, POSITION, HAS_PARENT, FEATURES, SEEN, RAISED, HANDED,
+    BY_SEEN, SEEN_PLANE, SEEN_PITCH, SEE, SEE_BACK, SUMS_SEE, MIXED, MIXED_GRADIENT, MIXED_PITCH, MIXED_ROW, BLOCKS,
+    BLOCK, RUNS, BIAS, FILTER, FILTER_BACK, JOIN, JOIN_BACK, MIX, MIX_BACK, UP, UP_ALONG, UP_ACROSS, CONTEXT_3_BIAS,
+    SUMS_FILTER, SUMS_JOIN, SUMS_MIX, SUMS_UP, SUMS_3_BIAS, HALO_CODE_PLANE, HALO_FEATURE, HALO_MIXED_OCTAVE,
     OCTAVE_SIZE,
 ) = range(46)  # fmt: skip
 _OCTAVE_ADDRESSES = (FEATURES, RAISED, HANDED, BY_SEEN, MIXED, MIXED_GRADIENT, BLOCKS)
@@ -66,10 +73,10 @@ _OCTAVE_ADDRESSES = (FEATURES, RAISED, HANDED, BY_SEEN, MIXED, MIXED_GRADIENT, B
 # One row a thread.
 (
     SUMS, X_LIST, H1_LIST, H2_LIST, O_LIST, OUT_ROWS, BACK_LIST, DX_LIST, DX_RUN, SCATTER_LIST, ONE_TARGET,
-    FEATURE_ROWS, FEATURE_GRADIENTS, FEATURE_ROW_BYTES, PARENT_ROWS, PARENT_ROW_BYTES,
-    HIDDEN_RUN, HIDDEN_LIST, FEATURE_LIST, BACK_RUN, MIXED_RUN, CODE_RUN, CODE_LIST, CODE_BACK_RUN, UP_ROWS, UP_BACK_ROWS, ROWS_LIST, ROWS_BACK_LIST, PAIR_LIST,
-    HALO_CODE, HALO_FEATURES, HALO_MIXED, SQUARE_LIST, THIRD_LIST, ROW_LIST, GRADIENT_ROWS, SEEN_LIST, HANDED_LIST,
-    THREAD_SIZE,
+    FEATURE_ROWS, FEATURE_GRADIENTS, FEATURE_ROW_BYTES, PARENT_ROWS, PARENT_ROW_BYTES, HIDDEN_RUN, HIDDEN_LIST,
+    FEATURE_LIST, BACK_RUN, MIXED_RUN, CODE_RUN, CODE_LIST, CODE_BACK_RUN, UP_ROWS, UP_BACK_ROWS, ROWS_LIST,
+    ROWS_BACK_LIST, PAIR_LIST, HALO_CODE, HALO_FEATURES, HALO_MIXED, SQUARE_LIST, THIRD_LIST, ROW_LIST,
+    GRADIENT_ROWS, SEEN_LIST, HANDED_LIST, THREAD_SIZE,
 ) = range(39)  # fmt: skip
 _NO_THREAD_ADDRESSES = (FEATURE_ROW_BYTES, PARENT_ROW_BYTES)
 
@@ -80,7 +87,10 @@ def whole(count):
 
 
 class Block:
-    """Memory handed out piece by piece, in floats, each piece starting at a whole vector. `take` first, then `allocate`, then use."""
+    """Memory handed out piece by piece, in floats, each piece starting at a whole vector.
+
+    `take` first, then `allocate`, then use.
+    """
 
     def __init__(self):
         self.size = 0
@@ -105,10 +115,13 @@ class Block:
 
 
 class Layout:
-    """The tables of a fit and, after `settle`, their memory. `weights` and `trial` are two blocks of weights, for the fit and for weights on trial.
+    """The tables of a fit and, after `settle`, their memory.
 
-    plan (PLAN_SIZE,), octaves (octaves, OCTAVE_SIZE), threads (threads, THREAD_SIZE): int64, for the kernels. names: name -> slice of the
-    weights in coding order. masked: whether there is room for which pixels count. places, gains, taps, matrices, ups: what `update` needs to gather gradients and to pack.
+    `weights` and `trial` are two blocks of weights, for the fit and for weights on trial.
+
+    plan (PLAN_SIZE,), octaves (octaves, OCTAVE_SIZE), threads (threads, THREAD_SIZE): int64, for the kernels. names:
+    name -> slice of the weights in coding order. masked: whether there is room for which pixels count. places, gains,
+    taps, matrices, ups: what `update` needs to gather gradients and to pack.
     """
 
     def __init__(self, arch, threads, masked=False):
@@ -142,7 +155,9 @@ class Layout:
             row[BLOCK] = row[CHANNELS] * RUN * FLOAT
 
     def _weights(self):
-        """Places in a block of weights: first all weights in coding order, then what is packed of them; and places of the sums of gradients."""
+        """Places in a block of weights: first all weights in coding order, then what is packed of them; and places of
+        the sums of gradients.
+        """
         arch, plan = self.arch, self.plan
         self.names, start = {}, 0
         for name, shape in arch.tensors():
@@ -189,7 +204,12 @@ class Layout:
         hidden, inputs = arch.context_channels, arch.context_inputs
         last = hidden + inputs
         plan[[CONTEXT_2, BACK_2]] = matrix("context.2.weight", hidden, hidden)
-        plan[[CONTEXT_1, CONTEXT_3, BACK_1, BACK_3]] = take(hidden * inputs), take(2 * last), take(inputs * (hidden + 2)), take(hidden * 2)
+        plan[[CONTEXT_1, CONTEXT_3, BACK_1, BACK_3]] = (
+            take(hidden * inputs),
+            take(2 * last),
+            take(inputs * (hidden + 2)),
+            take(hidden * 2),
+        )
         packed(plan[CONTEXT_1], at("context.1.weight"), hidden, inputs, inputs, 1)
         packed(plan[CONTEXT_3], at("context.3.weight"), 2, last, last, 1)
         packed(plan[BACK_3], at("context.3.weight"), hidden, 2, 1, last)
@@ -207,7 +227,9 @@ class Layout:
             packed(plan[OUTPUT_BACK], at("top.weight"), features, tops, 1, features, first=planes, of=planes + tops)
             packed(plan[TOP_BACK], at("output.weight") + features * FLOAT, tops, planes, 1, features + tops)
             plan[TOP_BIAS], plan[SUMS_TOP] = at("top.bias"), gathered("top.weight", "top.bias", tops, features)
-        plan[[CONTEXT_1_BIAS, CONTEXT_2_BIAS, OUTPUT_BIAS]] = [at(f"{layer}.bias") for layer in ("context.1", "context.2", "output")]
+        plan[[CONTEXT_1_BIAS, CONTEXT_2_BIAS, OUTPUT_BIAS]] = [
+            at(f"{layer}.bias") for layer in ("context.1", "context.2", "output")
+        ]
         plan[SUMS_1] = gathered("context.1.weight", "context.1.bias", hidden, inputs)
         plan[SUMS_2] = gathered("context.2.weight", "context.2.bias", hidden, hidden)
         plan[SUMS_3] = gathered("context.3.weight", None, 2, last)
@@ -220,7 +242,16 @@ class Layout:
         plan[RESIDUAL_BACK], plan[RESIDUAL_BACK_SIZE] = starts[0], starts[1] - starts[0]
         for place in range(SQUARE):
             dy, dx = divmod(place, 3)
-            packed(starts[dy], at("residual.weight") + planes * place * FLOAT, planes, planes, 1, SQUARE * planes, first=planes * dx, of=3 * planes)
+            packed(
+                starts[dy],
+                at("residual.weight") + planes * place * FLOAT,
+                planes,
+                planes,
+                1,
+                SQUARE * planes,
+                first=planes * dx,
+                of=3 * planes,
+            )
         code_unit = SYNTHESIS_UNIT // CODE_STEP
         for o, row in enumerate(self.octaves):
             channels, planes = int(row[CHANNELS]), int(row[CODE_PLANES])
@@ -257,7 +288,9 @@ class Layout:
         for name, place in self.names.items():
             if arch.is_fixed(name):
                 self.places[place] = -1
-        self.matrices, self.ups, self.taps = (np.array(rows, np.int64).reshape(-1, n) for rows, n in ((matrices, 9), (ups, 3), (taps, 2)))
+        self.matrices, self.ups, self.taps = (
+            np.array(rows, np.int64).reshape(-1, n) for rows, n in ((matrices, 9), (ups, 3), (taps, 2))
+        )
 
     def _planes(self):
         """Code planes, features, mixed channels, blocks, samples; and how large the halos are."""
@@ -277,7 +310,12 @@ class Layout:
                 # Rows are written in pairs of vectors.
                 row[SEEN_PITCH] = 2 * whole(-(-columns // 2)) * FLOAT
                 row[SEEN_PLANE] = rows * row[SEEN_PITCH]
-                for field, count in ((FEATURES, FEATURE_COUNT + 1), (RAISED, row[SEEN] - 1), (HANDED, FEATURE_COUNT), (BY_SEEN, row[SEEN])):
+                for field, count in (
+                    (FEATURES, FEATURE_COUNT + 1),
+                    (RAISED, row[SEEN] - 1),
+                    (HANDED, FEATURE_COUNT),
+                    (BY_SEEN, row[SEEN]),
+                ):
                     row[field] = take(int(count * row[SEEN_PLANE]) // FLOAT)
                 row[HALO_FEATURE] = self.halo_features * FLOAT
                 self.halo_features += 2 * (FEATURE_COUNT + 1) * int(row[SEEN_PITCH]) // FLOAT
@@ -302,7 +340,9 @@ class Layout:
             plan[KNOWN] = take(height * int(plan[ERRORS_PITCH]) // FLOAT)
         plan[OUTPUT_PITCH] = (2 * whole(-(-width // 2)) + 2 * MARGIN) * FLOAT
         plan[OUTPUT_PLANE] = plan[OUTPUT_PITCH] * height
-        plan[[OUTPUTS, OUTPUT_ERRORS, MEANS]] = [take(self.arch.planes * int(plan[OUTPUT_PLANE]) // FLOAT) + MARGIN * FLOAT for _ in range(3)]
+        plan[[OUTPUTS, OUTPUT_ERRORS, MEANS]] = [
+            take(self.arch.planes * int(plan[OUTPUT_PLANE]) // FLOAT) + MARGIN * FLOAT for _ in range(3)
+        ]
 
     def _list(self, table, field, values, relative):
         """A list of addresses: places in the block if `relative`, to be settled when its address is known."""
@@ -368,7 +408,11 @@ class Layout:
         self._list(own, SEEN_LIST, [0] * max(1, int(self.octaves[:, SEEN].max())), False)
         self._list(own, HANDED_LIST, [0] * FEATURE_COUNT, False)
         own[HIDDEN_RUN], own[BACK_RUN] = take(most * RUN), take(most * GAPPED)
-        own[MIXED_RUN], own[CODE_RUN], own[CODE_BACK_RUN] = take(max(most, arch.planes) * RUN), take(planes * RUN), take(planes * RUN)
+        own[MIXED_RUN], own[CODE_RUN], own[CODE_BACK_RUN] = (
+            take(max(most, arch.planes) * RUN),
+            take(planes * RUN),
+            take(planes * RUN),
+        )
         self._list(own, HIDDEN_LIST, [*rows(own[HIDDEN_RUN], arch.finest_channels + arch.top_channels), ones], True)
         self._list(own, FEATURE_LIST, [*rows(own[HIDDEN_RUN], arch.finest_channels), ones], True)
         own[UP_ROWS], own[UP_BACK_ROWS] = (take(2 * self.channels * int(self.plan[UP_ROW]) // FLOAT) for _ in range(2))
@@ -376,11 +420,19 @@ class Layout:
         self._list(own, ROWS_BACK_LIST, [0] * self.reach, True)
         self._list(own, PAIR_LIST, [0, 0], False)
         self._list(own, CODE_LIST, [ones, *rows(own[CODE_RUN], planes)], True)
-        for field, count in ((SQUARE_LIST, max(SQUARE * arch.planes, FILTER_SIDE**2)), (THIRD_LIST, 3 * arch.planes), (ROW_LIST, arch.planes)):
+        for field, count in (
+            (SQUARE_LIST, max(SQUARE * arch.planes, FILTER_SIDE**2)),
+            (THIRD_LIST, 3 * arch.planes),
+            (ROW_LIST, arch.planes),
+        ):
             self._list(own, field, [0] * count, False)
         own[GRADIENT_ROWS] = take(2 * arch.planes * int(self.plan[OUTPUT_PITCH]) // FLOAT)
         # Vectors at the end of a row of code reach beyond it.
-        own[HALO_CODE], own[HALO_FEATURES], own[HALO_MIXED] = take(self.halo_code + MARGIN), take(self.halo_features), take(self.halo_mixed)
+        own[HALO_CODE], own[HALO_FEATURES], own[HALO_MIXED] = (
+            take(self.halo_code + MARGIN),
+            take(self.halo_features),
+            take(self.halo_mixed),
+        )
 
     @property
     def size(self):
@@ -432,7 +484,9 @@ class Layout:
     def sums(self):
         """The sums of samples: a view (planes, rows, columns)."""
         arch, pitch = self.arch, int(self.plan[OUTPUT_PITCH]) // FLOAT
-        return self.at(self._means - MARGIN * FLOAT, arch.planes * arch.height * pitch).reshape(arch.planes, arch.height, pitch)[..., MARGIN : MARGIN + arch.width]
+        return self.at(self._means - MARGIN * FLOAT, arch.planes * arch.height * pitch).reshape(
+            arch.planes, arch.height, pitch
+        )[..., MARGIN : MARGIN + arch.width]
 
     def known(self):
         """1 for each pixel that counts, else 0: a view (rows, columns)."""
@@ -446,4 +500,8 @@ class Layout:
         """The samples' place: uint16 (planes, rows, pitch), of full range whatever the picture's depth."""
         pitch, height = int(self.plan[TARGET_PITCH]), self.arch.height
         count = self.arch.planes * height * pitch
-        return self.at(int(self.plan[TARGET]), count // FLOAT).view(np.uint16).reshape(self.arch.planes, height, pitch // SHORT)
+        return (
+            self.at(int(self.plan[TARGET]), count // FLOAT)
+            .view(np.uint16)
+            .reshape(self.arch.planes, height, pitch // SHORT)
+        )

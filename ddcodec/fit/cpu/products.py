@@ -1,22 +1,43 @@
-"""Small matrix products over runs of pixels, in registers: what every linear layer of the fit is made of, the upsampling included.
+"""Small matrix products over runs of pixels, in registers: what every linear layer of the fit is made of, the
+upsampling included.
 
-A row is a run of float32 pixels. Rows are given as lists of addresses (arrays of int64 in memory) plus an offset in bytes that all rows
-share. Weights are packed by `pack`. A tile of up to 4 rows and 5 vectors of sums stays in registers while the inputs stream past it, as in
-BLIS (Van Zee & van de Geijn 2015, section 3); so the products run at the speed of the processor's multipliers while inputs lie in its cache.
+A row is a run of float32 pixels. Rows are given as lists of addresses (arrays of int64 in memory) plus an offset in
+bytes that all rows share. Weights are packed by `pack`. A tile of up to 4 rows and 5 vectors of sums stays in registers
+while the inputs stream past it, as in BLIS (Van Zee & van de Geijn 2015, section 3); so the products run at the speed
+of the processor's multipliers while inputs lie in its cache.
 """
 
 import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
-from .simd import BYTES, LANES, compiled, counted, fused, greater, integer, peek, poke, read, read_long, read_spread, value_of, variable, write, zero
+from .simd import (
+    BYTES,
+    LANES,
+    compiled,
+    counted,
+    fused,
+    greater,
+    integer,
+    peek,
+    poke,
+    read,
+    read_long,
+    read_spread,
+    value_of,
+    variable,
+    write,
+    zero,
+)
 
 NONE, ONE, TWO = np.int64(0), np.int64(1), np.int64(2)
 """For arguments: numba compiles a function anew for every literal number, but not for these."""
 VECTORS = 4 if LANES == 16 else 3
 """Of a tile: as the processor has 32 or 16 registers."""
 COLUMNS = {4: 4, 2: 4, 1: 4} if LANES == 16 else {4: 3, 2: 4, 1: 8}
-"""Of a tile of products with gradients, by its rows: a sum more than there are registers for would go through memory at every step."""
+"""Of a tile of products with gradients, by its rows: a sum more than there are registers for would go through memory at
+every step.
+"""
 
 
 def _tile(rows, vectors, form):
@@ -64,10 +85,14 @@ def _tile(rows, vectors, form):
 
 
 def _outer_tile(rows, columns):
-    """sums[row, column] += the products of gradients and inputs, lane by lane, over `vectors` vectors and `repeats` of both at a distance."""
+    """sums[row, column] += the products of gradients and inputs, lane by lane, over `vectors` vectors and `repeats` of
+    both at a distance.
+    """
 
     @intrinsic
-    def product(typingctx, sums, pitch, gradients, gradient, inputs, input_, vectors, repeats, gradient_step, input_step):
+    def product(
+        typingctx, sums, pitch, gradients, gradient, inputs, input_, vectors, repeats, gradient_step, input_step
+    ):
         def code(context, builder, signature, arguments):
             sums, pitch, gradients, gradient, inputs, input_, vectors, repeats, gradient_step, input_step = arguments
             starts = [builder.add(sums, builder.mul(pitch, integer(row))) for row in range(rows)]
@@ -85,7 +110,10 @@ def _outer_tile(rows, columns):
                     xs = [read(builder, builder.add(start, builder.add(top, place))) for start in tops]
                     for row in range(rows):
                         for column in range(columns):
-                            builder.store(fused(builder, gs[row], xs[column], value_of(builder, held[row][column])), held[row][column])
+                            builder.store(
+                                fused(builder, gs[row], xs[column], value_of(builder, held[row][column])),
+                                held[row][column],
+                            )
             for row in range(rows):
                 for column in range(columns):
                     write(builder, value_of(builder, held[row][column]), starts[row], BYTES * column)
@@ -136,18 +164,21 @@ def _product(form):
                 wide(targets, target + here, sources, source + here, weights, extra, gate + here, floor, outputs, count)
                 done += VECTORS
             else:
-                narrow(targets, target + here, sources, source + here, weights, extra, gate + here, floor, outputs, count)
+                narrow(
+                    targets, target + here, sources, source + here, weights, extra, gate + here, floor, outputs, count
+                )
                 done += 1
 
     return product
 
 
 affine, gated, added = (_product(form) for form in ("affine", "gated", "added"))
-"""(targets, target, sources, source, weights, extra, gate, floor, outputs, count, vectors); all targets of a call must be different rows.
+"""(targets, target, sources, source, weights, extra, gate, floor, outputs, count, vectors); all targets of a call must
+be different rows.
 
-affine: targets[j] = max(extra[j] + sum over i of W[j, i] sources[i], floor[j]); extra is a bias.
-gated: targets[j] = sum over i of W[j, i] sources[i] where the row extra[j] at `gate` is above floor[j], else 0: back through a layer with ReLU.
-added: targets[j] = max(targets[j] + sum over i of W[j, i] sources[i], floor[j]).
+affine: targets[j] = max(extra[j] + sum over i of W[j, i] sources[i], floor[j]); extra is a bias. gated: targets[j] =
+sum over i of W[j, i] sources[i] where the row extra[j] at `gate` is above floor[j], else 0: back through a layer with
+ReLU. added: targets[j] = max(targets[j] + sum over i of W[j, i] sources[i], floor[j]).
 """
 
 
@@ -159,13 +190,46 @@ def _outer_rows(rows):
     def product(sums, gradients, gradient, inputs, input_, columns, vectors, repeats, gradient_step, input_step):
         pitch, column = BYTES * columns, 0
         while column + most <= columns:
-            many(sums + BYTES * column, pitch, gradients, gradient, inputs + 8 * column, input_, vectors, repeats, gradient_step, input_step)
+            many(
+                sums + BYTES * column,
+                pitch,
+                gradients,
+                gradient,
+                inputs + 8 * column,
+                input_,
+                vectors,
+                repeats,
+                gradient_step,
+                input_step,
+            )
             column += most
         while column + 2 <= columns:
-            two(sums + BYTES * column, pitch, gradients, gradient, inputs + 8 * column, input_, vectors, repeats, gradient_step, input_step)
+            two(
+                sums + BYTES * column,
+                pitch,
+                gradients,
+                gradient,
+                inputs + 8 * column,
+                input_,
+                vectors,
+                repeats,
+                gradient_step,
+                input_step,
+            )
             column += 2
         if column < columns:
-            one(sums + BYTES * column, pitch, gradients, gradient, inputs + 8 * column, input_, vectors, repeats, gradient_step, input_step)
+            one(
+                sums + BYTES * column,
+                pitch,
+                gradients,
+                gradient,
+                inputs + 8 * column,
+                input_,
+                vectors,
+                repeats,
+                gradient_step,
+                input_step,
+            )
 
     return product
 
@@ -175,31 +239,69 @@ _rows_4, _rows_2, _rows_1 = (_outer_rows(rows) for rows in (4, 2, 1))
 
 @compiled
 def outer(sums, gradients, gradient, inputs, input_, rows, columns, vectors, repeats, gradient_step, input_step):
-    """sums (rows, columns, LANES) += gradients (rows) times inputs (columns), lane by lane, over a run, and over `repeats` runs at a distance."""
+    """sums (rows, columns, LANES) += gradients (rows) times inputs (columns), lane by lane, over a run, and over
+    `repeats` runs at a distance.
+    """
     row = 0
     while row + 4 <= rows:
-        _rows_4(sums + BYTES * columns * row, gradients + 8 * row, gradient, inputs, input_, columns, vectors, repeats, gradient_step, input_step)
+        _rows_4(
+            sums + BYTES * columns * row,
+            gradients + 8 * row,
+            gradient,
+            inputs,
+            input_,
+            columns,
+            vectors,
+            repeats,
+            gradient_step,
+            input_step,
+        )
         row += 4
     while row + 2 <= rows:
-        _rows_2(sums + BYTES * columns * row, gradients + 8 * row, gradient, inputs, input_, columns, vectors, repeats, gradient_step, input_step)
+        _rows_2(
+            sums + BYTES * columns * row,
+            gradients + 8 * row,
+            gradient,
+            inputs,
+            input_,
+            columns,
+            vectors,
+            repeats,
+            gradient_step,
+            input_step,
+        )
         row += 2
     if row < rows:
-        _rows_1(sums + BYTES * columns * row, gradients + 8 * row, gradient, inputs, input_, columns, vectors, repeats, gradient_step, input_step)
+        _rows_1(
+            sums + BYTES * columns * row,
+            gradients + 8 * row,
+            gradient,
+            inputs,
+            input_,
+            columns,
+            vectors,
+            repeats,
+            gradient_step,
+            input_step,
+        )
 
 
 @compiled
 def pack(packed, matrix, outputs, count, before, of, by_output, by_input, gain):
     """Weights in the order in which tiles read them: blocks of 4, 2 and 1 outputs, in a block input by input.
 
-    W[j, i] stands at `matrix` + 4 (by_output j + by_input i), so that a matrix and its transpose are packed from the same place.
-    The `count` inputs are those from `before` on of a product of `of` inputs.
+    W[j, i] stands at `matrix` + 4 (by_output j + by_input i), so that a matrix and its transpose are packed from the
+    same place. The `count` inputs are those from `before` on of a product of `of` inputs.
     """
     row = 0
     while row < outputs:
         height = 4 if row + 4 <= outputs else 2 if row + 2 <= outputs else 1
         for i in range(count):
             for j in range(height):
-                poke(packed + 4 * (row * of + (before + i) * height + j), peek(matrix + 4 * (by_output * (row + j) + by_input * i)) * gain)
+                poke(
+                    packed + 4 * (row * of + (before + i) * height + j),
+                    peek(matrix + 4 * (by_output * (row + j) + by_input * i)) * gain,
+                )
         row += height
 
 

@@ -1,7 +1,8 @@
-"""The rate of the code and its gradients on the CPU: context model and Laplace distribution (FORMAT.md, chapter 6), run by run.
+"""The rate of the code and its gradients on the CPU: context model and Laplace distribution (FORMAT.md, chapter 6), run
+by run.
 
-One pass over a run of a row does all: the layers forward, the bits, and the way back to weights, to the code's neighbours and to the parent
-plane, while the run's rows lie in the processor's caches.
+One pass over a run of a row does all: the layers forward, the bits, and the way back to weights, to the code's
+neighbours and to the parent plane, while the run's rows lie in the processor's caches.
 """
 
 import numpy as np
@@ -9,12 +10,96 @@ from numba import float32
 
 from ...format.arch import FEATURES as FEATURE_COUNT
 from ...format.arch import NEIGHBOURS
-from .layout import ABOVE, BACK_1, BACK_2, BACK_3, BACK_LIST, CODE, CODE_PLANES, COLUMNS, CONTEXT_1, CONTEXT_1_BIAS, CONTEXT_2, CONTEXT_2_BIAS, CONTEXT_3, CONTEXT_3_BIAS, DX_LIST, DX_RUN, FEATURE_GRADIENTS, FEATURE_ROW_BYTES, FEATURE_ROWS, FEATURES, FLOAT, GRADIENT, H1_LIST, H2_LIST, HANDED, HALO_CODE, HALO_CODE_PLANE, HALO_FEATURE, HALO_FEATURES, HAS_PARENT, HIDDEN, LONG, MARGIN, NEIGHBOUR_COUNT, NO_FLOORS, O_LIST, ONE_TARGET, ONES, ONES_LIST, OUT_ROWS, PARENT_ROW_BYTES, PARENT_ROWS, PITCH, PLANE, Q, ROWS, RUN, SCATTER_LIST, SCATTER_STARTS, SEEN_PITCH, SHIFTED, SUMS, SUMS_1, SUMS_2, SUMS_3, SUMS_3_BIAS, THREADS, X_LIST, ZEROS
-from .products import NONE, ONE, TWO, added, affine, gated, outer
 from ..descent.recipe import GREATEST_SCALE, LEAST_SCALE, NAT
+from .layout import (
+    ABOVE,
+    BACK_1,
+    BACK_2,
+    BACK_3,
+    BACK_LIST,
+    CODE,
+    CODE_PLANES,
+    COLUMNS,
+    CONTEXT_1,
+    CONTEXT_1_BIAS,
+    CONTEXT_2,
+    CONTEXT_2_BIAS,
+    CONTEXT_3,
+    CONTEXT_3_BIAS,
+    DX_LIST,
+    DX_RUN,
+    FEATURE_GRADIENTS,
+    FEATURE_ROW_BYTES,
+    FEATURE_ROWS,
+    FEATURES,
+    FLOAT,
+    GRADIENT,
+    H1_LIST,
+    H2_LIST,
+    HALO_CODE,
+    HALO_CODE_PLANE,
+    HALO_FEATURE,
+    HALO_FEATURES,
+    HANDED,
+    HAS_PARENT,
+    HIDDEN,
+    LONG,
+    MARGIN,
+    NEIGHBOUR_COUNT,
+    NO_FLOORS,
+    O_LIST,
+    ONE_TARGET,
+    ONES,
+    ONES_LIST,
+    OUT_ROWS,
+    PARENT_ROW_BYTES,
+    PARENT_ROWS,
+    PITCH,
+    PLANE,
+    ROWS,
+    RUN,
+    SCATTER_LIST,
+    SCATTER_STARTS,
+    SEEN_PITCH,
+    SHIFTED,
+    SUMS,
+    SUMS_1,
+    SUMS_2,
+    SUMS_3,
+    SUMS_3_BIAS,
+    THREADS,
+    X_LIST,
+    ZEROS,
+    Q,
+)
+from .products import NONE, ONE, TWO, added, affine, gated, outer
 from .rows import band, row_place
 from .seen import double_row, other_row, row_of, seen_row
-from .simd import BYTES, LANES, absolute, add_onto, clear, compiled, even, exp, exp2, first, full, load, log, maximum, minimum, odd, peek, poke, poke_long, sign, store, total, where
+from .simd import (
+    BYTES,
+    LANES,
+    absolute,
+    add_onto,
+    clear,
+    compiled,
+    even,
+    exp,
+    exp2,
+    first,
+    full,
+    load,
+    log,
+    maximum,
+    minimum,
+    odd,
+    peek,
+    poke,
+    poke_long,
+    sign,
+    store,
+    total,
+    where,
+)
 
 _DX = np.array([dx for dx, _ in NEIGHBOURS])
 _DY = np.array([dy for _, dy in NEIGHBOURS])
@@ -24,7 +109,9 @@ SEEN_FEATURES = FEATURE_COUNT + 1
 
 @compiled
 def octave_bits(plan, octaves, own, o, thread, weights, price, soft, learn, keep):
-    """Bits of a thread's rows of octave `o`. learn: add to the weights' sums and to the gradients by features. soft: add to the code's gradients. price: of a bit. keep: write each integer's nats where its gradient would be."""
+    """Bits of a thread's rows of octave `o`. learn: add to the weights' sums and to the gradients by features. soft:
+    add to the code's gradients. price: of a bit. keep: write each integer's nats where its gradient would be.
+    """
     here = octaves[o]
     rows, columns = here[ROWS], here[COLUMNS]
     first_pair, last_pair = band((rows + 1) // 2, plan[THREADS], thread)
@@ -93,9 +180,45 @@ def _run(plan, here, own, o, plane, y, x, start, weights, price, soft, learn, ke
         features = own[FEATURE_ROWS] + feature * own[FEATURE_ROW_BYTES] + x * FLOAT
         poke_long(xs + LONG * (neighbours + feature), features if here[HAS_PARENT] else plan[ZEROS])
 
-    affine(h1, NONE, xs, NONE, weights + plan[CONTEXT_1], weights + plan[CONTEXT_1_BIAS], NONE, plan[ZEROS], hidden, inputs, vectors)
-    affine(h2, NONE, h1, NONE, weights + plan[CONTEXT_2], weights + plan[CONTEXT_2_BIAS], NONE, plan[ZEROS], hidden, hidden, vectors)
-    affine(out, NONE, h2, NONE, weights + plan[CONTEXT_3], weights + here[CONTEXT_3_BIAS], NONE, plan[NO_FLOORS], TWO, hidden + inputs, vectors)
+    affine(
+        h1,
+        NONE,
+        xs,
+        NONE,
+        weights + plan[CONTEXT_1],
+        weights + plan[CONTEXT_1_BIAS],
+        NONE,
+        plan[ZEROS],
+        hidden,
+        inputs,
+        vectors,
+    )
+    affine(
+        h2,
+        NONE,
+        h1,
+        NONE,
+        weights + plan[CONTEXT_2],
+        weights + plan[CONTEXT_2_BIAS],
+        NONE,
+        plan[ZEROS],
+        hidden,
+        hidden,
+        vectors,
+    )
+    affine(
+        out,
+        NONE,
+        h2,
+        NONE,
+        weights + plan[CONTEXT_3],
+        weights + here[CONTEXT_3_BIAS],
+        NONE,
+        plan[NO_FLOORS],
+        TWO,
+        hidden + inputs,
+        vectors,
+    )
     bits = _laplace(plan, own, q, plan[GRADIENT] + place, columns - x, vectors, price, soft, learn, keep)
     if not learn:
         return bits
@@ -113,9 +236,11 @@ def _run(plan, here, own, o, plane, y, x, start, weights, price, soft, learn, ke
 
 @compiled
 def _laplace(plan, own, q, gradient, columns, vectors, price, soft, learn, keep):
-    """Bits of a run; leaves the price's gradients by mean and scale in their place, and adds those by the code to `gradient`.
+    """Bits of a run; leaves the price's gradients by mean and scale in their place, and adds those by the code to
+    `gradient`.
 
-    As `objective.laplace_bits`: the distance from the mean, up to 1/2, and what lies beyond, where the logarithm is linear.
+    As `objective.laplace_bits`: the distance from the mean, up to 1/2, and what lies beyond, where the logarithm is
+    linear.
     """
     means, scales = own[OUT_ROWS], own[OUT_ROWS] + FLOAT * RUN
     nats, half, nothing = full(float32(0)), full(float32(0.5)), full(float32(0))
@@ -154,8 +279,22 @@ def _back_to_inputs(plan, here, own, plane, y, x, start, vectors, weights, soft)
     back = own[DX_LIST]
     # Without a parent nobody reads these; but the weights are packed for so many outputs.
     for feature in range(SEEN_FEATURES):
-        poke_long(back + LONG * (neighbours + feature), own[FEATURE_GRADIENTS] + feature * own[FEATURE_ROW_BYTES] + x * FLOAT)
-    affine(back, NONE, own[BACK_LIST], NONE, weights + plan[BACK_1], plan[ZEROS], NONE, plan[NO_FLOORS], neighbours + SEEN_FEATURES, hidden + 2, vectors)
+        poke_long(
+            back + LONG * (neighbours + feature), own[FEATURE_GRADIENTS] + feature * own[FEATURE_ROW_BYTES] + x * FLOAT
+        )
+    affine(
+        back,
+        NONE,
+        own[BACK_LIST],
+        NONE,
+        weights + plan[BACK_1],
+        plan[ZEROS],
+        NONE,
+        plan[NO_FLOORS],
+        neighbours + SEEN_FEATURES,
+        hidden + 2,
+        vectors,
+    )
     if not soft:
         return
     # What a longer run left behind must not be scattered.
@@ -173,9 +312,18 @@ def _back_to_inputs(plan, here, own, plane, y, x, start, vectors, weights, soft)
             target = _halo(own, here, plane) + (row - start + ABOVE) * here[PITCH] + x * FLOAT
         poke_long(own[ONE_TARGET], target)
         added(
-            own[ONE_TARGET], NONE, own[SCATTER_LIST] + LONG * plan[SCATTER_STARTS + up], NONE, plan[ONES], NONE, NONE, plan[NO_FLOORS], ONE, count,
+            own[ONE_TARGET],
+            NONE,
+            own[SCATTER_LIST] + LONG * plan[SCATTER_STARTS + up],
+            NONE,
+            plan[ONES],
+            NONE,
+            NONE,
+            plan[NO_FLOORS],
+            ONE,
+            count,
             vectors + 2 * MARGIN // LANES,
-        )  # fmt: skip
+        )
 
 
 @compiled
@@ -236,7 +384,9 @@ def _feature_row(own, parent, feature, row, first_pair, last_pair):
 
 @compiled
 def merge_gradients(plan, octaves, own, o, thread):
-    """Hand the gradients of rows that are another thread's over; between two waits, since that thread must have done."""
+    """Hand the gradients of rows that are another thread's over; between two waits, since that thread must have
+    done.
+    """
     here = octaves[o]
     rows = here[ROWS]
     pairs = (rows + 1) // 2

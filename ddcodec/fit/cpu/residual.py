@@ -1,15 +1,61 @@
-"""The residual layer, the loss, and the way back through both on the CPU (FORMAT.md, chapter 7), row by row, columns in their order.
+"""The residual layer, the loss, and the way back through both on the CPU (FORMAT.md, chapter 7), row by row, columns in
+their order.
 
-What comes before has left the outputs of the whole picture; what goes back later reads the errors of rows of other threads. So threads wait in between.
+What comes before has left the outputs of the whole picture; what goes back later reads the errors of rows of other
+threads. So threads wait in between.
 """
 
 from numba import float32
 
 from ...format.arch import SQUARE
-from .layout import COLUMNS, ERRORS, ERRORS_PITCH, FLOAT, GRADIENT_ROWS, KNOWN, LONG, MEANS, NO_FLOORS, OUTPUT_ERRORS, OUTPUT_PITCH, OUTPUT_PLANE, OUTPUTS, PLANES, RESIDUAL, RESIDUAL_BACK, RESIDUAL_BACK_SIZE, RESIDUAL_WEIGHTS, ROW_LIST, ROWS, SHORT, SQUARE_LIST, SUMS, SUMS_RESIDUAL, TARGET, TARGET_PITCH, TARGET_PLANE, THIRD_LIST
+from .layout import (
+    COLUMNS,
+    ERRORS,
+    ERRORS_PITCH,
+    FLOAT,
+    GRADIENT_ROWS,
+    KNOWN,
+    LONG,
+    MEANS,
+    NO_FLOORS,
+    OUTPUT_ERRORS,
+    OUTPUT_PITCH,
+    OUTPUT_PLANE,
+    OUTPUTS,
+    PLANES,
+    RESIDUAL,
+    RESIDUAL_BACK,
+    RESIDUAL_BACK_SIZE,
+    RESIDUAL_WEIGHTS,
+    ROW_LIST,
+    ROWS,
+    SHORT,
+    SQUARE_LIST,
+    SUMS,
+    SUMS_RESIDUAL,
+    TARGET,
+    TARGET_PITCH,
+    TARGET_PLANE,
+    THIRD_LIST,
+)
 from .products import NONE, ONE, added, outer
 from .rows import own_rows
-from .simd import BYTES, LANES, compiled, first, full, load, load_shorts, maximum, minimum, peek, poke, poke_long, store, total
+from .simd import (
+    BYTES,
+    LANES,
+    compiled,
+    first,
+    full,
+    load,
+    load_shorts,
+    maximum,
+    minimum,
+    peek,
+    poke,
+    poke_long,
+    store,
+    total,
+)
 
 
 @compiled
@@ -29,7 +75,8 @@ def close_row(plan, here, row):
 
 @compiled
 def loss(plan, here, own, thread, weights, learn, keep):
-    """The sum of squares of a thread's rows of samples, clamped, of the pixels that count; leaves the gradients of the mean square by the samples, as if nothing were clamped.
+    """The sum of squares of a thread's rows of samples, clamped, of the pixels that count; leaves the gradients of the
+    mean square by the samples, as if nothing were clamped.
 
     learn: add the samples to `MEANS`, where they are wanted. keep: write the sum of each pixel to `ERRORS`.
     """
@@ -43,18 +90,45 @@ def loss(plan, here, own, thread, weights, learn, keep):
             near = min(max(row + dy - 1, 0), rows - 1)
             for dx in range(3):
                 for plane in range(planes):
-                    poke_long(own[SQUARE_LIST] + LONG * (planes * (3 * dy + dx) + plane), output_row(plan, plan[OUTPUTS], plane, near) + (dx - 1) * FLOAT)
+                    poke_long(
+                        own[SQUARE_LIST] + LONG * (planes * (3 * dy + dx) + plane),
+                        output_row(plan, plan[OUTPUTS], plane, near) + (dx - 1) * FLOAT,
+                    )
         for plane in range(planes):
             values = output_row(plan, plan[OUTPUT_ERRORS], plane, row)
             poke_long(own[ROW_LIST] + LONG * plane, values)
             _copy(values, output_row(plan, plan[OUTPUTS], plane, row), vectors)
-        added(own[ROW_LIST], NONE, own[SQUARE_LIST], NONE, weights + plan[RESIDUAL], NONE, NONE, plan[NO_FLOORS], planes, SQUARE * planes, vectors)
+        added(
+            own[ROW_LIST],
+            NONE,
+            own[SQUARE_LIST],
+            NONE,
+            weights + plan[RESIDUAL],
+            NONE,
+            NONE,
+            plan[NO_FLOORS],
+            planes,
+            SQUARE * planes,
+            vectors,
+        )
         for plane in range(planes):
             squares += _errors(plan, plane, row, columns, vectors, gain, learn)
         if keep:
             _keep_errors(plan, row, vectors)
         if learn:
-            outer(own[SUMS] + plan[SUMS_RESIDUAL], own[ROW_LIST], NONE, own[SQUARE_LIST], NONE, planes, SQUARE * planes, vectors, ONE, NONE, NONE)
+            outer(
+                own[SUMS] + plan[SUMS_RESIDUAL],
+                own[ROW_LIST],
+                NONE,
+                own[SQUARE_LIST],
+                NONE,
+                planes,
+                SQUARE * planes,
+                vectors,
+                ONE,
+                NONE,
+                NONE,
+            )
     return squares
 
 
@@ -97,7 +171,9 @@ def _keep_errors(plan, row, vectors):
 
 @compiled
 def back(plan, here, own, row, weights, stop):
-    """The gradients by the outputs of a row, from those by the samples around it, in `GRADIENT_ROWS`; zeros from the picture's last column to `stop`, in vectors."""
+    """The gradients by the outputs of a row, from those by the samples around it, in `GRADIENT_ROWS`; zeros from the
+    picture's last column to `stop`, in vectors.
+    """
     rows, columns, planes = here[ROWS], here[COLUMNS], plan[PLANES]
     vectors = (columns + LANES - 1) // LANES
     for plane in range(planes):
@@ -126,11 +202,23 @@ def _back_from(plan, own, row, near, dy, weights, columns, vectors):
     planes = plan[PLANES]
     for dx in range(3):
         for plane in range(planes):
-            poke_long(own[THIRD_LIST] + LONG * (planes * dx + plane), output_row(plan, plan[OUTPUT_ERRORS], plane, near) - (dx - 1) * FLOAT)
+            poke_long(
+                own[THIRD_LIST] + LONG * (planes * dx + plane),
+                output_row(plan, plan[OUTPUT_ERRORS], plane, near) - (dx - 1) * FLOAT,
+            )
     added(
-        own[ROW_LIST], NONE, own[THIRD_LIST], NONE, weights + plan[RESIDUAL_BACK] + dy * plan[RESIDUAL_BACK_SIZE], NONE, NONE, plan[NO_FLOORS],
-        planes, 3 * planes, vectors,
-    )  # fmt: skip
+        own[ROW_LIST],
+        NONE,
+        own[THIRD_LIST],
+        NONE,
+        weights + plan[RESIDUAL_BACK] + dy * plan[RESIDUAL_BACK_SIZE],
+        NONE,
+        NONE,
+        plan[NO_FLOORS],
+        planes,
+        3 * planes,
+        vectors,
+    )
     # The outermost columns stand for what would be beyond them.
     for seen in range(planes):
         left = gradient_row(plan, own, seen, row)

@@ -1,16 +1,59 @@
-"""What contexts see of coarser octaves, on the CPU: planes doubled from octave to octave, mixed to features, and the way back (FORMAT.md, chapter 6, *Features*).
+"""What contexts see of coarser octaves, on the CPU: planes doubled from octave to octave, mixed to features, and the
+way back (FORMAT.md, chapter 6, *Features*).
 
-Of every octave that a finer one sees there are its own plane of code and the planes of all coarser ones at its size, `RAISED`; what they are mixed to, `HANDED`; and the
-gradients of the loss by what is handed down and the own plane's magnitudes, `FEATURES`, and by what is seen, `BY_SEEN`.
+Of every octave that a finer one sees there are its own plane of code and the planes of all coarser ones at its size,
+`RAISED`; what they are mixed to, `HANDED`; and the gradients of the loss by what is handed down and the own plane's
+magnitudes, `FEATURES`, and by what is seen, `BY_SEEN`.
 """
 
 from numba import float32
 
 from ...format.arch import FEATURES as COUNT
-from .layout import BY_SEEN, COLUMNS, FEATURES, FLOAT, HANDED, HANDED_LIST, LONG, MARGIN, NO_FLOORS, PARENT_ROWS, Q, RAISED, ROWS, SEE, SEE_BACK, SEEN, SEEN_LIST, SEEN_PITCH, SEEN_PLANE, SUMS, SUMS_SEE, THREADS, ZEROS
+from .layout import (
+    BY_SEEN,
+    COLUMNS,
+    FEATURES,
+    FLOAT,
+    HANDED,
+    HANDED_LIST,
+    LONG,
+    MARGIN,
+    NO_FLOORS,
+    PARENT_ROWS,
+    RAISED,
+    ROWS,
+    SEE,
+    SEE_BACK,
+    SEEN,
+    SEEN_LIST,
+    SEEN_PITCH,
+    SEEN_PLANE,
+    SUMS,
+    SUMS_SEE,
+    THREADS,
+    ZEROS,
+    Q,
+)
 from .products import NONE, ONE, added, affine, outer
 from .rows import band, row_place
-from .simd import BYTES, LANES, absolute, clear, compiled, even, first, full, high, load, low, odd, peek, poke, poke_long, store
+from .simd import (
+    BYTES,
+    LANES,
+    absolute,
+    clear,
+    compiled,
+    even,
+    first,
+    full,
+    high,
+    load,
+    low,
+    odd,
+    peek,
+    poke,
+    poke_long,
+    store,
+)
 
 
 @compiled
@@ -29,14 +72,18 @@ def row_of(here, planes, plane, row):
 
 @compiled
 def other_row(here, finer_row):
-    """The second row of an octave that a row of the next finer one is doubled from; the first is the half of its number."""
+    """The second row of an octave that a row of the next finer one is doubled from; the first is the half of its
+    number.
+    """
     row = finer_row // 2
     return max(row - 1, 0) if finer_row % 2 == 0 else min(row + 1, here[ROWS] - 1)
 
 
 @compiled
 def double_row(near, far, magnitudes, across, along, columns):
-    """A row of twice the columns, at `along`, from two rows, with the taps 1, 3; `across` is for what is between, with margins."""
+    """A row of twice the columns, at `along`, from two rows, with the taps 1, 3; `across` is for what is between, with
+    margins.
+    """
     vectors = (columns + LANES - 1) // LANES
     for v in range(vectors):
         a, b = load(near + v * BYTES), load(far + v * BYTES)
@@ -55,7 +102,10 @@ def double_row(near, far, magnitudes, across, along, columns):
 
 @compiled
 def see(plan, octaves, own, o, thread, weights):
-    """A thread's rows of what octave `o` has of coarser ones, and of what it hands down. The next coarser octave must be done."""
+    """A thread's rows of what octave `o` has of coarser ones, and of what it hands down.
+
+    The next coarser octave must be done.
+    """
     here = octaves[o]
     first_pair, last_pair = band((here[ROWS] + 1) // 2, plan[THREADS], thread)
     if not here[SEEN]:
@@ -64,10 +114,25 @@ def see(plan, octaves, own, o, thread, weights):
     for y in range(2 * first_pair, min(2 * last_pair, here[ROWS])):
         for plane in range(1, here[SEEN]):
             coarser = octaves[o + 1]
-            near, far = seen_row(plan, coarser, plane - 1, y // 2), seen_row(plan, coarser, plane - 1, other_row(coarser, y))
+            near, far = (
+                seen_row(plan, coarser, plane - 1, y // 2),
+                seen_row(plan, coarser, plane - 1, other_row(coarser, y)),
+            )
             double_row(near, far, False, across, seen_row(plan, here, plane, y), coarser[COLUMNS])
         _list_rows(plan, here, own, HANDED, y)
-        affine(own[HANDED_LIST], NONE, own[SEEN_LIST], NONE, weights + here[SEE], plan[ZEROS], NONE, plan[NO_FLOORS], COUNT, here[SEEN], vectors)
+        affine(
+            own[HANDED_LIST],
+            NONE,
+            own[SEEN_LIST],
+            NONE,
+            weights + here[SEE],
+            plan[ZEROS],
+            NONE,
+            plan[NO_FLOORS],
+            COUNT,
+            here[SEEN],
+            vectors,
+        )
 
 
 @compiled
@@ -80,7 +145,9 @@ def _list_rows(plan, here, own, planes, y):
 
 @compiled
 def see_back(plan, octaves, own, o, thread, weights, soft):
-    """From the gradients by what octave `o` hands down, a thread's rows of those by the weights and, if `soft`, by what is seen. The next finer octave must be done."""
+    """From the gradients by what octave `o` hands down, a thread's rows of those by the weights and, if `soft`, by what
+    is seen. The next finer octave must be done.
+    """
     here = octaves[o]
     first_pair, last_pair = band((here[ROWS] + 1) // 2, plan[THREADS], thread)
     if not here[SEEN]:
@@ -92,7 +159,19 @@ def see_back(plan, octaves, own, o, thread, weights, soft):
         for feature in range(COUNT):
             end = row_of(here, FEATURES, feature, y) + (vectors - 1) * BYTES
             store(end, first(load(end), columns - (vectors - 1) * LANES))
-        outer(own[SUMS] + here[SUMS_SEE], own[HANDED_LIST], NONE, own[SEEN_LIST], NONE, COUNT, here[SEEN], vectors, ONE, NONE, NONE)
+        outer(
+            own[SUMS] + here[SUMS_SEE],
+            own[HANDED_LIST],
+            NONE,
+            own[SEEN_LIST],
+            NONE,
+            COUNT,
+            here[SEEN],
+            vectors,
+            ONE,
+            NONE,
+            NONE,
+        )
         if not soft:
             continue
         for plane in range(here[SEEN]):
@@ -102,7 +181,19 @@ def see_back(plan, octaves, own, o, thread, weights, soft):
                 _halve_rows(octaves[o - 1], here, own, plane, y, target)
             else:
                 clear(target, vectors * BYTES)
-        added(own[SEEN_LIST], NONE, own[HANDED_LIST], NONE, weights + here[SEE_BACK], NONE, NONE, plan[NO_FLOORS], here[SEEN], COUNT, vectors)
+        added(
+            own[SEEN_LIST],
+            NONE,
+            own[HANDED_LIST],
+            NONE,
+            weights + here[SEE_BACK],
+            NONE,
+            NONE,
+            plan[NO_FLOORS],
+            here[SEEN],
+            COUNT,
+            vectors,
+        )
 
 
 @compiled
@@ -122,12 +213,18 @@ def _halve_rows(finer, here, own, plane, y, target):
             gain = float32(4)
         source = row_of(finer, BY_SEEN, plane + 1, row)
         for v in range((columns + LANES - 1) // LANES):
-            store(across + v * BYTES, load(across + v * BYTES) + full(gain) * first(load(source + v * BYTES), columns - v * LANES))
+            store(
+                across + v * BYTES,
+                load(across + v * BYTES) + full(gain) * first(load(source + v * BYTES), columns - v * LANES),
+            )
     for v in range(vectors // 2):
         at = across + 2 * v * BYTES
         a, b = load(at), load(at + BYTES)
         both = 3 * (even(a, b) + odd(a, b))
-        before, after = even(load(at - FLOAT), load(at + BYTES - FLOAT)), even(load(at + 2 * FLOAT), load(at + BYTES + 2 * FLOAT))
+        before, after = (
+            even(load(at - FLOAT), load(at + BYTES - FLOAT)),
+            even(load(at + 2 * FLOAT), load(at + BYTES + 2 * FLOAT)),
+        )
         store(target + v * BYTES, first((both + before + after) * 0.0625, here[COLUMNS] - v * LANES))
     poke(target, peek(target) + peek(across) * float32(0.0625))
     if columns % 2 == 0:

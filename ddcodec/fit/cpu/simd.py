@@ -1,7 +1,8 @@
 """Vectors of float32 for numba: a type `Vec` of as many lanes as the processor has, and what the kernels do with it.
 
-numba vectorises loops by itself only where LLVM can prove that no two arrays overlap, and never keeps a block of sums in registers. Here
-the vectors are explicit. Memory is named by addresses (int64, in bytes), which the engine takes from arrays that it keeps alive.
+numba vectorises loops by itself only where LLVM can prove that no two arrays overlap, and never keeps a block of sums
+in registers. Here the vectors are explicit. Memory is named by addresses (int64, in bytes), which the engine takes from
+arrays that it keeps alive.
 """
 
 import operator
@@ -107,7 +108,10 @@ def value_of(builder, slot):
 
 @contextmanager
 def counted(builder, count):
-    """A loop over 0 .. count - 1, whose value is the index. LLVM is told not to unroll it, which took a third of the compilation and no time off a step."""
+    """A loop over 0 .. count - 1, whose value is the index.
+
+    LLVM is told not to unroll it, which took a third of the compilation and no time off a step.
+    """
     before = builder.basic_block
     head, body, end = (builder.append_basic_block(f"counted.{part}") for part in ("head", "body", "end"))
     builder.branch(head)
@@ -182,7 +186,9 @@ _ROOT_HALF = 0x3F3504F3
 
 
 def _log(builder, x):
-    """Natural logarithm of positive normal numbers: x = 2^e m with m in sqrt(1/2)..sqrt(2), and the series of artanh((m - 1) / (m + 1))."""
+    """Natural logarithm of positive normal numbers: x = 2^e m with m in sqrt(1/2)..sqrt(2), and the series of artanh((m
+    - 1) / (m + 1)).
+    """
     offset = builder.sub(builder.bitcast(x, _INTS), constant(_ROOT_HALF, _INTS))
     exponent = builder.ashr(offset, constant(23, _INTS))
     mantissa = builder.add(builder.and_(offset, constant(0x7FFFFF, _INTS)), constant(_ROOT_HALF, _INTS))
@@ -250,6 +256,7 @@ low = _shuffled([k // 2 + LANES * (k % 2) for k in range(LANES)])
 high = _shuffled([LANES // 2 + k // 2 + LANES * (k % 2) for k in range(LANES)])
 """`even`, `odd`: every second lane of two vectors; `low`, `high`: the two halves of what interleaves them."""
 
+
 @intrinsic
 def full(typingctx, scalar):
     """A scalar float32 in all lanes."""
@@ -265,11 +272,14 @@ def _as_operator(operation, body):
 
     @infer_global(operation)
     class _Signatures(ConcreteTemplate):
-        cases = [signature(vec, vec, vec)] + [signature(vec, *pair) for number in numbers for pair in ((vec, number), (number, vec))]
+        cases = [signature(vec, vec, vec)] + [
+            signature(vec, *pair) for number in numbers for pair in ((vec, number), (number, vec))
+        ]
 
     def lowered(context, builder, signature, arguments):
         values = [
-            value if kind == vec else spread(builder, context.cast(builder, value, kind, types.float32)) for kind, value in zip(signature.args, arguments)
+            value if kind == vec else spread(builder, context.cast(builder, value, kind, types.float32))
+            for kind, value in zip(signature.args, arguments)
         ]
         return body(builder, *values)
 
@@ -322,7 +332,9 @@ def load_shorts(typingctx, address):
 @intrinsic
 def peek(typingctx, address):
     """One float32."""
-    return types.float32(types.int64), lambda context, builder, signature, arguments: read(builder, *arguments, kind=_FLOAT)
+    return types.float32(types.int64), lambda context, builder, signature, arguments: read(
+        builder, *arguments, kind=_FLOAT
+    )
 
 
 @intrinsic
@@ -342,7 +354,9 @@ def first(typingctx, value, count):
         value, count = arguments
         limit = lesser_integer(builder, count, integer(LANES))
         limit = builder.select(builder.icmp_signed("<", limit, integer(0)), integer(0), limit)
-        inside = builder.icmp_signed("<", ir.Constant(_INTS, list(range(LANES))), spread(builder, builder.trunc(limit, _INT)))
+        inside = builder.icmp_signed(
+            "<", ir.Constant(_INTS, list(range(LANES))), spread(builder, builder.trunc(limit, _INT))
+        )
         return builder.select(inside, value, zero())
 
     return vec(vec, types.int64), code
@@ -360,7 +374,9 @@ def total(typingctx, value):
         (value,) = arguments
         width = LANES // 2
         while width:
-            other = builder.shuffle_vector(value, value, ir.Constant(_INTS, [(k + width) % LANES for k in range(LANES)]))
+            other = builder.shuffle_vector(
+                value, value, ir.Constant(_INTS, [(k + width) % LANES for k in range(LANES)])
+            )
             value, width = builder.fadd(value, other), width // 2
         return builder.extract_element(value, ir.Constant(_INT, 0))
 
@@ -369,7 +385,8 @@ def total(typingctx, value):
 
 @intrinsic
 def normal(typingctx, key, index):
-    """Pseudo-random numbers of mean 0 and variance 1 for the positions index, index + 1, ...: the sum of four uniform 16-bit numbers.
+    """Pseudo-random numbers of mean 0 and variance 1 for the positions index, index + 1, ...: the sum of four uniform
+    16-bit numbers.
 
     The same key and position give the same number, whatever the vectors' length, the order and the number of threads.
     """
@@ -379,9 +396,14 @@ def normal(typingctx, key, index):
         place = builder.add(spread(builder, index), ir.Constant(_INTS, list(range(LANES))))
         once = _scrambled(builder, builder.add(builder.mul(place, constant(0x9E3779B1, _INTS)), spread(builder, key)))
         twice = _scrambled(builder, builder.xor(once, constant(0x85EBCA6B, _INTS)))
-        parts = [f(word) for word in (once, twice) for f in (
-            lambda w: builder.and_(w, constant(0xFFFF, _INTS)), lambda w: builder.lshr(w, constant(16, _INTS)),
-        )]  # fmt: skip
+        parts = [
+            f(word)
+            for word in (once, twice)
+            for f in (
+                lambda w: builder.and_(w, constant(0xFFFF, _INTS)),
+                lambda w: builder.lshr(w, constant(16, _INTS)),
+            )
+        ]
         summed = builder.add(builder.add(parts[0], parts[1]), builder.add(parts[2], parts[3]))
         return builder.fmul(builder.fsub(builder.sitofp(summed, _FLOATS), constant(131070.0)), constant(3**0.5 / 65536))
 

@@ -1,17 +1,28 @@
-"""Compiled kernels on the disk: numba's own store, but one that outlives whatever has become of its files, reads where it must not write, and says when something is compiled."""
+"""Compiled kernels on the disk: numba's own store, but one that outlives whatever has become of its files, reads where
+it must not write, and says when something is compiled.
+"""
 
 import pickle
 from shutil import disk_usage
 from zlib import crc32
 
-from numba.core.caching import CompileResultCacheImpl, FunctionCache, InTreeCacheLocator, NullCache, UserProvidedCacheLocator, UserWideCacheLocator
+from numba.core.caching import (
+    CompileResultCacheImpl,
+    FunctionCache,
+    InTreeCacheLocator,
+    NullCache,
+    UserProvidedCacheLocator,
+    UserWideCacheLocator,
+)
 from numba.core.serialize import dumps
 
 from ...errors import ShortMemoryError
 from ...machine import available_memory, memory_text
 
 COMPILING_MEMORY = 224 * 2**20
-"""Bytes that numba and LLVM take to compile a kernel (139 were too few, 179 enough); where LLVM gets none it ends the process."""
+"""Bytes that numba and LLVM take to compile a kernel (139 were too few, 179 enough); where LLVM gets none it ends the
+process.
+"""
 ROOM = 2**23
 """Bytes on a disk that the kernels certainly fit into."""
 
@@ -57,7 +68,9 @@ _TO_READ = [_to_read(locator) for locator in (UserProvidedCacheLocator, InTreeCa
 
 
 class Store(NullCache):
-    """What a dispatcher of numba asks for kernels. on_compile: called before one is compiled, with whether it will be kept."""
+    """What a dispatcher of numba asks for kernels. on_compile: called before one is compiled, with whether it will be
+    kept.
+    """
 
     def __init__(self, function):
         self._own, *self._others = (_found(place, function) for place in (_Place, *_TO_READ))
@@ -70,19 +83,27 @@ class Store(NullCache):
         return self._own and self._own.cache_path
 
     def load_overload(self, sig, target_context):
-        """A kernel from the disk, or None: it will be compiled. Raises `ShortMemoryError` where that would end the process."""
+        """A kernel from the disk, or None: it will be compiled.
+
+        Raises `ShortMemoryError` where that would end the process.
+        """
         for place in (self._own, *self._others):
             found = place and _loaded(place, sig, target_context)
             if found is not None:
                 return found
         free = available_memory()
         if free is not None and free < COMPILING_MEMORY:
-            raise ShortMemoryError(f"Compiling the fit for this processor needs {memory_text(COMPILING_MEMORY)} of memory; {memory_text(free)} are free.")
+            raise ShortMemoryError(
+                f"Compiling the fit for this processor needs {memory_text(COMPILING_MEMORY)} of memory; "
+                f"{memory_text(free)} are free."
+            )
         self.on_compile(self._own is not None and _has_room(self._own.cache_path))
         return None
 
     def save_overload(self, sig, cres):
-        self.is_kept = self._own is not None and (_is_saved(self._own, sig, cres) or _is_saved(self._own, sig, cres, anew=True))
+        self.is_kept = self._own is not None and (
+            _is_saved(self._own, sig, cres) or _is_saved(self._own, sig, cres, anew=True)
+        )
 
 
 def _found(place, function):
@@ -110,7 +131,9 @@ def _loaded(place, sig, target_context):
 
 
 def _is_saved(place, sig, cres, *, anew=False):
-    """Whether a kernel could be written; anew: after whatever the index holds, since a spoilt one raises anything when it is read."""
+    """Whether a kernel could be written; anew: after whatever the index holds, since a spoilt one raises anything when
+    it is read.
+    """
     try:
         if anew:
             place.flush()

@@ -1,17 +1,96 @@
-"""The distortion of the picture and its gradients on the CPU: the deep decoder's synthesis (FORMAT.md, chapter 7), run by run.
+"""The distortion of the picture and its gradients on the CPU: the deep decoder's synthesis (FORMAT.md, chapter 7), run
+by run.
 
-Rows are taken in pairs and columns by their parity: then an upsampling is four products of the same few rows, and all other layers do not
-care about the order of pixels. A run has four phases of up to `PHASE` pixels: even row and even column, even and odd, odd and even, both odd.
-Each octave is made whole, coarse to fine, then taken back, fine to coarse; the residual layer behind them and the loss are in `residual`.
+Rows are taken in pairs and columns by their parity: then an upsampling is four products of the same few rows, and all
+other layers do not care about the order of pixels. A run has four phases of up to `PHASE` pixels: even row and even
+column, even and odd, odd and even, both odd. Each octave is made whole, coarse to fine, then taken back, fine to
+coarse; the residual layer behind them and the loss are in `residual`.
 """
 
 from numba import float32
 
-from .layout import BIAS, BLOCK, BLOCKS, BY_FILTERED, CHANNELS, CODE_BACK_RUN, CODE_LIST, CODE_PLANES, CODE_RUN, COLUMNS, FEATURE_LIST, FILTERED, FLOAT, FLOORS, FROM_EVEN_ROW, FROM_ODD_ROW, GAPPED, GAPPED_STRIDES, HALO_MIXED, HALO_MIXED_OCTAVE, HIDDEN_LIST, HIDDEN_RUN, JOIN, JOIN_BACK, LONG, MARGIN, MIX, MIX_BACK, MIXED, MIXED_GRADIENT, MIXED_PITCH, MIXED_ROW, MIXED_RUN, NO_FLOORS, OCTAVES, ODD_ROW_PHASES, EVEN_ROW_PHASES, OUTPUT, OUTPUT_BACK, OUTPUT_BIAS, OUTPUT_PITCH, OUTPUTS, PAIR_FLOORS, PAIR_LIST, PARITIES, PHASE, PITCH, PLANES, ROWS, ROWS_BACK_LIST, ROWS_LIST, RUN, RUNS, SHIFTS, SINGLE, STRIDES, SUMS, SUMS_JOIN, SUMS_MIX, SUMS_OUTPUT, SUMS_UP, TAPS, THREADS, TOP, TOP_BACK, TOP_BIAS, TOPS, SUMS_TOP, UP, UP_ACROSS, UP_ALONG, UP_BACK_ROWS, UP_ROW, UP_ROWS, BACK_RUN, ZEROS
 from .filters import filtered
+from .layout import (
+    BACK_RUN,
+    BIAS,
+    BLOCK,
+    BLOCKS,
+    BY_FILTERED,
+    CHANNELS,
+    CODE_BACK_RUN,
+    CODE_LIST,
+    CODE_PLANES,
+    CODE_RUN,
+    COLUMNS,
+    EVEN_ROW_PHASES,
+    FEATURE_LIST,
+    FILTERED,
+    FLOAT,
+    FLOORS,
+    FROM_EVEN_ROW,
+    FROM_ODD_ROW,
+    GAPPED,
+    GAPPED_STRIDES,
+    HALO_MIXED,
+    HALO_MIXED_OCTAVE,
+    HIDDEN_LIST,
+    HIDDEN_RUN,
+    JOIN,
+    JOIN_BACK,
+    LONG,
+    MARGIN,
+    MIX,
+    MIX_BACK,
+    MIXED,
+    MIXED_GRADIENT,
+    MIXED_PITCH,
+    MIXED_ROW,
+    MIXED_RUN,
+    NO_FLOORS,
+    OCTAVES,
+    ODD_ROW_PHASES,
+    OUTPUT,
+    OUTPUT_BACK,
+    OUTPUT_BIAS,
+    OUTPUT_PITCH,
+    OUTPUTS,
+    PAIR_FLOORS,
+    PAIR_LIST,
+    PARITIES,
+    PHASE,
+    PITCH,
+    PLANES,
+    ROWS,
+    ROWS_BACK_LIST,
+    ROWS_LIST,
+    RUN,
+    RUNS,
+    SHIFTS,
+    SINGLE,
+    STRIDES,
+    SUMS,
+    SUMS_JOIN,
+    SUMS_MIX,
+    SUMS_OUTPUT,
+    SUMS_TOP,
+    SUMS_UP,
+    TAPS,
+    THREADS,
+    TOP,
+    TOP_BACK,
+    TOP_BIAS,
+    TOPS,
+    UP,
+    UP_ACROSS,
+    UP_ALONG,
+    UP_BACK_ROWS,
+    UP_ROW,
+    UP_ROWS,
+    ZEROS,
+)
 from .products import NONE, ONE, TWO, added, affine, gated, outer
-from .rows import band, row_place
 from .residual import back, close_row, gradient_row, output_row
+from .rows import band, row_place
 from .simd import BYTES, LANES, add_onto, clear, compiled, even, high, load, low, odd, peek, poke, poke_long, store
 
 
@@ -28,9 +107,18 @@ def forward(plan, octaves, own, o, thread, weights):
             block = here[BLOCKS] + (pair * here[RUNS] + run) * here[BLOCK]
             _hidden(plan, octaves, own, o, pair, x, vectors, weights, block)
             affine(
-                plan[STRIDES], own[MIXED_RUN], plan[STRIDES], block, weights + finer[MIX], plan[ZEROS], NONE, plan[NO_FLOORS],
-                finer[CHANNELS], here[CHANNELS], 4 * vectors,
-            )  # fmt: skip
+                plan[STRIDES],
+                own[MIXED_RUN],
+                plan[STRIDES],
+                block,
+                weights + finer[MIX],
+                plan[ZEROS],
+                NONE,
+                plan[NO_FLOORS],
+                finer[CHANNELS],
+                here[CHANNELS],
+                4 * vectors,
+            )
             for channel in range(finer[CHANNELS]):
                 target = finer[MIXED] + 2 * pair * finer[MIXED_ROW] + channel * finer[MIXED_PITCH] + 2 * x * FLOAT
                 _join_pair(here, pair, target, finer[MIXED_ROW], own[MIXED_RUN] + channel * RUN * FLOAT, vectors)
@@ -48,9 +136,18 @@ def outputs(plan, octaves, own, thread, weights):
             x, vectors = run * PHASE, _vectors(here, run)
             _top(plan, octaves, own, pair, x, vectors, weights)
             affine(
-                plan[STRIDES], own[MIXED_RUN], plan[STRIDES], own[HIDDEN_RUN], weights + plan[OUTPUT], weights + plan[OUTPUT_BIAS], NONE, plan[NO_FLOORS],
-                plan[PLANES], here[CHANNELS] + plan[TOPS], 4 * vectors,
-            )  # fmt: skip
+                plan[STRIDES],
+                own[MIXED_RUN],
+                plan[STRIDES],
+                own[HIDDEN_RUN],
+                weights + plan[OUTPUT],
+                weights + plan[OUTPUT_BIAS],
+                NONE,
+                plan[NO_FLOORS],
+                plan[PLANES],
+                here[CHANNELS] + plan[TOPS],
+                4 * vectors,
+            )
             for plane in range(plan[PLANES]):
                 target = output_row(plan, plan[OUTPUTS], plane, 2 * pair) + 2 * x * FLOAT
                 _join_pair(here, pair, target, plan[OUTPUT_PITCH], own[MIXED_RUN] + plane * RUN * FLOAT, vectors)
@@ -60,7 +157,10 @@ def outputs(plan, octaves, own, thread, weights):
 
 @compiled
 def finest_back(plan, octaves, own, thread, weights):
-    """All gradients of the finest octave for a thread's rows, from those by the samples. The hidden channels are made again, which is faster than to keep them."""
+    """All gradients of the finest octave for a thread's rows, from those by the samples.
+
+    The hidden channels are made again, which is faster than to keep them.
+    """
     here = octaves[0]
     first_pair, last_pair = band((here[ROWS] + 1) // 2, plan[THREADS], thread)
     _clear_back(plan, octaves, own, NONE, first_pair, last_pair)
@@ -78,24 +178,65 @@ def finest_back(plan, octaves, own, thread, weights):
                 source = gradient_row(plan, own, plane, 2 * pair) + 2 * x * FLOAT
                 _split_pair(here, pair, own[MIXED_RUN] + plane * RUN * FLOAT, source, plan[OUTPUT_PITCH], vectors)
             outer(
-                own[SUMS] + plan[SUMS_OUTPUT], plan[STRIDES], own[MIXED_RUN], own[HIDDEN_LIST], NONE,
-                plan[PLANES], here[CHANNELS] + plan[TOPS] + 1, 4 * vectors, ONE, NONE, NONE,
-            )  # fmt: skip
+                own[SUMS] + plan[SUMS_OUTPUT],
+                plan[STRIDES],
+                own[MIXED_RUN],
+                own[HIDDEN_LIST],
+                NONE,
+                plan[PLANES],
+                here[CHANNELS] + plan[TOPS] + 1,
+                4 * vectors,
+                ONE,
+                NONE,
+                NONE,
+            )
             gated(
-                plan[STRIDES], top_back, plan[STRIDES], own[MIXED_RUN], weights + plan[TOP_BACK], plan[STRIDES], top, plan[ZEROS],
-                plan[TOPS], plan[PLANES], 4 * vectors,
-            )  # fmt: skip
+                plan[STRIDES],
+                top_back,
+                plan[STRIDES],
+                own[MIXED_RUN],
+                weights + plan[TOP_BACK],
+                plan[STRIDES],
+                top,
+                plan[ZEROS],
+                plan[TOPS],
+                plan[PLANES],
+                4 * vectors,
+            )
             outer(
-                own[SUMS] + plan[SUMS_TOP], plan[STRIDES], top_back, own[FEATURE_LIST], NONE,
-                plan[TOPS], here[CHANNELS] + 1, 4 * vectors, ONE, NONE, NONE,
-            )  # fmt: skip
-            _back(plan, octaves, own, NONE, pair, x, vectors, weights, own[HIDDEN_RUN], weights + plan[OUTPUT_BACK], plan[PLANES] + plan[TOPS])
+                own[SUMS] + plan[SUMS_TOP],
+                plan[STRIDES],
+                top_back,
+                own[FEATURE_LIST],
+                NONE,
+                plan[TOPS],
+                here[CHANNELS] + 1,
+                4 * vectors,
+                ONE,
+                NONE,
+                NONE,
+            )
+            _back(
+                plan,
+                octaves,
+                own,
+                NONE,
+                pair,
+                x,
+                vectors,
+                weights,
+                own[HIDDEN_RUN],
+                weights + plan[OUTPUT_BACK],
+                plan[PLANES] + plan[TOPS],
+            )
         _back_rows(plan, octaves, own, NONE, pair, first_pair, last_pair, weights)
 
 
 @compiled
 def backward(plan, octaves, own, o, thread, weights):
-    """The gradients of octave `o` (not the finest) for a thread's rows, from those of what the next octave upsampled."""
+    """The gradients of octave `o` (not the finest) for a thread's rows, from those of what the next octave
+    upsampled.
+    """
     here, finer = octaves[o], octaves[o - 1]
     first_pair, last_pair = band((here[ROWS] + 1) // 2, plan[THREADS], thread)
     _clear_back(plan, octaves, own, o, first_pair, last_pair)
@@ -106,12 +247,23 @@ def backward(plan, octaves, own, o, thread, weights):
             x, vectors = run * PHASE, _vectors(here, run)
             block = here[BLOCKS] + (pair * here[RUNS] + run) * here[BLOCK]
             for channel in range(finer[CHANNELS]):
-                source = finer[MIXED_GRADIENT] + 2 * pair * finer[MIXED_ROW] + channel * finer[MIXED_PITCH] + 2 * x * FLOAT
+                source = (
+                    finer[MIXED_GRADIENT] + 2 * pair * finer[MIXED_ROW] + channel * finer[MIXED_PITCH] + 2 * x * FLOAT
+                )
                 _split_pair(here, pair, own[MIXED_RUN] + channel * RUN * FLOAT, source, finer[MIXED_ROW], vectors)
             outer(
-                own[SUMS] + finer[SUMS_MIX], plan[STRIDES], own[MIXED_RUN], plan[STRIDES], block,
-                finer[CHANNELS], here[CHANNELS], 4 * vectors, ONE, NONE, NONE,
-            )  # fmt: skip
+                own[SUMS] + finer[SUMS_MIX],
+                plan[STRIDES],
+                own[MIXED_RUN],
+                plan[STRIDES],
+                block,
+                finer[CHANNELS],
+                here[CHANNELS],
+                4 * vectors,
+                ONE,
+                NONE,
+                NONE,
+            )
             _gather_code(plan, here, own, pair, x, vectors)
             _back(plan, octaves, own, o, pair, x, vectors, weights, block, weights + finer[MIX_BACK], finer[CHANNELS])
         _back_rows(plan, octaves, own, o, pair, first_pair, last_pair, weights)
@@ -119,7 +271,9 @@ def backward(plan, octaves, own, o, thread, weights):
 
 @compiled
 def merge_mixed(plan, octaves, own, o, thread):
-    """Hand the gradients of coarse rows that are another thread's over; between two waits, since that thread must have done."""
+    """Hand the gradients of coarse rows that are another thread's over; between two waits, since that thread must have
+    done.
+    """
     if o == plan[OCTAVES] - 1:
         return
     here, coarse = octaves[o], octaves[o + 1, ROWS]
@@ -149,7 +303,9 @@ def _gather_code(plan, here, own, pair, x, vectors):
 
 @compiled
 def _split_pair(here, pair, target, source, pitch, vectors):
-    """A run of a pair's rows, `pitch` bytes apart, by phases: of each row its even columns, then its odd ones; zeros for a row that is not there."""
+    """A run of a pair's rows, `pitch` bytes apart, by phases: of each row its even columns, then its odd ones; zeros
+    for a row that is not there.
+    """
     for row in range(2):
         phases = target + 2 * row * vectors * BYTES
         if 2 * pair + row >= here[ROWS]:
@@ -176,7 +332,9 @@ def _join_pair(here, pair, target, pitch, source, vectors):
 
 @compiled
 def _up_rows(plan, octaves, own, o, pair, weights):
-    """The rows around a pair, upsampled across: for every channel an even and an odd row at the coarser octave's columns."""
+    """The rows around a pair, upsampled across: for every channel an even and an odd row at the coarser octave's
+    columns.
+    """
     if o == plan[OCTAVES] - 1:
         return
     here, rows, columns = octaves[o], octaves[o + 1, ROWS], octaves[o + 1, COLUMNS]
@@ -188,9 +346,18 @@ def _up_rows(plan, octaves, own, o, pair, weights):
     for channel in range(here[CHANNELS]):
         target = own[UP_ROWS] + 2 * channel * row_bytes + MARGIN * FLOAT
         affine(
-            plan[PARITIES], target, own[ROWS_LIST], channel * here[MIXED_PITCH], weights + here[UP], plan[ZEROS], NONE, plan[NO_FLOORS],
-            TWO, 2 * taps + 1, vectors,
-        )  # fmt: skip
+            plan[PARITIES],
+            target,
+            own[ROWS_LIST],
+            channel * here[MIXED_PITCH],
+            weights + here[UP],
+            plan[ZEROS],
+            NONE,
+            plan[NO_FLOORS],
+            TWO,
+            2 * taps + 1,
+            vectors,
+        )
         for parity in range(2):
             row = target + parity * row_bytes
             for k in range(taps):
@@ -204,9 +371,18 @@ def _top(plan, octaves, own, pair, x, vectors, weights):
     here = octaves[0]
     _hidden(plan, octaves, own, NONE, pair, x, vectors, weights, own[HIDDEN_RUN])
     affine(
-        plan[STRIDES], own[HIDDEN_RUN] + here[CHANNELS] * RUN * FLOAT, plan[STRIDES], own[HIDDEN_RUN], weights + plan[TOP], weights + plan[TOP_BIAS], NONE,
-        plan[ZEROS], plan[TOPS], here[CHANNELS], 4 * vectors,
-    )  # fmt: skip
+        plan[STRIDES],
+        own[HIDDEN_RUN] + here[CHANNELS] * RUN * FLOAT,
+        plan[STRIDES],
+        own[HIDDEN_RUN],
+        weights + plan[TOP],
+        weights + plan[TOP_BIAS],
+        NONE,
+        plan[ZEROS],
+        plan[TOPS],
+        here[CHANNELS],
+        4 * vectors,
+    )
 
 
 @compiled
@@ -216,9 +392,18 @@ def _hidden(plan, octaves, own, o, pair, x, vectors, weights, hidden):
     coarsest = o == plan[OCTAVES] - 1
     _gather_code(plan, here, own, pair, x, vectors)
     affine(
-        plan[STRIDES], hidden, own[CODE_LIST] + LONG, NONE, weights + here[JOIN], weights + here[BIAS], NONE, plan[FLOORS] if coarsest else plan[NO_FLOORS],
-        here[CHANNELS], here[CODE_PLANES], 4 * vectors,
-    )  # fmt: skip
+        plan[STRIDES],
+        hidden,
+        own[CODE_LIST] + LONG,
+        NONE,
+        weights + here[JOIN],
+        weights + here[BIAS],
+        NONE,
+        plan[FLOORS] if coarsest else plan[NO_FLOORS],
+        here[CHANNELS],
+        here[CODE_PLANES],
+        4 * vectors,
+    )
     if coarsest:
         return
     poke_long(own[PAIR_LIST] + LONG, vectors * BYTES)
@@ -226,31 +411,72 @@ def _hidden(plan, octaves, own, o, pair, x, vectors, weights, hidden):
         for parity in range(2):
             source = own[UP_ROWS] + (2 * channel + parity) * plan[UP_ROW] + (MARGIN + x) * FLOAT
             added(
-                own[PAIR_LIST], hidden + channel * RUN * FLOAT + 2 * parity * vectors * BYTES, plan[SHIFTS], source,
-                weights + here[UP], NONE, NONE, plan[PAIR_FLOORS] + 2 * channel * FLOAT, TWO, 2 * plan[TAPS] + 1, vectors,
-            )  # fmt: skip
+                own[PAIR_LIST],
+                hidden + channel * RUN * FLOAT + 2 * parity * vectors * BYTES,
+                plan[SHIFTS],
+                source,
+                weights + here[UP],
+                NONE,
+                NONE,
+                plan[PAIR_FLOORS] + 2 * channel * FLOAT,
+                TWO,
+                2 * plan[TAPS] + 1,
+                vectors,
+            )
 
 
 @compiled
 def _back(plan, octaves, own, o, pair, x, vectors, weights, hidden, back, count):
-    """From gradients of a run's outputs (`count` rows in MIXED_RUN, which come from `hidden` by weights whose transpose is `back`) to all below."""
+    """From gradients of a run's outputs (`count` rows in MIXED_RUN, which come from `hidden` by weights whose transpose
+    is `back`) to all below.
+    """
     here = octaves[o]
     channels, planes, size = here[CHANNELS], here[CODE_PLANES], vectors * BYTES
     for phase in range(4):
         gapped = own[BACK_RUN] + (MARGIN + phase * (PHASE + MARGIN)) * FLOAT
         gated(
-            plan[GAPPED_STRIDES], gapped, plan[STRIDES], own[MIXED_RUN] + phase * size, back, plan[STRIDES], hidden + phase * size, plan[FLOORS],
-            channels, count, vectors,
-        )  # fmt: skip
+            plan[GAPPED_STRIDES],
+            gapped,
+            plan[STRIDES],
+            own[MIXED_RUN] + phase * size,
+            back,
+            plan[STRIDES],
+            hidden + phase * size,
+            plan[FLOORS],
+            channels,
+            count,
+            vectors,
+        )
         if vectors * LANES < PHASE:
             for channel in range(channels):
                 clear(gapped + channel * GAPPED * FLOAT + size, MARGIN * FLOAT)
-        outer(own[SUMS] + here[SUMS_JOIN], plan[GAPPED_STRIDES], gapped, own[CODE_LIST], phase * size, channels, planes + 1, vectors, ONE, NONE, NONE)
+        outer(
+            own[SUMS] + here[SUMS_JOIN],
+            plan[GAPPED_STRIDES],
+            gapped,
+            own[CODE_LIST],
+            phase * size,
+            channels,
+            planes + 1,
+            vectors,
+            ONE,
+            NONE,
+            NONE,
+        )
         if planes:
             affine(
-                plan[STRIDES], own[CODE_BACK_RUN] + phase * size, plan[GAPPED_STRIDES], gapped, weights + here[JOIN_BACK], plan[ZEROS], NONE,
-                plan[NO_FLOORS], planes, channels, vectors,
-            )  # fmt: skip
+                plan[STRIDES],
+                own[CODE_BACK_RUN] + phase * size,
+                plan[GAPPED_STRIDES],
+                gapped,
+                weights + here[JOIN_BACK],
+                plan[ZEROS],
+                NONE,
+                plan[NO_FLOORS],
+                planes,
+                channels,
+                vectors,
+            )
     if planes:
         _scatter_code(plan, here, own, pair, x, vectors)
     if o == plan[OCTAVES] - 1:
@@ -259,14 +485,32 @@ def _back(plan, octaves, own, o, pair, x, vectors, weights, hidden, back, count)
     for parity in range(2):
         row = parity * plan[UP_ROW] + (MARGIN + x) * FLOAT
         outer(
-            own[SUMS] + here[SUMS_UP], plan[ODD_ROW_PHASES] if parity else plan[EVEN_ROW_PHASES], own[BACK_RUN], plan[SHIFTS], own[UP_ROWS] + row,
-            TWO, 2 * taps + 1, vectors, channels, GAPPED * FLOAT, 2 * plan[UP_ROW],
-        )  # fmt: skip
+            own[SUMS] + here[SUMS_UP],
+            plan[ODD_ROW_PHASES] if parity else plan[EVEN_ROW_PHASES],
+            own[BACK_RUN],
+            plan[SHIFTS],
+            own[UP_ROWS] + row,
+            TWO,
+            2 * taps + 1,
+            vectors,
+            channels,
+            GAPPED * FLOAT,
+            2 * plan[UP_ROW],
+        )
         for channel in range(channels):
             added(
-                plan[SINGLE], own[UP_BACK_ROWS] + 2 * channel * plan[UP_ROW] + row - taps * FLOAT, plan[FROM_ODD_ROW] if parity else plan[FROM_EVEN_ROW],
-                own[BACK_RUN] + channel * GAPPED * FLOAT, weights + here[UP_ALONG], NONE, NONE, plan[NO_FLOORS], ONE, 4 * taps, vectors + 1,
-            )  # fmt: skip
+                plan[SINGLE],
+                own[UP_BACK_ROWS] + 2 * channel * plan[UP_ROW] + row - taps * FLOAT,
+                plan[FROM_ODD_ROW] if parity else plan[FROM_EVEN_ROW],
+                own[BACK_RUN] + channel * GAPPED * FLOAT,
+                weights + here[UP_ALONG],
+                NONE,
+                NONE,
+                plan[NO_FLOORS],
+                ONE,
+                4 * taps,
+                vectors + 1,
+            )
 
 
 @compiled
@@ -288,7 +532,9 @@ def _clear_back(plan, octaves, own, o, first_pair, last_pair):
         return
     here = octaves[o]
     # The rows that the first pair reaches down to; every pair then clears one more.
-    clear(here[MIXED_GRADIENT] + first_pair * here[MIXED_ROW], min(plan[TAPS], last_pair - first_pair) * here[MIXED_ROW])
+    clear(
+        here[MIXED_GRADIENT] + first_pair * here[MIXED_ROW], min(plan[TAPS], last_pair - first_pair) * here[MIXED_ROW]
+    )
     clear(own[HALO_MIXED] + here[HALO_MIXED_OCTAVE], 2 * plan[TAPS] * here[MIXED_ROW])
     clear(own[UP_BACK_ROWS], 2 * here[CHANNELS] * plan[UP_ROW])
 
@@ -318,7 +564,19 @@ def _back_rows(plan, octaves, own, o, pair, first_pair, last_pair, weights):
             poke(row, peek(row) + peek(row - k * FLOAT))
             poke(last, peek(last) + peek(last + k * FLOAT))
             poke(last + k * FLOAT, float32(0))
-    outer(own[SUMS] + here[SUMS_UP], plan[PARITIES], start, own[ROWS_LIST], NONE, TWO, reach, vectors, channels, 2 * row_bytes, here[MIXED_PITCH])
+    outer(
+        own[SUMS] + here[SUMS_UP],
+        plan[PARITIES],
+        start,
+        own[ROWS_LIST],
+        NONE,
+        TWO,
+        reach,
+        vectors,
+        channels,
+        2 * row_bytes,
+        here[MIXED_PITCH],
+    )
     halo = own[HALO_MIXED] + here[HALO_MIXED_OCTAVE]
     for k in range(reach):
         row = min(max(pair - taps + k, 0), rows - 1)
@@ -335,7 +593,16 @@ def _back_rows(plan, octaves, own, o, pair, first_pair, last_pair, weights):
         source = start + 2 * channel * row_bytes
         for k in range(0, reach, height):
             added(
-                own[ROWS_BACK_LIST] + LONG * k, channel * here[MIXED_PITCH], plan[PARITIES], source,
-                weights + (here[UP_ACROSS] if height > 1 else here[UP] + 2 * k * FLOAT), NONE, NONE, plan[NO_FLOORS], height, TWO, vectors,
-            )  # fmt: skip
+                own[ROWS_BACK_LIST] + LONG * k,
+                channel * here[MIXED_PITCH],
+                plan[PARITIES],
+                source,
+                weights + (here[UP_ACROSS] if height > 1 else here[UP] + 2 * k * FLOAT),
+                NONE,
+                NONE,
+                plan[NO_FLOORS],
+                height,
+                TWO,
+                vectors,
+            )
     clear(own[UP_BACK_ROWS], 2 * channels * row_bytes)

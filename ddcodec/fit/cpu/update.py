@@ -1,4 +1,6 @@
-"""What surrounds the objective in a step on the CPU: the code's rounding with noise and Adam on it, the weights' gradients and packing."""
+"""What surrounds the objective in a step on the CPU: the code's rounding with noise and Adam on it, the weights'
+gradients and packing.
+"""
 
 import math
 from math import sqrt
@@ -7,17 +9,56 @@ from numba import float32
 
 from ...format.arch import CODE_MAX
 from ...format.arch import FEATURES as FEATURE_COUNT
-from .layout import BY_SEEN, CODE_PLANES, COLUMNS, FEATURES, FIRST_MOMENT, FLOAT, GRADIENT, OCTAVES, POSITION, Q, ROWS, SECOND_MOMENT, SEEN, SLOPE, SUMS, TAPS, THREADS, Y
-from .products import folded, pack
 from ..descent.recipe import CODE_UNITS, NAT
+from .layout import (
+    BY_SEEN,
+    CODE_PLANES,
+    COLUMNS,
+    FEATURES,
+    FIRST_MOMENT,
+    FLOAT,
+    GRADIENT,
+    OCTAVES,
+    POSITION,
+    ROWS,
+    SECOND_MOMENT,
+    SEEN,
+    SLOPE,
+    SUMS,
+    TAPS,
+    THREADS,
+    Q,
+    Y,
+)
+from .products import folded, pack
 from .rows import own_rows, row_place
 from .seen import row_of
-from .simd import BYTES, LANES, compiled, exp, first, floor, full, load, maximum, minimum, normal, peek, poke, rint, root, sign, store
+from .simd import (
+    BYTES,
+    LANES,
+    compiled,
+    exp,
+    first,
+    floor,
+    full,
+    load,
+    maximum,
+    minimum,
+    normal,
+    peek,
+    poke,
+    rint,
+    root,
+    sign,
+    store,
+)
 
 
 @compiled
 def soft_rounded(plan, octaves, thread, temperature, noise, key):
-    """The code as the fit sees it: rounded softly, with noise, rounded softly again (C3, section 3.2); and the slope of that."""
+    """The code as the fit sees it: rounded softly, with noise, rounded softly again (C3, section 3.2); and the slope of
+    that.
+    """
     gain = float32(0.5 * (1 + 2 / (math.exp(1 / temperature) - 1)))
     steep = float32(1 / temperature)
     for o in range(plan[OCTAVES]):
@@ -76,7 +117,10 @@ def move_code(plan, octaves, thread, rate, first_beta, second_beta, epsilon, ste
                     at = place + x * FLOAT
                     gradient = load(plan[GRADIENT] + at)
                     if here[SEEN]:
-                        by_value, by_magnitude = row_of(here, BY_SEEN, 0, row) + x * FLOAT, row_of(here, FEATURES, FEATURE_COUNT, row) + x * FLOAT
+                        by_value, by_magnitude = (
+                            row_of(here, BY_SEEN, 0, row) + x * FLOAT,
+                            row_of(here, FEATURES, FEATURE_COUNT, row) + x * FLOAT,
+                        )
                         gradient = gradient + load(by_value) + sign(load(plan[Q] + at)) * load(by_magnitude)
                     gradient = first(gradient * load(plan[SLOPE] + at) * CODE_UNITS, here[COLUMNS] - x)
                     moment = first_beta * load(plan[FIRST_MOMENT] + at) + (1 - first_beta) * gradient
@@ -90,8 +134,9 @@ def move_code(plan, octaves, thread, rate, first_beta, second_beta, epsilon, ste
 def gather_gradients(plan, own_all, gradient, places, gains, taps):
     """The weights' gradients from the sums of all threads.
 
-    places, gains: of each weight, where its sum lies and what it is worth; -1 for taps, and for what is fixed. taps: rows of (first weight, place): their sums are
-    those of the matrix of an upsampling, in which every tap stands once in either row.
+    places, gains: of each weight, where its sum lies and what it is worth; -1 for taps, and for what is fixed. taps:
+    rows of (first weight, place): their sums are those of the matrix of an upsampling, in which every tap stands once
+    in either row.
     """
     for i in range(len(places)):
         gradient[i] = 0
@@ -126,9 +171,10 @@ def add_own_rate(weights, gradient, base, tensors, price, step):
 def pack_all(block, matrices, ups, taps):
     """Pack every matrix of a block of weights, forward and transposed, after writing those of the upsamplings.
 
-    matrices: rows of (packed, matrix, outputs, inputs, by_output, by_input, divisor, first, of). ups: rows of (taps, matrix, along). Places in bytes
-    from the block's start. The matrix of an upsampling makes an even and an odd sample of 2 taps + 1 neighbours; `along` is what its
-    transpose needs for one line: the even sample's taps, then the odd one's.
+    matrices: rows of (packed, matrix, outputs, inputs, by_output, by_input, divisor, first, of). ups: rows of (taps,
+    matrix, along). Places in bytes from the block's start. The matrix of an upsampling makes an even and an odd sample
+    of 2 taps + 1 neighbours; `along` is what its transpose needs for one line: the even sample's taps, then the odd
+    one's.
     """
     for row in range(len(ups)):
         source, matrix, along = ups[row]

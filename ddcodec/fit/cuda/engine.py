@@ -1,7 +1,8 @@
 """The GPU engine: many fits take each step together, in one captured CUDA graph that nothing on the host waits for.
 
-Every array has one more axis in front, for the fits, so that pictures, or rates of one picture, share the launches of a step. The objective comes from
-Triton kernels; where those cannot be had it is the reference's under `torch.func.vmap`, several times slower. On a CPU the same steps run one by one, for the tests.
+Every array has one more axis in front, for the fits, so that pictures, or rates of one picture, share the launches of a
+step. The objective comes from Triton kernels; where those cannot be had it is the reference's under `torch.func.vmap`,
+several times slower. On a CPU the same steps run one by one, for the tests.
 """
 
 import warnings
@@ -13,9 +14,20 @@ import torch
 
 from ...format.arch import CODE_MAX
 from ...picture import peak_of
-from ..reference.objective import bits_of, distortion_of, own_bits, soft_round, variance_of
-from ..descent.recipe import BETAS, CODE_UNITS, Loss, code_epsilon, initial_code, initial_weights, moving, real_base, share_of, weight_step
+from ..descent.recipe import (
+    BETAS,
+    CODE_UNITS,
+    Loss,
+    code_epsilon,
+    initial_code,
+    initial_weights,
+    moving,
+    real_base,
+    share_of,
+    weight_step,
+)
 from ..descent.soap import Soap
+from ..reference.objective import bits_of, distortion_of, own_bits, soft_round, variance_of
 from ..reference.ops import BatchOps
 
 WARM_UP = 3
@@ -25,7 +37,8 @@ TINY = 1e-30
 
 
 class GraphEngine:
-    """Fits of pictures (uint8 (H, W, planes)), each with its lambda and its `Arch`, alike but for their bases; see `fit.engine`. knowns: for each bool (H, W), the pixels that count, or None.
+    """Fits of pictures (uint8 (H, W, planes)), each with its lambda and its `Arch`, alike but for their bases; see
+    `fit.engine`. knowns: for each bool (H, W), the pixels that count, or None.
 
     Raises `torch.OutOfMemoryError`, also in `warm_up`.
     """
@@ -36,11 +49,18 @@ class GraphEngine:
         arch = arches[0]
         self.arch, self.device, self.pixels = arch, device, arch.width * arch.height
         self._ops = BatchOps(device)
-        self._target = torch.stack([torch.tensor(p / peak_of(p), device=device, dtype=torch.float32).permute(2, 0, 1) for p in pictures])
+        self._target = torch.stack(
+            [torch.tensor(p / peak_of(p), device=device, dtype=torch.float32).permute(2, 0, 1) for p in pictures]
+        )
         knowns = knowns or [None] * len(pictures)
         self._counts = None
         if any(known is not None for known in knowns):
-            self._counts = torch.tensor(np.stack([np.ones(p.shape[:2], bool) if known is None else known for p, known in zip(pictures, knowns)]), device=device)
+            self._counts = torch.tensor(
+                np.stack(
+                    [np.ones(p.shape[:2], bool) if known is None else known for p, known in zip(pictures, knowns)]
+                ),
+                device=device,
+            )
         self._lambdas = torch.tensor(lambdas, device=device, dtype=torch.float32)
         starts = [np.random.default_rng(seed) for _ in pictures]
         weights = [initial_weights(*own) for own in zip(arches, pictures, starts)]
@@ -48,17 +68,39 @@ class GraphEngine:
         self.numbers = {name: torch.tensor(np.stack([w[name] for w in weights]), device=device) for name in weights[0]}
         self._moved = {name: self.numbers[name].requires_grad_() for name in moving(arch)}
         bases = [real_base(own) for own in arches]
-        self._base = {name: torch.tensor(np.stack([base[name] for base in bases]), device=device) for name in self.numbers}
+        self._base = {
+            name: torch.tensor(np.stack([base[name] for base in bases]), device=device) for name in self.numbers
+        }
         # All octaves in one tensor: what is done to each integer alone is then done by one kernel.
         self._shapes = {octave: y.shape for octave, y in code[0].items()}
-        self._y = torch.tensor(np.stack([np.concatenate([y.ravel() for y in own.values()]) for own in code]), device=device, requires_grad=True)
+        self._y = torch.tensor(
+            np.stack([np.concatenate([y.ravel() for y in own.values()]) for own in code]),
+            device=device,
+            requires_grad=True,
+        )
         self.code = self._by_octave(self._y.detach())
         self._generator = torch.Generator(device).manual_seed(seed)
         # The schedule's values, where a captured graph finds them.
-        self._temperature, self._noise, self._code_rate, self._weight_rate = torch.ones(4, device=device, dtype=torch.float32).unbind()
+        self._temperature, self._noise, self._code_rate, self._weight_rate = torch.ones(
+            4, device=device, dtype=torch.float32
+        ).unbind()
         shapes = [leaf.shape[1:] for leaf in self._moved.values()]
-        self._soap = Soap(shapes, betas.weights, lambda shape: torch.zeros(shape, device=device, dtype=torch.float32), next_basis, (len(pictures),), betas.decay)
-        self._code_optimiser = torch.optim.Adam([self._y], lr=self._code_rate, betas=betas.code, eps=code_epsilon(arch), fused=True, capturable=self._is_cuda)
+        self._soap = Soap(
+            shapes,
+            betas.weights,
+            lambda shape: torch.zeros(shape, device=device, dtype=torch.float32),
+            next_basis,
+            (len(pictures),),
+            betas.decay,
+        )
+        self._code_optimiser = torch.optim.Adam(
+            [self._y],
+            lr=self._code_rate,
+            betas=betas.code,
+            eps=code_epsilon(arch),
+            fused=True,
+            capturable=self._is_cuda,
+        )
         self._objective = torch.func.vmap(self._one, (0, 0, 0, None if self._counts is None else 0))
         self._losses = torch.zeros(2, len(pictures), device=device, dtype=torch.float32)
         self._graphs, self._evaluated = {}, None
@@ -76,7 +118,12 @@ class GraphEngine:
     def step(self, point):
         """One step of every fit."""
         self._evaluated = None
-        values = (self._temperature, point.temperature), (self._noise, point.noise), (self._code_rate, point.code_rate), (self._weight_rate, point.weight_rate)
+        values = (
+            (self._temperature, point.temperature),
+            (self._noise, point.noise),
+            (self._code_rate, point.code_rate),
+            (self._weight_rate, point.weight_rate),
+        )
         for tensor, value in values:
             tensor.fill_(value)
         if self._is_cuda:
@@ -117,14 +164,20 @@ class GraphEngine:
         return {octave: part.reshape(-1, *shape) for (octave, shape), part in zip(self._shapes.items(), parts)}
 
     def _one(self, code, numbers, target, known):
-        return distortion_of(self._ops, self.arch, code, numbers, target, known), bits_of(self._ops, self.arch, code, numbers)
+        return distortion_of(self._ops, self.arch, code, numbers, target, known), bits_of(
+            self._ops, self.arch, code, numbers
+        )
 
     def _rounded(self):
         return self._by_octave((CODE_UNITS * self._y.detach()).round().clamp(-CODE_MAX, CODE_MAX))
 
     def _noisy(self):
-        noise = torch.randn(self._y.shape, generator=self._generator, device=self.device, dtype=self._y.dtype) * self._noise
-        return self._by_octave(soft_round(soft_round(CODE_UNITS * self._y, self._temperature) + noise, self._temperature))
+        noise = (
+            torch.randn(self._y.shape, generator=self._generator, device=self.device, dtype=self._y.dtype) * self._noise
+        )
+        return self._by_octave(
+            soft_round(soft_round(CODE_UNITS * self._y, self._temperature) + noise, self._temperature)
+        )
 
     def _move(self, hard, fused=False):
         """The step itself: no value of it is ever looked at here. fused: by the Triton kernels."""
@@ -140,15 +193,22 @@ class GraphEngine:
         with torch.no_grad():
             self._losses.copy_(torch.stack([distortion, bits]))
             parts = gradients[: len(self._moved)], [leaf - self._base[name] for name, leaf in self._moved.items()]
-            change = self._weight_rate * self._soap.change(*(torch.cat([each.flatten(1) for each in part], 1) for part in parts))
-            for leaf, part in zip(self._moved.values(), change.split([leaf[0].numel() for leaf in self._moved.values()], 1)):
+            change = self._weight_rate * self._soap.change(
+                *(torch.cat([each.flatten(1) for each in part], 1) for part in parts)
+            )
+            for leaf, part in zip(
+                self._moved.values(), change.split([leaf[0].numel() for leaf in self._moved.values()], 1)
+            ):
                 leaf -= part.reshape(leaf.shape)
             if not hard:
                 self._y.grad = gradients[-1]
                 self._code_optimiser.step()
 
     def _captured(self, hard):
-        """The graph of a step. What the steps before it changed is put back, in place: the graph knows these very tensors."""
+        """The graph of a step.
+
+        What the steps before it changed is put back, in place: the graph knows these very tensors.
+        """
         kept = {id(tensor): (tensor, tensor.detach().clone()) for tensor in self._everything()}
         try:
             graph = self._capture(hard, self.arch.passes)
@@ -194,7 +254,10 @@ def _kernels():
 
 
 def next_basis(square, basis):
-    """For `Soap`: orthonormal columns for the product of both, as a QR decomposition has them. Libraries make those of many matrices one after the other on a GPU; by Cholesky's, in doubles, it is all at once."""
+    """For `Soap`: orthonormal columns for the product of both, as a QR decomposition has them.
+
+    Libraries make those of many matrices one after the other on a GPU; by Cholesky's, in doubles, it is all at once.
+    """
     product = square.double() @ basis.double() + TINY * basis
     lower, _ = torch.linalg.cholesky_ex(product.mT @ product)
     return torch.linalg.solve_triangular(lower.mT, product, upper=True, left=False).float()
@@ -242,4 +305,7 @@ class _Fit:
         return {octave: planes[self._index].short().cpu().numpy() for octave, planes in self._engine._rounded().items()}
 
     def real_code(self):
-        return {octave: CODE_UNITS * y.detach()[self._index].float().cpu().numpy() for octave, y in self._engine.code.items()}
+        return {
+            octave: CODE_UNITS * y.detach()[self._index].float().cpu().numpy()
+            for octave, y in self._engine.code.items()
+        }

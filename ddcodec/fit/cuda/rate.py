@@ -1,7 +1,8 @@
 """The rate of the code and all its gradients in one Triton kernel: what `rate` is on the CPU, for many fits on a GPU.
 
-A block of positions goes through the context model, the Laplace distribution and back while it lies in registers; only what the neighbours
-get is written out and gathered by a second kernel. Sums over positions are kept for each program and added up outside, in a fixed order.
+A block of positions goes through the context model, the Laplace distribution and back while it lies in registers; only
+what the neighbours get is written out and gathered by a second kernel. Sums over positions are kept for each program
+and added up outside, in a fixed order.
 """
 
 from functools import cache
@@ -20,13 +21,16 @@ PROGRAMS = 528
 LEAST_SIDE = 16
 """Of a matrix in `tl.dot`."""
 FORWARD, BACKWARD = tl.constexpr("tf32x3"), tl.constexpr("tf32")
-"""How tensor cores make products of matrices: with three for one, which is about as exact as float32; and to 11 bits, in gradients, which hold more noise than that."""
+"""How tensor cores make products of matrices: with three for one, which is about as exact as float32; and to 11 bits,
+in gradients, which hold more noise than that.
+"""
 
 
 def fused_bits(arch, octave, planes, features, numbers):
     """Bits of an octave's code of every fit: (B,), differentiable by all that is passed.
 
-    planes: (B, P, rows, columns) in code units. features: (B, FEATURES + 1, rows, columns). numbers: name -> (B, ...), the weights of all fits.
+    planes: (B, P, rows, columns) in code units. features: (B, FEATURES + 1, rows, columns). numbers: name -> (B, ...),
+    the weights of all fits.
     """
     bias = numbers["context.3.bias"][:, arch.coded_octaves.index(octave)]
     weights = [numbers[f"context.{layer}.{part}"] for layer in (1, 2) for part in ("weight", "bias")]
@@ -67,21 +71,48 @@ class _FusedBits(torch.autograd.Function):
         sums = planes.new_empty(fits, programs, sum(lengths))
         parts = [part.contiguous() for part in (planes, features, weight_1, bias_1, weight_2, bias_2, weight_3, bias_3)]
         _rate[(programs, fits)](
-            *parts, reach, by_input, by_value, sums, rows, columns, positions, hidden, inputs, LEAST_SCALE, GREATEST_SCALE, NAT,
-            NEIGHBOURS=neighbours, WIDE=wide, DEEP=deep, FEW=few, BLOCK=BLOCK, num_warps=WARPS, num_stages=1,
-        )  # fmt: skip
+            *parts,
+            reach,
+            by_input,
+            by_value,
+            sums,
+            rows,
+            columns,
+            positions,
+            hidden,
+            inputs,
+            LEAST_SCALE,
+            GREATEST_SCALE,
+            NAT,
+            NEIGHBOURS=neighbours,
+            WIDE=wide,
+            DEEP=deep,
+            FEW=few,
+            BLOCK=BLOCK,
+            num_warps=WARPS,
+            num_stages=1,
+        )
         by_planes = torch.empty_like(parts[0])
         _gather[(triton.cdiv(positions, BLOCK), fits)](
             by_input, by_value, reach, by_planes, rows, columns, positions, inputs, NEIGHBOURS=neighbours, BLOCK=BLOCK
         )
         by_1, by_2, by_3, by_past, bits = sums.sum(1).split(lengths, 1)
-        by_1, by_2, by_3, by_past = by_1.reshape(fits, deep, wide), by_2.reshape(fits, deep, deep), by_3.reshape(fits, few, deep), by_past.reshape(fits, few, wide)
+        by_1, by_2, by_3, by_past = (
+            by_1.reshape(fits, deep, wide),
+            by_2.reshape(fits, deep, deep),
+            by_3.reshape(fits, few, deep),
+            by_past.reshape(fits, few, wide),
+        )
         ctx.save_for_backward(
             by_planes,
             by_input[:, neighbours:].reshape(fits, features.shape[1], count, rows, columns).sum(2),
-            by_1[:, :hidden, :inputs], by_1[:, :hidden, inputs], by_2[:, :hidden, :hidden], by_2[:, :hidden, hidden],
-            torch.cat([by_3[:, :2, :hidden], by_past[:, :2, :inputs]], 2), by_3[:, :2, hidden],
-        )  # fmt: skip
+            by_1[:, :hidden, :inputs],
+            by_1[:, :hidden, inputs],
+            by_2[:, :hidden, :hidden],
+            by_2[:, :hidden, hidden],
+            torch.cat([by_3[:, :2, :hidden], by_past[:, :2, :inputs]], 2),
+            by_3[:, :2, hidden],
+        )
         return bits[:, 0].clone()
 
     @staticmethod
@@ -91,21 +122,56 @@ class _FusedBits(torch.autograd.Function):
 
 @triton.jit
 def _rate(
-    planes, features, weight_1, bias_1, weight_2, bias_2, weight_3, bias_3, reach, by_input, by_value, sums,
-    rows, columns, positions, hidden, inputs, least, greatest, nat,
-    NEIGHBOURS: tl.constexpr, WIDE: tl.constexpr, DEEP: tl.constexpr, FEW: tl.constexpr, BLOCK: tl.constexpr,
-):  # fmt: skip
-    """One program's share of the positions of one fit. Biases are the column behind a matrix's last, for a row of ones behind its inputs."""
+    planes,
+    features,
+    weight_1,
+    bias_1,
+    weight_2,
+    bias_2,
+    weight_3,
+    bias_3,
+    reach,
+    by_input,
+    by_value,
+    sums,
+    rows,
+    columns,
+    positions,
+    hidden,
+    inputs,
+    least,
+    greatest,
+    nat,
+    NEIGHBOURS: tl.constexpr,
+    WIDE: tl.constexpr,
+    DEEP: tl.constexpr,
+    FEW: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """One program's share of the positions of one fit.
+
+    Biases are the column behind a matrix's last, for a row of ones behind its inputs.
+    """
     program, programs, fit = tl.program_id(0), tl.num_programs(0), tl.program_id(1).to(tl.int64)
     k, h, r = tl.arange(0, WIDE), tl.arange(0, DEEP), tl.arange(0, FEW)
     plane_size = rows * columns
     is_neighbour, is_feature, is_one = k < NEIGHBOURS, (k >= NEIGHBOURS) & (k < inputs), k == inputs
     dx, dy = tl.load(reach + k, mask=is_neighbour, other=0), tl.load(reach + NEIGHBOURS + k, mask=is_neighbour, other=0)
     is_row = (h < hidden)[:, None]
-    first = tl.load(weight_1 + fit * hidden * inputs + h[:, None] * inputs + k[None, :], mask=is_row & (k < inputs)[None, :], other=0.0)
+    first = tl.load(
+        weight_1 + fit * hidden * inputs + h[:, None] * inputs + k[None, :],
+        mask=is_row & (k < inputs)[None, :],
+        other=0.0,
+    )
     first += tl.load(bias_1 + fit * hidden + h[:, None] + k[None, :] * 0, mask=is_row & is_one[None, :], other=0.0)
-    second = tl.load(weight_2 + fit * hidden * hidden + h[:, None] * hidden + h[None, :], mask=is_row & (h < hidden)[None, :], other=0.0)
-    second += tl.load(bias_2 + fit * hidden + h[:, None] + h[None, :] * 0, mask=is_row & (h == hidden)[None, :], other=0.0)
+    second = tl.load(
+        weight_2 + fit * hidden * hidden + h[:, None] * hidden + h[None, :],
+        mask=is_row & (h < hidden)[None, :],
+        other=0.0,
+    )
+    second += tl.load(
+        bias_2 + fit * hidden + h[:, None] + h[None, :] * 0, mask=is_row & (h == hidden)[None, :], other=0.0
+    )
     last, is_output = weight_3 + 2 * fit * (hidden + inputs) + r[:, None] * (hidden + inputs), (r < 2)[:, None]
     third = tl.load(last + h[None, :], mask=is_output & (h < hidden)[None, :], other=0.0)
     third += tl.load(bias_3 + 2 * fit + r[:, None] + h[None, :] * 0, mask=is_output & (h == hidden)[None, :], other=0.0)
@@ -123,7 +189,9 @@ def _rate(
         around = (i - place)[None, :] + to_y * columns + to_x
         seen = tl.load(planes + fit * positions + around, mask=there, other=0.0)
         feature = tl.load(
-            features + ((inputs - NEIGHBOURS) * fit + k - NEIGHBOURS)[:, None] * plane_size + place[None, :], mask=is_feature[:, None] & inside[None, :], other=0.0
+            features + ((inputs - NEIGHBOURS) * fit + k - NEIGHBOURS)[:, None] * plane_size + place[None, :],
+            mask=is_feature[:, None] & inside[None, :],
+            other=0.0,
         )
         seen = tl.where(is_one[:, None], 1.0, seen + feature)
         one = tl.maximum(tl.dot(first, seen, input_precision=FORWARD), 0.0)
@@ -131,7 +199,10 @@ def _rate(
         two = tl.maximum(tl.dot(second, one, input_precision=FORWARD), 0.0)
         two = tl.where((h == hidden)[:, None], 1.0, two)
         both = tl.dot(third, two, input_precision=FORWARD) + tl.dot(past, seen, input_precision=FORWARD)
-        mean, log_scale = tl.sum(tl.where((r == 0)[:, None], both, 0.0), 0), tl.sum(tl.where((r == 1)[:, None], both, 0.0), 0)
+        mean, log_scale = (
+            tl.sum(tl.where((r == 0)[:, None], both, 0.0), 0),
+            tl.sum(tl.where((r == 1)[:, None], both, 0.0), 0),
+        )
 
         # As `objective.laplace_bits`.
         value = tl.load(planes + fit * positions + i, mask=inside, other=0.0)
@@ -151,15 +222,23 @@ def _rate(
         by_log = tl.where(inside, by_log, 0.0)
         bits += tl.where(inside, (beyond - tl.log(chance)) / nat, 0.0)
 
-        by_both = tl.where((r == 0)[:, None], -by_difference[None, :], tl.where((r == 1)[:, None], by_log[None, :], 0.0))
+        by_both = tl.where(
+            (r == 0)[:, None], -by_difference[None, :], tl.where((r == 1)[:, None], by_log[None, :], 0.0)
+        )
         by_third += tl.dot(by_both, tl.trans(two), input_precision=BACKWARD)
         by_past += tl.dot(by_both, tl.trans(seen), input_precision=BACKWARD)
         by_two = tl.where(two > 0, tl.dot(tl.trans(third), by_both, input_precision=BACKWARD), 0.0)
         by_second += tl.dot(by_two, tl.trans(one), input_precision=BACKWARD)
         by_one = tl.where(one > 0, tl.dot(tl.trans(second), by_two, input_precision=BACKWARD), 0.0)
         by_first += tl.dot(by_one, tl.trans(seen), input_precision=BACKWARD)
-        by_seen = tl.dot(tl.trans(first), by_one, input_precision=BACKWARD) + tl.dot(tl.trans(past), by_both, input_precision=BACKWARD)
-        tl.store(by_input + (fit * inputs + k)[:, None] * positions + i[None, :], by_seen, mask=(k < inputs)[:, None] & inside[None, :])
+        by_seen = tl.dot(tl.trans(first), by_one, input_precision=BACKWARD) + tl.dot(
+            tl.trans(past), by_both, input_precision=BACKWARD
+        )
+        tl.store(
+            by_input + (fit * inputs + k)[:, None] * positions + i[None, :],
+            by_seen,
+            mask=(k < inputs)[:, None] & inside[None, :],
+        )
         tl.store(by_value + fit * positions + i, by_difference, mask=inside)
 
     own = sums + (fit * programs + program) * (DEEP * (WIDE + DEEP) + FEW * (DEEP + WIDE) + 1)
@@ -174,7 +253,18 @@ def _rate(
 
 
 @triton.jit
-def _gather(by_input, by_value, reach, by_planes, rows, columns, positions, inputs, NEIGHBOURS: tl.constexpr, BLOCK: tl.constexpr):
+def _gather(
+    by_input,
+    by_value,
+    reach,
+    by_planes,
+    rows,
+    columns,
+    positions,
+    inputs,
+    NEIGHBOURS: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
     """What every integer gets as a neighbour of others, and of its own difference from the mean."""
     fit = tl.program_id(1).to(tl.int64)
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
@@ -185,5 +275,7 @@ def _gather(by_input, by_value, reach, by_planes, rows, columns, positions, inpu
     for k in range(NEIGHBOURS):
         to_x, to_y = x - tl.load(reach + k), y - tl.load(reach + NEIGHBOURS + k)
         there = inside & (to_y < rows) & (to_x >= 0) & (to_x < columns)
-        total += tl.load(by_input + (fit * inputs + k) * positions + (i - place) + to_y * columns + to_x, mask=there, other=0.0)
+        total += tl.load(
+            by_input + (fit * inputs + k) * positions + (i - place) + to_y * columns + to_x, mask=there, other=0.0
+        )
     tl.store(by_planes + fit * positions + i, total, mask=inside)

@@ -1,7 +1,9 @@
-"""The synthesis and what contexts see of coarser octaves in Triton kernels, for many fits on a GPU, where octaves pass their planes on (`Arch.passes`).
+"""The synthesis and what contexts see of coarser octaves in Triton kernels, for many fits on a GPU, where octaves pass
+their planes on (`Arch.passes`).
 
-Small matrices over many pixels are what a GPU's libraries are slow at, above all the sums over pixels for the weights' gradients. Here a block of pixels goes
-through layers and back while it lies in registers; sums are kept for each program and added up outside, in a fixed order.
+Small matrices over many pixels are what a GPU's libraries are slow at, above all the sums over pixels for the weights'
+gradients. Here a block of pixels goes through layers and back while it lies in registers; sums are kept for each
+program and added up outside, in a fixed order.
 """
 
 import torch
@@ -10,8 +12,8 @@ import triton.language as tl
 
 from ...format.arch import CODE_STEP, FILTER_REACH, FILTER_SIDE, SQUARE, SYNTHESIS_UNIT
 from ...format.network import SEEN_TAPS
-from .rate import BACKWARD, FORWARD, fused_bits, padded, scaled
 from ..descent.recipe import PASSED_UNIT
+from .rate import BACKWARD, FORWARD, fused_bits, padded, scaled
 
 BLOCK, WARPS = 64, 4
 """Pixels that go through the top layer at once, on so many warps."""
@@ -26,7 +28,8 @@ SEEN_UNIT = PASSED_UNIT * CODE_STEP / SYNTHESIS_UNIT
 def fused_objective(arch, code, numbers, target, known=None):
     """Distortions and bits of all fits, (B,) each, as `objective.distortion_of` and `bits_of` have them for one.
 
-    code: octave -> (B, 1, rows, columns). numbers: name -> (B, ...). target: (B, planes, H, W). known: bool (B, H, W), or None for all.
+    code: octave -> (B, 1, rows, columns). numbers: name -> (B, ...). target: (B, planes, H, W). known: bool (B, H, W),
+    or None for all.
     """
     (fits, *_), device = target.shape, target.device
     seen_taps = torch.zeros(fits, 2, device=device, dtype=torch.float32)
@@ -36,13 +39,23 @@ def fused_objective(arch, code, numbers, target, known=None):
     bits = 0
     for octave in arch.coarse_to_fine:
         own, size = code[octave], arch.size(octave)
-        handed = None if coarser is None else torch.cat([_Mixed.apply(numbers[f"context.features.{octave}"], coarser), coarser[:, :1].abs()], 1)
-        features = own.new_zeros(fits, arch.context_inputs - arch.neighbours, *size) if handed is None else _Doubled.apply(handed, seen_taps, size)
+        handed = (
+            None
+            if coarser is None
+            else torch.cat([_Mixed.apply(numbers[f"context.features.{octave}"], coarser), coarser[:, :1].abs()], 1)
+        )
+        features = (
+            own.new_zeros(fits, arch.context_inputs - arch.neighbours, *size)
+            if handed is None
+            else _Doubled.apply(handed, seen_taps, size)
+        )
         bits = bits + fused_bits(arch, octave, own, features, numbers)
         if octave:
             coarser = own if coarser is None else torch.cat([own, _Doubled.apply(coarser, seen_taps, size)], 1)
         seen = _Filtered.apply(own, numbers[f"filter.{octave}"])
-        hidden = seen if hidden is None else torch.cat([seen, _Doubled.apply(hidden, numbers[f"taps.{octave}"], size)], 1)
+        hidden = (
+            seen if hidden is None else torch.cat([seen, _Doubled.apply(hidden, numbers[f"taps.{octave}"], size)], 1)
+        )
     layers = (numbers[name] for name in ("top.weight", "top.bias", "output.weight", "output.bias", "residual.weight"))
     return _Distortion.apply(hidden, *layers, target, known), bits
 
@@ -59,7 +72,9 @@ class _Doubled(torch.autograd.Function):
         planes, taps = planes.contiguous(), taps.contiguous()
         fits, count, *coarse = planes.shape
         doubled = planes.new_empty(fits, count, *size)
-        _double[triton.cdiv(size[0] * size[1], PLAIN_BLOCK), fits * count](planes, taps, doubled, count, *coarse, *size, TAPS=taps.shape[1], BLOCK=PLAIN_BLOCK)
+        _double[triton.cdiv(size[0] * size[1], PLAIN_BLOCK), fits * count](
+            planes, taps, doubled, count, *coarse, *size, TAPS=taps.shape[1], BLOCK=PLAIN_BLOCK
+        )
         ctx.save_for_backward(planes, taps)
         return doubled
 
@@ -76,7 +91,9 @@ class _Doubled(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             programs = _programs(size[0] * size[1], PLAIN_BLOCK)
             sums = planes.new_empty(fits * count, programs, number)
-            _tap_sums[programs, fits * count](gradient, planes, taps, sums, count, *coarse, *size, TAPS=number, BLOCK=PLAIN_BLOCK)
+            _tap_sums[programs, fits * count](
+                gradient, planes, taps, sums, count, *coarse, *size, TAPS=number, BLOCK=PLAIN_BLOCK
+            )
             by_taps = sums.reshape(fits, -1, number).sum(1)
         return by_planes, by_taps, None
 
@@ -90,7 +107,18 @@ class _Filtered(torch.autograd.Function):
         rows, columns = plane.shape[2:]
         seen = torch.empty_like(plane)
         grid = triton.cdiv(rows * columns, BLOCK), len(plane)
-        _filter[grid](plane, weight, seen, rows, columns, SEEN_UNIT, REACH=FILTER_REACH, SIDE=FILTER_SIDE, WIDE=padded(FILTER_SIDE**2), BLOCK=BLOCK)
+        _filter[grid](
+            plane,
+            weight,
+            seen,
+            rows,
+            columns,
+            SEEN_UNIT,
+            REACH=FILTER_REACH,
+            SIDE=FILTER_SIDE,
+            WIDE=padded(FILTER_SIDE**2),
+            BLOCK=BLOCK,
+        )
         ctx.save_for_backward(plane, weight)
         return seen
 
@@ -101,7 +129,18 @@ class _Filtered(torch.autograd.Function):
         programs, wide = _programs(rows * columns, BLOCK), padded(FILTER_SIDE**2)
         by_plane, sums = torch.empty_like(plane), plane.new_empty(len(plane), programs, wide)
         _filter_back[programs, len(plane)](
-            gradient, plane, weight, by_plane, sums, rows, columns, SEEN_UNIT, REACH=FILTER_REACH, SIDE=FILTER_SIDE, WIDE=wide, BLOCK=BLOCK
+            gradient,
+            plane,
+            weight,
+            by_plane,
+            sums,
+            rows,
+            columns,
+            SEEN_UNIT,
+            REACH=FILTER_REACH,
+            SIDE=FILTER_SIDE,
+            WIDE=wide,
+            BLOCK=BLOCK,
         )
         return by_plane, sums.sum(1)[:, : FILTER_SIDE**2].reshape(weight.shape)
 
@@ -127,12 +166,17 @@ class _Mixed(torch.autograd.Function):
 
 
 class _Distortion(torch.autograd.Function):
-    """From the finest octave's planes (B, octaves, H, W) to distortions (B,). All gradients are made on the way forward, for a gradient of 1, and scaled on the way back."""
+    """From the finest octave's planes (B, octaves, H, W) to distortions (B,).
+
+    All gradients are made on the way forward, for a gradient of 1, and scaled on the way back.
+    """
 
     @staticmethod
     def forward(ctx, hidden, top_weight, top_bias, output_weight, output_bias, residual_weight, target, known):
         parts = hidden, top_weight, top_bias, output_weight, output_bias, residual_weight, target
-        hidden, top_weight, top_bias, output_weight, output_bias, residual_weight, target = (part.contiguous() for part in parts)
+        hidden, top_weight, top_bias, output_weight, output_bias, residual_weight, target = (
+            part.contiguous() for part in parts
+        )
         fits, linear, rows, columns = hidden.shape
         planes, positions, (top, channels) = target.shape[1], rows * columns, top_weight.shape[1:]
         # One more than there are, for the biases.
@@ -140,24 +184,57 @@ class _Distortion(torch.autograd.Function):
         sizes = dict(PLANES=planes, FEW=few, NARROW=narrow, DEEP=deep, BLOCK=BLOCK, num_warps=WARPS, num_stages=1)
         layers = top_weight, top_bias, output_weight
         values, errors, by_hidden = torch.empty_like(target), torch.empty_like(target), torch.empty_like(hidden)
-        _paint[triton.cdiv(positions, BLOCK), fits](hidden, *layers, output_bias, values, linear, channels, top, positions, **sizes)
+        _paint[triton.cdiv(positions, BLOCK), fits](
+            hidden, *layers, output_bias, values, linear, channels, top, positions, **sizes
+        )
         programs = _programs(positions, BLOCK)
         judged = hidden.new_empty(fits, programs, few * wide + 1)
         # Where all pixels count the pointer is not read.
         counts = target if known is None else known.contiguous().view(torch.uint8)
         _judge[programs, fits](
-            values, target, counts, residual_weight, errors, judged, rows, columns, HAS_COUNTS=known is not None, PLANES=planes, FEW=few, WIDE=wide, BLOCK=BLOCK
+            values,
+            target,
+            counts,
+            residual_weight,
+            errors,
+            judged,
+            rows,
+            columns,
+            HAS_COUNTS=known is not None,
+            PLANES=planes,
+            FEW=few,
+            WIDE=wide,
+            BLOCK=BLOCK,
         )
         lengths = deep * narrow, few * deep, few * narrow
         painted = hidden.new_empty(fits, programs, sum(lengths))
-        _unpaint[programs, fits](errors, residual_weight, hidden, *layers, by_hidden, painted, linear, channels, top, rows, columns, WIDE=wide, **sizes)
+        _unpaint[programs, fits](
+            errors,
+            residual_weight,
+            hidden,
+            *layers,
+            by_hidden,
+            painted,
+            linear,
+            channels,
+            top,
+            rows,
+            columns,
+            WIDE=wide,
+            **sizes,
+        )
         by_residual, total = judged.sum(1).split((few * wide, 1), 1)
-        by_top, by_above, by_linear = (part.reshape(fits, -1, side) for part, side in zip(painted.sum(1).split(lengths, 1), (narrow, deep, narrow)))
+        by_top, by_above, by_linear = (
+            part.reshape(fits, -1, side) for part, side in zip(painted.sum(1).split(lengths, 1), (narrow, deep, narrow))
+        )
         ctx.save_for_backward(
-            by_hidden, by_top[:, :top, :channels], by_top[:, :top, channels],
-            torch.cat([by_linear[:, :planes, :channels], by_above[:, :planes, :top]], 2), by_linear[:, :planes, channels],
+            by_hidden,
+            by_top[:, :top, :channels],
+            by_top[:, :top, channels],
+            torch.cat([by_linear[:, :planes, :channels], by_above[:, :planes, :top]], 2),
+            by_linear[:, :planes, channels],
             by_residual.reshape(fits, few, wide)[:, :planes, : SQUARE * planes],
-        )  # fmt: skip
+        )
         return total[:, 0] / (planes * positions)
 
     @staticmethod
@@ -167,13 +244,17 @@ class _Distortion(torch.autograd.Function):
 
 @triton.jit
 def _seen(taps, place, last, STEP: tl.constexpr, TAPS: tl.constexpr):
-    """The tap with which a sample sees the STEP-th of its neighbours in the coarser octave, and which that is; odd samples take the taps mirrored."""
+    """The tap with which a sample sees the STEP-th of its neighbours in the coarser octave, and which that is; odd
+    samples take the taps mirrored.
+    """
     tap = tl.where(place % 2 == 0, tl.load(taps + STEP), tl.load(taps + TAPS - 1 - STEP))
     return tap, tl.minimum(tl.maximum(place // 2 + place % 2 + STEP - TAPS // 2, 0), last)
 
 
 @triton.jit
-def _double(planes, taps, doubled, count, rows, columns, finer_rows, finer_columns, TAPS: tl.constexpr, BLOCK: tl.constexpr):
+def _double(
+    planes, taps, doubled, count, rows, columns, finer_rows, finer_columns, TAPS: tl.constexpr, BLOCK: tl.constexpr
+):
     """A block of one finer plane."""
     plane = tl.program_id(1).to(tl.int64)
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
@@ -193,10 +274,13 @@ def _double(planes, taps, doubled, count, rows, columns, finer_rows, finer_colum
 
 @triton.jit
 def _reaching(taps, place, last, STEP: tl.constexpr, TAPS: tl.constexpr):
-    """What the sample that is STEP - (TAPS - 1) behind twice a place takes of the value there, which also stands for all beyond the ends."""
+    """What the sample that is STEP - (TAPS - 1) behind twice a place takes of the value there, which also stands for
+    all beyond the ends.
+    """
     weight = place * 0.0
     for a in tl.static_range(TAPS):
-        # Even samples take taps in their order, odd ones mirrored; of the place that the tap is for, this is the distance.
+        # Even samples take taps in their order, odd ones mirrored; of the place that the tap is for, this is the
+        # distance.
         tap = tl.load(taps + (a if STEP % 2 == 1 else TAPS - 1 - a))
         if STEP // 2 + 1 - TAPS + a == 0:
             weight += tap
@@ -208,7 +292,9 @@ def _reaching(taps, place, last, STEP: tl.constexpr, TAPS: tl.constexpr):
 
 
 @triton.jit
-def _double_back(gradient, taps, by_planes, count, rows, columns, finer_rows, finer_columns, TAPS: tl.constexpr, BLOCK: tl.constexpr):
+def _double_back(
+    gradient, taps, by_planes, count, rows, columns, finer_rows, finer_columns, TAPS: tl.constexpr, BLOCK: tl.constexpr
+):
     """A block of one coarser plane: what all samples that see a value give it."""
     plane = tl.program_id(1).to(tl.int64)
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
@@ -229,7 +315,19 @@ def _double_back(gradient, taps, by_planes, count, rows, columns, finer_rows, fi
 
 
 @triton.jit
-def _tap_sums(gradient, planes, taps, sums, count, rows, columns, finer_rows, finer_columns, TAPS: tl.constexpr, BLOCK: tl.constexpr):
+def _tap_sums(
+    gradient,
+    planes,
+    taps,
+    sums,
+    count,
+    rows,
+    columns,
+    finer_rows,
+    finer_columns,
+    TAPS: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
     """One program's share of the samples of one finer plane."""
     program, programs, plane = tl.program_id(0), tl.num_programs(0), tl.program_id(1).to(tl.int64)
     own_taps = taps + plane // count * TAPS
@@ -247,13 +345,26 @@ def _tap_sums(gradient, planes, taps, sums, count, rows, columns, finer_rows, fi
                 by_column, column = _seen(own_taps, x, columns - 1, b, TAPS)
                 value = tl.load(planes + (plane * rows + row) * columns + column, mask=inside, other=0.0)
                 along += by_column * value
-                total += tl.where(k == tl.where(x % 2 == 0, b, TAPS - 1 - b)[None, :], (here * by_row * value)[None, :], 0.0)
+                total += tl.where(
+                    k == tl.where(x % 2 == 0, b, TAPS - 1 - b)[None, :], (here * by_row * value)[None, :], 0.0
+                )
             total += tl.where(k == tl.where(y % 2 == 0, a, TAPS - 1 - a)[None, :], (here * along)[None, :], 0.0)
     tl.store(sums + (plane * programs + program) * TAPS + tl.arange(0, TAPS), tl.sum(total, 1))
 
 
 @triton.jit
-def _filter(plane, weight, seen, rows, columns, unit, REACH: tl.constexpr, SIDE: tl.constexpr, WIDE: tl.constexpr, BLOCK: tl.constexpr):
+def _filter(
+    plane,
+    weight,
+    seen,
+    rows,
+    columns,
+    unit,
+    REACH: tl.constexpr,
+    SIDE: tl.constexpr,
+    WIDE: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
     fit = tl.program_id(1).to(tl.int64)
     k = tl.arange(0, WIDE)
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
@@ -268,8 +379,19 @@ def _filter(plane, weight, seen, rows, columns, unit, REACH: tl.constexpr, SIDE:
 
 @triton.jit
 def _filter_back(
-    gradient, plane, weight, by_plane, sums, rows, columns, unit, REACH: tl.constexpr, SIDE: tl.constexpr, WIDE: tl.constexpr, BLOCK: tl.constexpr
-):  # fmt: skip
+    gradient,
+    plane,
+    weight,
+    by_plane,
+    sums,
+    rows,
+    columns,
+    unit,
+    REACH: tl.constexpr,
+    SIDE: tl.constexpr,
+    WIDE: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
     """One program's share of the places of one plane."""
     program, programs, fit = tl.program_id(0), tl.num_programs(0), tl.program_id(1).to(tl.int64)
     k = tl.arange(0, WIDE)
@@ -301,28 +423,64 @@ def _outer(left, right, sums, outputs, inputs, positions, TALL: tl.constexpr, WI
     for start in range(program * BLOCK, positions, programs * BLOCK):
         i = start + tl.arange(0, BLOCK)
         inside = i < positions
-        one = tl.load(left + (fit * outputs + m)[:, None] * positions + i[None, :], mask=(m < outputs)[:, None] & inside[None, :], other=0.0)
-        two = tl.load(right + (fit * inputs + n)[:, None] * positions + i[None, :], mask=(n < inputs)[:, None] & inside[None, :], other=0.0)
+        one = tl.load(
+            left + (fit * outputs + m)[:, None] * positions + i[None, :],
+            mask=(m < outputs)[:, None] & inside[None, :],
+            other=0.0,
+        )
+        two = tl.load(
+            right + (fit * inputs + n)[:, None] * positions + i[None, :],
+            mask=(n < inputs)[:, None] & inside[None, :],
+            other=0.0,
+        )
         total += tl.dot(one, tl.trans(two), input_precision=BACKWARD)
     tl.store(sums + (fit * programs + program) * TALL * WIDE + m[:, None] * WIDE + n[None, :], total)
 
 
 @triton.jit
 def _top_of(
-    hidden, top_weight, top_bias, fit, i, inside, linear, channels, top, positions,
-    NARROW: tl.constexpr, DEEP: tl.constexpr, BLOCK: tl.constexpr, PRECISION: tl.constexpr,
-):  # fmt: skip
-    """A block of the finest octave's planes with a row of ones behind them, the top layer's weights with its bias, and what it makes of the planes."""
+    hidden,
+    top_weight,
+    top_bias,
+    fit,
+    i,
+    inside,
+    linear,
+    channels,
+    top,
+    positions,
+    NARROW: tl.constexpr,
+    DEEP: tl.constexpr,
+    BLOCK: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
+    """A block of the finest octave's planes with a row of ones behind them, the top layer's weights with its bias, and
+    what it makes of the planes.
+    """
     j, k = tl.arange(0, NARROW), tl.arange(0, DEEP)
-    below = tl.load(hidden + (fit * linear + j)[:, None] * positions + i[None, :], mask=(j < linear)[:, None] & inside[None, :], other=0.0)
+    below = tl.load(
+        hidden + (fit * linear + j)[:, None] * positions + i[None, :],
+        mask=(j < linear)[:, None] & inside[None, :],
+        other=0.0,
+    )
     below = tl.where((j == channels)[:, None], 1.0, below)
-    weight = tl.load(top_weight + (fit * top + k)[:, None] * channels + j[None, :], mask=(k < top)[:, None] & (j < channels)[None, :], other=0.0)
-    weight += tl.load(top_bias + (fit * top + k)[:, None] + j[None, :] * 0, mask=(k < top)[:, None] & (j == channels)[None, :], other=0.0)
+    weight = tl.load(
+        top_weight + (fit * top + k)[:, None] * channels + j[None, :],
+        mask=(k < top)[:, None] & (j < channels)[None, :],
+        other=0.0,
+    )
+    weight += tl.load(
+        top_bias + (fit * top + k)[:, None] + j[None, :] * 0,
+        mask=(k < top)[:, None] & (j == channels)[None, :],
+        other=0.0,
+    )
     return below, weight, tl.maximum(tl.dot(weight, below, input_precision=PRECISION), 0.0)
 
 
 @triton.jit
-def _output_of(output_weight, fit, channels, top, PLANES: tl.constexpr, FEW: tl.constexpr, NARROW: tl.constexpr, DEEP: tl.constexpr):
+def _output_of(
+    output_weight, fit, channels, top, PLANES: tl.constexpr, FEW: tl.constexpr, NARROW: tl.constexpr, DEEP: tl.constexpr
+):
     """The output's weights of the planes, and of the top layer."""
     planes, j, k = tl.arange(0, FEW)[:, None], tl.arange(0, NARROW)[None, :], tl.arange(0, DEEP)[None, :]
     rows = output_weight + (fit * PLANES + planes) * (channels + top)
@@ -332,27 +490,60 @@ def _output_of(output_weight, fit, channels, top, PLANES: tl.constexpr, FEW: tl.
 
 @triton.jit
 def _paint(
-    hidden, top_weight, top_bias, output_weight, output_bias, values, linear, channels, top, positions,
-    PLANES: tl.constexpr, FEW: tl.constexpr, NARROW: tl.constexpr, DEEP: tl.constexpr, BLOCK: tl.constexpr,
-):  # fmt: skip
+    hidden,
+    top_weight,
+    top_bias,
+    output_weight,
+    output_bias,
+    values,
+    linear,
+    channels,
+    top,
+    positions,
+    PLANES: tl.constexpr,
+    FEW: tl.constexpr,
+    NARROW: tl.constexpr,
+    DEEP: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
     """A block of samples before the residual layer."""
     fit = tl.program_id(1).to(tl.int64)
     planes, j = tl.arange(0, FEW), tl.arange(0, NARROW)
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = i < positions
-    below, _, above = _top_of(hidden, top_weight, top_bias, fit, i, inside, linear, channels, top, positions, NARROW, DEEP, BLOCK, FORWARD)
+    below, _, above = _top_of(
+        hidden, top_weight, top_bias, fit, i, inside, linear, channels, top, positions, NARROW, DEEP, BLOCK, FORWARD
+    )
     of_below, of_above = _output_of(output_weight, fit, channels, top, PLANES, FEW, NARROW, DEEP)
     is_bias = (planes < PLANES)[:, None] & (j == channels)[None, :]
     of_below += tl.load(output_bias + (fit * PLANES + planes)[:, None] + j[None, :] * 0, mask=is_bias, other=0.0)
     made = tl.dot(of_below, below, input_precision=FORWARD) + tl.dot(of_above, above, input_precision=FORWARD)
-    tl.store(values + (fit * PLANES + planes)[:, None] * positions + i[None, :], made, mask=(planes < PLANES)[:, None] & inside[None, :])
+    tl.store(
+        values + (fit * PLANES + planes)[:, None] * positions + i[None, :],
+        made,
+        mask=(planes < PLANES)[:, None] & inside[None, :],
+    )
 
 
 @triton.jit
 def _judge(
-    values, target, counts, weight, errors, sums, rows, columns, HAS_COUNTS: tl.constexpr, PLANES: tl.constexpr, FEW: tl.constexpr, WIDE: tl.constexpr, BLOCK: tl.constexpr,
-):  # fmt: skip
-    """One program's share of the pixels: through the residual layer to the distortion's gradient by the samples, and sums for the layer's weights."""
+    values,
+    target,
+    counts,
+    weight,
+    errors,
+    sums,
+    rows,
+    columns,
+    HAS_COUNTS: tl.constexpr,
+    PLANES: tl.constexpr,
+    FEW: tl.constexpr,
+    WIDE: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """One program's share of the pixels: through the residual layer to the distortion's gradient by the samples, and
+    sums for the layer's weights.
+    """
     program, programs, fit = tl.program_id(0), tl.num_programs(0), tl.program_id(1).to(tl.int64)
     k, planes, positions = tl.arange(0, WIDE), tl.arange(0, FEW), rows * columns
     dy, dx, source = k // PLANES // 3 - 1, k // PLANES % 3 - 1, k % PLANES
@@ -365,8 +556,13 @@ def _judge(
         y = tl.minimum(tl.maximum((i // columns)[None, :] + dy[:, None], 0), rows - 1)
         x = tl.minimum(tl.maximum((i % columns)[None, :] + dx[:, None], 0), columns - 1)
         is_seen = inside[None, :] & (k < 9 * PLANES)[:, None]
-        around = tl.load(values + (fit * PLANES + source)[:, None] * positions + y * columns + x, mask=is_seen, other=0.0)
-        place, is_sample = (fit * PLANES + planes)[:, None] * positions + i[None, :], (planes < PLANES)[:, None] & inside[None, :]
+        around = tl.load(
+            values + (fit * PLANES + source)[:, None] * positions + y * columns + x, mask=is_seen, other=0.0
+        )
+        place, is_sample = (
+            (fit * PLANES + planes)[:, None] * positions + i[None, :],
+            (planes < PLANES)[:, None] & inside[None, :],
+        )
         value = tl.load(values + place, mask=is_sample, other=0.0) + tl.dot(own, around, input_precision=FORWARD)
         error = tl.minimum(tl.maximum(value, 0.0), 1.0) - tl.load(target + place, mask=is_sample, other=0.0)
         if HAS_COUNTS:
@@ -383,9 +579,26 @@ def _judge(
 
 @triton.jit
 def _unpaint(
-    errors, residual_weight, hidden, top_weight, top_bias, output_weight, by_hidden, sums, linear, channels, top, rows, columns,
-    PLANES: tl.constexpr, FEW: tl.constexpr, WIDE: tl.constexpr, NARROW: tl.constexpr, DEEP: tl.constexpr, BLOCK: tl.constexpr,
-):  # fmt: skip
+    errors,
+    residual_weight,
+    hidden,
+    top_weight,
+    top_bias,
+    output_weight,
+    by_hidden,
+    sums,
+    linear,
+    channels,
+    top,
+    rows,
+    columns,
+    PLANES: tl.constexpr,
+    FEW: tl.constexpr,
+    WIDE: tl.constexpr,
+    NARROW: tl.constexpr,
+    DEEP: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
     """One program's share of the pixels: back from the samples to the finest octave's planes."""
     program, programs, fit = tl.program_id(0), tl.num_programs(0), tl.program_id(1).to(tl.int64)
     j, k, s, planes = tl.arange(0, NARROW), tl.arange(0, DEEP), tl.arange(0, WIDE), tl.arange(0, FEW)
@@ -393,7 +606,14 @@ def _unpaint(
     dy, dx, source = (s // PLANES // 3 - 1)[:, None], (s // PLANES % 3 - 1)[:, None], s % PLANES
     # What a sample was worth as a neighbour: the other way round in the layer's weights.
     is_weight = (planes < PLANES)[:, None] & (s < 9 * PLANES)[None, :]
-    own = tl.load(residual_weight + (fit * PLANES + source)[None, :] * 9 * PLANES + (s // PLANES * PLANES)[None, :] + planes[:, None], mask=is_weight, other=0.0)
+    own = tl.load(
+        residual_weight
+        + (fit * PLANES + source)[None, :] * 9 * PLANES
+        + (s // PLANES * PLANES)[None, :]
+        + planes[:, None],
+        mask=is_weight,
+        other=0.0,
+    )
     of_below, of_above = _output_of(output_weight, fit, channels, top, PLANES, FEW, NARROW, DEEP)
     by_top = tl.zeros((DEEP, NARROW), tl.float32)
     by_above, by_linear = tl.zeros((FEW, DEEP), tl.float32), tl.zeros((FEW, NARROW), tl.float32)
@@ -415,13 +635,34 @@ def _unpaint(
         is_sample = (planes < PLANES)[:, None] & inside[None, :]
         here = tl.load(errors + (fit * PLANES + planes)[:, None] * positions + i[None, :], mask=is_sample, other=0.0)
         here += tl.dot(own, seeing, input_precision=BACKWARD)
-        below, weight, above = _top_of(hidden, top_weight, top_bias, fit, i, inside, linear, channels, top, positions, NARROW, DEEP, BLOCK, BACKWARD)
+        below, weight, above = _top_of(
+            hidden,
+            top_weight,
+            top_bias,
+            fit,
+            i,
+            inside,
+            linear,
+            channels,
+            top,
+            positions,
+            NARROW,
+            DEEP,
+            BLOCK,
+            BACKWARD,
+        )
         by_one = tl.where(above > 0, tl.dot(tl.trans(of_above), here, input_precision=BACKWARD), 0.0)
         by_above += tl.dot(here, tl.trans(above), input_precision=BACKWARD)
         by_linear += tl.dot(here, tl.trans(below), input_precision=BACKWARD)
         by_top += tl.dot(by_one, tl.trans(below), input_precision=BACKWARD)
-        by_hid = tl.dot(tl.trans(of_below), here, input_precision=BACKWARD) + tl.dot(tl.trans(weight), by_one, input_precision=BACKWARD)
-        tl.store(by_hidden + (fit * linear + j)[:, None] * positions + i[None, :], by_hid, mask=(j < linear)[:, None] & inside[None, :])
+        by_hid = tl.dot(tl.trans(of_below), here, input_precision=BACKWARD) + tl.dot(
+            tl.trans(weight), by_one, input_precision=BACKWARD
+        )
+        tl.store(
+            by_hidden + (fit * linear + j)[:, None] * positions + i[None, :],
+            by_hid,
+            mask=(j < linear)[:, None] & inside[None, :],
+        )
     own = sums + (fit * programs + program) * (DEEP * NARROW + FEW * (DEEP + NARROW))
     tl.store(own + k[:, None] * NARROW + j[None, :], by_top)
     own += DEEP * NARROW

@@ -1,7 +1,9 @@
-"""The first guess of a code: a small network that was trained for the bases, in NumPy (Blard et al. 2024, "Overfitted image coding at reduced complexity": N-O Cool-chic has such an encoder and stops there).
+"""The first guess of a code: a small network that was trained for the bases, in NumPy (Blard et al. 2024, "Overfitted
+image coding at reduced complexity": N-O Cool-chic has such an encoder and stops there).
 
-Level by level, fine to coarse, a layer of 3x3 with ReLU sees the picture and the features of the level before, both averaged over 2x2; a head of
-3x3 makes of its features the code of that octave. Layers are shared by all bases (and from level 3 on by the levels), heads are a base's own.
+Level by level, fine to coarse, a layer of 3x3 with ReLU sees the picture and the features of the level before, both
+averaged over 2x2; a head of 3x3 makes of its features the code of that octave. Layers are shared by all bases (and from
+level 3 on by the levels), heads are a base's own.
 """
 
 from functools import cache
@@ -22,7 +24,9 @@ BAND_PIXELS = 2**17
 def first_code(samples, base, octaves):
     """y (octave -> float32 (1, rows, columns)) for a picture, uint8 or uint16 (H, W, planes)."""
     layers, heads = _network(base)
-    picture = np.broadcast_to(samples.transpose(2, 0, 1), (3, *samples.shape[:2])) / np.float32(peak_of(samples)) - np.float32(0.5)
+    picture = np.broadcast_to(samples.transpose(2, 0, 1), (3, *samples.shape[:2])) / np.float32(
+        peak_of(samples)
+    ) - np.float32(0.5)
     features, code = None, {}
     for level in range(octaves):
         if level:
@@ -47,7 +51,9 @@ def _level(inputs, layer, head):
 
 
 def _convolved(planes, layer, start, stop):
-    """Rows `start .. stop - 1` of planes (I, rows, columns) under a 3x3 layer; their ends repeat beyond them, so that a plain picture has a plain code."""
+    """Rows `start .. stop - 1` of planes (I, rows, columns) under a 3x3 layer; their ends repeat beyond them, so that a
+    plain picture has a plain code.
+    """
     weight, bias = layer
     rows, columns = planes.shape[1:]
     first, last = max(0, start - 1), min(rows, stop + 1)
@@ -70,7 +76,9 @@ def _halved(planes):
 @cache
 def _network(base):
     """Layers and heads for a base, each (weight (O, I, 3, 3), bias (O,))."""
-    numbers = np.frombuffer(files("ddcodec.fit.descent").joinpath("analysis.bin").read_bytes(), "<f2").astype(np.float32)
+    numbers = np.frombuffer(files("ddcodec.fit.descent").joinpath("analysis.bin").read_bytes(), "<f2").astype(
+        np.float32
+    )
     place = 0
 
     def taken(outputs, inputs):

@@ -8,7 +8,9 @@ from .recipe import Loss
 from .schedule import HARD_SHARE, point_at, point_of_mean
 
 CHECKS, STEPS_A_CHECK = 8, 20
-"""How often a fit looks at what rounding gives, in the second half of its noisy part, and again while the code is fixed: at most, and for how many of all steps once."""
+"""How often a fit looks at what rounding gives, in the second half of its noisy part, and again while the code is
+fixed: at most, and for how many of all steps once.
+"""
 MEAN_FROM = 0.3
 """Share of a fit whose pictures are averaged that is no part of the mean."""
 COLLAPSE = 0.7
@@ -24,8 +26,9 @@ BITS_A_WEIGHT, WARM_BITS_A_WEIGHT = 6, 3
 class Progress:
     """What an encode says of itself.
 
-    phase: "fit", "freeze", "code" or "pack". step of total: steps of the fit, measurements of the freeze or of moves of the code. bpp and psnr (dB) at the present state, during the fit
-    of the noisy picture, or the means of several. seconds_left: of the phase, which `outlook` makes that of the whole encode; infinity if unknown.
+    phase: "fit", "freeze", "code" or "pack". step of total: steps of the fit, measurements of the freeze or of moves of
+    the code. bpp and psnr (dB) at the present state, during the fit of the noisy picture, or the means of several.
+    seconds_left: of the phase, which `outlook` makes that of the whole encode; infinity if unknown.
     """
 
     phase: str
@@ -39,15 +42,17 @@ class Progress:
 def progress_of(phase, step, total, loss, fit, seconds_left):
     """A `Progress`; `loss` is the present `Loss`, `fit` one of an engine's."""
     bits = loss.bits + (WARM_BITS_A_WEIGHT if fit.arch.base else BITS_A_WEIGHT) * fit.arch.weight_count()
-    return Progress(phase, step, total, bits / fit.pixels, -10 * log10(max(loss.distortion / fit.share, 1e-10)), seconds_left)
+    return Progress(
+        phase, step, total, bits / fit.pixels, -10 * log10(max(loss.distortion / fit.share, 1e-10)), seconds_left
+    )
 
 
 def run(engine, iterations, *, seconds=None, progress=None, may_collapse=False, steerings=()):
     """Fit until `iterations` steps are done or `seconds` are over, whichever is first, but one step at least.
 
-    Every fit ends in the best state that was seen. Returns the number of steps, and the indices of the fits that have lost their picture: half-way they were
-    hardly better than one constant colour. If all have, the loop ends there. may_collapse: go on with such fits, and name none.
-    steerings: what moves the fits' lambdas (`target.Steering`).
+    Every fit ends in the best state that was seen. Returns the number of steps, and the indices of the fits that have
+    lost their picture: half-way they were hardly better than one constant colour. If all have, the loop ends there.
+    may_collapse: go on with such fits, and name none. steerings: what moves the fits' lambdas (`target.Steering`).
     """
     start, step, hard = monotonic(), 0, False
     watches = [_Watch(fit) for fit in engine.fits]
@@ -93,10 +98,12 @@ def run(engine, iterations, *, seconds=None, progress=None, may_collapse=False, 
 
 
 def run_for_mean(engine, iterations, *, seconds=None, progress=None):
-    """Step until `iterations` are done or `seconds` are over, but once at least, and take the mean of what the picture is in all steps but the first: float32 (H, W, planes) in 0..1.
+    """Step until `iterations` are done or `seconds` are over, but once at least, and take the mean of what the picture
+    is in all steps but the first: float32 (H, W, planes) in 0..1.
 
-    Each step sees the code with other noise and other weights, as drawn from all that explain the picture about as well; the mean of those is nearer to what is behind it than any of
-    them (stochastic gradient Langevin dynamics: Cheng et al., "A Bayesian Perspective on the Deep Image Prior", CVPR 2019).
+    Each step sees the code with other noise and other weights, as drawn from all that explain the picture about as
+    well; the mean of those is nearer to what is behind it than any of them (stochastic gradient Langevin dynamics:
+    Cheng et al., "A Bayesian Perspective on the Deep Image Prior", CVPR 2019).
     """
     start, step, (fit,), is_settled = monotonic(), 0, engine.fits, False
     told = _Told(engine, progress, False)
@@ -150,7 +157,11 @@ class _Watch:
 
     def judge(self, step, may_collapse):
         # Written so that a loss that is no number counts as collapsed.
-        if not may_collapse and step >= LEAST_STEPS_TO_JUDGE and not self._last.distortion <= COLLAPSE * self._fit.variance + 1e-4:
+        if (
+            not may_collapse
+            and step >= LEAST_STEPS_TO_JUDGE
+            and not self._last.distortion <= COLLAPSE * self._fit.variance + 1e-4
+        ):
             self.collapsed = True
 
     def restore(self):
@@ -158,7 +169,9 @@ class _Watch:
             self._fit.restore(self._state)
 
     def forget(self):
-        """What was seen before does not fit the engine any more, but its code is the engine's: only weights are kept from now on."""
+        """What was seen before does not fit the engine any more, but its code is the engine's: only weights are kept
+        from now on.
+        """
         self._best, self._state = Loss(float("inf"), 0.0), None
         self.look(code=False)
 
@@ -166,7 +179,8 @@ class _Watch:
 class _Told:
     """Calls `progress` after every step, with losses that are fresh or nearly so.
 
-    by_clock: asks for them after every step, even if nobody wants to know: a clock would else measure how fast steps are handed to a GPU.
+    by_clock: asks for them after every step, even if nobody wants to know: a clock would else measure how fast steps
+    are handed to a GPU.
     """
 
     def __init__(self, engine, progress, by_clock):

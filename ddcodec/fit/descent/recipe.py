@@ -7,8 +7,8 @@ import numpy as np
 
 from ...format.arch import CODE_STEP, SQUARE, SYNTHESIS_UNIT
 from ...format.bases import FRACTION_BITS, base_values
-from ...picture import peak_of
 from ...format.tables import SCALES, STEPS_PER_OCTAVE, UNIT_SCALE
+from ...picture import peak_of
 from .analysis import first_code
 
 CODE_UNITS = SYNTHESIS_UNIT // CODE_STEP
@@ -25,11 +25,14 @@ LEAST_SCALE, GREATEST_SCALE = -UNIT_SCALE / STEPS_PER_OCTAVE, (SCALES - 1 - UNIT
 USUAL_STEP, USUAL_PRICE = 2.0**-6, 1e-3 / 2**16
 """Of the weights' integers, where a bit has that price."""
 INITIAL_LOG_SCALE = -2.0
-"""log2 of the Laplace scale that an untrained context predicts: a code of zeros starts at a quarter of a bit, not above one."""
+"""log2 of the Laplace scale that an untrained context predicts: a code of zeros starts at a quarter of a bit, not above
+one.
+"""
 
 
 class Betas(NamedTuple):
-    """What the optimisers keep in each step of their running means of gradients and of squares: Adam's of the code, SOAP's of the weights.
+    """What the optimisers keep in each step of their running means of gradients and of squares: Adam's of the code,
+    SOAP's of the weights.
 
     decay: what goes of the weights' differences from the base, at a learning rate of 1.
     """
@@ -43,18 +46,24 @@ BETAS = Betas((0.9, 0.99), (0.95, 0.95))
 """Of the longest fits from random weights, but for the decay; `schedule.betas_for` has those of others."""
 ADAM_EPSILON = 1e-8
 CODE_EPSILON = 4e-4
-"""For the code, times the number of pixels: D is a mean over them, so that the gradients of single integers get smaller the larger the picture is."""
+"""For the code, times the number of pixels: D is a mean over them, so that the gradients of single integers get smaller
+the larger the picture is.
+"""
 
 
 class Loss(NamedTuple):
-    """distortion: MSE of samples in [0, 1], clamped, where errors of pixels that do not count are 0. bits: of the code."""
+    """distortion: MSE of samples in [0, 1], clamped, where errors of pixels that do not count are 0. bits: of the
+    code.
+    """
 
     distortion: float
     bits: float
 
 
 def weight_step(price):
-    """About the step at which the search of `freeze` ends where a bit has this price (lambda / pixels): the error of rounding falls with its square, bits with its logarithm."""
+    """About the step at which the search of `freeze` ends where a bit has this price (lambda / pixels): the error of
+    rounding falls with its square, bits with its logarithm.
+    """
     return USUAL_STEP * (price / USUAL_PRICE) ** 0.5
 
 
@@ -79,8 +88,9 @@ def moving(arch):
 
 
 def initial_weights(arch, samples, random):
-    """Weights to start from (name -> float32): the base, or where there is none, random ones of which linear channels pass from octave to octave and the
-    output starts at the mean of `samples`, uint8 or uint16 (H, W, planes)."""
+    """Weights to start from (name -> float32): the base, or where there is none, random ones of which linear channels
+    pass from octave to octave and the output starts at the mean of `samples`, uint8 or uint16 (H, W, planes).
+    """
     if arch.base:
         return real_base(arch)
 
@@ -132,7 +142,9 @@ _INITIAL_TAPS = {1: (0.25, 0.75), 2: _CUBIC, 3: (0, *_CUBIC, 0), 4: (0, 0, *_CUB
 
 
 def initial_code(arch, samples, random):
-    """The code as y (octave -> float32 planes): with a base a first guess; without one zeros, and where only the coarsest octave has a code the random input of the plain deep decoder."""
+    """The code as y (octave -> float32 planes): with a base a first guess; without one zeros, and where only the
+    coarsest octave has a code the random input of the plain deep decoder.
+    """
     if arch.base:
         return first_code(samples, arch.base, arch.octaves)
     code = {o: np.zeros((arch.code_planes(o), *arch.size(o)), np.float32) for o in arch.coded_octaves}
@@ -142,7 +154,9 @@ def initial_code(arch, samples, random):
 
 
 def plain_output(arch, weights):
-    """The samples (planes,) in [0, 1] that weights (name -> array) make of a code of zeros, everywhere in the picture."""
+    """The samples (planes,) in [0, 1] that weights (name -> array) make of a code of zeros, everywhere in the
+    picture.
+    """
     hidden, linear = None, arch.linear
     for octave in arch.coarse_to_fine:
         total = weights[f"bias.{octave}"].astype(float)

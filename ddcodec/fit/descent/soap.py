@@ -1,6 +1,8 @@
-"""SOAP (Vyas et al. 2024, arXiv 2409.11321, algorithm 3): Adam on the weights, in the eigenbases of each matrix's gradients; with decoupled decay.
+"""SOAP (Vyas et al. 2024, arXiv 2409.11321, algorithm 3): Adam on the weights, in the eigenbases of each matrix's
+gradients; with decoupled decay.
 
-Written once for NumPy and torch: the engines on the CPU move one vector of weights, a captured graph those of many fits at once.
+Written once for NumPy and torch: the engines on the CPU move one vector of weights, a captured graph those of many fits
+at once.
 """
 
 from math import prod
@@ -10,7 +12,10 @@ from .recipe import ADAM_EPSILON, CLIP_NORM
 EVERY, AT_FIRST = 10, 8
 """Steps from one turn of the bases to the next; how often the first gradient turns them."""
 LEAST_SHARE = 1e-3
-"""Of a mean eigenvalue: below it a basis stays as it is. It would else follow the errors of rounding, and two machines part at once."""
+"""Of a mean eigenvalue: below it a basis stays as it is.
+
+It would else follow the errors of rounding, and two machines part at once.
+"""
 
 
 def by_qr(linalg):
@@ -19,10 +24,14 @@ def by_qr(linalg):
 
 
 class Soap:
-    """Moves vectors of weights (..., count): tensors of the given shapes, each flattened, one after the other; `batch` is what `...` stands for.
+    """Moves vectors of weights (..., count): tensors of the given shapes, each flattened, one after the other; `batch`
+    is what `...` stands for.
 
-    Matrices of more than one row and column have bases; other tensors go as with Adam. zeros: makes an array of a shape. next_basis: a function of a mean square and a basis (..., size, size) that
-    gives orthonormal columns for their product (`by_qr`). decay: what goes of differences at a learning rate of 1 (decoupled: Loshchilov & Hutter 2019, arXiv 1711.05101). A step is a `change`, which a graph can capture, and then an `end`, which it cannot. The first step moves nothing and finds the first bases.
+    Matrices of more than one row and column have bases; other tensors go as with Adam. zeros: makes an array of a
+    shape. next_basis: a function of a mean square and a basis (..., size, size) that gives orthonormal columns for
+    their product (`by_qr`). decay: what goes of differences at a learning rate of 1 (decoupled: Loshchilov & Hutter
+    2019, arXiv 1711.05101). A step is a `change`, which a graph can capture, and then an `end`, which it cannot. The
+    first step moves nothing and finds the first bases.
     """
 
     def __init__(self, shapes, betas, zeros, next_basis, batch=(), decay=0.0):
@@ -36,7 +45,9 @@ class Soap:
         self._moved, self._is_open = zeros(()), zeros(())
 
     def change(self, gradient, differences):
-        """What the weights go down by at a learning rate of 1; the gradient of each fit is first clipped to a norm of `CLIP_NORM`. differences: of the weights from what they decay to."""
+        """What the weights go down by at a learning rate of 1; the gradient of each fit is first clipped to a norm of
+        `CLIP_NORM`. differences: of the weights from what they decay to.
+        """
         norm = (gradient**2).sum(-1)[..., None] ** 0.5
         gradient = gradient * (CLIP_NORM / (norm + 1e-6)).clip(None, 1)
         first_beta, second_beta = self._betas
@@ -57,7 +68,12 @@ class Soap:
         if self._steps % EVERY == 0:
             for matrix in self._matrices:
                 for side in (matrix.left, matrix.right):
-                    square = side.mean + (LEAST_SHARE / len(side.one)) * side.mean.diagonal(0, -2, -1).sum(-1)[..., None, None] * side.one
+                    square = (
+                        side.mean
+                        + (LEAST_SHARE / len(side.one))
+                        * side.mean.diagonal(0, -2, -1).sum(-1)[..., None, None]
+                        * side.one
+                    )
                     for _ in range(1 if self._steps else AT_FIRST):
                         side.basis[...] = self._next_basis(square, side.basis)
         if not self._steps:
@@ -69,7 +85,13 @@ class Soap:
     def state(self):
         """All that a step changes, for a graph that takes steps back."""
         sides = [side for matrix in self._matrices for side in (matrix.left, matrix.right)]
-        return [self._mean, self._square, self._moved, self._is_open, *(array for side in sides for array in (side.mean, side.basis))]
+        return [
+            self._mean,
+            self._square,
+            self._moved,
+            self._is_open,
+            *(array for side in sides for array in (side.mean, side.basis)),
+        ]
 
     def _turned(self, values):
         """In the matrices' bases."""

@@ -1,7 +1,9 @@
-"""Integers of the code moved by one, each where D + lambda R falls: the end of a fit, when the weights are those of the file.
+"""Integers of the code moved by one, each where D + lambda R falls: the end of a fit, when the weights are those of the
+file.
 
-What one integer changes lies near it: its own bits and those of the integers that see it, and the pixels that it reaches. So integers that are far enough apart are
-moved all at once, everything is measured once, and each keeps its move if the sum over its own tile has fallen. Tiles do not overlap, so that this is exact.
+What one integer changes lies near it: its own bits and those of the integers that see it, and the pixels that it
+reaches. So integers that are far enough apart are moved all at once, everything is measured once, and each keeps its
+move if the sum over its own tile has fallen. Tiles do not overlap, so that this is exact.
 """
 
 from time import monotonic
@@ -23,12 +25,16 @@ MOST = 1500
 
 
 def measurements_for(steps):
-    """How many a search may make after a fit of so many steps; each takes about half as long as a step. Where no whole sweep fits in, steps are worth more."""
+    """How many a search may make after a fit of so many steps; each takes about half as long as a step.
+
+    Where no whole sweep fits in, steps are worth more.
+    """
     return min(MOST, steps // 3)
 
 
 def improve(fit, measurements, *, is_over=lambda: False, progress=None):
-    """Move integers of the code of one of an engine's fits while that pays, at most so many times measuring and not once is_over(). Returns by how much D + lambda R has fallen.
+    """Move integers of the code of one of an engine's fits while that pays, at most so many times measuring and not
+    once is_over(). Returns by how much D + lambda R has fallen.
 
     The fit's weights must be final and its octaves have one code plane each.
     """
@@ -39,7 +45,13 @@ def improve(fit, measurements, *, is_over=lambda: False, progress=None):
 
 class _Search:
     def __init__(self, fit, measurements, is_over, progress):
-        self._fit, self._left, self._all, self._is_over, self._progress = fit, measurements, measurements, is_over, progress
+        self._fit, self._left, self._all, self._is_over, self._progress = (
+            fit,
+            measurements,
+            measurements,
+            is_over,
+            progress,
+        )
         self._started, self.fallen = monotonic(), 0.0
 
     def run(self):
@@ -82,15 +94,22 @@ class _Search:
         return True
 
     def _costs(self, octave):
-        """What each pixel, each integer of an octave and each of all finer ones costs: arrays whose sum is D + lambda R, of all that a move can change."""
+        """What each pixel, each integer of an octave and each of all finer ones costs: arrays whose sum is D + lambda
+        R, of all that a move can change.
+        """
         fit = self._fit
         bits, errors = fit.maps(octave)
-        return [errors * np.float32(1 / (fit.pixels * fit.arch.planes)), *(own * np.float32(fit.lambda_ / fit.pixels) for own in bits)]
+        return [
+            errors * np.float32(1 / (fit.pixels * fit.arch.planes)),
+            *(own * np.float32(fit.lambda_ / fit.pixels) for own in bits),
+        ]
 
     def _tell(self, loss):
         if self._progress:
             done = self._all - self._left
-            self._progress(progress_of("code", done, self._all, loss, self._fit, (monotonic() - self._started) * self._left / done))
+            self._progress(
+                progress_of("code", done, self._all, loss, self._fit, (monotonic() - self._started) * self._left / done)
+            )
 
 
 def _worth(fit):
@@ -109,12 +128,16 @@ def _spacing(arch, octave):
 
 
 def _reach(arch, octave):
-    """Places of an octave from an integer to the first pixel that it changes: the filter's, and those of the residual layer or of an upsampling by 2n taps, which reaches from 2n - 1 finer places before to 2n after."""
+    """Places of an octave from an integer to the first pixel that it changes: the filter's, and those of the residual
+    layer or of an upsampling by 2n taps, which reaches from 2n - 1 finer places before to 2n after.
+    """
     return FILTER_REACH + (1 if octave == 0 else 2 * arch.taps - 1)
 
 
 class _Tiles:
-    """The tiles around the integers that are moved, in one of the arrays of `_Search._costs` (kind): of pixels, of the octave's integers, of the next finer ones', and so on."""
+    """The tiles around the integers that are moved, in one of the arrays of `_Search._costs` (kind): of pixels, of the
+    octave's integers, of the next finer ones', and so on.
+    """
 
     def __init__(self, arch, octave, kind, start, counts, shape):
         spacing, before = _spacing(arch, octave), (0, SEEN_LEFT)

@@ -1,4 +1,6 @@
-"""Weights rounded together: the integers for which distortion, bits of the code and bits of the weights come out least, where the first two are taken to be quadratic (`curvature`)."""
+"""Weights rounded together: the integers for which distortion, bits of the code and bits of the weights come out least,
+where the first two are taken to be quadratic (`curvature`).
+"""
 
 from functools import cache, cached_property
 
@@ -18,20 +20,26 @@ FINEST = 11
 ROUNDS = 2
 """The tables of one round are those that suit the integers of the one before."""
 LEAST_SHARE = 0.1
-"""Of its tensor's mean, that any weight is taken to matter: of the channels that are active in few places alone a sample may have seen none."""
+"""Of its tensor's mean, that any weight is taken to matter: of the channels that are active in few places alone a
+sample may have seen none.
+"""
 LEAST_GAIN = 1e-13
 """Of a move; a loss that falls by less has not fallen, in floating point."""
 
 
 class Rounding:
-    """Of the tensors of a `Curvature`. damping: by how much of itself the diagonal is raised: what the sample did not show, or is no quadratic, then does less harm."""
+    """Of the tensors of a `Curvature`. damping: by how much of itself the diagonal is raised: what the sample did not
+    show, or is no quadratic, then does less harm.
+    """
 
     def __init__(self, curvature, damping):
         self.names = curvature.names
         ends = np.cumsum([0, *curvature.sizes])
         self._parts = [slice(*pair) for pair in zip(ends, ends[1:])]
         own = np.split(curvature.matrix.diagonal(), ends[1:-1])
-        diagonal = np.concatenate([np.maximum(values, LEAST_SHARE * values.mean() + np.finfo(float).tiny) for values in own])
+        diagonal = np.concatenate(
+            [np.maximum(values, LEAST_SHARE * values.mean() + np.finfo(float).tiny) for values in own]
+        )
         # Those that matter most come first: what they lack can be made good by all others.
         self._order = np.argsort(-diagonal)
         self._back = np.argsort(self._order)
@@ -41,13 +49,18 @@ class Rounding:
 
     @cached_property
     def _factor(self):
-        """The rows of the triangle: how the rest moves for what one lacks (Frantar et al. 2023, GPTQ, section 3.3). Weights matter so differently that all is scaled first."""
+        """The rows of the triangle: how the rest moves for what one lacks (Frantar et al. 2023, GPTQ, section 3.3).
+
+        Weights matter so differently that all is scaled first.
+        """
         return np.linalg.cholesky(np.linalg.inv(self._matrix * self._scale * self._scale[:, None])).T * self._scale
 
     def search(self, differences, price, tries):
-        """The best integers found for real differences (name -> array) where D + lambda R is least, trying so many times other steps than the first; price: of a bit.
+        """The best integers found for real differences (name -> array) where D + lambda R is least, trying so many
+        times other steps than the first; price: of a bit.
 
-        Returns name -> `Weights`, by how much D + lambda R, the weights not counted, should rise, and how many tries it took.
+        Returns name -> `Weights`, by how much D + lambda R, the weights not counted, should rise, and how many tries it
+        took.
         """
         wished = self._joined(differences)
         finest = [self._finest(abs(wished[self._tensor == k]).max()) for k in range(len(self.names))]
@@ -69,7 +82,9 @@ class Rounding:
         return self._apart(best, exponents, shapes), rise, tries - left
 
     def mended(self, integers, slopes, price):
-        """Integers (name -> `Weights`) moved, in their steps, to where D + lambda R is less by its slopes at them as they are (name -> array), which the first search took to be none at the real weights."""
+        """Integers (name -> `Weights`) moved, in their steps, to where D + lambda R is less by its slopes at them as
+        they are (name -> array), which the first search took to be none at the real weights.
+        """
         exponents, shapes = zip(*((integers[name].exponent, integers[name].values.shape) for name in self.names))
         values = self._joined({name: integers[name].values for name in self.names})
         self._descend(values, self._joined(slopes), self._units(exponents), price * self._tables(values))
@@ -78,7 +93,10 @@ class Rounding:
     def _apart(self, values, exponents, shapes):
         """name -> `Weights`, from integers in the order in which weights are rounded."""
         whole = values[self._back].astype(np.int64)
-        return {name: Weights(exponent, whole[part].reshape(shape)) for name, exponent, part, shape in zip(self.names, exponents, self._parts, shapes)}
+        return {
+            name: Weights(exponent, whole[part].reshape(shape))
+            for name, exponent, part, shape in zip(self.names, exponents, self._parts, shapes)
+        }
 
     def _units(self, exponents):
         """What one more in each integer is."""
@@ -100,7 +118,9 @@ class Rounding:
         return [int(np.clip(np.rint(exponent), 0, most)) for exponent, most in zip(wanted, finest)]
 
     def _integers(self, wished, exponents, price):
-        """The best integers found for steps of 2^-exponent, by how much D + lambda R rises, and that with the price of the integers."""
+        """The best integers found for steps of 2^-exponent, by how much D + lambda R rises, and that with the price of
+        the integers.
+        """
         unit = self._units(exponents)
         values = np.rint(wished / unit)
         for _ in range(ROUNDS):
@@ -112,14 +132,20 @@ class Rounding:
         return values, rise, rise + costs[self._tensor, values.astype(int) + _EDGE].sum()
 
     def _tables(self, values):
-        """The bits of the integers -_EDGE .. _EDGE for each tensor, from the best table for its integers: (tensors, integers)."""
+        """The bits of the integers -_EDGE .. _EDGE for each tensor, from the best table for its integers: (tensors,
+        integers).
+        """
         scales = [best_scale(values[self._tensor == k].astype(np.int64))[0] for k in range(len(self.names))]
         return _all_bits()[scales]
 
     def _one_after_another(self, wished, unit, costs):
-        """Round one weight after the other, the cheaper way of its error and its bits together; those that follow make its error good as well as they can."""
+        """Round one weight after the other, the cheaper way of its error and its bits together; those that follow make
+        its error good as well as they can.
+        """
         wished, result, lists = wished.copy(), np.zeros(len(wished)), costs.tolist()
-        for i, (step, tensor, own) in enumerate(zip(unit.tolist(), self._tensor.tolist(), self._factor.diagonal().tolist())):
+        for i, (step, tensor, own) in enumerate(
+            zip(unit.tolist(), self._tensor.tolist(), self._factor.diagonal().tolist())
+        ):
             wish, table = wished[i] / step, lists[tensor]
             below = min(max(np.floor(wish), -GREATEST), GREATEST)
             best = None
@@ -131,7 +157,9 @@ class Rounding:
         return result
 
     def _descend(self, values, slope, unit, costs):
-        """Move single integers, in place, the best move first, as long as one pays. slope: of D + lambda R where they are; it moves with them."""
+        """Move single integers, in place, the best move first, as long as one pays. slope: of D + lambda R where they
+        are; it moves with them.
+        """
         curve = 0.5 * unit**2 * self._matrix.diagonal()
         while True:
             after = np.clip(np.stack([values + 1, values - 1, 0 * values]), -GREATEST, GREATEST)

@@ -1,4 +1,6 @@
-"""From real weights to integers, for the least D + lambda R of the file: those whose curvature is known all together, others by a search of the step of every tensor."""
+"""From real weights to integers, for the least D + lambda R of the file: those whose curvature is known all together,
+others by a search of the step of every tensor.
+"""
 
 from math import inf, log2
 from time import monotonic
@@ -9,28 +11,40 @@ import numpy as np
 from ...format.arch import EXPONENT_MAX, WEIGHT_MAX, exactness_bound
 from ...format.bases import FRACTION_BITS, Weights, resolved
 from ...format.syntax import best_scale
-from .curvature import curvature_of_bits, curvature_of_distortion, is_known
 from ..descent.loop import progress_of
 from ..descent.recipe import Loss, moving, real_base, weight_step
+from .curvature import curvature_of_bits, curvature_of_distortion, is_known
 from .rounding import Rounding
 
 ROUNDS = 2
 AROUND = (-2, -1, 0, 1)
-"""Where the search begins: the best of these exponents, counted from the one of `recipe.weight_step`, for all tensors of a kind at once."""
+"""Where the search begins: the best of these exponents, counted from the one of `recipe.weight_step`, for all tensors
+of a kind at once.
+"""
 SEARCH_MAX = 11
 PLAIN_EXPONENT = 9
 DEAD_ZONES = (0.5, 0.6, 0.7, 0.85)
-"""What is nearer to zero than this share of a step becomes zero, what is above one step by less than it becomes one, and so on."""
+"""What is nearer to zero than this share of a step becomes zero, what is above one step by less than it becomes one,
+and so on.
+"""
 MOST_SAMPLES, SAMPLES_A_TRIAL = 40000, 130
 """Of pixels and of integers that tell the curvature, the more the longer a search may take."""
 BY_SAMPLES, BY_PIXELS, TRUST = 100, 5, 3
-"""What the curvature is damped by: the fewer samples have told it and, since small pictures' weights are rounded more coarsely, the smaller the picture is; and by how much more than it should a loss may rise."""
+"""What the curvature is damped by: the fewer samples have told it and, since small pictures' weights are rounded more
+coarsely, the smaller the picture is; and by how much more than it should a loss may rise.
+"""
 LEAST_TRIALS = 50
-"""For rounding together, which takes as long as some thirty steps of a photograph of 768x512: shorter fits gain more by these."""
+"""For rounding together, which takes as long as some thirty steps of a photograph of 768x512: shorter fits gain more by
+these.
+"""
 SMALL, THOROUGH = 2**16, 200
-"""Of pictures of so few pixels weights are a large part of the file, and a measurement takes little time: there is one for each step, up to so many."""
+"""Of pictures of so few pixels weights are a large part of the file, and a measurement takes little time: there is one
+for each step, up to so many.
+"""
 MOST_MENDS, TRIALS_A_MEND, MEND_DAMPINGS = 3, 60, (0.1, 0.4, 1.6)
-"""So often what is rounded together is moved by the slopes at it, in longer searches; with that damping, the next as long as the loss does not fall."""
+"""So often what is rounded together is moved by the slopes at it, in longer searches; with that damping, the next as
+long as the loss does not fall.
+"""
 TOGETHER = 0.65
 """About what is left of the bits of the weights where they are rounded together."""
 TRIES = 5
@@ -40,17 +54,23 @@ HEAD_BITS = 5
 
 
 def trials_for(steps, pixels):
-    """How many sets of weights a search may measure after a fit of so many steps of so many pixels: it takes some twentieth of the time, but in small pictures."""
+    """How many sets of weights a search may measure after a fit of so many steps of so many pixels: it takes some
+    twentieth of the time, but in small pictures.
+    """
     return 4 + max(steps // 4, min(steps, THOROUGH) if pixels <= SMALL else 0)
 
 
 def freeze(fit, trials, *, seconds=None, progress=None):
-    """The weights of one of an engine's fits as integers: name -> `Weights`. The search ends after `trials` measurements or `seconds`, with what it has.
+    """The weights of one of an engine's fits as integers: name -> `Weights`.
 
-    Weights are differences from the base. Those of the layers behind the planes and of the context model are rounded together (`rounding`) where there are `LEAST_TRIALS`. For each other tensor
-    the exponent moves by ones and its dead zone grows while the loss falls. Then single weights move towards the base (Cool-Chic 5.0.1 orders its search likewise). The loss is
-    the distortion of the rounded code as synthesised with the quantised weights, plus lambda times the bits of code and weights. Both are measured with the real-valued
-    network, which differs from the decoder's by the rounding of activations and of table indices alone. The engine must be folded.
+    The search ends after `trials` measurements or `seconds`, with what it has.
+
+    Weights are differences from the base. Those of the layers behind the planes and of the context model are rounded
+    together (`rounding`) where there are `LEAST_TRIALS`. For each other tensor the exponent moves by ones and its dead
+    zone grows while the loss falls. Then single weights move towards the base (Cool-Chic 5.0.1 orders its search
+    likewise). The loss is the distortion of the rounded code as synthesised with the quantised weights, plus lambda
+    times the bits of code and weights. Both are measured with the real-valued network, which differs from the decoder's
+    by the rounding of activations and of table indices alone. The engine must be folded.
     """
     search = _Search(fit, trials, None if seconds is None else monotonic() + seconds, progress)
     search.run()
@@ -67,13 +87,19 @@ def plainly_rounded(fit):
     tensors = {}
     for name, values in fit.weights().items():
         difference = (values - base[name]) * 2.0**PLAIN_EXPONENT
-        tensors[name] = Weights(0 if fit.arch.base and fit.arch.is_fixed(name) else PLAIN_EXPONENT, np.rint(difference).clip(-WEIGHT_MAX, WEIGHT_MAX).astype(np.int64))
+        tensors[name] = Weights(
+            0 if fit.arch.base and fit.arch.is_fixed(name) else PLAIN_EXPONENT,
+            np.rint(difference).clip(-WEIGHT_MAX, WEIGHT_MAX).astype(np.int64),
+        )
     return tensors
 
 
 def real_weights(arch, tensors):
     """name -> float32 array: what integers (name -> `Weights`) stand for."""
-    return {name: (values * 2.0**-exponent).astype(np.float32) for name, (exponent, values) in resolved(arch, tensors).items()}
+    return {
+        name: (values * 2.0**-exponent).astype(np.float32)
+        for name, (exponent, values) in resolved(arch, tensors).items()
+    }
 
 
 def weight_bits(fit, trials):
@@ -170,9 +196,11 @@ class _Search:
         for curvature in curvatures:
             self._round(curvature)
         for _ in range(min(MOST_MENDS, self._trials // TRIALS_A_MEND)):
-            # D knows nothing of the context model and R of nothing else: the moves by one curvature leave the other's slopes as they are.
+            # D knows nothing of the context model and R of nothing else: the moves by one curvature leave the other's
+            # slopes as they are.
             slopes = self._fit.slopes(self._numbers)
-            if not any([self._mend(curvature, slopes) for curvature in curvatures]):
+            moved = [self._mend(curvature, slopes) for curvature in curvatures]
+            if not any(moved):
                 break
         return {name for curvature in curvatures for name in curvature.names}
 
@@ -182,7 +210,9 @@ class _Search:
         real = self._loss(kind, self._numbers | {name: weights[name] for name in curvature.names})
         damping = max(BY_SAMPLES / curvature.samples, BY_PIXELS / self._fit.pixels**0.5)
         while True:
-            rounded, rise, spent = Rounding(curvature, damping).search(self._differences, self._price, self._left // TRIES)
+            rounded, rise, spent = Rounding(curvature, damping).search(
+                self._differences, self._price, self._left // TRIES
+            )
             self._left -= spent
             kept = self._keep_if_better(curvature.names, self._all_in_range(rounded))
             if damping > 1 or kept and self._losses[kind] - real < TRUST * rise:
@@ -209,7 +239,9 @@ class _Search:
             if self._steps[name] != before:
                 break
         for dead_zone in DEAD_ZONES:
-            if dead_zone > self._steps[name].dead_zone and not self._try([name], [self._steps[name]._replace(dead_zone=dead_zone)]):
+            if dead_zone > self._steps[name].dead_zone and not self._try(
+                [name], [self._steps[name]._replace(dead_zone=dead_zone)]
+            ):
                 break
 
     def _search_elements(self, name):
@@ -241,7 +273,9 @@ class _Search:
         bits = {name: _bits(own) for name, own in zip(names, integers)}
         self._numbers.update((name, self._number(name, own)) for name, own in zip(names, integers))
         loss = self._loss(kind, self._numbers)
-        better = loss + self._price * sum(bits.values()) < self._losses[kind] + self._price * sum(self._bits[name] for name in names)
+        better = loss + self._price * sum(bits.values()) < self._losses[kind] + self._price * sum(
+            self._bits[name] for name in names
+        )
         if better:
             self._integers.update(zip(names, integers))
             self._bits.update(bits)

@@ -1,25 +1,50 @@
-"""The torch engine: the objective D + lambda R of one picture, by autograd, on CPU or CUDA; the reference for all others."""
+"""The torch engine: the objective D + lambda R of one picture, by autograd, on CPU or CUDA; the reference for all
+others.
+"""
 
 import numpy as np
 import torch
 
 from ...format.arch import CODE_MAX
 from ...picture import peak_of
-from .objective import bits_of, distortion_of, features_of, octave_bits, own_bits, soft_round, synthesise, variance_of
-from ..descent.recipe import BETAS, CODE_UNITS, Loss, code_epsilon, initial_code, initial_weights, real_base, share_of, weight_step
+from ..descent.recipe import (
+    BETAS,
+    CODE_UNITS,
+    Loss,
+    code_epsilon,
+    initial_code,
+    initial_weights,
+    real_base,
+    share_of,
+    weight_step,
+)
 from ..descent.soap import Soap, by_qr
+from .objective import bits_of, distortion_of, features_of, octave_bits, own_bits, soft_round, synthesise, variance_of
 from .ops import NormalisingOps, TorchOps
 
 
 class TorchEngine:
     """The reference engine (see `fit.engine`); the only one that knows channel normalisation.
 
-    samples: uint8 or uint16 (H, W, planes). known: bool (H, W), the pixels that count, or None for all. `numbers` (name -> tensor, real values) and `code` (octave -> y) are the state; `step` moves it.
+    samples: uint8 or uint16 (H, W, planes). known: bool (H, W), the pixels that count, or None for all. `numbers` (name
+    -> tensor, real values) and `code` (octave -> y) are the state; `step` moves it.
     """
 
     name = "torch"
 
-    def __init__(self, samples, arch, lambda_, *, betas=BETAS, normalise=False, seed=0, device="cpu", dtype=torch.float32, known=None):
+    def __init__(
+        self,
+        samples,
+        arch,
+        lambda_,
+        *,
+        betas=BETAS,
+        normalise=False,
+        seed=0,
+        device="cpu",
+        dtype=torch.float32,
+        known=None,
+    ):
         self.arch, self.lambda_, self.device, self._betas = arch, lambda_, device, betas
         self.ops = TorchOps(device, dtype)
         self.retarget(samples)
@@ -34,8 +59,14 @@ class TorchEngine:
         self._base = self._tensors(real_base(arch))
         self._sum, self._count, self.norm = None, 0, None
         if normalise:
-            self.norm = {o: torch.ones(arch.channels_of(o), device=device, dtype=dtype, requires_grad=True) for o in range(arch.octaves)}
-            self.norm_shift = {o: torch.zeros(arch.channels_of(o), device=device, dtype=dtype, requires_grad=True) for o in range(arch.octaves)}
+            self.norm = {
+                o: torch.ones(arch.channels_of(o), device=device, dtype=dtype, requires_grad=True)
+                for o in range(arch.octaves)
+            }
+            self.norm_shift = {
+                o: torch.zeros(arch.channels_of(o), device=device, dtype=dtype, requires_grad=True)
+                for o in range(arch.octaves)
+            }
             self.ops = NormalisingOps(self.norm, self.norm_shift, device)
         self._start_optimisers()
 
@@ -76,7 +107,9 @@ class TorchEngine:
         self._sum, self._count = torch.zeros_like(self.target), 0
 
     def mean(self):
-        """That of the pictures since `average`, float32 (H, W, planes) in 0..1, or None where there has been no step."""
+        """That of the pictures since `average`, float32 (H, W, planes) in 0..1, or None where there has been no
+        step.
+        """
         return (self._sum / self._count).permute(1, 2, 0).cpu().float().numpy() if self._count else None
 
     @torch.no_grad()
@@ -96,18 +129,32 @@ class TorchEngine:
         return bits_of(self.ops, self.arch, self._rounded(), self._tensors(weights)).item()
 
     def slopes(self, weights):
-        """name -> float64 array: the derivatives of D + lambda R of the rounded code by other weights (name -> array), at these. They are zero for what is fixed."""
-        code, numbers = self._rounded(), {name: values.requires_grad_() for name, values in self._tensors(weights).items()}
-        loss = self._distortion(code, numbers) + self.lambda_ / self.pixels * bits_of(self.ops, self.arch, code, numbers)
+        """name -> float64 array: the derivatives of D + lambda R of the rounded code by other weights (name -> array),
+        at these. They are zero for what is fixed.
+        """
+        code, numbers = (
+            self._rounded(),
+            {name: values.requires_grad_() for name, values in self._tensors(weights).items()},
+        )
+        loss = self._distortion(code, numbers) + self.lambda_ / self.pixels * bits_of(
+            self.ops, self.arch, code, numbers
+        )
         slopes = torch.autograd.grad(loss, list(numbers.values()), allow_unused=True, materialize_grads=True)
-        return {name: own.double().numpy(force=True) * (not self.arch.is_fixed(name)) for name, own in zip(numbers, slopes)}
+        return {
+            name: own.double().numpy(force=True) * (not self.arch.is_fixed(name)) for name, own in zip(numbers, slopes)
+        }
 
     @torch.no_grad()
     def maps(self, octave):
-        """With the code rounded: bits of each integer of an octave and of all finer ones, [(rows, columns)], and the squared error of each pixel, (H, W), summed over its planes. For codes of one plane an octave."""
+        """With the code rounded: bits of each integer of an octave and of all finer ones, [(rows, columns)], and the
+        squared error of each pixel, (H, W), summed over its planes. For codes of one plane an octave.
+        """
         code = self._rounded()
         own = [features for features in features_of(self.ops, self.arch, code, self.numbers) if features[0] <= octave]
-        bits = [octave_bits(self.ops, self.arch, self.numbers, o, planes, part).reshape(self.arch.size(o)).numpy(force=True) for o, planes, part in own]
+        bits = [
+            octave_bits(self.ops, self.arch, self.numbers, o, planes, part).reshape(self.arch.size(o)).numpy(force=True)
+            for o, planes, part in own
+        ]
         errors = synthesise(self.ops, self.arch, code, self.numbers).clamp(0, 1) - self.target
         return bits, errors.square().sum(0).numpy(force=True)
 
@@ -126,7 +173,11 @@ class TorchEngine:
 
     def retarget(self, samples):
         """Go on towards other samples, uint8 or uint16 (H, W, planes)."""
-        self.target = torch.tensor(samples / peak_of(samples), device=self.device, dtype=self.ops.dtype).permute(2, 0, 1).contiguous()
+        self.target = (
+            torch.tensor(samples / peak_of(samples), device=self.device, dtype=self.ops.dtype)
+            .permute(2, 0, 1)
+            .contiguous()
+        )
 
     def real_code(self):
         """octave -> float32 (planes, rows, columns), in code units, before it is rounded."""
@@ -134,7 +185,9 @@ class TorchEngine:
 
     @torch.no_grad()
     def fold(self):
-        """Replace the channel normalisation, if there is one, by the affine map that it is for this picture, in the next layer's weights."""
+        """Replace the channel normalisation, if there is one, by the affine map that it is for this picture, in the
+        next layer's weights.
+        """
         if not self.norm:
             return
         synthesise(self.ops, self.arch, self._rounded(), self.numbers)
@@ -150,7 +203,9 @@ class TorchEngine:
         self._start_optimisers()
 
     def state(self, code=True):
-        """A copy of the weights (with those of the normalisation) and of the code, or of the weights alone, for `restore`; of no use after a `fold`."""
+        """A copy of the weights (with those of the normalisation) and of the code, or of the weights alone, for
+        `restore`; of no use after a `fold`.
+        """
         return [leaf.detach().clone() for leaf in self._weight_leaves()], self.rounded_code() if code else {}
 
     def restore(self, state):
@@ -158,8 +213,12 @@ class TorchEngine:
         self._take(self._weight_leaves(), weights, code)
 
     def take(self, weights, code):
-        """Go on from weights (name -> array) and a code (octave -> (planes, rows, columns)), rounded or not, of another engine or from a file."""
-        self._take([self.numbers[name] for name in weights], [torch.from_numpy(values) for values in weights.values()], code)
+        """Go on from weights (name -> array) and a code (octave -> (planes, rows, columns)), rounded or not, of another
+        engine or from a file.
+        """
+        self._take(
+            [self.numbers[name] for name in weights], [torch.from_numpy(values) for values in weights.values()], code
+        )
 
     @torch.no_grad()
     def _take(self, leaves, weights, code):
@@ -169,7 +228,9 @@ class TorchEngine:
             self.code[octave].copy_(torch.from_numpy(planes) / CODE_UNITS)
 
     def objective(self, code):
-        """Distortion and bits of a code (octave -> (planes, rows, columns) in code units), as differentiable scalars."""
+        """Distortion and bits of a code (octave -> (planes, rows, columns) in code units), as differentiable
+        scalars.
+        """
         return self._distortion(code, self.numbers), bits_of(self.ops, self.arch, code, self.numbers)
 
     def minimised(self, distortion, bits):
@@ -192,7 +253,9 @@ class TorchEngine:
         return torch.tensor(values, device=self.device, dtype=self.ops.dtype, requires_grad=True)
 
     def _tensors(self, weights):
-        return {name: torch.tensor(values, device=self.device, dtype=self.ops.dtype) for name, values in weights.items()}
+        return {
+            name: torch.tensor(values, device=self.device, dtype=self.ops.dtype) for name, values in weights.items()
+        }
 
     def _weight_leaves(self):
         leaves = list(self.numbers.values())
@@ -200,23 +263,37 @@ class TorchEngine:
 
     def _start_optimisers(self):
         shapes = [leaf.shape for leaf in self._weight_leaves()]
-        self._soap = Soap(shapes, self._betas.weights, lambda shape: torch.zeros(shape, device=self.device, dtype=self.ops.dtype), by_qr(torch.linalg), decay=self._betas.decay)
-        self.code_optimiser = torch.optim.Adam(list(self.code.values()), betas=self._betas.code, eps=code_epsilon(self.arch), fused=True)
+        self._soap = Soap(
+            shapes,
+            self._betas.weights,
+            lambda shape: torch.zeros(shape, device=self.device, dtype=self.ops.dtype),
+            by_qr(torch.linalg),
+            decay=self._betas.decay,
+        )
+        self.code_optimiser = torch.optim.Adam(
+            list(self.code.values()), betas=self._betas.code, eps=code_epsilon(self.arch), fused=True
+        )
 
     @torch.no_grad()
     def _move_weights(self, rate):
         leaves = self._weight_leaves()
-        differences = [0 * leaf if self.arch.is_fixed(name) else leaf - self._base[name] for name, leaf in self.numbers.items()]
+        differences = [
+            0 * leaf if self.arch.is_fixed(name) else leaf - self._base[name] for name, leaf in self.numbers.items()
+        ]
         # Those of the normalisation have no base.
         differences += [0 * leaf for leaf in leaves[len(differences) :]]
-        change = self._soap.change(*(torch.cat([part.flatten() for part in parts]) for parts in ([leaf.grad for leaf in leaves], differences)))
+        change = self._soap.change(
+            *(torch.cat([part.flatten() for part in parts]) for parts in ([leaf.grad for leaf in leaves], differences))
+        )
         for leaf, part in zip(leaves, change.split([leaf.numel() for leaf in leaves])):
             leaf -= rate * part.reshape(leaf.shape)
         self._soap.end()
 
 
 def memory_of(arch):
-    """About the bytes that a step takes, beside the program: the arrays that autograd keeps, measured to within a fifth."""
+    """About the bytes that a step takes, beside the program: the arrays that autograd keeps, measured to within a
+    fifth.
+    """
     pixels = arch.width * arch.height
     by_position = 2 * arch.context_inputs + 6 * arch.context_channels
     by_pixel = 12 * arch.finest_channels + 4 * arch.channels + 4 * arch.top_channels

@@ -1,4 +1,6 @@
-"""The objective in torch: distortion of a picture and bits of its code, differentiable, for one fit or under `torch.func.vmap` for many."""
+"""The objective in torch: distortion of a picture and bits of its code, differentiable, for one fit or under
+`torch.func.vmap` for many.
+"""
 
 import torch
 
@@ -8,7 +10,9 @@ from ..descent.recipe import GREATEST_SCALE, LEAST_SCALE, NAT, moving
 
 
 def distortion_of(ops, arch, code, numbers, target, known=None):
-    """MSE of samples in [0, 1], clamped. code: octave -> (planes, rows, columns) in code units; target: (planes, H, W); known: (H, W), the pixels whose errors count, or None for all."""
+    """MSE of samples in [0, 1], clamped. code: octave -> (planes, rows, columns) in code units; target: (planes, H, W);
+    known: (H, W), the pixels whose errors count, or None for all.
+    """
     output = synthesise(ops, arch, code, numbers)
     # The clamp is inside the loss but not inside the gradient's way: with it, bright pictures collapse.
     errors = output + (output.clamp(0, 1) - output).detach() - target
@@ -31,7 +35,9 @@ def bits_of(ops, arch, code, numbers):
 
 
 def features_of(ops, arch, code, numbers):
-    """(octave, its planes, what its context sees of coarser ones), coarse to fine. code: octave -> (planes, rows, columns)."""
+    """(octave, its planes, what its context sees of coarser ones), coarse to fine. code: octave -> (planes, rows,
+    columns).
+    """
     coarser = Coarser(ops, arch)
     for octave in arch.coded_octaves:
         yield octave, code[octave], coarser.features(numbers, octave)
@@ -39,8 +45,9 @@ def features_of(ops, arch, code, numbers):
 
 
 def own_bits(arch, numbers, base, step):
-    """About the bits of the weights themselves, as differences from the base (name -> tensor) in steps of `step`: for each tensor those of a Laplace
-    distribution as wide as its differences are on average, and at least half a step."""
+    """About the bits of the weights themselves, as differences from the base (name -> tensor) in steps of `step`: for
+    each tensor those of a Laplace distribution as wide as its differences are on average, and at least half a step.
+    """
     least = step / 2
     widths = {name: (numbers[name] - base[name]).square().add(least**2).sqrt().mean() for name in moving(arch)}
     return sum(base[name].numel() * torch.log2(width / least) for name, width in widths.items())
@@ -54,7 +61,9 @@ def octave_bits(ops, arch, numbers, octave, planes, features):
 
 
 def soft_round(values, temperature):
-    """A differentiable rounding, exact at integers and halves (Agustsson & Theis 2020, equation 16). temperature: a tensor."""
+    """A differentiable rounding, exact at integers and halves (Agustsson & Theis 2020, equation 16). temperature: a
+    tensor.
+    """
     middle = values.detach().floor() + 0.5
     return middle + torch.tanh((values - middle) / temperature) / (2 * torch.tanh(0.5 / temperature))
 
@@ -97,7 +106,8 @@ def _shifted(padded, count):
 
 
 class _LaplaceBits(torch.autograd.Function):
-    """Analytic, since autograd's chain would pass over memory a dozen times; the tail in logarithms, so that no outlier's gradient dies.
+    """Analytic, since autograd's chain would pass over memory a dozen times; the tail in logarithms, so that no
+    outlier's gradient dies.
 
     A difference is taken up to 1/2, and what lies beyond costs in proportion: there the logarithm is linear.
     """

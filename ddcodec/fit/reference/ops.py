@@ -6,13 +6,18 @@ from ...format.arch import CODE_STEP, SYNTHESIS_UNIT
 
 
 class TorchOps:
-    """Real-valued, differentiable. Activations have the unit 1; one unit of the code is 1 in the context, 1/16 in the synthesis."""
+    """Real-valued, differentiable.
+
+    Activations have the unit 1; one unit of the code is 1 in the context, 1/16 in the synthesis.
+    """
 
     context_step = 1.0
     synthesis_step = CODE_STEP / SYNTHESIS_UNIT
 
     on_host = True
-    """Small numbers may be read from tensors; where many fits go together under vmap, or a GPU must not wait, they may not."""
+    """Small numbers may be read from tensors; where many fits go together under vmap, or a GPU must not wait, they may
+    not.
+    """
 
     def __init__(self, device="cpu", dtype=torch.float32):
         self.device, self.dtype = device, dtype
@@ -28,7 +33,8 @@ class TorchOps:
         return torch.cat(parts)
 
     def take(self, planes, indices, axis):
-        # The indices are a range whose ends repeat where it was clamped: slices and copies differentiate faster than a gather.
+        # The indices are a range whose ends repeat where it was clamped: slices and copies differentiate faster than a
+        # gather.
         first, last = indices[0], indices[-1]
         before, after = indices.count(first) - 1, indices.count(last) - 1
         if first == last:
@@ -86,8 +92,9 @@ class BatchOps(TorchOps):
 class NormalisingOps(TorchOps):
     """As `TorchOps`, with the channel normalisation of the plain deep decoder after each ReLU of the synthesis.
 
-    Heckel & Hand 2019, equation (1): each channel to mean 0 and variance 1, times gamma, plus beta. `scale` and `shift` (octave ->
-    (C,)) are gamma and beta; after a forward pass `gain` and `offset` hold the affine map that the normalisation was.
+    Heckel & Hand 2019, equation (1): each channel to mean 0 and variance 1, times gamma, plus beta. `scale` and `shift`
+    (octave -> (C,)) are gamma and beta; after a forward pass `gain` and `offset` hold the affine map that the
+    normalisation was.
     """
 
     def __init__(self, scale, shift, device="cpu", dtype=torch.float32):
@@ -130,9 +137,11 @@ class _PartialReLU(torch.autograd.Function):
 
 
 class _WeightedSum(torch.autograd.Function):
-    """sum over k of taps[k] planes[first + k : first + k + count]; in place in both directions, where autograd would pass thrice over memory.
+    """sum over k of taps[k] planes[first + k : first + k + count]; in place in both directions, where autograd would
+    pass thrice over memory.
 
-    on_host: the taps are read as numbers, which is fastest on a CPU but makes a GPU wait, and cannot be done under vmap.
+    on_host: the taps are read as numbers, which is fastest on a CPU but makes a GPU wait, and cannot be done under
+    vmap.
     """
 
     generate_vmap_rule = True
