@@ -405,7 +405,7 @@ def test_a_signal_while_a_file_is_written(tmp_path, names, ignored, code):
     """Nothing is left behind; what was ignored at the start, as by nohup, stays so."""
     script = """if True:
         import os, signal, sys
-        from ddcodec import output
+        from ddcodec.jobs import output
         from ddcodec.cli import main
         names, ignored = (argument.split() for argument in sys.argv[1:3])
         for name in ignored:
@@ -429,7 +429,7 @@ def test_a_signal_while_a_file_is_written(tmp_path, names, ignored, code):
     result = subprocess.run(
         command,
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(output.__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": str(Path(output.__file__).parents[2])},
         stderr=subprocess.PIPE,
     )
     assert result.returncode == code, result.stderr
