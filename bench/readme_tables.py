@@ -33,7 +33,7 @@ DOCUMENTS = (
     ROOT / "README.md",
     ROOT / "docs" / "quality-and-effort.md",
     ROOT / "docs" / "how-it-works.md",
-    ROOT / "bench" / "README.md",
+    ROOT / "bench" / "notebook" / "restoration.md",
 )
 SAMPLE = ROOT / "samples" / "chelsea.ddc"
 PUBLISHED = ROOT / "bench" / "published-kodak.csv"

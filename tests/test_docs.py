@@ -30,6 +30,7 @@ WRITTEN = [
         for name in ("README.md", "CHANGELOG.md", "bench/README.md", "samples/README.md", "ddcodec/format/FORMAT.md")
     ),
     *sorted((DOCS / "commands").glob("*.md")),
+    *sorted((ROOT / "bench" / "notebook").glob("*.md")),
 ]
 LARGEST_FIGURE = 150_000
 by_name = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
