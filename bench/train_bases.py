@@ -8,8 +8,8 @@ PICTURES: a folder of photographs (PNG), each of at least 256x256 pixels. First 
 weights that serve many pictures, at the middle lambda; fits that go on from it give those of the others. Then the
 analysis network learns to make the code from the picture: first that of the mosaic, then whatever makes D + lambda R
 small with the bases as they are. (Bases learned together with the analysis, or crop after crop, or by SOAP, or with a
-residual layer of their own, were worse: see bench/notebook/bases.md.) `train_contexts.py` then learns the bases' context model
-anew, for what fits make of the guess.
+residual layer of their own, were worse: see bench/notebook/bases.md.) `train_contexts.py` then learns the bases'
+context model anew, for what fits make of the guess.
 """
 
 import argparse

@@ -104,8 +104,8 @@ def test_nobody_listens(here, how):
 def test_a_closed_stream_is_not_taken_for_a_file(here):
     """What a library in C says to descriptor 2 would else land in the picture that is being written."""
     script = (
-        "import os, sys; from ddcodec.cli import main; from ddcodec.jobs import output; sync = os.fsync; os.fsync = lambda "
-        "file: (os.write(2, b'libpng: oh'), sync(file)); main()"
+        "import os, sys; from ddcodec.cli import main; from ddcodec.jobs import output; sync = os.fsync; "
+        "os.fsync = lambda file: (os.write(2, b'libpng: oh'), sync(file)); main()"
     )
     words = ["decode", "a.ddc", "-o", "out.ppm"]
     result = subprocess.run(
