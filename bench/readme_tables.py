@@ -25,7 +25,7 @@ from ddcodec.benchmark.restoration import read_rows
 from ddcodec.benchmark.study import descriptions
 from ddcodec.benchmark.summary import groups, left_out, mean_curve
 from ddcodec.benchmark.table import latest, read_table
-from ddcodec.format.syntax import read_info
+from ddcodec.format.files import read_info
 from ddcodec.restoration.settings import CODEC
 
 ROOT = Path(__file__).parents[1]

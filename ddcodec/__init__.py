@@ -132,7 +132,7 @@ def read_info(data):
     """What the bytes of a `.ddc` file say of themselves, without decoding: a dict (size, architecture, bytes of each
     section).
     """
-    from .format.syntax import read_info as read
+    from .format.files import read_info as read
 
     return read(_checked(data))
 

@@ -1,21 +1,21 @@
 """Decoding: bytes to `CodedImage` to samples, within limits that are checked before anything is allocated."""
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from zlib import crc32
-
-import numpy as np
 
 from .errors import DamagedError, LimitError, ShortMemoryError, UsageError
-from .format import ops_int
 from .format.alpha import alpha_of
-from .format.arch import BANDS_AT_ONCE, CODE_STEP, base_arch
+from .format.arch import base_arch
+from .format.bounds import check_weights
+from .format.container import has_trailing_bytes, read_body
+from .format.header import read_header
 from .format.metadata import KINDS, metadata_of
-from .format.network import synthesis
-from .format.syntax import has_trailing_bytes, read_body, read_header, unpack_body
-from .machine import available_addresses, available_cores, available_memory, memory_text
+from .format.ops_int import numbers as numbers_of
+from .format.pyramid import walk_code
+from .format.render import checksum, render, square_means
+from .format.weights import walk_weights
+from .format.wire import Reader
+from .machine import available_addresses, available_memory, memory_text
 from .option_types import settle_types, settled
-from .picture import as_bytes
 from .pictures.read import Picture
 from .surroundings import with_usual_errors
 
@@ -23,7 +23,10 @@ LEAST_SECONDS, TIMES_USUAL = 2, 1.5
 """What a decode may take by `Arch.seconds`: so many times what the bases' network takes for a picture of that size, of
 which `classic` needs 1.42 at most, and the least, for small pictures.
 """
+
+
 TRAILING_BYTES = "There are bytes behind the end of the file; they are no part of it."
+
 
 THREADS_ADDRESSES = 96 * 2**20
 """Bytes that the library of matrix products and the stacks of two threads keep free for themselves; most of them are
@@ -89,15 +92,24 @@ def check_memory(arch, finest=0):
 
 @with_usual_errors
 def decode_file(data, *, scale=1, limits=Limits(), threads=None, metadata=KINDS):
-    """The `Picture` in a `.ddc` file; its notes say what is odd about that.
+    """Decode a `.ddc` file (bytes) to a `Picture`, in the order of FORMAT.md's chapters; its notes say what is odd.
 
     threads: of the synthesis, at most 2. scale: 1, or a power of two: a picture of ceil(size / scale), for which all
     code is read, but less is synthesised. metadata: the kinds that are wanted. Raises `DamagedError`,
     `UnsupportedError`, `LimitError`, `ShortMemoryError`, and `UsageError` for a scale that the file does not have.
     """
-    header, body, finest = _opened(data, scale, limits)
-    picture = with_chunks(_samples(header, body, finest, threads), header.arch, body.chunks, finest, metadata)
-    return replace(picture, notes=notes_on(data, body))
+    header = read_header(data)
+    arch, finest = header.arch, octave_of(scale, header.arch)
+    limits.check(arch, finest)
+    check_memory(arch, finest)
+    body = read_body(data, header)
+    reader = Reader(body.words)
+    numbers = numbers_of(check_weights(arch, walk_weights(arch, reader)))
+    code = walk_code(arch, numbers, reader)
+    samples = render(arch, numbers, code, finest, threads)
+    if finest == 0 and checksum(samples) != header.samples_crc:
+        raise DamagedError("The decoded picture does not have the checksum that the file promises.")
+    return replace(with_chunks(samples, arch, body.chunks, finest, metadata), notes=notes_on(data, body))
 
 
 def notes_on(data, body):
@@ -112,66 +124,8 @@ def with_chunks(samples, arch, chunks, finest, metadata):
     """
     alpha = alpha_of(chunks, arch)
     if alpha is not None and finest:
-        alpha = ops_int.square_means(alpha, 1 << finest).astype(alpha.dtype)
+        alpha = square_means(alpha, 1 << finest).astype(alpha.dtype)
     return Picture(samples, metadata_of(chunks, metadata), alpha)
-
-
-@with_usual_errors
-def decode_picture(data, *, scale=1, limits=Limits(), threads=None):
-    """The samples of a `.ddc` file alone, uint8 or uint16, (H, W) or (H, W, 3); arguments and errors are those of
-    `decode_file`.
-    """
-    return _samples(*_opened(data, scale, limits), threads)
-
-
-def _opened(data, scale, limits):
-    data = bytes(data)
-    header = read_header(data)
-    finest = octave_of(scale, header.arch)
-    limits.check(header.arch, finest)
-    check_memory(header.arch, finest)
-    return header, read_body(data, header), finest
-
-
-def _samples(header, body, finest, threads):
-    samples = render(unpack_body(header, body), finest, threads)
-    if finest == 0 and checksum(samples) != header.samples_crc:
-        raise DamagedError("The decoded picture does not have the checksum that the file promises.")
-    return samples
-
-
-def checksum(samples):
-    """CRC-32 of samples, as a file holds it (FORMAT.md, chapter 1)."""
-    return crc32(as_bytes(samples))
-
-
-def render(coded, finest=0, threads=None):
-    """The synthesis in exact integers, in bands of rows: uint8 or uint16 (H, W, planes), or (H, W) for one plane.
-    finest: above 0 for the smaller picture of that octave's size.
-    """
-    arch = coded.arch
-    ops, numbers = ops_int.IntegerOps(), ops_int.numbers(arch, coded.tensors)
-    rows, columns = arch.size(finest)
-    samples = np.empty((rows, columns, arch.planes), f"uint{arch.bits}")
-
-    # What is finer than the picture comes in by its means.
-    means = {
-        octave: ops_int.square_means(coded.code[octave], 1 << finest - octave, CODE_STEP) / CODE_STEP
-        for octave in arch.coded_octaves
-        if octave < finest
-    }
-
-    def code(octave, window):
-        return means.get(octave, coded.code[octave])[:, window.start : window.stop].astype(float)
-
-    def make(window):
-        band = synthesis(ops, arch, numbers, code, window, finest)
-        samples[window.start : window.stop] = band.transpose(1, 2, 0)
-
-    # NumPy lets go of the interpreter while it works on arrays of such a size.
-    with ThreadPoolExecutor(min(threads or available_cores(), BANDS_AT_ONCE)) as pool:
-        list(pool.map(make, arch.bands(finest)))
-    return samples if arch.planes > 1 else samples[:, :, 0]
 
 
 def octave_of(scale, arch):

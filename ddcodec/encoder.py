@@ -7,13 +7,15 @@ from time import monotonic
 
 import numpy as np
 
-from .decoder import Limits, checksum, render
+from .decoder import Limits
 from .errors import DamagedError, EncoderError, SourceError, TargetError, UsageError
 from .filling import filled
 from .format.alpha import alpha_chunk, coarser
 from .format.arch import SIDE_MAX
+from .format.files import pack, pack_body, sealed, unpack
+from .format.header import HEADER_BYTES
 from .format.metadata import chunks_of
-from .format.syntax import HEADER_BYTES, pack, pack_body, sealed, unpack
+from .format.render import checksum, samples_of
 from .metrics import psnr
 from .option_types import settle_types
 from .presets import (
@@ -318,7 +320,7 @@ def _goal(options, source, chunks):
         return (
             len(pack(replace(coded, chunks=chunks)))
             if target.bytes is not None
-            else source.psnr(render(coded, threads=options.threads))
+            else source.psnr(samples_of(coded, threads=options.threads))
         )
 
     return Goal(target, measure)
@@ -331,7 +333,7 @@ def _packed(coded, shape, threads):
     try:
         # NumPy renders beside the range coder, which is Python's for the most part.
         with ThreadPoolExecutor(1) as pool:
-            rendering = pool.submit(render, coded, threads=threads)
+            rendering = pool.submit(samples_of, coded, threads=threads)
             body = pack_body(coded)
             samples = rendering.result().reshape(shape)
         coded = replace(coded, samples_crc=checksum(samples))

@@ -5,10 +5,13 @@ from itertools import accumulate
 
 import numpy as np
 
-from .decoder import Limits, check_memory, octave_of, render, with_chunks
+from .decoder import Limits, check_memory, octave_of, with_chunks
 from .errors import DamagedError
+from .format.container import Body, beginning_if_any
+from .format.files import unpack_body
+from .format.header import Header, read_header
 from .format.metadata import KINDS
-from .format.syntax import Body, Header, beginning_if_any, read_header, unpack_body
+from .format.render import samples_of
 
 
 @dataclass(frozen=True)
@@ -56,5 +59,5 @@ def decode_beginning(beginning, *, scale=1, limits=Limits(), threads=None, metad
         for octave in arch.coded_octaves
         if octave < used[-1]
     }
-    samples = render(replace(coded, code=coded.code | missing), finest, threads)
+    samples = samples_of(replace(coded, code=coded.code | missing), finest, threads)
     return with_chunks(samples, arch, coded.chunks, finest, metadata), used

@@ -15,8 +15,9 @@ from PIL import Image, ImageFile
 from . import encode
 from .decoder import Limits, decode_file
 from .errors import DamagedError, DdcError, UsageError
+from .format.container import CHUNK_NAMES, read_body
+from .format.header import HEADER_BYTES, read_header
 from .format.metadata import metadata_of, profile_in, read_metadata, unpacked_resolution
-from .format.syntax import CHUNK_NAMES, HEADER_BYTES, read_body, read_header
 from .pictures.exif import SIGNATURE
 from .pictures.read import METRES_AN_INCH, is_ddc, pillow_image, states_resolution
 

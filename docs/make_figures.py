@@ -12,9 +12,12 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 from PIL import Image
 
-from ddcodec.decoder import decode_picture, render
+from ddcodec.decoder import decode_file
 from ddcodec.format.arch import NEIGHBOURS, WAVEFRONT_SLOPE
-from ddcodec.format.syntax import read_body, read_header, unpack_body
+from ddcodec.format.container import read_body
+from ddcodec.format.files import unpack_body
+from ddcodec.format.header import read_header
+from ddcodec.format.render import samples_of
 from ddcodec.metrics import psnr
 from ddcodec.partial import beginning_of, decode_beginning
 from ddcodec.pictures.read import load_picture
@@ -38,7 +41,7 @@ def main():
     coded = unpack_body(header, read_body(data, header))
     FOLDER.mkdir(exist_ok=True)
     save("planes.webp", planes(coded), 4)
-    save("bits.webp", bits(coded, decode_picture(data)), 3)
+    save("bits.webp", bits(coded, decode_file(data).samples), 3)
     save("octaves.webp", cut_pictures(data, load_picture(ORIGINAL)), 4)
     (FOLDER / "neighbours.svg").write_text(neighbours(), "utf-8")
     DRAWN_FROM.write_text(source_digest() + "\n")
@@ -55,7 +58,7 @@ def planes(coded):
         sheet, peak = grey(coded.code[octave])
         rows, columns = coded.arch.size(octave)
         yield f"octave {octave}: {columns}x{rows}, up to ±{peak}", sheet
-    yield "the picture", render(coded)
+    yield "the picture", samples_of(coded)
 
 
 def bits(coded, samples):
@@ -82,7 +85,7 @@ def cut_pictures(data, original):
             picture, used = decode_beginning(beginning)
             name = f"octaves {used[0]} to {used[-1]}" if len(used) > 1 else f"octave {used[0]}"
             yield f"{name}: {start + 4 * words:,} bytes, {psnr(original, picture.samples):.1f} dB", picture.samples
-    whole = decode_picture(data)
+    whole = decode_file(data).samples
     yield f"all: {len(data):,} bytes, {psnr(original, whole):.1f} dB", whole
 
 

@@ -18,7 +18,7 @@ class ExactOps(TorchOps):
     def round(self, values):
         return torch.floor(values + 0.5).clamp(-ACTIVATION_MAX, ACTIVATION_MAX)
 
-    def activate(self, values, linear, octave=None):
+    def settle(self, values, linear, octave=None):
         values = self.round(values)
         return torch.cat([values[:linear], values[linear:].clamp(min=0)])
 

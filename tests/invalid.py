@@ -10,9 +10,11 @@ import numpy as np
 from random_coded import DEFAULT, random_coded, sealed
 
 from ddcodec.format.arch import base_arch
-from ddcodec.format.bases import Weights
-from ddcodec.format.syntax import HEADER_BYTES, ROWS, ROWS_BYTES, VERSION, pack, read_body, read_header
+from ddcodec.format.container import read_body
+from ddcodec.format.files import pack
+from ddcodec.format.header import HEADER_BYTES, ROWS, ROWS_BYTES, VERSION, read_header
 from ddcodec.format.tables import ESCAPE, row
+from ddcodec.format.weights import Weights
 from ddcodec.format.wire import Writer
 
 FOLDER = Path(__file__).parent / "vectors" / "invalid"

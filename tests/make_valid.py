@@ -15,9 +15,11 @@ import witness
 from invalid import mended
 from random_coded import DEFAULT, random_coded, sealed
 
-from ddcodec.format.arch import BASES, base_arch, exactness_bound
-from ddcodec.format.bases import Weights, resolved
-from ddcodec.format.syntax import HEADER_BYTES, pack
+from ddcodec.format.arch import BASES, base_arch
+from ddcodec.format.bounds import exactness_bound
+from ddcodec.format.files import pack
+from ddcodec.format.header import HEADER_BYTES
+from ddcodec.format.weights import Weights, resolved
 
 FOLDER = Path(__file__).parent / "vectors" / "valid"
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from ddcodec.decoder import checksum, render
 from ddcodec.format.arch import BASES, Arch, base_arch
-from ddcodec.format.bases import Weights
 from ddcodec.format.coded import CodedImage
+from ddcodec.format.render import checksum, samples_of
+from ddcodec.format.weights import Weights
 
 DEFAULT = Arch(
     width=24,
@@ -92,7 +92,7 @@ def random_coded(random, arch, *, spread=0.3):
 
 def sealed(coded):
     """The same with the checksum of the samples that it renders to."""
-    return replace(coded, samples_crc=checksum(render(coded)))
+    return replace(coded, samples_crc=checksum(samples_of(coded)))
 
 
 def same(one, other):

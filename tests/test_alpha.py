@@ -18,7 +18,9 @@ from ddcodec.decoder import decode_file
 from ddcodec.encoder import EncodeOptions, Source, encode_picture
 from ddcodec.errors import DamagedError, SourceError
 from ddcodec.format.alpha import alpha_chunk, alpha_of, coarser
-from ddcodec.format.syntax import HEADER_BYTES, pack, read_body, read_header
+from ddcodec.format.container import read_body
+from ddcodec.format.files import pack
+from ddcodec.format.header import HEADER_BYTES, read_header
 from ddcodec.metrics import psnr
 
 VALID = Path(__file__).parent / "vectors" / "valid"

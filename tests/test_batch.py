@@ -92,7 +92,7 @@ def stubbed(monkeypatch):
 
     def encode_pictures(sources, options, progress=None, say=None, warn=None):
         seen.extend(source.samples for source in sources)
-        return [encoder.Encoded(READY, decoder.decode_picture(READY), 1e-3, 4, 0.1, "cpu", 30.0) for _ in sources]
+        return [encoder.Encoded(READY, decoder.decode_file(READY).samples, 1e-3, 4, 0.1, "cpu", 30.0) for _ in sources]
 
     monkeypatch.setattr(encoder, "encode_pictures", encode_pictures)
     return seen
@@ -275,7 +275,7 @@ def test_existing_outputs(here, stubbed):
 def test_who_comes_second_to_an_output_skips_it(here, monkeypatch):
     def slow_encoder(*_, **__):
         Path("out/p000.ddc").write_bytes(b"another run was faster")
-        return [encoder.Encoded(READY, decoder.decode_picture(READY), 1e-3, 4, 0.1, "cpu", 30.0)]
+        return [encoder.Encoded(READY, decoder.decode_file(READY).samples, 1e-3, 4, 0.1, "cpu", 30.0)]
 
     pictures("in", 1)
     monkeypatch.setattr(encoder, "encode_pictures", slow_encoder)
@@ -326,7 +326,7 @@ def test_decoding_many(here):
     result = ddcodec("decode", "in", "-r", "-o", "out/", "--format", "ppm", "-j", "2")
     assert result.exit_code == 1 and errors_of(result.stderr) == ["in/bad.ddc"]
     assert files_of("out") == ["sub/y.DDC.ppm", "x.ddc.ppm"]
-    assert Path("out/x.ddc.ppm").read_bytes() == b"P6\n24 16\n255\n" + decoder.decode_picture(READY).tobytes()
+    assert Path("out/x.ddc.ppm").read_bytes() == b"P6\n24 16\n255\n" + decoder.decode_file(READY).samples.tobytes()
     assert re.fullmatch(r"2 decoded, 1 failed, 0 skipped, \d+ s", result.stderr.splitlines()[-1])
 
 
@@ -364,7 +364,9 @@ def test_a_gpu_gets_pictures_of_one_size_together(here, monkeypatch):
         asked.append([source.samples.shape for source in sources])
         if any(source.samples.max() == 0 for source in sources):
             raise TargetError("No file of the picture has that size.")
-        return [encoder.Encoded(READY, decoder.decode_picture(READY), 1e-3, 4, 0.1, "cuda:0", 30.0) for _ in sources]
+        return [
+            encoder.Encoded(READY, decoder.decode_file(READY).samples, 1e-3, 4, 0.1, "cuda:0", 30.0) for _ in sources
+        ]
 
     monkeypatch.setattr(engine, "device_of", lambda wished: "cuda:0")
     monkeypatch.setattr(encoder, "encode_pictures", encode_pictures)
@@ -407,7 +409,7 @@ def test_interrupted_twice_and_resumed(here):
     assert again.stderr.splitlines()[-1].startswith(f"{12 - len(done)} encoded, 5 failed, {len(done)} skipped, ")
     assert len(files_of("out")) == 12
     for name in files_of("out"):
-        assert decoder.decode_picture(Path("out", name).read_bytes()).shape == (16, 16, 3)
+        assert decoder.decode_file(Path("out", name).read_bytes()).samples.shape == (16, 16, 3)
 
 
 def children_of(pid):

@@ -29,7 +29,8 @@ from ddcodec.benchmark import run as benchmark
 from ddcodec.cli import cli
 from ddcodec.cli.talk import ProgressLine, Talk, columns_of, duration_text, fit_parts, within
 from ddcodec.errors import EncoderError, ShortMemoryError
-from ddcodec.format.syntax import VERSION, pack, unpack
+from ddcodec.format.files import pack, unpack
+from ddcodec.format.header import VERSION
 from ddcodec.jobs.streams import StandardOutputError
 from ddcodec.restoration import restore
 from ddcodec.restoration.restore import Restored
@@ -85,7 +86,7 @@ def stub_encoder(data, seen=None):
     def encode_pictures(sources, options, progress=None, say=None, warn=None):
         if seen is not None:
             seen.extend((source.samples, options) for source in sources)
-        return [encoder.Encoded(data, decoder.decode_picture(data), 1e-3, 4, 0.1, "cpu", 30.0) for _ in sources]
+        return [encoder.Encoded(data, decoder.decode_file(data).samples, 1e-3, 4, 0.1, "cpu", 30.0) for _ in sources]
 
     return encode_pictures
 
@@ -147,7 +148,7 @@ def test_encode_says_one_line_on_stderr(made):
     assert match
     assert int(match[2]) == len(made.data)
     assert match[3] == f"{8 * len(made.data) / (WIDTH * HEIGHT):.3f}"
-    assert match[4] == f"{peak_signal_noise_ratio(gradient(), decoder.decode_picture(made.data)):.2f}"
+    assert match[4] == f"{peak_signal_noise_ratio(gradient(), decoder.decode_file(made.data).samples):.2f}"
     assert sorted(os.listdir(made.folder)) == ["in.ddc", "in.png"]
 
 
@@ -225,7 +226,7 @@ def test_decode_writes_the_decoded_picture(here, made):
     result = ddcodec("decode", "in.ddc")
     assert result.exit_code == 0 and result.stdout == ""
     assert re.fullmatch(r"in\.ddc -> in\.ddc\.png: 24x16, \d+\.\d s\n", result.stderr)
-    assert np.array_equal(np.asarray(Image.open("in.ddc.png")), decoder.decode_picture(made.data))
+    assert np.array_equal(np.asarray(Image.open("in.ddc.png")), decoder.decode_file(made.data).samples)
 
 
 def test_encode_and_decode_leave_the_original(here, stubbed):
@@ -244,7 +245,7 @@ def test_encode_and_decode_leave_the_original(here, stubbed):
 
 
 def test_decode_formats(here, made):
-    expected = decoder.decode_picture(made.data)
+    expected = decoder.decode_file(made.data).samples
     assert ddcodec("decode", "in.ddc", "-o", "out.npy").exit_code == 0
     assert np.array_equal(np.load("out.npy"), expected)
     assert ddcodec("decode", "in.ddc", "-o", "OUT.PPM").exit_code == 0
@@ -270,7 +271,9 @@ def test_grey_stays_grey(here):
 def test_pipes(here, made, stubbed):
     result = ddcodec("decode", "-", input=made.data)
     assert result.exit_code == 0
-    assert np.array_equal(np.asarray(Image.open(io.BytesIO(result.stdout_bytes))), decoder.decode_picture(made.data))
+    assert np.array_equal(
+        np.asarray(Image.open(io.BytesIO(result.stdout_bytes))), decoder.decode_file(made.data).samples
+    )
     assert result.stderr.startswith("standard input -> standard output: 24x16, ")
     result = ddcodec("decode", "in.ddc", "-o", "-", "--format", "ppm")
     assert result.stdout_bytes.startswith(b"P6\n24 16\n255\n")
@@ -323,7 +326,7 @@ def test_verify(here):
 
 def test_compare(here, made):
     result = ddcodec("compare", "in.png", "in.ddc")
-    decibels = peak_signal_noise_ratio(gradient(), decoder.decode_picture(made.data))
+    decibels = peak_signal_noise_ratio(gradient(), decoder.decode_file(made.data).samples)
     assert result.exit_code == 0 and result.stderr == ""
     assert result.stdout.splitlines() == [
         f"in.ddc: 24x16, {len(made.data)} bytes ({8 * len(made.data) / 384:.3f} bpp)",

@@ -131,7 +131,7 @@ def test_a_worker_is_lost(here):
         made = made_of(said)
         assert len(made) == 24 and set(made.values()) == {1}
         assert said.splitlines()[-1].startswith("24 encoded, 5 failed, 0 skipped, ")
-        assert {decoder.decode_picture(Path("out", name).read_bytes()).shape for name in files_of("out")} == {
+        assert {decoder.decode_file(Path("out", name).read_bytes()).samples.shape for name in files_of("out")} == {
             (16, 16, 3)
         }
 

@@ -8,9 +8,10 @@ from importlib.resources import files
 from random_coded import DEFAULT
 from test_wire import document
 
-from ddcodec.format import arch, metadata, syntax, tables
+from ddcodec.format import arch, container, header, metadata, tables
 from ddcodec.format.alpha import alpha_of
 from ddcodec.format.arch import Arch
+from ddcodec.format.files import pack
 
 TEXT = files("ddcodec.format").joinpath("FORMAT.md").read_text("utf-8")
 
@@ -26,8 +27,8 @@ def rows_of_table(first_cell):
 
 def test_header_rows():
     documented = [(name.strip("`"), int(bits), int(least)) for name, bits, least, *_ in rows_of_table("row")]
-    assert documented == [tuple(row) for row in syntax.ROWS]
-    assert f"The header is {syntax.HEADER_BYTES} bytes: a bit string of {8 * syntax.ROWS_BYTES} bits" in TEXT
+    assert documented == [tuple(row) for row in header.ROWS]
+    assert f"The header is {header.HEADER_BYTES} bytes: a bit string of {8 * header.ROWS_BYTES} bits" in TEXT
 
 
 def test_greatest_values_fit_their_bits():
@@ -84,9 +85,9 @@ def test_chunk_ids_and_limits():
     assert {
         kind: int(limit.split()[0]) * 2**20 for kind, (_, limit) in kinds.items() if "MiB" in limit
     } == metadata.LIMITS
-    assert kinds.keys() == syntax.CHUNK_NAMES.keys()
+    assert kinds.keys() == container.CHUNK_NAMES.keys()
     assert all(
-        what.lower().replace("colour", "color").startswith(syntax.CHUNK_NAMES[kind])
+        what.lower().replace("colour", "color").startswith(container.CHUNK_NAMES[kind])
         for kind, (what, _) in kinds.items()
     )
 
@@ -100,7 +101,7 @@ def test_constants():
 
 def test_revisions_end_with_this_version():
     *_, (version, date, _) = rows_of_table("version")
-    assert int(version) == syntax.VERSION
+    assert int(version) == header.VERSION
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", date)
 
 
@@ -115,7 +116,7 @@ def test_header_of_the_example():
     """The document's asserts ran with `document()`; the bytes are those of a vector."""
     from make_valid import FOLDER
 
-    assert document()["header"] == (FOLDER / "default_24x16.ddc").read_bytes()[: syntax.HEADER_BYTES]
+    assert document()["header"] == (FOLDER / "default_24x16.ddc").read_bytes()[: header.HEADER_BYTES]
 
 
 def test_header_is_read_as_written():
@@ -127,9 +128,9 @@ def test_header_is_read_as_written():
     random = np.random.default_rng(0)
     for _ in range(20):
         coded = random_coded(random, random_arch(random, most=5))
-        header = syntax.read_header(syntax.pack(coded))
-        assert header.arch == coded.arch and header.samples_crc == coded.samples_crc
-    assert {field.name for field in fields(Arch)} <= {row.name for row in syntax.ROWS}
+        read = header.read_header(pack(coded))
+        assert read.arch == coded.arch and read.samples_crc == coded.samples_crc
+    assert {field.name for field in fields(Arch)} <= {row.name for row in header.ROWS}
 
 
 def test_bases_are_those_of_the_document():

@@ -13,7 +13,7 @@ from random_coded import DEFAULT
 
 import ddcodec
 from ddcodec import presets
-from ddcodec.decoder import decode_picture, render
+from ddcodec.decoder import decode_file
 from ddcodec.encoder import EncodeOptions, Source, encode_picture, encode_pictures
 from ddcodec.errors import EncoderError, ShortMemoryError, UsageError
 from ddcodec.fit import outlook
@@ -25,10 +25,11 @@ from ddcodec.fit.descent.schedule import HARD_SHARE, Point, betas_for, point_at
 from ddcodec.fit.freeze.search import freeze, real_weights, trials_for
 from ddcodec.fit.reference.engine import TorchEngine
 from ddcodec.fit.reference.objective import laplace_bits, neighbourhood, soft_round, synthesise
-from ddcodec.format import ops_int, pyramid, tables, wire
+from ddcodec.format import pyramid, tables, wire
 from ddcodec.format.arch import base_arch
 from ddcodec.format.coded import CodedImage
-from ddcodec.format.syntax import read_info, unpack
+from ddcodec.format.files import read_info, unpack
+from ddcodec.format.render import samples_of
 from ddcodec.metrics import psnr
 
 
@@ -100,12 +101,12 @@ def test_objective_is_that_of_the_file(picture, encoded, kind):
     loss = engine.evaluate()
     assert -10 * np.log10(loss.distortion) == pytest.approx(encoded.psnr, abs=0.05)
     meter = wire.Meter()
-    pyramid.walk_code(coded.arch, ops_int.numbers(coded.arch, coded.tensors), meter, coded.code)
+    pyramid.walk_code(coded.arch, coded.numbers(), meter, coded.code)
     assert loss.bits == pytest.approx(meter.bits, rel=0.02)
 
 
 def test_encode_is_faithful_and_small(picture, encoded):
-    assert np.array_equal(decode_picture(encoded.data), encoded.samples)
+    assert np.array_equal(decode_file(encoded.data).samples, encoded.samples)
     assert encoded.psnr == pytest.approx(psnr(picture, encoded.samples))
     assert encoded.psnr > 28 and len(encoded.data) < picture.nbytes / 6
     assert encoded.steps == 150
@@ -175,7 +176,7 @@ def test_a_classic_fit_ends_folded(iterations):
     run(engine, iterations)
     assert engine.norm is None
     code = {octave: planes.astype(np.int64) for octave, planes in engine.rounded_code().items()}
-    decoded = render(CodedImage(engine.arch, freeze(engine, 300), code))
+    decoded = samples_of(CodedImage(engine.arch, freeze(engine, 300), code))
     assert np.square(decoded / 255 - picture / 255).mean() < engine.evaluate().distortion + 1e-3
 
 
@@ -257,7 +258,7 @@ def test_freezing_costs_little(picture, engine_of):
     code = {octave: planes.astype(np.int64) for octave, planes in engine.rounded_code().items()}
     coded = CodedImage(engine.arch, freeze(engine, 300), code)
     coded.check()
-    decoded = render(coded)
+    decoded = samples_of(coded)
     mse = np.square(decoded / 255 - picture / 255).mean()
     price = engine.lambda_ / engine.pixels
     naive = 16 * sum(values.size for _, values in coded.tensors.values())
@@ -547,7 +548,7 @@ def test_samples_are_of_this_format(name):
     source = np.asarray(
         Image.open(next(path for path in folder.glob(f"{name}.*") if path.suffix != ".ddc")).convert("RGB")
     )
-    assert psnr(source, decode_picture((folder / f"{name}.ddc").read_bytes())) > 32
+    assert psnr(source, decode_file((folder / f"{name}.ddc").read_bytes()).samples) > 32
 
 
 @pytest.mark.parametrize("engine", [CpuEngine, TorchEngine])

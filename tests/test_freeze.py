@@ -18,9 +18,8 @@ from ddcodec.fit.freeze.search import freeze, plainly_rounded, real_weights
 from ddcodec.fit.reference.engine import TorchEngine
 from ddcodec.fit.reference.objective import features_of, laplace_bits, neighbourhood, synthesise
 from ddcodec.format.arch import base_arch
-from ddcodec.format.bases import Weights
 from ddcodec.format.network import context
-from ddcodec.format.syntax import best_scale
+from ddcodec.format.weights import Weights, best_scale
 from ddcodec.presets import arch_of
 
 PRICE = 1e-6

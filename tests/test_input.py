@@ -15,7 +15,7 @@ from PIL import Image
 from ddcodec import decoder
 from ddcodec.cli import cli
 from ddcodec.errors import LimitError, SourceError
-from ddcodec.format.syntax import read_info
+from ddcodec.format.files import read_info
 from ddcodec.jobs import input
 from ddcodec.jobs.input import all_bytes, ddc_bytes, either_bytes, picture_bytes, read_whole
 from ddcodec.pictures.read import FORMATS, read_file, read_picture

@@ -50,7 +50,7 @@ TAPS = dict(TAPS=4, BLOCK=fused_synthesis.PLAIN_BLOCK)
 CONSTANTS = {
     fused_rate._rate: dict(NEIGHBOURS=20, WIDE=32, DEEP=32, FEW=16, BLOCK=fused_rate.BLOCK),
     fused_rate._gather: dict(NEIGHBOURS=20, BLOCK=fused_rate.BLOCK),
-    fused_synthesis._double: TAPS, fused_synthesis._double_back: TAPS, fused_synthesis._tap_sums: TAPS,
+    fused_synthesis._up: TAPS, fused_synthesis._up_back: TAPS, fused_synthesis._tap_sums: TAPS,
     fused_synthesis._filter: FILTER, fused_synthesis._filter_back: FILTER,
     fused_synthesis._outer: dict(TALL=16, WIDE=16, BLOCK=fused_synthesis.BLOCK),
     fused_synthesis._paint: TOP, fused_synthesis._unpaint: TOP | dict(WIDE=32),

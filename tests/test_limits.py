@@ -19,9 +19,11 @@ from ddcodec.decoder import Limits
 from ddcodec.encoder import EncodeOptions, encode_picture
 from ddcodec.errors import LimitError, ShortMemoryError, explain, is_short_memory
 from ddcodec.format import arch as arch_module
-from ddcodec.format import syntax
+from ddcodec.format import files, render
 from ddcodec.format.arch import LEAST_MEMORY, base_arch
-from ddcodec.format.bases import Weights
+from ddcodec.format.container import Body
+from ddcodec.format.header import Header
+from ddcodec.format.weights import Weights
 from ddcodec.machine import memory_text
 from ddcodec.presets import arch_of
 
@@ -60,14 +62,14 @@ def measured(arch, finest, monkeypatch):
     """
     names = {name for name, _ in arch.coded_tensors()}
     weights = {name: Weights(6 if name in names else 0, np.zeros(shape, np.int64)) for name, shape in arch.tensors()}
-    monkeypatch.setattr(syntax, "Reader", Zeros)
-    monkeypatch.setattr(syntax, "_walk_weights", lambda *_: weights)
-    for module in (arch_module, decoder):
+    monkeypatch.setattr(files, "Reader", Zeros)
+    monkeypatch.setattr(files, "walk_weights", lambda *_: weights)
+    for module in (arch_module, render):
         monkeypatch.setattr(module, "BANDS_AT_ONCE", 1)
-    header, body = syntax.Header(arch, 0, 0, 0), syntax.Body((), (), np.zeros(0, np.uint32), 0)
+    header, body = Header(arch, 0, 0, 0), Body((), (), np.zeros(0, np.uint32), 0)
     tracemalloc.start()
     try:
-        decoder.checksum(decoder.render(syntax.unpack_body(header, body), finest))
+        render.checksum(render.samples_of(files.unpack_body(header, body), finest))
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

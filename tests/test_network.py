@@ -8,16 +8,16 @@ import torch
 from exact_ops import ExactOps
 from random_coded import DEFAULT, random_arch, random_coded
 
-from ddcodec.decoder import render
 from ddcodec.fit.reference.objective import features_of, neighbourhood
 from ddcodec.fit.reference.ops import TorchOps
 from ddcodec.format import ops_int
 from ddcodec.format.arch import CONTEXT_UNIT, NEIGHBOURS, SYNTHESIS_UNIT, Window
-from ddcodec.format.network import context, double, synthesis
+from ddcodec.format.network import context, synthesis, up
+from ddcodec.format.render import samples_of
 
 
 def exact_numbers(coded):
-    return {name: torch.from_numpy(value) for name, value in ops_int.numbers(coded.arch, coded.tensors).items()}
+    return {name: torch.from_numpy(value) for name, value in coded.numbers().items()}
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -32,7 +32,7 @@ def test_integers_equal_torch_float64_exactly(seed):
         lambda octave, window: torch.from_numpy(coded.code[octave]).double(),
         Window(0, arch.height),
     )
-    ours = render(coded).reshape(arch.height, arch.width, -1).transpose(2, 0, 1)
+    ours = samples_of(coded).reshape(arch.height, arch.width, -1).transpose(2, 0, 1)
     assert np.array_equal(samples.numpy(), ours)
 
 
@@ -54,7 +54,7 @@ def test_context_of_wavefronts_equals_context_of_whole_planes_exactly(seed):
         def end_section(self):
             pass
 
-    pyramid.walk_code(arch, ops_int.numbers(arch, coded.tensors), Recorder(), coded.code)
+    pyramid.walk_code(arch, coded.numbers(), Recorder(), coded.code)
     numbers = exact_numbers(coded)
     fronts = iter(seen)
     code = {octave: torch.from_numpy(planes).double() for octave, planes in coded.code.items()}
@@ -85,13 +85,13 @@ def test_real_numbers_are_close_to_integers():
     coded = random_coded(np.random.default_rng(1), replace(DEFAULT, width=40, height=30), spread=0.5)
     arch = coded.arch
     real = {}
-    for name, value in ops_int.numbers(arch, coded.tensors).items():
+    for name, value in coded.numbers().items():
         unit = (CONTEXT_UNIT if name.startswith("context") else SYNTHESIS_UNIT) if "bias" in name else 1
         real[name] = torch.from_numpy(value / unit)
     ops = TorchOps(dtype=torch.float64)
     code = {octave: torch.from_numpy(planes).double() for octave, planes in coded.code.items()}
     samples = synthesis(ops, arch, real, lambda octave, window: code[octave], Window(0, arch.height))
-    difference = 255 * samples.clamp(0, 1).numpy() - render(coded).transpose(2, 0, 1)
+    difference = 255 * samples.clamp(0, 1).numpy() - samples_of(coded).transpose(2, 0, 1)
     assert np.abs(difference).max() < 1.0
 
 
@@ -100,7 +100,7 @@ def test_real_numbers_are_close_to_integers():
 def test_bands_join_without_a_seam(step, finest):
     coded = random_coded(np.random.default_rng(2), replace(DEFAULT, width=21, height=37, octaves=5, taps=3))
     arch = coded.arch
-    ops, numbers = ops_int.IntegerOps(), ops_int.numbers(arch, coded.tensors)
+    ops, numbers = ops_int.IntegerOps(), coded.numbers()
     sizes = {octave: arch.size(max(octave, finest)) for octave in coded.code}
     planes = {
         octave: own[:, : sizes[octave][0], : sizes[octave][1]].astype(float) for octave, own in coded.code.items()
@@ -114,11 +114,11 @@ def test_bands_join_without_a_seam(step, finest):
         assert np.array_equal(band, whole[:, start:stop])
 
 
-def test_double_agrees_with_torch_interpolation():
+def test_up_agrees_with_torch_interpolation():
     """Taps 1/4, 3/4 are bilinear interpolation with half-pixel centres."""
     random = np.random.default_rng(3)
     planes = random.normal(size=(2, 5, 4))
-    ours = double(ops_int.IntegerOps(), planes, np.array([0.25, 0.75]), Window(0, 5), Window(0, 10), 5, 8)
+    ours = up(ops_int.IntegerOps(), planes, np.array([0.25, 0.75]), Window(0, 5), Window(0, 10), 5, 8)
     theirs = torch.nn.functional.interpolate(
         torch.from_numpy(planes)[None], scale_factor=2, mode="bilinear", align_corners=False
     )
@@ -126,13 +126,13 @@ def test_double_agrees_with_torch_interpolation():
 
 
 @pytest.mark.parametrize("taps", [1, 2, 3, 4])
-def test_double_agrees_with_a_transposed_convolution(taps):
+def test_up_agrees_with_a_transposed_convolution(taps):
     """Symmetric taps are a transposed convolution of stride 2 with the kernel that interleaves them, away from the
     border.
     """
     random = np.random.default_rng(4)
     planes, values = random.normal(size=(1, 20, 20)), random.normal(size=2 * taps)
-    ours = double(ops_int.IntegerOps(), planes, values, Window(0, 20), Window(0, 40), 20, 40)
+    ours = up(ops_int.IntegerOps(), planes, values, Window(0, 20), Window(0, 40), 20, 40)
     kernel = np.empty(4 * taps)
     kernel[0::2], kernel[1::2] = values, values[::-1]
     weight = torch.from_numpy(np.outer(kernel, kernel))[None, None]
@@ -149,4 +149,4 @@ def test_a_small_picture_of_a_smooth_code_is_the_large_one_reduced():
     for octave, planes in coded.code.items():
         planes[:] = 3 if octave == coded.arch.octaves - 1 else 0
     for finest in range(coded.arch.octaves):
-        assert np.abs(render(coded, finest).astype(int) - render(coded)[0, 0]).max() <= 1
+        assert np.abs(samples_of(coded, finest).astype(int) - samples_of(coded)[0, 0]).max() <= 1

@@ -9,10 +9,11 @@ from random_coded import DEFAULT, random_arch, random_coded, same, sealed
 import ddcodec.format.pyramid as pyramid
 import ddcodec.format.wire as wire
 from ddcodec.errors import DamagedError
-from ddcodec.format import ops_int
+from ddcodec.format import ops_int, render
 from ddcodec.format.arch import ACTIVATION_MAX, CODE_MAX, base_arch
-from ddcodec.format.bases import Weights
-from ddcodec.format.syntax import ROWS_BYTES, pack, read_info, unpack
+from ddcodec.format.files import pack, read_info, unpack
+from ddcodec.format.header import ROWS_BYTES
+from ddcodec.format.weights import Weights
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -33,7 +34,7 @@ def test_header_is_short():
 def test_bytes_do_not_depend_on_what_is_not_yet_coded():
     """Change the code behind a place in coding order: all that was written before it stays the same."""
     coded = random_coded(np.random.default_rng(3), replace(DEFAULT, width=13, height=9))
-    numbers = ops_int.numbers(coded.arch, coded.tensors)
+    numbers = coded.numbers()
 
     class Recorder:
         def __init__(self):
@@ -84,7 +85,7 @@ def test_measured_bits_agree_with_the_file():
     coded = random_coded(random, arch, spread=1.0)
     data = pack(coded)
     meter = wire.Meter()
-    pyramid.walk_code(arch, ops_int.numbers(arch, coded.tensors), meter, coded.code)
+    pyramid.walk_code(arch, coded.numbers(), meter, coded.code)
     stream = {s["name"]: s["bytes"] for s in read_info(data)["sections"]}
     written = sum(size for name, size in stream.items() if name.startswith("octave"))
     assert written > 10_000
@@ -128,7 +129,7 @@ def test_weights_that_are_the_bases_alone_cannot_be_others(name):
         pack(coded)
 
 
-def test_saturation_happens_and_round_trips():
+def test_saturation_happens_and_round_trips(monkeypatch):
     """Weights so large that activations reach their bound."""
     random = np.random.default_rng(10)
     coded = random_coded(random, DEFAULT, spread=50)
@@ -139,15 +140,13 @@ def test_saturation_happens_and_round_trips():
     reached = []
 
     class Watching(ops_int.IntegerOps):
-        def activate(self, values, linear, octave=None):
-            values = super().activate(values, linear, octave)
+        def settle(self, values, linear, octave=None):
+            values = super().settle(values, linear, octave)
             reached.append(float(abs(values).max()))
             return values
 
-    original, ops_int.IntegerOps = ops_int.IntegerOps, Watching
-    try:
+    with monkeypatch.context() as patch:
+        patch.setattr(render, "IntegerOps", Watching)
         coded = sealed(coded)
-    finally:
-        ops_int.IntegerOps = original
     assert max(reached) == ACTIVATION_MAX
     assert same(unpack(pack(coded)), coded)

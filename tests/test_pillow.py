@@ -19,7 +19,7 @@ import ddcodec
 import ddcodec.pillow
 from ddcodec import decoder, encoder
 from ddcodec.errors import TargetError
-from ddcodec.format.syntax import ROWS_BYTES
+from ddcodec.format.header import ROWS_BYTES
 
 VALID = Path(__file__).parent / "vectors" / "valid"
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

@@ -83,7 +83,7 @@ def test_a_file_gets_no_message(tmp_path, closed):
     """The first descriptors that are free would be the streams'."""
     result = shell(f'"$@" decode {CODED} -o out.npy {closed}', cwd=tmp_path)
     assert result.returncode == 0 and os.listdir(tmp_path) == ["out.npy"]
-    assert np.array_equal(np.load(tmp_path / "out.npy"), decoder.decode_picture(CODED.read_bytes()))
+    assert np.array_equal(np.load(tmp_path / "out.npy"), decoder.decode_file(CODED.read_bytes()).samples)
 
 
 @posix

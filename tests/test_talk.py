@@ -19,8 +19,8 @@ from PIL import Image
 import ddcodec as package
 from ddcodec import encoder
 from ddcodec.cli import cli
+from ddcodec.format.files import pack, unpack
 from ddcodec.format.metadata import chunks_of
-from ddcodec.format.syntax import pack, unpack
 from ddcodec.printable import decodable, printable
 
 ROOT = Path(package.__file__).parents[1]

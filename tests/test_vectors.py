@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 import witness
 
-from ddcodec.decoder import decode_picture
+from ddcodec.decoder import decode_file
 from ddcodec.errors import DamagedError, LimitError, UnsupportedError
-from ddcodec.format import wire
-from ddcodec.format.syntax import pack, read_info, unpack
+from ddcodec.format import range_coder, wire
+from ddcodec.format.files import pack, read_info, unpack
 
 VALID = make_valid.FOLDER
 CHECKSUMS = list(csv.DictReader((VALID / "checksums.tsv").open(encoding="utf-8"), delimiter="\t"))
@@ -39,7 +39,7 @@ def big_endian(samples):
 @pytest.mark.parametrize("row", CHECKSUMS, ids=lambda row: row["name"])
 def test_valid(row):
     data = (VALID / f"{row['name']}.ddc").read_bytes()
-    samples = decode_picture(data)
+    samples = decode_file(data, metadata=()).samples
     assert samples.shape[:2] == (int(row["height"]), int(row["width"])) and samples.dtype == (
         np.uint16 if row["name"].startswith("deep") else np.uint8
     )
@@ -49,7 +49,7 @@ def test_valid(row):
     assert row["name"] == "lying_section_table" or pack(unpack(data)) == data[: read_info(data)["bytes"]]
     assert (len(pack(unpack(data))) < len(data)) == (row["name"] in ("bytes_behind", "two_files"))
     if row["half_crc"] != "-":
-        half = decode_picture(data, scale=2)
+        half = decode_file(data, scale=2, metadata=()).samples
         assert f"{crc32(big_endian(half)):08x}" == row["half_crc"] == f"{crc32(witness.decode(data, 1).samples):08x}"
 
 
@@ -64,7 +64,7 @@ def test_invalid(path):
     failure = path.suffixes[0][1:]
     data = path.read_bytes()
     with pytest.raises(FAILURES[failure]) as caught:
-        decode_picture(data)
+        decode_file(data, metadata=())
     assert str(caught.value).endswith(".") and len(str(caught.value)) > 20
     with pytest.raises(WITNESS_FAILURES[failure]):
         witness.decode(data)
@@ -82,7 +82,7 @@ def test_bombs_are_refused_before_anything_is_allocated(path):
     tracemalloc.start()
     try:
         with pytest.raises(LimitError, match="limit"):
-            decode_picture(data)
+            decode_file(data, metadata=())
         assert tracemalloc.get_traced_memory()[1] < 200_000
     finally:
         tracemalloc.stop()
@@ -92,12 +92,12 @@ def test_every_truncation_and_every_flipped_bit_is_noticed():
     data = (VALID / "1x1.ddc").read_bytes()
     for length in range(len(data)):
         with pytest.raises(DamagedError):
-            decode_picture(data[:length])
+            decode_file(data[:length], metadata=())
     for bit in range(8 * len(data)):
         flipped = bytearray(data)
         flipped[bit // 8] ^= 1 << bit % 8
         with pytest.raises((DamagedError, UnsupportedError)):
-            decode_picture(bytes(flipped))
+            decode_file(bytes(flipped), metadata=())
 
 
 def test_ruined_files_with_right_checksums_raise_nothing_else():
@@ -108,15 +108,15 @@ def test_ruined_files_with_right_checksums_raise_nothing_else():
         for _ in range(random.integers(1, 5)):
             ruined[random.integers(4, len(ruined))] = random.integers(256)
         try:
-            decode_picture(invalid.mended(bytes(ruined)))
+            decode_file(invalid.mended(bytes(ruined)), metadata=())
         except (DamagedError, UnsupportedError, LimitError):
             pass
 
 
 def test_without_constriction(monkeypatch):
-    monkeypatch.setattr(wire, "_coders", lambda: wire._PythonCoders)
+    monkeypatch.setattr(wire, "coders", lambda: range_coder.PythonCoders)
     for row in CHECKSUMS:
-        samples = decode_picture((VALID / f"{row['name']}.ddc").read_bytes())
+        samples = decode_file((VALID / f"{row['name']}.ddc").read_bytes(), metadata=()).samples
         assert f"{crc32(big_endian(samples)):08x}" == row["samples_crc"]
 
 
@@ -131,9 +131,9 @@ class Refuse:
             raise ImportError(name + " is not to be imported here")
 
 sys.meta_path.insert(0, Refuse())
-from ddcodec.decoder import decode_picture
+from ddcodec.decoder import decode_file
 for path in sorted(Path(sys.argv[1]).glob("*.ddc")):
-    samples = decode_picture(path.read_bytes())
+    samples = decode_file(path.read_bytes(), metadata=()).samples
     order = samples.dtype.newbyteorder(">")
     print(path.stem, f"{{crc32(samples.astype(order).tobytes()):08x}}")
 """

@@ -22,8 +22,8 @@ from test_report import Page
 
 import ddcodec
 from ddcodec.cli import cli
+from ddcodec.format.files import pack, read_info, unpack
 from ddcodec.format.metadata import chunks_of
-from ddcodec.format.syntax import pack, read_info, unpack
 from ddcodec.viewer import maps
 from ddcodec.viewer import view as viewing
 

@@ -8,15 +8,15 @@ import pytest
 
 import ddcodec.format.wire as wire
 from ddcodec.errors import DamagedError
-from ddcodec.format import tables
+from ddcodec.format import range_coder, tables
 
 
 @pytest.fixture(params=["constriction", "python"])
 def coders(request, monkeypatch):
-    chosen = wire._PythonCoders
+    chosen = range_coder.PythonCoders
     if request.param == "constriction":
-        chosen = wire._constriction_coders(pytest.importorskip("constriction"))
-    monkeypatch.setattr(wire, "_coders", lambda: chosen)
+        chosen = range_coder.constriction_coders(pytest.importorskip("constriction"))
+    monkeypatch.setattr(wire, "coders", lambda: chosen)
     return chosen
 
 
@@ -45,8 +45,8 @@ def test_streams_are_the_same_whoever_writes(monkeypatch):
     for _ in range(60):
         groups = list(random_groups(random, 5))
         streams = []
-        for coders in (wire._constriction_coders(constriction), wire._PythonCoders):
-            monkeypatch.setattr(wire, "_coders", lambda coders=coders: coders)
+        for coders in (range_coder.constriction_coders(constriction), range_coder.PythonCoders):
+            monkeypatch.setattr(wire, "coders", lambda coders=coders: coders)
             writer = wire.Writer()
             for group in groups:
                 writer.integers(*group)

@@ -401,9 +401,9 @@ def _ddc(name, threads):
         ).data
 
     def decode(data, _):
-        from ..decoder import Limits, decode_picture
+        from ..decoder import Limits, decode_file
 
-        return decode_picture(data, limits=Limits(0, 0), threads=threads)
+        return decode_file(data, limits=Limits(0, 0), threads=threads, metadata=()).samples
 
     return Peer(
         ":".join(filter(None, parts)),

@@ -89,7 +89,7 @@ def load(path, limits):
     (else 0).
     """
     from ..decoder import decode_file
-    from ..format.syntax import read_info
+    from ..format.files import read_info
     from ..pictures.read import is_ddc, read_picture
 
     data = read_input(path, either_bytes)

@@ -270,14 +270,14 @@ class Encoding:
         return None
 
     def details(self, made):
-        from ..format.syntax import read_info
+        from ..format.files import read_info
 
         yield f"lambda {made.facts['lambda']:.3g}, {made.facts['steps']} steps"
         yield from section_table(read_info(made.data)["sections"], len(made.data))
 
 
 def _made(encoded, source):
-    from ..format.syntax import read_info
+    from ..format.files import read_info
     from ..picture import bits_of
     from ..pictures.lossless import smaller_lossless
     from ..pictures.read import Picture

@@ -31,8 +31,8 @@ def info(talk, paths):
 def _show(talk, path, several):
     from ..decoder import TRAILING_BYTES
     from ..format.color import unpacked
+    from ..format.files import read_info
     from ..format.metadata import read_metadata, unpacked_resolution
-    from ..format.syntax import read_info
 
     data = read_input(path, ddc_bytes)
     with naming(path, data):

@@ -139,7 +139,7 @@ def restore(talk, input_, output, force, preview, reference, quality, sigma, mas
     seconds to hours. What is no noise is left alone, and known pixels of an inpainted picture stay bit for bit.
     """
     from ..encoder import EncodeOptions, encode_picture
-    from ..format.syntax import read_info
+    from ..format.files import read_info
     from ..machine import keep_freed_memory
     from ..pictures.read import encode_image_bytes, read_picture
 

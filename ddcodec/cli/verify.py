@@ -37,7 +37,7 @@ def verify(talk, paths, max_pixels, max_memory):
 
 def _verify(talk, path, limits):
     from ..decoder import decode_file
-    from ..format.syntax import read_info
+    from ..format.files import read_info
 
     start = monotonic()
     data = read_input(path, ddc_bytes)

@@ -10,10 +10,9 @@ from itertools import product
 import numpy as np
 
 from ..format.arch import EXPONENT_MAX, FEATURES, Arch
-from ..format.bases import Weights
 from ..format.coded import CodedImage
-from ..format.syntax import FIRST_EXPONENT
 from ..format.tables import SCALES, STEPS_PER_OCTAVE, UNIT_SCALE, row
+from ..format.weights import FIRST_EXPONENT, Weights
 from ..format.wire import integer_bits
 from ..picture import peak_of
 

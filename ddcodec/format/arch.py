@@ -9,47 +9,84 @@ from typing import NamedTuple
 from ..errors import DamagedError
 
 SIDE_MAX = 65535
+
+
 CODE_MAX = 4095
+
+
 WEIGHT_MAX = 32767
+
+
 EXPONENT_MAX = 15
+
+
 ACTIVATION_MAX = 2**20
+
+
 CODE_STEP = 256
 """What one unit of the code is in activations: 1 in the context model (8 fractional bits), 1/16 in the synthesis
 (12).
 """
+
+
 CONTEXT_UNIT = 2**8
+
+
 SYNTHESIS_UNIT = 2**12
+
+
 OUTPUT_UNIT = 2**16
 """Of the samples before the residual layer."""
+
+
 WAVEFRONT_SLOPE = 3
+
 
 NEIGHBOURS = (
     (-1, 0), (0, -1), (-1, -1), (1, -1), (-2, 0), (0, -2), (-2, -1), (2, -1), (-1, -2), (1, -2),
     (-3, 0), (0, -3), (-2, -2), (2, -2), (-3, -1), (-1, -3), (1, -3), (3, -2), (-3, -2), (4, -2),
 )  # fmt: skip
 """Causal neighbours (dx, dy) in the order in which a context takes them (FORMAT.md, chapter 6)."""
+
+
 FEATURES = 6
 """Of the coarser octaves' planes, linear, that a context sees; and besides the magnitudes of the next coarser one."""
+
+
 FIELD_PLANES = 1 + FEATURES + 1
 """What a context sees lies in so many planes: its own code, the features, the magnitudes."""
+
+
 SQUARE = 9
 """Places that the residual layer sees."""
+
+
 FILTER_REACH = 2
+
+
 FILTER_SIDE = 2 * FILTER_REACH + 1
 """Of the square that the filter of an octave's code sees: so far from the place itself, and so many places wide."""
 
+
 BANDS_AT_ONCE = 2
 """Bands of the picture that a decoder makes at once, one a thread."""
+
+
 SAMPLES_COPIES = 4
 """What the decoded samples, their checksum and the file that they are written to take, in times the samples."""
+
+
 LEAST_MEMORY = 2**23
 """Bytes of tables and threads, whatever the picture."""
+
 
 WAVEFRONT_SECONDS, POSITION_SECONDS, PRODUCT_SECONDS = 35e-6, 280e-9, 0.1e-9
 """Of the walk: a wavefront, each integer in it, and each product of its context model.
 
 All these are measured, on one core of an AMD EPYC.
 """
+
+
 CHANNEL_SECONDS, TAP_SECONDS, CODE_SECONDS, TOP_SECONDS, SAMPLE_SECONDS, CALLS_SECONDS = (
     31e-9,
     8e-9,
@@ -61,9 +98,15 @@ CHANNEL_SECONDS, TAP_SECONDS, CODE_SECONDS, TOP_SECONDS, SAMPLE_SECONDS, CALLS_S
 """Of the synthesis of a pixel: a channel, that times `taps`, a code plane, a channel of the top layer, a sample; and,
 for each octave of a band, NumPy's calls.
 """
+
+
 BASES = 5
 """Bases of the weights that are shipped, from 1 on; base 0 knows nothing."""
+
+
 BASE_OCTAVES = 7
+
+
 BASE_SHAPE = {
     "coarsest_planes": 1, "finer_planes": 1, "finest_channels": 7, "channels": 7, "linear": 7,
     "top_channels": 48, "taps": 2,
@@ -356,44 +399,3 @@ def base_arch(width, height, planes, base=0, depth=0):
 def band_rows(columns):
     """Rows of a band of the picture: about 32,768 pixels, so that a band's arrays stay in the processor's cache."""
     return max(8, 2**15 // columns)
-
-
-def exactness_bound(arch, tensors):
-    """The greatest integer that any accumulator can reach (FORMAT.md, chapter 5, *Exactness*); must stay below 2^53.
-
-    `tensors` maps names to records with `exponent` and integer `values`, as `bases.resolved` gives them.
-    """
-
-    def norm(name):
-        values = abs(tensors[name].values)
-        return int(values.max() if "bias" in name else values.sum(axis=-1).max())
-
-    def affine(weight, bias, fraction_bits, gain=1):
-        shift = max(tensors[weight].exponent, tensors[bias].exponent)
-        total = norm(weight) * ACTIVATION_MAX << shift - tensors[weight].exponent
-        total += norm(bias) << shift - tensors[bias].exponent + fraction_bits
-        return gain * total, shift
-
-    bounds = []
-    for layer, fraction_bits in (("context.1", 8), ("context.2", 8), ("top", 12)):
-        if layer == "top" and not arch.top_channels:
-            continue
-        total, shift = affine(f"{layer}.weight", f"{layer}.bias", fraction_bits)
-        bounds.append(total + (1 << shift))
-    total, shift = affine("context.3.weight", "context.3.bias", 8, gain=5)
-    bounds.append(total + (1 << shift + 8))
-    for octave in arch.coarse_to_fine:
-        bias, code, taps = (tensors.get(f"{kind}.{octave}") for kind in ("bias", "code", "taps"))
-        shift = max(bias.exponent, code.exponent if code else 0, 2 * taps.exponent if taps else 0)
-        total = (norm(f"bias.{octave}") << shift - bias.exponent + 12) + (1 << shift)
-        if code:
-            total += norm(f"code.{octave}") * ACTIVATION_MAX << shift - code.exponent
-        if taps:
-            total += norm(f"taps.{octave}") ** 2 * ACTIVATION_MAX << shift - 2 * taps.exponent
-        bounds.append(total)
-    total, shift = affine("output.weight", "output.bias", 12, gain=arch.peak)
-    bounds.append(total + (1 << shift + 12))
-    # The layer adds to what it sees, which counts as a weight of 1.
-    shift = tensors["residual.weight"].exponent
-    bounds.append(arch.peak * ACTIVATION_MAX * (norm("residual.weight") + (1 << shift)) + (1 << shift + 16))
-    return max(bounds)

@@ -5,7 +5,6 @@ seen the picture.
 from functools import cache
 from importlib.resources import files
 from math import prod
-from typing import NamedTuple
 
 import numpy as np
 
@@ -13,16 +12,9 @@ from .arch import BASE_OCTAVES, BASES, base_arch
 
 FRACTION_BITS = 12
 """Bases are integers in units of 2^-12."""
+
+
 PLANES = 3
-
-
-class Weights(NamedTuple):
-    """One tensor as differences from the base: integers (int64, shape of `Arch.tensors()`), each standing for `value *
-    2**-exponent`.
-    """
-
-    exponent: int
-    values: np.ndarray
 
 
 def base_values(arch):
@@ -30,17 +22,6 @@ def base_values(arch):
     if not arch.base:
         return {name: _plain(name, shape, arch.taps) for name, shape in arch.tensors()}
     return {name: _part(name, shape, arch, _shipped(arch.base)[name]) for name, shape in arch.tensors()}
-
-
-def resolved(arch, tensors):
-    """name -> `Weights` with the integers that the network computes with: the base plus the differences `tensors`."""
-    result = {}
-    for name, base in base_values(arch).items():
-        exponent, differences = tensors[name]
-        shared = max(exponent, FRACTION_BITS) if base.any() else exponent
-        at_shared = base << max(0, shared - FRACTION_BITS)
-        result[name] = Weights(shared, at_shared + (np.asarray(differences, np.int64) << shared - exponent))
-    return result
 
 
 def _plain(name, shape, taps):

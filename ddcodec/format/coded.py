@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 from ..errors import DamagedError
-from .arch import CODE_MAX, EXPONENT_MAX, WEIGHT_MAX, Arch, exactness_bound
-from .bases import resolved
+from .arch import Arch
+from .bounds import check_code, check_weights
+from .ops_int import numbers
+from .weights import resolved
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,10 @@ class CodedImage:
     code: dict
     samples_crc: int = 0
     chunks: tuple = ()
+
+    def numbers(self):
+        """What the network computes with, name -> float64 array; see `ops_int.numbers`."""
+        return numbers(resolved(self.arch, self.tensors))
 
     def equals(self, other):
         """Whether two pictures are the same to the last integer."""
@@ -45,28 +51,3 @@ class CodedImage:
             if planes.shape != shape:
                 raise DamagedError(f"The code of octave {octave} has the shape {planes.shape} instead of {shape}.")
             check_code(planes)
-
-
-def check_weights(arch, tensors):
-    """Raise `DamagedError` unless the weights are in their ranges and exact in 53 bits (FORMAT.md, chapter 5)."""
-    for name, shape in arch.tensors():
-        exponent, values = tensors[name]
-        if values.shape != shape:
-            raise DamagedError(f"The weights {name} have the shape {values.shape} instead of {shape}.")
-        if not 0 <= exponent <= EXPONENT_MAX:
-            raise DamagedError(f"The weights {name} have the exponent {exponent}, outside 0 to {EXPONENT_MAX}.")
-        if arch.base and arch.is_fixed(name) and (exponent or values.any()):
-            raise DamagedError(f"The weights {name} are not those of the base.")
-    weights = resolved(arch, tensors)
-    for name, (_, values) in weights.items():
-        if abs(values).max() > WEIGHT_MAX:
-            raise DamagedError(f"A weight of {name} is outside -{WEIGHT_MAX} to {WEIGHT_MAX}.")
-    if exactness_bound(arch, weights) >= 2**53:
-        raise DamagedError("The weights are too large: the network could not be computed exactly.")
-
-
-def check_code(values):
-    """Raise `DamagedError` if a code integer is out of range."""
-    # A plane of magnitudes would be the most memory of a decode.
-    if values.size and max(values.max(), -values.min()) > CODE_MAX:
-        raise DamagedError(f"A code value is outside -{CODE_MAX} to {CODE_MAX}.")

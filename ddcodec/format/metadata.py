@@ -5,7 +5,8 @@ colour description and resolution as a few bytes.
 from ..errors import DamagedError, SourceError
 from ..pictures.profiles import profile_of
 from . import color
-from .syntax import CHUNK_NAMES, Cursor, read_beginning, read_body, read_header, varint
+from .container import CHUNK_NAMES, Cursor, read_beginning, read_body, varint
+from .header import read_header
 
 LEVEL = 19
 LIMITS = {1: 4 * 2**20, 2: 2**20, 3: 2**20, 4: 2**20}

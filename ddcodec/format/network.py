@@ -16,9 +16,9 @@ def context(ops, arch, numbers, inputs, octave):
     `inputs`: (context_inputs, positions). Returns (2, positions): mean and scale, in the units of the inputs.
     """
     hidden = ops.affine(numbers["context.1.weight"], inputs, numbers["context.1.bias"])
-    hidden = ops.activate(hidden, 0)
+    hidden = ops.settle(hidden, 0)
     hidden = ops.affine(numbers["context.2.weight"], hidden, numbers["context.2.bias"])
-    hidden = ops.activate(hidden, 0)
+    hidden = ops.settle(hidden, 0)
     bias = numbers["context.3.bias"][arch.coded_octaves.index(octave)]
     weight = numbers["context.3.weight"]
     return ops.affine(weight[:, : arch.context_channels], hidden, bias) + weight[:, arch.context_channels :] @ inputs
@@ -40,7 +40,7 @@ class Coarser:
         handed = self.handed_down(numbers, octave)
         if handed is None:
             return self._ops.zeros((FEATURES + 1, *self._arch.size(octave)))
-        return double_seen(self._ops, self._arch, octave, handed)
+        return double(self._ops, self._arch, octave, handed)
 
     def handed_down(self, numbers, octave):
         """What is doubled to the features of `octave`, or None where there are no coarser planes."""
@@ -53,7 +53,7 @@ class Coarser:
             self.planes = (
                 own
                 if self.planes is None
-                else self._ops.join([own, double_seen(self._ops, self._arch, octave, self.planes)])
+                else self._ops.join([own, double(self._ops, self._arch, octave, self.planes)])
             )
 
 
@@ -63,7 +63,7 @@ def handed_down(ops, numbers, octave, coarser):
     return ops.join([mixed, abs(coarser[:1])])
 
 
-def double_seen(ops, arch, octave, planes, window=None):
+def double(ops, arch, octave, planes, window=None):
     """Planes of the next coarser octave, in activations, doubled to the size of `octave`: the rows `window` of it, or
     all.
     """
@@ -71,7 +71,7 @@ def double_seen(ops, arch, octave, planes, window=None):
     window = window or Window(0, rows)
     reach = len(SEEN_TAPS) // 2
     held = Window(max(0, window.start // 2 - reach), min(planes.shape[1], (window.stop - 1) // 2 + 1 + reach))
-    doubled = double(ops, planes[:, held.start : held.stop], SEEN_TAPS, held, window, planes.shape[1], columns)
+    doubled = up(ops, planes[:, held.start : held.stop], SEEN_TAPS, held, window, planes.shape[1], columns)
     return ops.round(doubled * (1 / 16))
 
 
@@ -87,7 +87,7 @@ def synthesis(ops, arch, numbers, code, window, finest=0):
     weight = numbers["output.weight"]
     output = ops.mix(weight[:, : arch.finest_channels], hidden) + numbers["output.bias"][:, None, None]
     if arch.top_channels:
-        top = ops.activate(ops.mix(numbers["top.weight"], hidden) + numbers["top.bias"][:, None, None], 0)
+        top = ops.settle(ops.mix(numbers["top.weight"], hidden) + numbers["top.bias"][:, None, None], 0)
         output = output + ops.mix(weight[:, arch.finest_channels :], top)
     return ops.samples(
         residual(
@@ -111,11 +111,11 @@ def hidden_planes(ops, arch, numbers, code, windows, finest=0):
             mixed = ops.round(ops.mix(numbers[f"mix.{octave}"], hidden))
             rows, columns = arch.size(octave + 1)[0], arch.size(octave)[1]
             taps = numbers[f"taps.{octave}"]
-            total = double(ops, mixed, taps, windows[octave + 1], windows[octave], rows, columns)
+            total = up(ops, mixed, taps, windows[octave + 1], windows[octave], rows, columns)
         if arch.code_planes(octave):
             joined = ops.mix(numbers[f"code.{octave}"], seen_code(ops, arch, numbers, octave, code, windows[octave]))
             total = joined if total is None else total + joined
-        hidden = ops.activate(total + numbers[f"bias.{octave}"][:, None, None], arch.linear, octave)
+        hidden = ops.settle(total + numbers[f"bias.{octave}"][:, None, None], arch.linear, octave)
     for octave in reversed(range(finest)):
         mixed = ops.round(ops.mix(numbers[f"mix.{octave}"], hidden))
         total = mixed * numbers[f"taps.{octave}"].sum() ** 2
@@ -123,7 +123,7 @@ def hidden_planes(ops, arch, numbers, code, windows, finest=0):
             total = total + ops.mix(
                 numbers[f"code.{octave}"], seen_code(ops, arch, numbers, octave, code, windows[finest], True)
             )
-        hidden = ops.activate(total + numbers[f"bias.{octave}"][:, None, None], arch.linear, octave)
+        hidden = ops.settle(total + numbers[f"bias.{octave}"][:, None, None], arch.linear, octave)
     return hidden
 
 
@@ -167,18 +167,18 @@ def residual(ops, weight, values, held, window, size, finest=0):
     return own + ops.mix(weight, around.reshape(-1, *around.shape[2:]))
 
 
-def double(ops, planes, taps, window, finer_window, rows, finer_columns):
+def up(ops, planes, taps, window, finer_window, rows, finer_columns):
     """Upsample by 2 with symmetric separable taps (FORMAT.md, chapter 7, `up`).
 
     `planes` (C, window, columns) holds the rows `window` of an octave of `rows` rows; the result (C, finer_window,
     finer_columns) holds the rows `finer_window` of the finer octave. Indices outside are replaced by the nearest
     inside. Nothing is rounded.
     """
-    doubled = _double_along(ops, planes, taps, 1, finer_window, window.start, rows)
-    return _double_along(ops, doubled, taps, 2, Window(0, finer_columns), 0, planes.shape[2])
+    doubled = _up_along(ops, planes, taps, 1, finer_window, window.start, rows)
+    return _up_along(ops, doubled, taps, 2, Window(0, finer_columns), 0, planes.shape[2])
 
 
-def _double_along(ops, planes, taps, axis, finer, start, size):
+def _up_along(ops, planes, taps, axis, finer, start, size):
     reach = len(taps) // 2
     first, count = finer.start // 2, (finer.stop - 1) // 2 - finer.start // 2 + 1
     inside = [min(max(i, 0), size - 1) - start for i in range(first - reach, first + count + reach)]

@@ -8,7 +8,6 @@ depends on the order of summation, FMA, threads, BLAS or processor.
 import numpy as np
 
 from .arch import ACTIVATION_MAX, CODE_STEP, CONTEXT_UNIT, FILTER_SIDE, OUTPUT_UNIT, SYNTHESIS_UNIT
-from .bases import resolved
 
 _AXES = (slice(None),) * 3
 
@@ -80,9 +79,9 @@ class IntegerOps:
 
     def round(self, values):
         """Round to integers and saturate, in place."""
-        return self.activate(values, len(values))
+        return self.settle(values, len(values))
 
-    def activate(self, values, linear, octave=None):
+    def settle(self, values, linear, octave=None):
         """Round to integers, saturate, and a ReLU for the channels from `linear` on, in place."""
         values += 0.5
         np.floor(values, out=values)
@@ -101,22 +100,12 @@ class IntegerOps:
         return np.clip(np.floor(values * (peak / OUTPUT_UNIT) + 0.5), 0, peak).astype(np.min_scalar_type(peak))
 
 
-def square_means(planes, side, unit=1):
-    """floor(unit mean + 1/2) over squares of side x side of integers (..., rows, columns), at the ends over what there
-    is: int64 (..., ceil(rows / side), ceil(columns / side)).
+def numbers(weights):
+    """The numbers w 2^-E of all tensors as float64, biases in units of activations. weights: those that
+    `weights.resolved` gives, name -> `Weights`.
     """
-    total, counts = np.asarray(planes, np.int64), np.int64(1)
-    for axis in (-2, -1):
-        starts = np.arange(0, total.shape[axis], side)
-        lengths = np.minimum(side, planes.shape[axis] - starts)
-        total, counts = np.add.reduceat(total, starts, axis), counts * (lengths[:, None] if axis == -2 else lengths)
-    return (2 * unit * total + counts) // (2 * counts)
-
-
-def numbers(arch, tensors):
-    """The numbers w 2^-e of all tensors as float64, biases in units of activations. `tensors`: name -> `Weights`."""
     result = {}
-    for name, (exponent, values) in resolved(arch, tensors).items():
+    for name, (exponent, values) in weights.items():
         unit = 1
         if "bias" in name:
             unit = CONTEXT_UNIT if name.startswith("context") else SYNTHESIS_UNIT

@@ -7,8 +7,8 @@ from itertools import islice
 import numpy as np
 
 from .arch import CODE_MAX, CODE_STEP, CONTEXT_UNIT, FIELD_PLANES, NEIGHBOURS, WAVEFRONT_SLOPE
-from .coded import check_code
-from .network import Coarser, context, double_seen
+from .bounds import check_code
+from .network import Coarser, context, double
 from .ops_int import IntegerOps
 from .tables import SCALES, STEPS_PER_OCTAVE, UNIT_SCALE, row
 
@@ -56,7 +56,7 @@ def _field(ops, arch, octave, handed):
     field = np.zeros((FIELD_PLANES, rows + _ABOVE, columns + _MARGIN), np.float32)
     if handed is not None:
         for band in arch.bands(octave):
-            field[1:, _ABOVE + band.start : _ABOVE + band.stop, _MARGIN:] = double_seen(ops, arch, octave, handed, band)
+            field[1:, _ABOVE + band.start : _ABOVE + band.stop, _MARGIN:] = double(ops, arch, octave, handed, band)
     return field
 
 

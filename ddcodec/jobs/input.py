@@ -25,7 +25,8 @@ def ddc_bytes(data):
     """How many bytes are worth reading of a `.ddc` file that begins so: one more than its section table announces, all
     until that is known, none beyond where its header is refused.
     """
-    from ..format.syntax import beginning_if_any, read_header
+    from ..format.container import beginning_if_any
+    from ..format.header import read_header
 
     try:
         body = beginning_if_any(data, read_header(data))

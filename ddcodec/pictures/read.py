@@ -17,8 +17,9 @@ import numpy as np
 from ..errors import LimitError, SourceError, UsageError
 from ..format import color
 from ..format.arch import SIDE_MAX
+from ..format.container import CHUNK_NAMES
+from ..format.header import MAGIC
 from ..format.metadata import LIMITS, RESOLUTION_MAX, USUAL, chosen, packed_resolution, profile_in, unpacked_resolution
-from ..format.syntax import CHUNK_NAMES, MAGIC
 from ..jobs.input import all_bytes, picture_bytes, read_whole
 from ..picture import as_bytes, bits_of, peak_of, shallow
 from . import exif, png

@@ -3,7 +3,6 @@
 import numpy as np
 
 from ..format.arch import WAVEFRONT_SLOPE
-from ..format.ops_int import numbers
 from ..format.pyramid import walk_code
 from ..format.wire import Ledger
 
@@ -31,7 +30,7 @@ def bit_maps(coded, finest=0):
     `finest` and coarser.
     """
     arch, ledger = coded.arch, Ledger()
-    walk_code(arch, numbers(arch, coded.tensors), ledger, coded.code, finest)
+    walk_code(arch, coded.numbers(), ledger, coded.code, finest)
     octaves = [octave for octave in arch.coded_octaves if octave >= finest]
     return {
         octave: _in_place(bits.reshape(arch.code_planes(octave), -1).sum(0), *arch.size(octave))

@@ -4,10 +4,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..decoder import Limits, decode_file, render, with_chunks
+from ..decoder import Limits, decode_file, with_chunks
 from ..format.coded import CodedImage
-from ..format.ops_int import square_means
-from ..format.syntax import read_body, read_header, read_info, unpack_body
+from ..format.container import read_body
+from ..format.files import read_info, unpack_body
+from ..format.header import read_header
+from ..format.render import samples_of, square_means
 from ..metrics import Comparison, compared
 from ..pictures.read import Picture
 
@@ -48,7 +50,7 @@ def read_view(data, name, *, limits=Limits()):
     body = read_body(data, header)
     finest = finest_shown(header.arch)
     coded = unpack_body(header, body)
-    shown = with_chunks(render(coded, finest), header.arch, body.chunks, finest, ()) if finest else picture
+    shown = with_chunks(samples_of(coded, finest), header.arch, body.chunks, finest, ()) if finest else picture
     return View(name, read_info(data), picture, finest, shown, coded)
 
 

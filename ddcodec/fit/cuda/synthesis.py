@@ -65,14 +65,14 @@ def _programs(positions, block):
 
 
 class _Doubled(torch.autograd.Function):
-    """`network.double` of whole planes (B, C, rows, columns) to `size`, by taps (B, taps)."""
+    """`network.up` of whole planes (B, C, rows, columns) to `size`, by taps (B, taps)."""
 
     @staticmethod
     def forward(ctx, planes, taps, size):
         planes, taps = planes.contiguous(), taps.contiguous()
         fits, count, *coarse = planes.shape
         doubled = planes.new_empty(fits, count, *size)
-        _double[triton.cdiv(size[0] * size[1], PLAIN_BLOCK), fits * count](
+        _up[triton.cdiv(size[0] * size[1], PLAIN_BLOCK), fits * count](
             planes, taps, doubled, count, *coarse, *size, TAPS=taps.shape[1], BLOCK=PLAIN_BLOCK
         )
         ctx.save_for_backward(planes, taps)
@@ -87,7 +87,7 @@ class _Doubled(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             by_planes = torch.empty_like(planes)
             grid = triton.cdiv(coarse[0] * coarse[1], PLAIN_BLOCK), fits * count
-            _double_back[grid](gradient, taps, by_planes, count, *coarse, *size, TAPS=number, BLOCK=PLAIN_BLOCK)
+            _up_back[grid](gradient, taps, by_planes, count, *coarse, *size, TAPS=number, BLOCK=PLAIN_BLOCK)
         if ctx.needs_input_grad[1]:
             programs = _programs(size[0] * size[1], PLAIN_BLOCK)
             sums = planes.new_empty(fits * count, programs, number)
@@ -252,7 +252,7 @@ def _seen(taps, place, last, STEP: tl.constexpr, TAPS: tl.constexpr):
 
 
 @triton.jit
-def _double(
+def _up(
     planes, taps, doubled, count, rows, columns, finer_rows, finer_columns, TAPS: tl.constexpr, BLOCK: tl.constexpr
 ):
     """A block of one finer plane."""
@@ -292,7 +292,7 @@ def _reaching(taps, place, last, STEP: tl.constexpr, TAPS: tl.constexpr):
 
 
 @triton.jit
-def _double_back(
+def _up_back(
     gradient, taps, by_planes, count, rows, columns, finer_rows, finer_columns, TAPS: tl.constexpr, BLOCK: tl.constexpr
 ):
     """A block of one coarser plane: what all samples that see a value give it."""

@@ -11,9 +11,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ...format.arch import CODE_STEP, CONTEXT_UNIT, FEATURES, NEIGHBOURS, SQUARE, SYNTHESIS_UNIT
-from ...format.network import Coarser, double_seen, handed_down, hidden_planes
+from ...format.network import Coarser, double, handed_down, hidden_planes
 from ...format.ops_int import IntegerOps
 from ...format.ops_int import numbers as exact_numbers
+from ...format.weights import resolved
 from ..descent.recipe import GREATEST_SCALE, LEAST_SCALE, NAT, share_of
 
 OUTER = ("top.weight", "top.bias", "output.weight", "output.bias", "residual.weight")
@@ -57,7 +58,7 @@ def curvature_of_distortion(arch, tensors, code, pixels, random, known=None):
     """The `Curvature` by the layers behind the upsampled planes. tensors: name -> `Weights`. code: octave -> (planes,
     rows, columns), integers. pixels: so many are looked at. known: bool (H, W), those that count, or None for all.
     """
-    ops, numbers = IntegerOps(), exact_numbers(arch, tensors)
+    ops, numbers = IntegerOps(), exact_numbers(resolved(arch, tensors))
 
     def code_of(octave, window):
         return code[octave][:, window.start : window.stop].astype(float)
@@ -149,7 +150,8 @@ def curvature_of_bits(arch, tensors, code, integers, random, price):
     code has, few tell by how much it may be mistaken about the rare ones (Kunstner et al. 2019, "Limitations of the
     empirical Fisher approximation").
     """
-    exact, names = exact_numbers(arch, tensors), tuple(name for name, _ in arch.tensors() if name.startswith("context"))
+    exact = exact_numbers(resolved(arch, tensors))
+    names = tuple(name for name, _ in arch.tensors() if name.startswith("context"))
     numbers = {name: (exact[name] / (CONTEXT_UNIT if "bias" in name else 1)).astype(np.float32) for name in names}
     total, samples, coarser = 0.0, 0, Coarser(IntegerOps(), arch)
     for octave in arch.coded_octaves:
@@ -172,7 +174,7 @@ def _slopes_of_plane(arch, numbers, octave, plane, seen):
         features, raised = np.zeros((FEATURES + 1, len(rows)), np.float32), np.zeros((0, len(rows)), np.float32)
         if seen is not None:
             features, raised = (
-                double_seen(ops, arch, octave, planes, window)[:, rows - window.start, columns] / CONTEXT_UNIT
+                double(ops, arch, octave, planes, window)[:, rows - window.start, columns] / CONTEXT_UNIT
                 for planes in (handed, seen)
             )
         for part in _parts(len(rows)):

@@ -7,8 +7,7 @@ from functools import cache, cached_property
 import numpy as np
 
 from ...format import tables
-from ...format.bases import Weights
-from ...format.syntax import best_scale
+from ...format.weights import Weights, best_scale
 from ...format.wire import integer_bits
 from ..descent.recipe import NAT
 

@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...format.arch import EXPONENT_MAX, WEIGHT_MAX, exactness_bound
-from ...format.bases import FRACTION_BITS, Weights, resolved
-from ...format.syntax import best_scale
+from ...format.arch import EXPONENT_MAX, WEIGHT_MAX
+from ...format.bases import FRACTION_BITS
+from ...format.bounds import exactness_bound
+from ...format.weights import Weights, best_scale, resolved
 from ..descent.loop import progress_of
 from ..descent.recipe import Loss, moving, real_base, weight_step
 from .curvature import curvature_of_bits, curvature_of_distortion, is_known

@@ -73,7 +73,7 @@ class TorchOps:
     def round(self, values):
         return values
 
-    def activate(self, values, linear, octave=None):
+    def settle(self, values, linear, octave=None):
         return values if linear == len(values) else _PartialReLU.apply(values, linear)
 
     def output(self, values):
@@ -102,8 +102,8 @@ class NormalisingOps(TorchOps):
         self.scale, self.shift = scale, shift
         self.gain, self.offset = {}, {}
 
-    def activate(self, values, linear, octave=None):
-        values = super().activate(values, linear)
+    def settle(self, values, linear, octave=None):
+        values = super().settle(values, linear)
         if octave is None:
             return values
         variance, mean = torch.var_mean(values, dim=(1, 2), correction=0)
