@@ -1,11 +1,13 @@
-"""The tables of README.md and the manual that come from files, and the plots: efforts from presets.toml, results and
-engines from bench/results, sections from a sample.
+"""Writes the tables of README.md and the manual that come from files, and draws the plots.
 
-python bench/readme_tables.py          writes them; a test holds that nothing has changed since
+    python bench/readme_tables.py          writes them; a test holds that nothing has changed since
+
+Efforts come from presets.toml, results and engines from bench/results, sections from a sample.
 """
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Callable
 from functools import cache
 from hashlib import sha256
@@ -14,10 +16,22 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import NamedTuple
 
+import matplotlib
+import numpy
 from record import RESULTS, results_of
 
 from ddcodec import presets
-from ddcodec.benchmark.charts import save_plots, seconds_text
+from ddcodec.benchmark.charts import (
+    STYLE,
+    Spot,
+    labels_of,
+    looks_of,
+    mean_curves,
+    mean_of,
+    rate_chart,
+    seconds_text,
+    time_chart,
+)
 from ddcodec.benchmark.peers import peer_of
 from ddcodec.benchmark.published import read_published
 from ddcodec.benchmark.report import Study
@@ -31,8 +45,7 @@ from ddcodec.restoration.settings import CODEC
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = (
     ROOT / "README.md",
-    ROOT / "docs" / "quality-and-effort.md",
-    ROOT / "docs" / "how-it-works.md",
+    *(ROOT / "docs" / f"{page}.md" for page in ("results", "quality-and-effort", "how-it-works", "restoration")),
     ROOT / "bench" / "notebook" / "restoration.md",
 )
 SAMPLE = ROOT / "samples" / "chelsea.ddc"
@@ -41,8 +54,8 @@ INPAINTED = ROOT / "bench" / "published-inpainting.csv"
 ANCHOR = "jpeg"
 EFFORT = "ddc:e"
 SINCE = "5f2b1c2"
-"""The earliest version of ddcodec, by its digest, whose photographs have the rates of the present one's, but for what
-another seed would change.
+"""The earliest version of ddcodec, by its digest, whose photographs have the rates of the present one's, but for
+what another seed would change.
 """
 LEAST_LAMBDAS = 3
 """That an effort must have been measured at, on all of its pictures: of fewer its figures would be those of another
@@ -50,12 +63,33 @@ range of rates than the others'.
 """
 MOST_NAMED = 6
 PLOTS = ROOT / "bench" / "plots"
+MACHINES = {
+    "AMD EPYC, 2 cores": "AMD EPYC",
+    "AMD EPYC (family 25, model 17), 2 cores": "AMD EPYC, Zen 4",
+    "Intel(R) Xeon(R) Processor, 2 cores": "Intel Xeon",
+}
+"""A row's machine -> its name in a table. All have two cores. Early rows do not tell an EPYC's family."""
+SHORT = ("ddc:e5", "vvc", "ddc:e3", "avif:psnr:s0", "avif:s0", "avif", "webp", "jxl")
+"""The rows of the README's table."""
+OWN, OTHER = "ddc:e5", "avif"
+"""The two codecs of the README's three figures: each as it is by default."""
+CURVES = ("Cool-Chic 5.0.1", "ddc:e5", "vvc", "ddc:e3", "avif:psnr", "avif", "webp", "jpeg")
+CURVES_OF_EFFORTS = ("ddc:e9", "ddc:e5", "vvc", "ddc:e3", "avif:psnr", "avif", "ddc:e1", "jpeg")
+SPOTS = ("ddc:e5", "ddc:e3", "ddc:e1", "vvc", "avif:psnr:s0", "avif", "webp", "jxl")
+"""What the plots show: of eight lines a reader can still tell which is which."""
+RATES = (0.2, 0.8)
+RATE_MARKS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
+"""Bits per pixel from edge to edge of a plot. All curves of ddcodec reach the right edge, where their names stand."""
+NAME_HEIGHT = 0.05
+"""Of a curve's name, as a share of a plot's height."""
+EYE = "ssimulacra2"
+COMPARISON = RESULTS / "comparison.tsv"
 RESTORATION = RESULTS / "restoration.tsv"
 
 
 class RestorationSet(NamedTuple):
-    """Rows of restorations whose mean is shown. wanted(row): which they are, of whatever prior. effort: of the codec as
-    prior. measure: "after" or "missing". others: what others have published for the same pictures, or None where
+    """Rows of restorations whose mean is shown. wanted(row): which they are, of whatever prior. effort: of the codec
+    as prior. measure: "after" or "missing". others: what others have published for the same pictures, or None where
     OpenCV's rows say what to compare with.
     """
 
@@ -70,10 +104,14 @@ def _has_mask(name):
     return lambda row: row.task == "inpaint" and f" mask={name}" in row.setting
 
 
+def _is_from_files(row):
+    return row.task == "denoise" and row.noise == "files" and not row.picture.endswith("_mean")
+
+
 RESTORATION_SETS = (
     RestorationSet(
         "noise of sigma 25: {} colour pictures of the DIP authors' page",
-        lambda row: row.task == "denoise" and row.noise == "files" and not row.picture.endswith("_mean"),
+        _is_from_files,
         5,
         "after",
         "DIP 31.29, CBM3D 31.42, NLM 30.23 dB",
@@ -109,14 +147,16 @@ DRAWN_FROM = PLOTS / "drawn-from.sha256"
 
 
 def efforts():
-    """The steps of each effort, and what they took for the pictures that most efforts have."""
-    rows = _group_of_efforts().rows
-    return [
+    """Writes the steps of each effort, and machine by machine the median time of an encode."""
+    lines = [
         "| effort | " + " | ".join(map(str, presets.EFFORTS)) + " |",
         "| --- |" + " --- |" * len(presets.EFFORTS),
         "| steps | " + " | ".join(f"{presets.iterations_of(effort):,}" for effort in presets.EFFORTS) + " |",
-        "| 768x512 | " + " | ".join(_time(rows, effort) for effort in presets.EFFORTS) + " |",
     ]
+    for machine, name in reversed(MACHINES.items()):
+        rows = [row for row in kodak() if row.machine == machine]
+        lines.append(f"| {name} | {' | '.join(_time(rows, effort) for effort in presets.EFFORTS)} |")
+    return lines
 
 
 def engines():
@@ -145,23 +185,87 @@ def _step(row):
 
 
 def results():
-    """BD-rates against JPEG over each set of pictures, and what an encode and a decode take."""
+    """Writes BD-rates against JPEG over each set of pictures, and the times of one machine."""
     found = _groups()
     columns = [{standing.codec: standing for standing in group.standings} for group in found]
-    titles = descriptions(kodak())
     lines = [
-        f"| codec | {' | '.join(_name(group.pictures) for group in found)} | encode | decode |",
-        "| --- |" + " --- |" * (len(found) + 2),
+        f"| codec | {' | '.join(_name(group.pictures) for group in found)} | encode | decode | machine |",
+        "| --- |" + " --- |" * (len(found) + 3),
     ]
     # Codecs in the order of each group, those of the largest first.
     for codec in dict.fromkeys(codec for column in columns for codec in column):
         own = [column.get(codec) for column in columns]
-        first = next(filter(None, own))
-        title = f"{titles[codec].title} (`{codec}`)" if first.measured else f"*{codec}, published*"
-        times = f"{seconds_text(first.encode_s)} | {seconds_text(first.decode_s)}" if first.measured else "|"
-        lines.append(f"| {title} | {' | '.join(map(_rate, own))} | {times} |")
+        group, first = next((group, standing) for group, standing in zip(found, own) if standing)
+        title = _title(codec) if first.measured else f"*{codec}, published*"
+        times = _times(group.rows, codec) if first.measured else ("", "", "")
+        lines.append(f"| {title} | {' | '.join(map(_rate, own))} | {' | '.join(times)} |")
     lacking = [sentence for group in found for sentence in left_out(group)]
     return [*lines, "", *lacking] if lacking else lines
+
+
+def short():
+    """Writes the README's rows: BD-rates against JPEG by two measures over all pictures, and the times of one
+    machine.
+    """
+    group = _groups()[0]
+    standings = {standing.codec: standing for standing in group.standings}
+    lines = ["| codec | PSNR | SSIMULACRA2 | encode | decode | machine |", "| --- |" + " --- |" * 5]
+    for codec in SHORT:
+        own = standings[codec]
+        lines.append(
+            f"| {_title(codec)} | {_percent(own.rate)} | {_percent(own.rate_ssimulacra2)} | "
+            f"{' | '.join(_times(group.rows, codec))} |"
+        )
+    return lines
+
+
+def figures():
+    """Writes the README's three figures: rate at equal quality by two measures, and the time of an encode."""
+    group = _groups()[0]
+    standings = {standing.codec: standing for standing in group.standings}
+    own, other = standings[OWN], standings[OTHER]
+    times = [f"{encode} ({machine})" for encode, _, machine in (_times(group.rows, codec) for codec in (OWN, OTHER))]
+    return [
+        f"| {len(group.pictures)} photographs of Kodak | {peer_of(OWN).title} | {peer_of(OTHER).title} |",
+        "| --- | --- | --- |",
+        f"| size against JPEG at equal PSNR | {_percent(own.rate)} | {_percent(other.rate)} |",
+        f"| size against JPEG at equal SSIMULACRA2 | {_percent(own.rate_ssimulacra2)} | "
+        f"{_percent(other.rate_ssimulacra2)} |",
+        f"| time of an encode | {times[0]} | {times[1]} |",
+    ]
+
+
+def comparison():
+    """Writes what docs/make_comparison.py measured: whole pictures at equal bytes."""
+    with COMPARISON.open(newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    codecs = list(dict.fromkeys(row["codec"] for row in rows))
+    lines = [f"| whole picture | {' | '.join(codecs)} |", "| --- |" + " --- |" * len(codecs)]
+    for picture in dict.fromkeys(row["picture"] for row in rows):
+        own = {row["codec"]: row for row in rows if row["picture"] == picture}
+        cells = [
+            f"{int(own[codec]['bytes']):,} bytes, {float(own[codec]['psnr']):.1f} dB, "
+            f"{float(own[codec]['ssimulacra2']):.0f}"
+            for codec in codecs
+        ]
+        lines.append(f"| {picture} | {' | '.join(cells)} |")
+    return lines
+
+
+def _title(codec):
+    return f"{peer_of(codec).title} (`{codec}`)"
+
+
+def _times(rows, codec):
+    """(encode, decode, machine): means over the rows of the one machine that measured most of them."""
+    own = [row for row in rows if row.codec == codec]
+    (machine, _), *_ = Counter(row.machine for row in own).most_common()
+    own = [row for row in own if row.machine == machine]
+    return (
+        seconds_text(fmean(row.encode_s for row in own)),
+        seconds_text(fmean(row.decode_s for row in own)),
+        MACHINES[machine],
+    )
 
 
 def restoration():
@@ -214,35 +318,28 @@ def _mean(rows, field):
 
 
 def costs():
-    """What each effort takes and gives: steps, time, and BD-rates against JPEG, over all pictures, over those that most
-    efforts have and, where they are few, over each.
+    """Writes what each effort gives: BD-rates against JPEG over all pictures, over those that most efforts have and,
+    where they are few, over each.
     """
     whole, group = _groups()[0], _group_of_efforts()
     everywhere, standings = ({standing.codec: standing for standing in found.standings} for found in (whole, group))
     named = group.pictures if len(group.pictures) <= MOST_NAMED else ()
     lines = [
-        f"| {' | '.join(['effort', 'steps', 'time', _name(whole.pictures), _name(group.pictures), *named])} |",
-        "| --- |" + " --- |" * (4 + len(named)),
+        f"| {' | '.join(['effort', _name(whole.pictures), f'{len(group.pictures)} pictures', *named])} |",
+        "| --- |" + " --- |" * (2 + len(named)),
     ]
     for effort in presets.EFFORTS:
         codec = f"{EFFORT}{effort}"
         own = standings.get(codec)
-        cells = [
-            str(effort),
-            f"{presets.iterations_of(effort):,}",
-            _time(group.rows, effort),
-            _rate(everywhere.get(codec)),
-            _rate(own),
-        ]
-        lines.append(
-            f"| {' | '.join(cells + [_percent(own and own.per_picture[picture].rate) for picture in named])} |"
-        )
+        if own:
+            cells = [str(effort), _rate(everywhere.get(codec)), _rate(own)]
+            lines.append(f"| {' | '.join(cells + [_percent(own.per_picture[picture].rate) for picture in named])} |")
     return lines
 
 
 def points():
-    """Mean rate and PSNR at each lambda, effort by effort, beside JPEG at the quality nearest to that which stands for
-    the lambda.
+    """Mean rate and PSNR at each lambda, effort by effort, beside JPEG at the quality nearest to that which stands
+    for the lambda.
     """
     rows = _group_of_efforts().rows
     efforts = [effort for effort in presets.EFFORTS if any(row.codec == f"{EFFORT}{effort}" for row in rows)]
@@ -266,8 +363,16 @@ def _point(rows, codec, setting):
 
 
 def measures():
-    """BD-rates against JPEG by four measures of quality, over the pictures that most efforts have."""
-    group = _group_of_efforts()
+    """Writes BD-rates against JPEG by four measures of quality, over all pictures."""
+    return _by_measures(_groups()[0])
+
+
+def measures_of_efforts():
+    """Writes the same over the pictures that most efforts have."""
+    return _by_measures(_group_of_efforts())
+
+
+def _by_measures(group):
     titles = descriptions(group.rows)
     lines = ["| codec | PSNR | PSNR of luma | MS-SSIM | SSIMULACRA2 |", "| --- |" + " --- |" * 4]
     for standing in group.standings:
@@ -278,8 +383,8 @@ def measures():
 
 
 def low():
-    """What stands in low-rate.tsv, codec by codec: its files, and those of ddcodec that are no larger, or its files on
-    both sides of one of ddcodec.
+    """What stands in low-rate.tsv, codec by codec: its files, and those of ddcodec that are no larger, or its files
+    on both sides of one of ddcodec.
     """
     with (RESULTS / "low-rate.tsv").open(newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
@@ -300,16 +405,18 @@ def low():
         seconds = [float(own[0]["ddc_s"]) for own in pictures.values() if own[0]["ddc_s"]]
         cells = [
             f"{peer_of(codec).title} (`{codec}`)",
-            *(
-                f"{fmean(size for size, _ in files):,.0f} bytes, {fmean(dB for _, dB in files):.2f} dB"
-                for files in (theirs, ours)
-            ),
+            *map(_mean_file, (theirs, ours)),
             f"{min(gains):.2f}, {fmean(gains):.2f}, {max(gains):.2f} dB",
             f"{sum(gain > 0 for gain in gains)} of {len(gains)}",
             seconds_text(fmean(seconds)) if seconds else "",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
+
+
+def _mean_file(files):
+    """files: (bytes, dB) of each."""
+    return f"{fmean(size for size, _ in files):,.0f} bytes, {fmean(dB for _, dB in files):.2f} dB"
 
 
 def _at_the_size(rows):
@@ -390,10 +497,106 @@ def _name(pictures):
 
 
 def draw():
-    """The plots of the README, from the same rows, and beside them what they were drawn from."""
-    rows = kodak()
-    save_plots(Study(rows, ANCHOR, read_published(PUBLISHED), descriptions(rows), [], [], "", ""), PLOTS)
+    """Draws the plots of docs/results.md from the same rows, and writes beside them what they were drawn from."""
+    whole, of_efforts = _groups()[0], _group_of_efforts()
+    _save("mean", _rates(whole, CURVES, "psnr"))
+    _save("mean-eye", _rates(whole, CURVES[1:], EYE, lowest=0))
+    _save("mean-efforts", _rates(of_efforts, CURVES_OF_EFFORTS, "psnr"))
+    study = _study(whole, SPOTS)
+    standings, labels, looks = (
+        {standing.codec: standing for standing in whole.standings},
+        labels_of(study),
+        looks_of(study),
+    )
+    _save(
+        "time",
+        time_chart(
+            [Spot(labels[codec], looks[codec], _seconds(whole.rows, codec), standings[codec].rate) for codec in SPOTS],
+            labels[ANCHOR],
+        ),
+    )
     DRAWN_FROM.write_text(source_digest() + "\n")
+
+
+def _study(group, codecs):
+    rows = [row for row in group.rows if row.codec in codecs or row.codec == ANCHOR]
+    return Study(
+        rows,
+        ANCHOR,
+        [curve for curve in read_published(PUBLISHED) if curve.codec in codecs],
+        descriptions(rows),
+        [],
+        [],
+        "",
+        "",
+    )
+
+
+def _seconds(rows, codec):
+    own = [row for row in rows if row.codec == codec]
+    machine = Counter(row.machine for row in own).most_common(1)[0][0]
+    return fmean(row.encode_s for row in own if row.machine == machine)
+
+
+def _rates(group, codecs, quality, lowest=None):
+    """Draws the mean curves of some codecs, each with its name at its right end. lowest: quality at the lower edge,
+    if not that of the lowest curve.
+    """
+    study = _study(group, codecs)
+    curves = mean_curves(study, study.groups[0], quality)
+    ends = [_values_at(curve, RATES) for curve in curves]
+    low, high = min(left for left, _ in ends), max(right for _, right in ends)
+    low = low if lowest is None else lowest
+    room = 0.03 * (high - low)
+    chart = rate_chart(curves, quality, (8.4, 5.2), (RATES, (low - room, high + room)))
+    places = _spread([right for _, right in ends], (high - low) * NAME_HEIGHT)
+    axes = chart.figure.axes[0]
+    axes.set_title(mean_of(group.pictures), loc="left", fontsize="large")
+    axes.set_xticks(RATE_MARKS)
+    for curve, (_, right), place in zip(curves, ends, places):
+        axes.annotate(
+            curve.label,
+            (RATES[1], right),
+            (RATES[1] * 1.03, place),
+            color=curve.look.colour,
+            va="center",
+            annotation_clip=False,
+            fontsize=10,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": curve.look.colour,
+                "linewidth": 0.8,
+                "shrinkA": 0,
+                "shrinkB": 0,
+                "relpos": (0, 0.5),
+            },
+        )
+    return chart
+
+
+def _values_at(curve, rates):
+    """Quality at each rate, on straight lines over the logarithm of rate; beyond a curve's end that of its end."""
+    xs, ys = zip(*curve.points)
+    return [float(numpy.interp(log(rate), [log(x) for x in xs], ys)) for rate in rates]
+
+
+def _spread(values, least):
+    """Places near `values`, each at least so far from the next, in the same order."""
+    order = sorted(range(len(values)), key=values.__getitem__)
+    places = [values[index] for index in order]
+    for _ in range(200):
+        for below in range(len(places) - 1):
+            lack = least - (places[below + 1] - places[below])
+            if lack > 0:
+                places[below] -= lack / 2
+                places[below + 1] += lack / 2
+    return [places[order.index(index)] for index in range(len(values))]
+
+
+def _save(name, chart):
+    with matplotlib.rc_context(STYLE):
+        chart.figure.savefig(PLOTS / f"{name}.svg", metadata={"Date": None, "Creator": None})
+        chart.figure.savefig(PLOTS / f"{name}.png", dpi=144, metadata={"Software": None})
 
 
 def source_digest():
@@ -401,7 +604,22 @@ def source_digest():
     return sha256(results_of("kodak").read_bytes() + PUBLISHED.read_bytes()).hexdigest()
 
 
-TABLES = (results, efforts, engines, restoration, grey, costs, points, measures, low, sections)
+TABLES = (
+    figures,
+    comparison,
+    short,
+    results,
+    efforts,
+    engines,
+    restoration,
+    grey,
+    costs,
+    points,
+    measures,
+    measures_of_efforts,
+    low,
+    sections,
+)
 """Each stands where a document names it."""
 
 

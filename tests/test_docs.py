@@ -1,5 +1,5 @@
-"""The manual: its Python runs, its links lead somewhere, its command lines and options exist, and its figures show what
-is there.
+"""The manual: its Python runs, its links lead somewhere, its command lines and options exist, and its figures show
+what is there.
 """
 
 import json
@@ -22,18 +22,20 @@ from ddcodec.restoration.settings import Effort
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = sorted(DOCS.glob("*.md"))
+DECISIONS = sorted((DOCS / "decisions").glob("*.md"))
+PAGES = [*sorted(DOCS.glob("*.md")), *DECISIONS]
+NAMES = ("README.md", "CHANGELOG.md", "SECURITY.md", "RELEASING.md", "samples/README.md")
+FRONT = [*PAGES, *(ROOT / name for name in NAMES)]
+"""Pages for readers who are in a hurry."""
 WRITTEN = [
-    *PAGES,
-    *(
-        ROOT / name
-        for name in ("README.md", "CHANGELOG.md", "bench/README.md", "samples/README.md", "ddcodec/format/FORMAT.md")
-    ),
+    *FRONT,
+    *(ROOT / name for name in ("bench/README.md", "ddcodec/format/FORMAT.md")),
     *sorted((DOCS / "commands").glob("*.md")),
     *sorted((ROOT / "bench" / "notebook").glob("*.md")),
 ]
+LONGEST_LINE, MOST_WORDS = 120, 25
 LARGEST_FIGURE = 150_000
-by_name = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+by_name = pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(DOCS)))
 
 
 def commands_of(text):
@@ -64,6 +66,13 @@ def test_python_runs(desk, capsys):
     assert promised in said.splitlines()
     assert Image.open("photo.ddc").size == Image.open("again.png").size == (36, 24)
     assert names["large"].shape == (48, 72, 3)
+
+
+def test_python_of_the_readme_runs(desk):
+    (block,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text("utf-8"), re.M | re.S)
+    names = {"array": painted(24, 36)}
+    exec(compile(block, "README.md", "exec"), names)
+    assert names["array"].shape == (24, 36, 3)
 
 
 def test_python_page_has_all_errors_and_options():
@@ -121,8 +130,8 @@ def blocks_of(text):
 
 @pytest.mark.parametrize("page", WRITTEN, ids=lambda path: str(path.relative_to(ROOT)))
 def test_tables_and_paragraphs_are_whole(page):
-    """No table stands inside a paragraph, all rows of one have as many cells, and no paragraph ends in the middle of a
-    sentence.
+    """No table stands inside a paragraph, all rows of one have as many cells, and no paragraph ends in the middle of
+    a sentence.
     """
     for lines, follow in zip(blocks := blocks_of(page.read_text("utf-8")), [*blocks[1:], [""]]):
         if any(line.startswith("|") for line in lines):
@@ -183,8 +192,29 @@ def test_command_lines_are_found():
 
 
 def test_every_page_is_in_the_index():
-    index = (DOCS / "README.md").read_text("utf-8")
-    assert all(f"({page.name})" in index for page in PAGES if page.name != "README.md")
+    for pages in (set(PAGES) - set(DECISIONS), DECISIONS):
+        index = next(page for page in pages if page.name == "README.md").read_text("utf-8")
+        assert all(f"({page.name})" in index for page in pages if page.name != "README.md")
+
+
+def sentences_of(text):
+    """Those of paragraphs and lists: links without where they lead to; no tables, code, headings or comments."""
+    text = re.sub(r"^```.*?^```|^(?:\||    |#|<!--|!\[).*?$", "", text, flags=re.M | re.S)
+    text = re.sub(r"\]\([^)]*\)", "]", text)
+    for paragraph in re.split(r"\n\s*\n|\n(?=[-*] |\d+\. )", text):
+        yield from re.split(r"(?<=[.:;!?])\s+", " ".join(paragraph.split()))
+
+
+@pytest.mark.parametrize("page", FRONT, ids=lambda path: str(path.relative_to(ROOT)))
+def test_lines_and_sentences_are_short(page):
+    text = page.read_text("utf-8")
+    prose = [
+        line
+        for line in re.sub(r"^```.*?^```", "", text, flags=re.M | re.S).splitlines()
+        if not line.startswith(("|", "    ", "!"))
+    ]
+    assert not [line for line in prose if len(line) > LONGEST_LINE]
+    assert not [sentence for sentence in sentences_of(text) if len(sentence.split()) > MOST_WORDS]
 
 
 def test_figures_show_the_file_that_is_there():
@@ -193,6 +223,7 @@ def test_figures_show_the_file_that_is_there():
     )
     assert (make_figures.FOLDER / "neighbours.svg").read_text("utf-8") == make_figures.neighbours()
     shown = set(re.findall(r"\]\(figures/([\w.]+)\)", (DOCS / "how-it-works.md").read_text("utf-8")))
+    shown |= set(re.findall(r"\]\(docs/figures/([\w.]+)\)", (ROOT / "README.md").read_text("utf-8")))
     there = {path.name for path in make_figures.FOLDER.iterdir()} - {make_figures.DRAWN_FROM.name}
     assert shown == there
     assert all((make_figures.FOLDER / name).stat().st_size < LARGEST_FIGURE for name in there)
