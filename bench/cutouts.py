@@ -16,8 +16,9 @@ from PIL import Image
 from rows import Rows
 
 from ddcodec.benchmark.peers import peer_of
-from ddcodec.encoder import EncodeOptions, encode_picture
+from ddcodec.encoder import encode_picture
 from ddcodec.metrics import psnr
+from ddcodec.options import EncodeOptions
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 SIDE = 224

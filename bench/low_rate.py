@@ -19,9 +19,10 @@ from time import perf_counter
 from rows import Rows
 
 from ddcodec.benchmark.peers import of_size, peer_of
-from ddcodec.encoder import EncodeOptions, encode_picture
+from ddcodec.encoder import encode_picture
 from ddcodec.machine import keep_freed_memory
 from ddcodec.metrics import psnr
+from ddcodec.options import EncodeOptions
 from ddcodec.pictures.read import load_picture
 
 COLUMNS = (

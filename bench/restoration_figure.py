@@ -12,7 +12,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 import ddcodec
 from ddcodec.benchmark.restoration import with_noise
-from ddcodec.restoration.restore import RestoreOptions, restore_picture
+from ddcodec.restoration.options import RestoreOptions
+from ddcodec.restoration.restore import restore_picture
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 SIDE, GAP = 224, 8

@@ -26,8 +26,9 @@ from torch.nn.functional import avg_pool2d, relu
 from ddcodec.fit.cpu.engine import CpuEngine
 from ddcodec.fit.cpu.layout import FIRST_MOMENT, Y
 from ddcodec.fit.descent.analysis import CHANNELS
-from ddcodec.fit.descent.recipe import ADAM_EPSILON, BETAS, CLIP_NORM, CODE_UNITS
 from ddcodec.fit.descent.schedule import Point
+from ddcodec.fit.descent.soap import ADAM_EPSILON, BETAS, CLIP_NORM
+from ddcodec.fit.descent.start import CODE_UNITS
 from ddcodec.format.arch import BASE_OCTAVES, base_arch
 from ddcodec.presets import base_lambdas
 

@@ -3,8 +3,9 @@
 `encode`, `encode_many`, `decode`, `read_info`, `restore` and `register_pillow` are the whole interface.
 """
 
-__version__ = "0.1.0"
-__all__ = ["decode", "encode", "encode_many", "read_info", "register_pillow", "restore"]
+from .version import __version__
+
+__all__ = ["__version__", "decode", "encode", "encode_many", "read_info", "register_pillow", "restore"]
 
 
 def encode(
@@ -45,7 +46,8 @@ def encode(
     """
     import warnings
 
-    from .encoder import EncodeOptions, encode_picture
+    from .encoder import encode_picture
+    from .options import EncodeOptions
     from .pictures.read import picture_from
 
     options = EncodeOptions(
@@ -82,8 +84,9 @@ def encode_many(images, *, quality=None, lambda_=None, **options):
     """
     import warnings
 
-    from .encoder import EncodeOptions, Source, encode_pictures
+    from .encoder import Source, encode_pictures
     from .errors import UsageError
+    from .options import EncodeOptions
     from .pictures.read import picture_from
 
     progress = options.pop("progress", None)
@@ -96,7 +99,8 @@ def encode_many(images, *, quality=None, lambda_=None, **options):
             raise UsageError(f"There are {len(images)} images, but {len(values)} of {name}.")
         return values
 
-    own = [EncodeOptions(*pair, **options) for pair in zip(each("quality", quality), each("lambda_", lambda_))]
+    rates = zip(each("quality", quality), each("lambda_", lambda_))
+    own = [EncodeOptions(quality=own, lambda_=price, **options) for own, price in rates]
     sources = []
     for image, its in zip(images, own):
         its.validate()
@@ -172,7 +176,8 @@ def restore(image, task="denoise", *, mask=None, progress=None, **options):
     """
     from .pictures.read import picture_from, plain_samples
     from .restoration.masks import known_from
-    from .restoration.restore import RestoreOptions, restore_picture
+    from .restoration.options import RestoreOptions
+    from .restoration.restore import restore_picture
 
     samples = plain_samples(picture_from(image), "The picture")
     known = None if mask is None else known_from(mask, samples.shape, samples=samples)

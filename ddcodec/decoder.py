@@ -16,7 +16,7 @@ from .format.weights import walk_weights
 from .format.wire import Reader
 from .machine import available_addresses, available_memory, memory_text
 from .option_types import settle_types, settled
-from .pictures.read import Picture
+from .picture import Picture
 from .surroundings import with_usual_errors
 
 LEAST_SECONDS, TIMES_USUAL = 2, 1.5

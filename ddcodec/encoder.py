@@ -1,6 +1,5 @@
 """Encoding: fit, freeze, pack, then read the bytes with the real decoder and compare every integer."""
 
-import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from time import monotonic
@@ -8,7 +7,7 @@ from time import monotonic
 import numpy as np
 
 from .decoder import Limits
-from .errors import DamagedError, EncoderError, SourceError, TargetError, UsageError
+from .errors import DamagedError, EncoderError, SourceError
 from .filling import filled
 from .format.alpha import alpha_chunk, coarser
 from .format.arch import SIDE_MAX
@@ -17,125 +16,9 @@ from .format.header import HEADER_BYTES
 from .format.metadata import chunks_of
 from .format.render import checksum, samples_of
 from .metrics import psnr
-from .option_types import settle_types
-from .presets import (
-    BASE_CHOICES,
-    DEFAULT_EFFORT,
-    DEFAULT_QUALITY,
-    EFFORTS,
-    PROFILES,
-    arch_of,
-    iterations_of,
-    lambda_of_quality,
-    normalises,
-)
+from .options import EncodeOptions
+from .presets import arch_of, iterations_of, normalises
 from .surroundings import with_usual_errors
-
-GREATEST_TARGET = 10**12
-MOST_THREADS = 256
-
-
-def check_run(options):
-    """Raise `UsageError` where effort, iterations, time_limit, device, threads or seed of some options are out of
-    range.
-    """
-    if options.effort not in EFFORTS:
-        raise UsageError(f"The effort must be between {EFFORTS[0]} and {EFFORTS[-1]}, not {options.effort}.")
-    if options.iterations is not None and options.iterations < 1:
-        raise UsageError(f"There must be at least 1 iteration, not {options.iterations}.")
-    if options.time_limit is not None and not options.time_limit > 0:
-        raise UsageError(f"The time limit must be above 0 seconds, not {options.time_limit:g}.")
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", options.device):
-        raise UsageError(f"There is no device {options.device}; choose auto, cpu, cuda or cuda:N.")
-    if options.threads is not None and not 1 <= options.threads <= MOST_THREADS:
-        raise UsageError(f"There must be 1 to {MOST_THREADS} threads, not {options.threads}.")
-    if not 0 <= options.seed < 2**63:
-        raise UsageError(f"The seed must be between 0 and 2^63 - 1, not {options.seed}.")
-
-
-@dataclass(frozen=True)
-class EncodeOptions:
-    """What the encoder is asked for. Raises `UsageError` for values of other types; see `options`.
-
-    One of quality: 1..100; lambda_: MSE (samples in [0, 1]) that one bpp is worth; target_size: bytes of the file,
-    never more and at most 3 % less; target_bpp: the same in bits per pixel; target_psnr: dB of the decoded picture,
-    never less and at most 0.1 more. effort: 1..9, or iterations. time_limit: seconds. alpha_quality: 1..100, below 100
-    alpha loses steps; exact: keep the colours of what is fully transparent, too. profile: "default" or "classic". base:
-    "auto", or "none" for a fit that starts from nothing. device: "auto", "cpu", "cuda", "cuda:1". threads: of the CPU;
-    None for as many as are useful. max_memory: bytes that a fit may take; 0 for what is free.
-    """
-
-    quality: float | None = None
-    lambda_: float | None = None
-    target_size: int | None = None
-    target_bpp: float | None = None
-    target_psnr: float | None = None
-    effort: int = DEFAULT_EFFORT
-    iterations: int | None = None
-    time_limit: float | None = None
-    alpha_quality: int = 100
-    exact: bool = False
-    profile: str = "default"
-    base: str = "auto"
-    device: str = "auto"
-    threads: int | None = None
-    seed: int = 0
-    max_memory: int = 0
-
-    def __post_init__(self):
-        settle_types(self)
-
-    def validate(self):
-        """Raise `UsageError` for values out of range or options that exclude each other, `TargetError` for a size that
-        no file has.
-        """
-        rates = {
-            "quality": self.quality,
-            "lambda": self.lambda_,
-            "target size": self.target_size,
-            "target bpp": self.target_bpp,
-            "target PSNR": self.target_psnr,
-        }
-        given = [name for name, value in rates.items() if value is not None]
-        if len(given) > 1:
-            raise UsageError(f"Give either a {given[0]} or a {given[1]}, not both.")
-        for name in given[:1]:
-            if name.startswith("target") and not 0 < rates[name] <= GREATEST_TARGET:
-                raise UsageError(f"The {name} must be above 0 and at most {GREATEST_TARGET:,}, not {rates[name]:g}.")
-        if self.target_size is not None and self.target_size <= HEADER_BYTES:
-            raise TargetError(f"No file has only {self.target_size} bytes: the header alone has {HEADER_BYTES}.")
-        if self.has_target() and self.profile == "classic":
-            raise UsageError("A plain deep decoder cannot be steered to a target; its rate is set by its width.")
-        if self.base not in BASE_CHOICES:
-            raise UsageError(f"There is no base {self.base}; choose one of: {', '.join(BASE_CHOICES)}.")
-        if self.quality is not None and not 1 <= self.quality <= 100:
-            raise UsageError(f"The quality must be between 1 and 100, not {self.quality:g}.")
-        if self.lambda_ is not None and not 1e-7 <= self.lambda_ <= 1:
-            raise UsageError(f"The lambda must be between 1e-7 and 1, not {self.lambda_:g}.")
-        if not 1 <= self.alpha_quality <= 100:
-            raise UsageError(f"The quality of alpha must be between 1 and 100, not {self.alpha_quality:g}.")
-        if self.profile not in PROFILES:
-            raise UsageError(f"There is no profile {self.profile}; choose one of: {', '.join(PROFILES)}.")
-        if self.max_memory < 0:
-            raise UsageError(f"The memory limit must be 0, for none, or more, not {self.max_memory}.")
-        check_run(self)
-
-    def has_target(self):
-        return not self.target_size is self.target_bpp is self.target_psnr is None
-
-    def target(self, height, width):
-        """What the file of a picture of that size is to be: a `fit.target.Target`, or None."""
-        from .fit.target import Target
-
-        # A file of no bytes is as much out of reach as one of a single byte.
-        size = max(1, int(self.target_bpp * height * width / 8)) if self.target_bpp is not None else self.target_size
-        return Target(size, self.target_psnr) if self.has_target() else None
-
-    def chosen_lambda(self, height, width):
-        """That of a picture of that size."""
-        if self.lambda_ is not None:
-            return self.lambda_
-        return lambda_of_quality(DEFAULT_QUALITY if self.quality is None else self.quality, height * width)
 
 
 @dataclass(frozen=True)
@@ -306,12 +189,22 @@ def _without_fit(source, picture, known, chunks, lambda_, goal, options, say):
     return made, True
 
 
+def _target(options, height, width):
+    """What the file of a picture of that size is to be: a `fit.target.Target`."""
+    from .fit.target import Target
+
+    if options.target_bpp is None:
+        return Target(options.target_size, options.target_psnr)
+    # A file of no bytes is as much out of reach as one of a single byte.
+    return Target(max(1, int(options.target_bpp * height * width / 8)), options.target_psnr)
+
+
 def _goal(options, source, chunks):
     """What a fit of a picture with a target is to reach."""
     from .fit.fit import Goal
 
     target = replace(
-        options.target(*source.samples.shape[:2]),
+        _target(options, *source.samples.shape[:2]),
         overhead=HEADER_BYTES + sum(len(content) + 4 for _, content in chunks) + 16,
     )
     target.check()

@@ -1,6 +1,6 @@
-"""Samples of 8 or 16 bits, as uint8 or uint16 arrays: their range, their bytes, and the way from one depth to the
-other.
-"""
+"""A picture as people have it, and its samples of 8 or 16 bits: their range, their bytes, from depth to depth."""
+
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -32,3 +32,24 @@ def as_bytes(samples):
     below the checksum of FORMAT.md.
     """
     return np.ascontiguousarray(samples, dtype=samples.dtype.newbyteorder(">")).tobytes()
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as people have it.
+
+    samples:  uint8 or uint16, (H, W) for grey or (H, W, 3) for RGB; upright.
+    metadata: bytes under "icc", "exif" (from its TIFF header on, orientation set upright), "xmp", "color" and
+              "resolution" (as in their chunks), and of a `.ddc` file "note".
+    alpha:    (H, W) of the same type, or None where all is opaque.
+    notes:    what is not kept of the source, or odd in it, in sentences to the user.
+    """
+
+    samples: np.ndarray
+    metadata: dict = field(default_factory=dict)
+    alpha: np.ndarray | None = None
+    notes: tuple = ()
+
+    def whole(self):
+        """Samples and alpha in one array: (H, W) or (H, W, 2 to 4)."""
+        return self.samples if self.alpha is None else np.dstack([self.samples, self.alpha])

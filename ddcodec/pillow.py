@@ -7,23 +7,27 @@ another profile of the same meaning is made. Orientation is applied to the pixel
 all others `OSError`.
 """
 
+import warnings
 from contextlib import contextmanager
+from dataclasses import fields
 from numbers import Number
 
 from PIL import Image, ImageFile
 
-from . import encode
 from .decoder import Limits, decode_file
+from .encoder import encode_picture
 from .errors import DamagedError, DdcError, UsageError
 from .format.container import CHUNK_NAMES, read_body
 from .format.header import HEADER_BYTES, read_header
-from .format.metadata import metadata_of, profile_in, read_metadata, unpacked_resolution
+from .format.metadata import metadata_of, read_metadata, unpacked_resolution
+from .options import EncodeOptions
 from .pictures.exif import SIGNATURE
-from .pictures.read import METRES_AN_INCH, is_ddc, pillow_image, states_resolution
+from .pictures.kinds import is_ddc
+from .pictures.metadata import METRES_AN_INCH, profile_in, states_resolution
+from .pictures.read import picture_from
+from .pictures.write import pillow_image
 
 LIMITS = Limits()
-
-
 COLOURS_OF_PNG = ("srgb", "gamma", "chromaticity")
 """What the info of a PNG says of its colours where it has no profile."""
 
@@ -115,10 +119,6 @@ def _decoded(data, scale):
 
 
 def _save(image, file, filename):
-    from dataclasses import fields
-
-    from .encoder import EncodeOptions
-
     wished = image.encoderinfo
     options = {field.name: wished[field.name] for field in fields(EncodeOptions) if field.name in wished}
     plain = image.copy()
@@ -131,8 +131,14 @@ def _save(image, file, filename):
         for name in COLOURS_OF_PNG:
             plain.info.pop(name, None)
     with _errors_of_pillow():
-        data = encode(plain, **options)
-    file.write(data)
+        options = EncodeOptions(**options)
+        picture = picture_from(plain)
+        for note in picture.notes:
+            warnings.warn(note, stacklevel=3)
+        encoded = encode_picture(
+            picture.samples, options, metadata=picture.metadata, alpha=picture.alpha, warn=warnings.warn
+        )
+    file.write(encoded.data)
 
 
 def _check_metadata(wished):

@@ -68,6 +68,7 @@ def picture():
 
 @pytest.fixture(scope="session")
 def encoded(picture):
-    from ddcodec.encoder import EncodeOptions, encode_picture
+    from ddcodec.encoder import encode_picture
+    from ddcodec.options import EncodeOptions
 
     return encode_picture(picture, EncodeOptions(iterations=150))

@@ -14,9 +14,9 @@ from random_coded import DEFAULT
 from ddcodec.fit.cuda.engine import GraphEngine
 from ddcodec.fit.cuda.rate import fused_bits
 from ddcodec.fit.cuda.synthesis import fused_objective
-from ddcodec.fit.descent.recipe import moving
-from ddcodec.fit.reference.objective import laplace_bits, neighbourhood
+from ddcodec.fit.descent.start import moving
 from ddcodec.fit.reference.ops import TorchOps
+from ddcodec.fit.reference.rate import laplace_bits, neighbourhood
 from ddcodec.format.arch import FEATURES
 from ddcodec.format.network import context
 

@@ -15,13 +15,14 @@ from PIL import Image
 from random_coded import DEFAULT, random_coded
 
 from ddcodec.decoder import decode_file
-from ddcodec.encoder import EncodeOptions, Source, encode_picture
+from ddcodec.encoder import Source, encode_picture
 from ddcodec.errors import DamagedError, SourceError
 from ddcodec.format.alpha import alpha_chunk, alpha_of, coarser
 from ddcodec.format.container import read_body
 from ddcodec.format.files import pack
 from ddcodec.format.header import HEADER_BYTES, read_header
 from ddcodec.metrics import psnr
+from ddcodec.options import EncodeOptions
 
 VALID = Path(__file__).parent / "vectors" / "valid"
 NAMES = ["alpha_0", "alpha_1", "alpha_2", "alpha_3", "deep_alpha"]

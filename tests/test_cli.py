@@ -943,7 +943,7 @@ def test_defaults_agree():
     import inspect
 
     import ddcodec as package
-    from ddcodec.encoder import EncodeOptions
+    from ddcodec.options import EncodeOptions
 
     options = EncodeOptions()
     function = inspect.signature(package.encode).parameters

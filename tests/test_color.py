@@ -20,11 +20,20 @@ from ddcodec.cli import cli
 from ddcodec.errors import DamagedError
 from ddcodec.format import color
 from ddcodec.format.color import ADOBE_RGB, PROPHOTO, Color, packed, unpacked, with_exponent, with_points
-from ddcodec.format.metadata import chunks_of, metadata_of, packed_resolution, unpacked_resolution
+from ddcodec.format.metadata import (
+    chunks_of,
+    color_in,
+    metadata_of,
+    packed_resolution,
+    resolution_in,
+    unpacked_resolution,
+)
+from ddcodec.picture import Picture
 from ddcodec.pictures import exif, png
 from ddcodec.pictures.lossless import smaller_lossless
 from ddcodec.pictures.profiles import color_of, profile_of
-from ddcodec.pictures.read import Picture, encode_image_bytes, picture_from, read_picture
+from ddcodec.pictures.read import picture_from, read_picture
+from ddcodec.pictures.write import encode_image_bytes
 
 RGB = painted(12, 17)
 LCMS = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -122,7 +131,7 @@ def test_ruined_profiles_mean_nothing():
 
 def test_a_profile_for_colours_describes_grey_samples():
     picture = read_picture(saved(RGB[:, :, 0], "PNG", icc_profile=MEANT["Display P3"][0]))
-    assert picture.notes == () and picture.color() == Color(12, 13)
+    assert picture.notes == () and color_in(picture.metadata) == Color(12, 13)
     unknown = read_picture(saved(RGB[:, :, 0], "PNG", icc_profile=UNKNOWN["other primaries"]), name="photo")
     assert unknown.metadata == {} and unknown.notes == (
         "photo: its colour profile is for another kind of picture and is left out.",
@@ -263,7 +272,7 @@ PNG_CHUNKS = {
 def test_what_a_png_says_of_its_colours(name):
     chunks, expected = PNG_CHUNKS[name]
     picture = read_picture(with_chunks(saved(RGB, "PNG"), *chunks))
-    assert picture.color() == expected and picture.notes == () and np.array_equal(picture.samples, RGB)
+    assert color_in(picture.metadata) == expected and picture.notes == () and np.array_equal(picture.samples, RGB)
     decoded = encode_image_bytes(picture, "png")
     written = {kind: content for kind, content, _ in png.chunks_of(decoded)}
     if expected.primaries and expected.transfer:
@@ -271,7 +280,7 @@ def test_what_a_png_says_of_its_colours(name):
     given = dict(chunk[:2] for chunk in chunks)
     if name in ("sRGB", "gamma", "gamma 1", "own"):
         assert written[b"gAMA"] == given[b"gAMA"] and written[b"cHRM"] == given.get(b"cHRM", SRGB_CHRM)
-    assert read_picture(decoded).color() == expected or name == "own"
+    assert color_in(read_picture(decoded).metadata) == expected or name == "own"
     assert np.array_equal(read_picture(decoded).samples, RGB)
 
 
@@ -286,20 +295,20 @@ def test_a_profile_that_no_description_replaces_stays_beside_it():
 def test_resolution(tmp_path):
     data = with_chunks(saved(RGB, "PNG"), (b"pHYs", words(11811, 5906) + b"\1"))
     picture = read_picture(data)
-    assert picture.resolution() == (11811, 5906)
+    assert resolution_in(picture.metadata) == (11811, 5906)
     assert {kind: content for kind, content, _ in png.chunks_of(encode_image_bytes(picture, "png"))}[b"pHYs"] == words(
         11811, 5906
     ) + b"\1"
     for format in ("JPEG", "TIFF", "BMP"):
-        assert read_picture(saved(RGB, format, dpi=(300, 300))).resolution() == (11811, 11811)
-        assert read_picture(saved(RGB, format, **({"exif": Image.Exif()} if format != "BMP" else {}))).resolution() == (
-            None if format != "BMP" else (3780, 3780)
-        )
-    assert picture_from(Image.open(io.BytesIO(saved(RGB, "PNG", dpi=(96, 96))))).resolution() == (3780, 3780)
+        assert resolution_in(read_picture(saved(RGB, format, dpi=(300, 300))).metadata) == (11811, 11811)
+        assert resolution_in(
+            read_picture(saved(RGB, format, **({"exif": Image.Exif()} if format != "BMP" else {}))).metadata
+        ) == (None if format != "BMP" else (3780, 3780))
+    assert resolution_in(picture_from(Image.open(io.BytesIO(saved(RGB, "PNG", dpi=(96, 96))))).metadata) == (3780, 3780)
     for content, notes in ((words(1, 1) + b"\0", 0), (words(2, 1) + b"\0", 1), (words(0, 0) + b"\1", 0), (b"abc", 0)):
         odd = read_picture(with_chunks(saved(RGB, "PNG"), (b"pHYs", content)), name="x.png")
         assert (
-            odd.resolution() is None
+            resolution_in(odd.metadata) is None
             and odd.notes == ("x.png: its pixels are not square, which cannot be kept.",) * notes
         )
 
@@ -311,7 +320,7 @@ def test_what_cannot_be_kept_is_said():
         any(word in note for note in notes) for word in ("full range", "mastering display", "greatest brightness")
     )
     fine = read_picture(with_chunks(saved(RGB, "PNG"), (b"pHYs", words(2**28, 1) + b"\1")), name="x.png")
-    assert fine.resolution() is None and fine.notes == ("x.png: its resolution is too fine to be kept.",)
+    assert resolution_in(fine.metadata) is None and fine.notes == ("x.png: its resolution is too fine to be kept.",)
     assert read_picture(data, name="x.png", metadata=()).notes == ()
 
 
@@ -324,15 +333,15 @@ def colr(data, primaries, transfer):
 def test_avif():
     deep = imagecodecs.avif_encode(RGB.astype(np.uint16) * 4, level=90, bitspersample=10)
     assert (
-        read_picture(colr(deep, 9, 16)).color() == Color(9, 16)
+        color_in(read_picture(colr(deep, 9, 16)).metadata) == Color(9, 16)
         and read_picture(colr(deep, 9, 16)).samples.dtype == np.uint16
     )
     assert read_picture(colr(deep, 2, 2)).metadata == {}
     data = saved(RGB, "AVIF", icc_profile=MEANT["Display P3"][0])
-    assert read_picture(data).color() == Color(12, 13)
-    assert read_picture(saved(RGB, "AVIF")).color() == Color(1, 13)
+    assert color_in(read_picture(data).metadata) == Color(12, 13)
+    assert color_in(read_picture(saved(RGB, "AVIF")).metadata) == Color(1, 13)
     for primaries, transfer, expected in ((9, 16, Color(9, 16)), (1, 17, Color(12, 13)), (1, 1, Color(12, 13))):
-        assert read_picture(colr(data, primaries, transfer)).color() == expected
+        assert color_in(read_picture(colr(data, primaries, transfer)).metadata) == expected
     for length in range(0, 400, 7):
         from ddcodec.pictures.boxes import color_of_boxes
 

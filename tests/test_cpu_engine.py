@@ -13,11 +13,12 @@ from random_coded import DEFAULT, random_arch
 
 from ddcodec.fit.cpu.engine import CpuEngine, memory_of
 from ddcodec.fit.cpu.layout import FIRST_MOMENT, Q, Y
-from ddcodec.fit.descent.recipe import BETAS, Betas, code_epsilon, moving, real_base
 from ddcodec.fit.descent.schedule import Point, point_at
-from ddcodec.fit.descent.soap import Soap, by_qr
+from ddcodec.fit.descent.soap import BETAS, Betas, Soap, by_qr, code_epsilon
+from ddcodec.fit.descent.start import moving, real_base
 from ddcodec.fit.reference.engine import TorchEngine
-from ddcodec.fit.reference.objective import soft_round, synthesise
+from ddcodec.fit.reference.synthesis import synthesise
+from ddcodec.fit.reference.update import soft_round
 from ddcodec.presets import arch_of
 
 TEMPERATURE, NOISE, LAMBDA = 0.4, 0.2, 1e-2

@@ -14,23 +14,28 @@ from random_coded import DEFAULT
 import ddcodec
 from ddcodec import presets
 from ddcodec.decoder import decode_file
-from ddcodec.encoder import EncodeOptions, Source, encode_picture, encode_pictures
+from ddcodec.encoder import Source, encode_picture, encode_pictures
 from ddcodec.errors import EncoderError, ShortMemoryError, UsageError
 from ddcodec.fit import outlook
 from ddcodec.fit.cpu.engine import CpuEngine
 from ddcodec.fit.cuda.engine import GraphEngine
-from ddcodec.fit.descent.loop import Progress, run
-from ddcodec.fit.descent.recipe import CODE_UNITS, Betas
+from ddcodec.fit.descent.loop import run
+from ddcodec.fit.descent.progress import Progress
 from ddcodec.fit.descent.schedule import HARD_SHARE, Point, betas_for, point_at
+from ddcodec.fit.descent.soap import Betas
+from ddcodec.fit.descent.start import CODE_UNITS
 from ddcodec.fit.freeze.search import freeze, real_weights, trials_for
 from ddcodec.fit.reference.engine import TorchEngine
-from ddcodec.fit.reference.objective import laplace_bits, neighbourhood, soft_round, synthesise
+from ddcodec.fit.reference.rate import laplace_bits, neighbourhood
+from ddcodec.fit.reference.synthesis import synthesise
+from ddcodec.fit.reference.update import soft_round
 from ddcodec.format import pyramid, tables, wire
 from ddcodec.format.arch import base_arch
 from ddcodec.format.coded import CodedImage
 from ddcodec.format.files import read_info, unpack
 from ddcodec.format.render import samples_of
 from ddcodec.metrics import psnr
+from ddcodec.options import EncodeOptions
 
 
 @pytest.fixture(params=[CpuEngine, TorchEngine])

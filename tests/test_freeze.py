@@ -16,7 +16,8 @@ from ddcodec.fit.freeze.curvature import OUTER, Curvature, curvature_of_bits, cu
 from ddcodec.fit.freeze.rounding import Rounding
 from ddcodec.fit.freeze.search import freeze, plainly_rounded, real_weights
 from ddcodec.fit.reference.engine import TorchEngine
-from ddcodec.fit.reference.objective import features_of, laplace_bits, neighbourhood, synthesise
+from ddcodec.fit.reference.rate import features_of, laplace_bits, neighbourhood
+from ddcodec.fit.reference.synthesis import synthesise
 from ddcodec.format.arch import base_arch
 from ddcodec.format.network import context
 from ddcodec.format.weights import Weights, best_scale

@@ -15,10 +15,11 @@ from PIL import Image
 from ddcodec import decoder
 from ddcodec.cli import cli
 from ddcodec.errors import LimitError, SourceError
-from ddcodec.format.files import read_info
+from ddcodec.format.files import ddc_bytes, read_info
 from ddcodec.jobs import input
-from ddcodec.jobs.input import all_bytes, ddc_bytes, either_bytes, picture_bytes, read_whole
-from ddcodec.pictures.read import FORMATS, read_file, read_picture
+from ddcodec.jobs.input import all_bytes, read_whole
+from ddcodec.pictures.kinds import FORMATS, either_bytes, picture_bytes
+from ddcodec.pictures.read import read_file, read_picture
 
 VECTORS = Path(__file__).parent / "vectors" / "valid"
 CODED = (VECTORS / "default_24x16.ddc").read_bytes()
@@ -75,7 +76,8 @@ def test_a_coded_file_has_the_length_that_its_table_tells():
 
 def test_a_table_behind_a_long_chunk(picture, monkeypatch):
     """The file is read in pieces, each as long as all before, until its table is there."""
-    from ddcodec.encoder import EncodeOptions, encode_picture
+    from ddcodec.encoder import encode_picture
+    from ddcodec.options import EncodeOptions
 
     monkeypatch.setattr(input, "PIECE", 1000)
     note = np.random.default_rng(0).bytes(9_000)

@@ -16,7 +16,7 @@ import ddcodec
 from ddcodec import decoder, encoder
 from ddcodec import machine as memory
 from ddcodec.decoder import Limits
-from ddcodec.encoder import EncodeOptions, encode_picture
+from ddcodec.encoder import encode_picture
 from ddcodec.errors import LimitError, ShortMemoryError, explain, is_short_memory
 from ddcodec.format import arch as arch_module
 from ddcodec.format import files, render
@@ -25,6 +25,7 @@ from ddcodec.format.container import Body
 from ddcodec.format.header import Header
 from ddcodec.format.weights import Weights
 from ddcodec.machine import memory_text
+from ddcodec.options import EncodeOptions
 from ddcodec.presets import arch_of
 
 SHAPES = [

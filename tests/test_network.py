@@ -8,8 +8,8 @@ import torch
 from exact_ops import ExactOps
 from random_coded import DEFAULT, random_arch, random_coded
 
-from ddcodec.fit.reference.objective import features_of, neighbourhood
 from ddcodec.fit.reference.ops import TorchOps
+from ddcodec.fit.reference.rate import features_of, neighbourhood
 from ddcodec.format import ops_int
 from ddcodec.format.arch import CONTEXT_UNIT, NEIGHBOURS, SYNTHESIS_UNIT, Window
 from ddcodec.format.network import context, synthesis, up

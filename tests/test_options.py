@@ -9,9 +9,9 @@ from conftest import painted
 from PIL import Image
 
 import ddcodec
-from ddcodec.encoder import EncodeOptions
 from ddcodec.errors import SourceError, UsageError
-from ddcodec.restoration.restore import RestoreOptions
+from ddcodec.options import EncodeOptions
+from ddcodec.restoration.options import RestoreOptions
 
 PICTURE = painted(17, 16)
 DATA = ddcodec.encode(PICTURE, iterations=1)

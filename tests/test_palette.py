@@ -9,8 +9,9 @@ import witness
 from PIL import Image
 
 import ddcodec
-from ddcodec.encoder import EncodeOptions, encode_picture
+from ddcodec.encoder import encode_picture
 from ddcodec.metrics import psnr
+from ddcodec.options import EncodeOptions
 from ddcodec.presets import lambda_of_quality
 
 SAMPLE = Path(__file__).parent.parent / "samples" / "astronaut.png"

@@ -16,8 +16,10 @@ from PIL import Image, ImageCms
 from skimage.color import lab2rgb
 
 from ddcodec.errors import DdcError, LimitError, SourceError, UsageError
+from ddcodec.picture import Picture
 from ddcodec.pictures.exif import ORIENTATION
-from ddcodec.pictures.read import Picture, encode_image_bytes, load_picture, picture_from, pillow_image, read_picture
+from ddcodec.pictures.read import load_picture, picture_from, read_picture
+from ddcodec.pictures.write import encode_image_bytes, pillow_image
 
 HEIGHT, WIDTH = 20, 28
 

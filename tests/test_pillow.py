@@ -88,7 +88,7 @@ def test_nothing_is_decoded_before_pixels_are_needed(data, monkeypatch):
     def refuse(*_):
         raise RuntimeError("The stream was decoded.")
 
-    monkeypatch.setattr(decoder, "unpack_body", refuse)
+    monkeypatch.setattr(decoder, "walk_code", refuse)
     image = opened(data)
     assert image.size == (28, 20) and image.mode == "RGB" and levels_apart(image.info["icc_profile"], PROFILE) <= 1
     with pytest.raises(RuntimeError, match="was decoded"):
@@ -116,7 +116,7 @@ def test_metadata_goes_both_ways(data, tmp_path):
 def test_orientation_is_applied_to_the_pixels(tmp_path, monkeypatch, by_keyword):
     seen = []
     monkeypatch.setattr(
-        encoder,
+        ddcodec.pillow,
         "encode_picture",
         lambda samples, *_, metadata, **__: (
             seen.append((samples, metadata)) or encoder.Encoded(b"-", samples, 0, 1, 0, "cpu", 0)
@@ -135,7 +135,7 @@ def test_a_keyword_says_more_than_the_image(tmp_path, monkeypatch):
     """Whoever has turned the pixels hands over an EXIF that says so; what the image still knows is of no account."""
     seen = []
     monkeypatch.setattr(
-        encoder,
+        ddcodec.pillow,
         "encode_picture",
         lambda samples, *_, **__: seen.append(samples) or encoder.Encoded(b"-", samples, 0, 1, 0, "cpu", 0),
     )
@@ -148,7 +148,7 @@ def test_a_keyword_says_more_than_the_image(tmp_path, monkeypatch):
 def test_options_reach_the_encoder(tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        encoder,
+        ddcodec.pillow,
         "encode_picture",
         lambda samples, options, *_, **__: seen.append(options) or encoder.Encoded(b"-", samples, 0, 1, 0, "cpu", 0),
     )
@@ -283,7 +283,7 @@ def test_a_save_that_fails_leaves_nothing(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise TargetError("The file cannot be so small.")
 
-    monkeypatch.setattr(encoder, "encode_picture", fail)
+    monkeypatch.setattr(ddcodec.pillow, "encode_picture", fail)
     picture, file = Image.fromarray(painted(20, 28)), io.BytesIO()
     with pytest.raises(OSError, match="cannot be so small"):
         picture.save(tmp_path / "a.ddc", target_size=1)

@@ -10,8 +10,9 @@ from test_restore import noisy, photograph
 from ddcodec.filling import filled
 from ddcodec.metrics import psnr
 from ddcodec.restoration import restore
+from ddcodec.restoration.options import RestoreOptions
 from ddcodec.restoration.plain import _made_small, enlarged
-from ddcodec.restoration.restore import RestoreOptions, restore_picture
+from ddcodec.restoration.restore import restore_picture
 
 TRUTH = photograph()[:64, :64]
 NOISY = noisy(TRUTH, 25)

@@ -107,7 +107,6 @@ def test_limits():
     )
 
 
-@pytest.mark.skipif(not ARCHITECTURE.exists(), reason="the tree stands in docs/architecture.md, which is not there yet")
 def test_every_file_of_the_tree_exists():
     tree = re.search(r"```\nddcodec/\n(.*?)```", ARCHITECTURE.read_text("utf-8"), re.S)[1]
     for name in re.findall(r"\b(\w+\.(?:py|md|toml))\b", tree):

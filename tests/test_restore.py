@@ -20,8 +20,9 @@ from ddcodec.restoration.masks import dilated, known_from, pasted
 from ddcodec.restoration.networks import _Filter, network_for
 from ddcodec.restoration.noise import estimate_noise, is_noise
 from ddcodec.restoration.operators import Downsampler, Identity
+from ddcodec.restoration.options import RestoreOptions
 from ddcodec.restoration.prior import Observation, fit_prior, memory_of
-from ddcodec.restoration.restore import RestoreOptions, restore_picture
+from ddcodec.restoration.restore import restore_picture
 from ddcodec.restoration.settings import effort_of, priors, setting_names, setting_of, tasks
 from ddcodec.restoration.stopping import Discrepancy, HeldOut, Look, WindowedVariance
 from ddcodec.restoration.tiles import Tile, joined, tiles_for

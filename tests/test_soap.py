@@ -4,8 +4,7 @@ import numpy as np
 import torch
 from pytorch_optimizer import SOAP
 
-from ddcodec.fit.descent.recipe import CLIP_NORM
-from ddcodec.fit.descent.soap import Soap, by_qr
+from ddcodec.fit.descent.soap import CLIP_NORM, Soap, by_qr
 
 SHAPES = [(4, 4), (5,), (3, 3)]
 DECAY = 0.1

@@ -12,12 +12,13 @@ from PIL import Image
 
 import ddcodec
 from ddcodec.cli import cli
-from ddcodec.encoder import EncodeOptions, encode_picture
+from ddcodec.encoder import encode_picture
 from ddcodec.errors import TargetError, UsageError
 from ddcodec.fit import target as target_module
-from ddcodec.fit.descent.recipe import Loss
+from ddcodec.fit.loss.terms import Loss
 from ddcodec.fit.target import Steering, Target
 from ddcodec.metrics import psnr
+from ddcodec.options import EncodeOptions
 
 
 @pytest.fixture(scope="module")

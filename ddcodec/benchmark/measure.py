@@ -8,9 +8,9 @@ from hashlib import sha256
 from time import perf_counter
 
 from ..errors import DdcError, OutputError, SourceError
-from ..jobs.input import picture_bytes
 from ..jobs.output import write_target
 from ..metrics import ms_ssim, psnr, psnr_luma, ssimulacra2
+from ..pictures.kinds import picture_bytes
 from ..pictures.read import load_picture, read_file
 from ..printable import printable
 from .machine import machine

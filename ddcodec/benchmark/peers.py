@@ -18,11 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import __version__
-from ..encoder import EncodeOptions, encode_picture
+from ..encoder import encode_picture
 from ..errors import DdcError, UsageError
 from ..machine import keep_freed_memory
+from ..options import EncodeOptions
 from ..presets import DEFAULT_EFFORT, normalises
+from ..version import __version__
 
 PACKAGE = Path(__file__).parents[1]
 TINY = np.zeros((16, 16, 3), np.uint8)

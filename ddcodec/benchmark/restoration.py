@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import __version__
 from ..errors import OutputError, SourceError, UsageError
 from ..metrics import psnr
-from ..pictures.read import is_picture_name, load_picture, read_file
+from ..pictures.kinds import is_picture_name
+from ..pictures.read import load_picture, read_file
 from ..restoration.masks import known_from
 from ..restoration.restore import restore_picture
+from ..version import __version__
 from .machine import machine
 
 

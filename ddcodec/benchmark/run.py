@@ -13,7 +13,7 @@ from ..errors import LimitError, OutputError, SourceError, UsageError
 from ..jobs.files import files_in
 from ..jobs.output import sweep, write_target
 from ..jobs.workers import Crashed, run_jobs
-from ..pictures.read import is_picture_name
+from ..pictures.kinds import is_picture_name
 from .measure import Failure, Job, measure, source_of
 from .peers import PeerError
 from .table import append_row, latest, read_table, text_of

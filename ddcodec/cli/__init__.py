@@ -10,8 +10,8 @@ from time import monotonic
 
 import click
 
-from .. import __version__
 from ..jobs.streams import StandardOutputError, prepare_streams
+from ..version import __version__
 from .bench import bench
 from .bench_restore import bench_restore
 from .compare import compare

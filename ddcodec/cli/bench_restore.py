@@ -89,7 +89,8 @@ def bench_restore(talk, truths, output, inputs, ending, add_noise, mask, save, s
     from ..benchmark.restoration import append_row, jobs_of, measure, read_rows
     from ..jobs.output import write_target
     from ..machine import keep_freed_memory
-    from ..pictures.read import Picture, encode_image_bytes
+    from ..picture import Picture
+    from ..pictures.write import encode_image_bytes
 
     wished = restore_options(sigma, options)
     wished.validate()

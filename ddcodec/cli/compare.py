@@ -5,7 +5,6 @@ import math
 import click
 
 from ..errors import UsageError
-from ..jobs.input import either_bytes
 from . import offers
 from .files import STANDARD, each_file, name_of, naming, read_input
 from .help import Command
@@ -90,7 +89,8 @@ def load(path, limits):
     """
     from ..decoder import decode_file
     from ..format.files import read_info
-    from ..pictures.read import is_ddc, read_picture
+    from ..pictures.kinds import either_bytes, is_ddc
+    from ..pictures.read import read_picture
 
     data = read_input(path, either_bytes)
     if not is_ddc(data):

@@ -7,7 +7,6 @@ from time import monotonic
 import click
 
 from ..errors import DamagedError, UsageError
-from ..jobs.input import ddc_bytes
 from ..jobs.output import is_standard_output
 from . import offers
 from .batch import Made, carry_out
@@ -88,6 +87,8 @@ class Decoding:
         return offers.is_ddc_name(path)
 
     def bytes_of(self, beginning):
+        from ..format.files import ddc_bytes
+
         return ddc_bytes(beginning)
 
     def at_once(self):
@@ -102,7 +103,7 @@ class Decoding:
         from ..format.metadata import kinds_of
         from ..partial import beginning_of
         from ..picture import bits_of
-        from ..pictures.read import encode_image_bytes
+        from ..pictures.write import encode_image_bytes
 
         start = monotonic()
         # A file has the one or the other, whichever was named.
@@ -172,7 +173,7 @@ class Decoding:
 
 
 def _format_of(output):
-    from ..pictures.read import is_picture_name
+    from ..pictures.kinds import is_picture_name
 
     if output is None or is_standard_output(output):
         return "png"

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 import click
 
 from ..errors import UsageError
-from ..jobs.input import picture_bytes
 from . import offers
 from .batch import Made, carry_out
 from .help import Command, Expert
@@ -157,8 +156,8 @@ def encode(talk, batch, kinds, frame, ignore_alpha, max_pixels, task, sigma, mas
     name is ./-. Of several pictures, or a folder of them with -r, one that fails does not stop the others, and the exit
     code is 1.
     """
-    from ..encoder import EncodeOptions
-    from ..pictures.read import is_picture_name
+    from ..options import EncodeOptions
+    from ..pictures.kinds import is_picture_name
 
     # The options are named as the fields, in one place above and in one place there.
     options = EncodeOptions(**fit)
@@ -196,11 +195,13 @@ class Encoding:
     done, extension, sizes = "encoded", ".ddc", True
 
     def wants(self, path):
-        from ..pictures.read import is_picture_name
+        from ..pictures.kinds import is_picture_name
 
         return is_picture_name(path)
 
     def bytes_of(self, beginning):
+        from ..pictures.kinds import picture_bytes
+
         return picture_bytes(beginning)
 
     def at_once(self):
@@ -278,9 +279,8 @@ class Encoding:
 
 def _made(encoded, source):
     from ..format.files import read_info
-    from ..picture import bits_of
+    from ..picture import Picture, bits_of
     from ..pictures.lossless import smaller_lossless
-    from ..pictures.read import Picture
 
     lossless = smaller_lossless(Picture(source.samples, source.metadata or {}, source.alpha), len(encoded.data))
     height, width = encoded.samples.shape[:2]

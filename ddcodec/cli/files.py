@@ -104,7 +104,7 @@ def naming(path, data=b""):
     """Put the name of the file before the sentence of an error that does not know it. data: its bytes, which may be
     those of a picture where a .ddc file should be.
     """
-    from ..pictures.read import is_ddc, kind_of_picture
+    from ..pictures.kinds import is_ddc, kind_of_picture
 
     try:
         yield

@@ -2,7 +2,6 @@
 
 import click
 
-from ..jobs.input import ddc_bytes
 from . import offers
 from .files import each_file, naming, read_input
 from .help import Command
@@ -31,7 +30,7 @@ def info(talk, paths):
 def _show(talk, path, several):
     from ..decoder import TRAILING_BYTES
     from ..format.color import unpacked
-    from ..format.files import read_info
+    from ..format.files import ddc_bytes, read_info
     from ..format.metadata import read_metadata, unpacked_resolution
 
     data = read_input(path, ddc_bytes)
@@ -67,6 +66,6 @@ def _show(talk, path, several):
 
 def _inches_text(resolution):
     """ "300", or "300x150" where pixels are not square."""
-    from ..pictures.read import METRES_AN_INCH
+    from ..pictures.metadata import METRES_AN_INCH
 
     return "x".join(f"{round(METRES_AN_INCH * number, 1):g}" for number in dict.fromkeys(resolution))

@@ -58,7 +58,7 @@ def is_ddc_name(path):
 
 
 def is_picture_name(path):
-    from ..pictures.read import is_picture_name
+    from ..pictures.kinds import is_picture_name
 
     return is_picture_name(path)
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 import click
 
 from ..errors import UsageError
-from ..jobs.input import picture_bytes
 from ..jobs.output import is_standard_output
 from . import offers
 from .files import STANDARD, name_of, passage, prepare_output, read_input, say_lost, write_output
@@ -138,10 +137,13 @@ def restore(talk, input_, output, force, preview, reference, quality, sigma, mas
     A network, or the codec itself from the bases of every encode, is fitted to this one picture, which takes from
     seconds to hours. What is no noise is left alone, and known pixels of an inpainted picture stay bit for bit.
     """
-    from ..encoder import EncodeOptions, encode_picture
+    from ..encoder import encode_picture
     from ..format.files import read_info
     from ..machine import keep_freed_memory
-    from ..pictures.read import encode_image_bytes, read_picture
+    from ..options import EncodeOptions
+    from ..pictures.kinds import picture_bytes
+    from ..pictures.read import read_picture
+    from ..pictures.write import encode_image_bytes
 
     wished = restore_options(sigma, options)
     wished.validate()
@@ -213,7 +215,7 @@ def restore(talk, input_, output, force, preview, reference, quality, sigma, mas
 
 def restore_options(sigma, options):
     """The `RestoreOptions` of a command line. Raises `UsageError` for a sigma that is no number."""
-    from ..restoration.restore import RestoreOptions
+    from ..restoration.options import RestoreOptions
 
     try:
         return RestoreOptions(sigma=None if sigma == "auto" else float(sigma), **options)
@@ -242,6 +244,8 @@ def restore_read(talk, picture, data, options, mask, mask_missing, mask_color, w
 
 def _preview(folder, reference, force):
     """A `Preview`, or None if no folder is named."""
+    from ..pictures.kinds import picture_bytes
+
     if folder is None:
         if reference is not None:
             raise UsageError("A reference is for the chart of a --preview.")
@@ -254,6 +258,7 @@ def _preview(folder, reference, force):
 
 
 def _known(picture, options, mask, missing, color):
+    from ..pictures.kinds import picture_bytes
     from ..pictures.read import read_picture
     from ..restoration.masks import checked, known_from
 

@@ -4,7 +4,6 @@ from time import monotonic
 
 import click
 
-from ..jobs.input import ddc_bytes
 from . import offers
 from .files import each_file, name_of, naming, read_input
 from .help import Command
@@ -37,7 +36,7 @@ def verify(talk, paths, max_pixels, max_memory):
 
 def _verify(talk, path, limits):
     from ..decoder import decode_file
-    from ..format.files import read_info
+    from ..format.files import ddc_bytes, read_info
 
     start = monotonic()
     data = read_input(path, ddc_bytes)

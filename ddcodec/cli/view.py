@@ -6,7 +6,6 @@ import sys
 import click
 
 from ..errors import OutputError, UsageError
-from ..jobs.input import ddc_bytes
 from . import offers
 from .compare import check_alike, load
 from .files import STANDARD, name_of, naming, passage, prepare_output, read_input, write_output
@@ -41,6 +40,7 @@ def view(talk, input_, original, output, force, no_open, max_pixels, max_memory)
     itself: it can be kept and sent. Without a display, and for a page on standard output, nothing is opened.
     """
     from ..decoder import Limits
+    from ..format.files import ddc_bytes
     from ..viewer.page import html_of
     from ..viewer.view import against, read_view
 

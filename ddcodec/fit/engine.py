@@ -6,7 +6,7 @@ engines have
     name, device        "numba" on "cpu", "torch" on "cpu", "cuda graph" on "cuda:0"
     warm_up()           capture what the first step would have to
     step(point)         one step of every fit, at a `schedule.Point`; on a GPU nothing waits for it
-    losses()            the `recipe.Loss` of every fit before the last step
+    losses()            the `loss.terms.Loss` of every fit before the last step
     fold()              end the channel normalisation, if there is one
     fits                what stands for each fit, with
 
@@ -35,7 +35,7 @@ from importlib.util import find_spec
 
 from ..errors import DdcError, ShortMemoryError, UsageError, is_short_memory
 from ..machine import available_cores, available_memory, memory_text
-from .descent.recipe import BETAS
+from .descent.soap import BETAS
 
 LEAST_PIXELS_A_THREAD = 2**13
 """Fewer are done before another thread has woken up."""
@@ -105,7 +105,7 @@ def make(kind, pictures, arches, lambdas, *, betas=BETAS, normalise=False, seed=
     """An engine for pictures (uint8 (H, W, planes)), each with its lambda and its `Arch`, alike but for their bases;
     all kinds but "cuda graph" take one.
 
-    betas: `recipe.Betas`. knowns: for each bool (H, W), the pixels that count in the distortion, which is still a mean
+    betas: `Betas`. knowns: for each bool (H, W), the pixels that count in the distortion, which is still a mean
     over all, or None. Raises `MemoryError`, or `torch.OutOfMemoryError` on a GPU.
     """
     knowns = knowns or [None] * len(pictures)

@@ -18,8 +18,8 @@ from ..picture import peak_of
 from ..presets import base_lambdas, nearest_base
 from ..surroundings import usual_torch
 from .descent.loop import run, run_for_mean
-from .descent.recipe import plain_output
 from .descent.schedule import betas_for
+from .descent.start import plain_output
 from .engine import Kind, device_of, kind_for, make, memory_errors, memory_of, prepare, torch_for
 from .freeze.moves import improve, measurements_for
 from .freeze.search import freeze, real_weights, trials_for

@@ -10,10 +10,10 @@ import numpy as np
 
 from ..errors import TargetError
 from ..format.coded import CodedImage
-from .descent.recipe import Loss
 from .descent.schedule import point_after
 from .freeze.moves import improve
 from .freeze.search import trials_for, weight_bits
+from .loss.terms import Loss
 
 LAMBDAS = (1e-7, 0.3)
 LEAST_FILLED, FILLED = 0.97, 0.985

@@ -1,5 +1,8 @@
 """A whole file: packed from a `CodedImage`, unpacked to one, and what it says of itself."""
 
+import math
+
+from ..errors import DdcError
 from .bounds import check_weights
 from .coded import CodedImage
 from .container import CHUNK_NAMES, check_chunks, chunk_bytes, has_trailing_bytes, read_body, varint
@@ -84,3 +87,17 @@ def read_info(data):
         "sections": [{"name": name, "bytes": count} for name, count in sections],
         "samples_crc": f"{header.samples_crc:08x}",
     }
+
+
+def ddc_bytes(data):
+    """How many bytes are worth reading of a `.ddc` file that begins so: one more than its section table announces, all
+    until that is known, none beyond where its header is refused.
+    """
+    from ..format.container import beginning_if_any
+    from ..format.header import read_header
+
+    try:
+        body = beginning_if_any(data, read_header(data))
+    except DdcError:
+        return 0
+    return body.file_bytes + 1 if body else math.inf

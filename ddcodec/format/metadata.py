@@ -3,7 +3,6 @@ colour description and resolution as a few bytes.
 """
 
 from ..errors import DamagedError, SourceError
-from ..pictures.profiles import profile_of
 from . import color
 from .container import CHUNK_NAMES, Cursor, read_beginning, read_body, varint
 from .header import read_header
@@ -14,23 +13,6 @@ LIMITS = {1: 4 * 2**20, 2: 2**20, 3: 2**20, 4: 2**20}
 COLOR, RESOLUTION = 6, 7
 RESOLUTION_MAX = 2**28 - 1
 KINDS = tuple(CHUNK_NAMES[kind] for kind in (*LIMITS, COLOR, RESOLUTION))
-USUAL = ("color", "exif", "xmp", "resolution")
-"""What a file keeps of its source where nobody asks for more or less."""
-
-
-def chosen(metadata, kinds, *, grey=False):
-    """What a file keeps of a source's metadata: a dict like it. kinds: names that are wanted; grey: whether the samples
-    are.
-
-    "color" keeps what samples mean: a description where there is one, and the bytes of the profile only where a
-    description cannot give a profile again. "icc" keeps these bytes in any case.
-    """
-    described = profile_of(color.unpacked(metadata["color"]), grey) if "color" in metadata else None
-    wanted = set(kinds) | ({"icc"} if "color" in kinds and not described else set())
-    if "color" in kinds and described == metadata.get("icc"):
-        # The description gives these very bytes again.
-        wanted -= {"icc"}
-    return {name: content for name, content in metadata.items() if name in wanted}
 
 
 def chunks_of(metadata):
@@ -67,11 +49,14 @@ def _read(kind, name, content):
     return content
 
 
-def profile_in(metadata, grey):
-    """The bytes of the ICC profile that goes with samples: the source's own, or one that says what the description
-    says; None where there is neither. grey: whether the samples are.
-    """
-    return metadata.get("icc") or ("color" in metadata and profile_of(color.unpacked(metadata["color"]), grey)) or None
+def color_in(metadata):
+    """The `Color` that describes samples with this metadata (name -> bytes), or None. Raises `DamagedError`."""
+    return color.unpacked(metadata["color"]) if "color" in metadata else None
+
+
+def resolution_in(metadata):
+    """(x, y) in pixels a metre, of metadata (name -> bytes), or None. Raises `DamagedError`."""
+    return unpacked_resolution(metadata["resolution"]) if "resolution" in metadata else None
 
 
 def packed_resolution(x, y):

@@ -12,8 +12,8 @@ from itertools import islice
 from queue import Empty, SimpleQueue
 from threading import Lock
 
-from .. import __version__
 from ..errors import DdcError, UsageError
+from ..version import __version__
 
 LOCAL = "dask://local"
 SECONDS_TO_CONNECT = 5

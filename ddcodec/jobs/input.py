@@ -4,7 +4,7 @@ import math
 import os
 import stat
 
-from ..errors import DdcError, LimitError
+from ..errors import LimitError
 from .streams import PIECE, read_some
 
 BEGINNING = 64
@@ -12,34 +12,6 @@ BEGINNING = 64
 
 BYTES_MAX = 2**32
 """As many as a TIFF, a BMP or a WebP can have: their offsets and lengths have 32 bits."""
-
-
-def picture_bytes(data):
-    """How many bytes are worth reading of a picture file that begins so: all, or none beyond where it is no picture."""
-    from ..pictures.read import begins_as_picture
-
-    return math.inf if begins_as_picture(data) else 0
-
-
-def ddc_bytes(data):
-    """How many bytes are worth reading of a `.ddc` file that begins so: one more than its section table announces, all
-    until that is known, none beyond where its header is refused.
-    """
-    from ..format.container import beginning_if_any
-    from ..format.header import read_header
-
-    try:
-        body = beginning_if_any(data, read_header(data))
-    except DdcError:
-        return 0
-    return body.file_bytes + 1 if body else math.inf
-
-
-def either_bytes(data):
-    """As `ddc_bytes` or `picture_bytes`, as the file begins."""
-    from ..pictures.read import is_ddc
-
-    return ddc_bytes(data) if is_ddc(data) else picture_bytes(data)
 
 
 def all_bytes(data):

@@ -6,7 +6,8 @@ import io
 from typing import NamedTuple
 
 from ..picture import bits_of
-from .read import encode_image_bytes, pillow_image
+from .metadata import profile_in
+from .write import encode_image_bytes, pillow_image
 
 WEBP_SIDE_MAX = 16383
 QUICK, THOROUGH = {"method": 1, "quality": 20}, {"method": 4, "quality": 75}
@@ -41,7 +42,7 @@ def _webp_bytes(picture, how):
         file,
         "WEBP",
         lossless=True,
-        icc_profile=picture.profile(),
+        icc_profile=profile_in(metadata, picture.samples.ndim == 2),
         exif=metadata.get("exif", b""),
         xmp=metadata.get("xmp", b""),
         **how,

@@ -3,7 +3,8 @@
 import numpy as np
 
 from ..errors import SourceError, UsageError
-from ..pictures.read import Picture, picture_from
+from ..picture import Picture
+from ..pictures.read import picture_from
 
 GREY_SHARE = 0.05
 """Share of a mask's pixels that may be neither nearly black nor nearly white, as where its edges were smoothed."""

@@ -8,7 +8,8 @@ import numpy as np
 from ..errors import DdcError, OutputError
 from ..jobs.output import write_target
 from ..metrics import psnr
-from ..pictures.read import Picture, encode_image_bytes
+from ..picture import Picture
+from ..pictures.write import encode_image_bytes
 
 SNAPSHOTS = 24
 FRAME_SIDE = 512

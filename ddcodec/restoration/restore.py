@@ -5,23 +5,20 @@ from time import monotonic
 
 import numpy as np
 
-from ..encoder import check_run
 from ..errors import ShortMemoryError, SourceError, UsageError
 from ..machine import available_memory
-from ..option_types import settle_types
 from ..surroundings import usual_torch, with_usual_errors
 from .masks import checked, dilated, pasted
 from .noise import Noise, estimate_noise, is_noise
+from .options import RestoreOptions
 from .plain import CODEC_NEARER, FARTHEST, NETWORK_NEARER, is_better, plain_answer
-from .settings import AUTO, CODEC, effort_of, prior_for, priors, setting_of, tasks
+from .settings import AUTO, CODEC, effort_of, prior_for, setting_of
 from .tiles import joined, tiles_for
 
-SCALES = (2, 4, 8)
 LEAST_NOISE = 1.0
 """Levels of 0..255 below which nothing is denoised."""
 CERTAIN_NOISE = 6.0
 """Levels from which independent noise cannot be mistaken for a photograph's texture."""
-SIGMA_MAX = 255.0
 LEAST_SIDE = 16
 MEMORY_SHARE = 0.6
 """Of the memory that is free, what a network may take; the rest of a picture is done in tiles."""
@@ -29,59 +26,6 @@ JPEG_SHARE = 1.5
 """What is taken for noise, in terms of the standard deviation that shifted coding anew shows: the errors of neighbours
 go together, so that they are cheap to code.
 """
-
-
-@dataclass(frozen=True)
-class RestoreOptions:
-    """What is asked for. Raises `UsageError` for values of other types; see `options`.
-
-    task: one of `tasks()`. scale: of superres. sigma: levels of 0..255, or None to estimate it. prior: one of
-    `priors()`. effort: 1..9, or iterations: steps of each fit. time_limit: seconds. dilate, feather: pixels, of
-    inpaint. variation: weight of the total variation in the loss. device, threads, seed: as in encode.
-    """
-
-    task: str = "denoise"
-    scale: int | None = None
-    sigma: float | None = None
-    prior: str = AUTO
-    effort: int = 5
-    iterations: int | None = None
-    time_limit: float | None = None
-    dilate: int = 0
-    feather: int = 0
-    variation: float = 0.0
-    device: str = "auto"
-    threads: int | None = None
-    seed: int = 0
-
-    def __post_init__(self):
-        settle_types(self)
-
-    def validate(self):
-        """Raise `UsageError` for values out of range or options that do not go together."""
-        if self.task not in tasks():
-            raise UsageError(f"There is no task {self.task}; choose one of: {', '.join(tasks())}.")
-        if self.prior not in priors():
-            raise UsageError(f"There is no prior {self.prior}; choose one of: {', '.join(priors())}.")
-        if (self.scale is not None) != (self.task == "superres"):
-            raise UsageError(
-                "Super-resolution needs a scale of 2, 4 or 8."
-                if self.task == "superres"
-                else f"A scale is for super-resolution, not for {self.task}."
-            )
-        if self.scale is not None and self.scale not in SCALES:
-            raise UsageError(f"The scale must be 2, 4 or 8, not {self.scale}.")
-        if self.prior == CODEC and self.task == "superres":
-            raise UsageError("The codec knows no super-resolution; choose another prior.")
-        if self.sigma is not None and not 0 <= self.sigma <= SIGMA_MAX:
-            raise UsageError(f"The sigma must be between 0 and {SIGMA_MAX:g}, not {self.sigma:g}.")
-        if self.sigma is not None and self.task not in ("denoise", "dejpeg"):
-            raise UsageError(f"A sigma is for denoising, not for {self.task}.")
-        if self.dilate < 0 or self.feather < 0:
-            raise UsageError("A mask grows and fades by 0 pixels or more.")
-        if not 0 <= self.variation <= 1:
-            raise UsageError(f"The weight of the total variation must be between 0 and 1, not {self.variation:g}.")
-        check_run(self)
 
 
 @dataclass(frozen=True)
@@ -218,7 +162,8 @@ def _sigma_of_jpeg(samples, file):
     """The standard deviation of a JPEG's own error in levels: how much the same coding changes the picture again when
     its blocks lie elsewhere (Nosratinia 2001).
     """
-    from ..pictures.read import coded_again, is_jpeg
+    from ..pictures.kinds import is_jpeg
+    from ..pictures.read import coded_again
 
     if file is None or not is_jpeg(file):
         raise UsageError(

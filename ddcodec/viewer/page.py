@@ -9,10 +9,12 @@ from string import Template
 
 import numpy as np
 
-from .. import __version__
+from ..format.metadata import color_in
 from ..metrics import MS_SSIM_SIDE_MIN
-from ..pictures.read import Picture, encode_image_bytes
+from ..picture import Picture
+from ..pictures.write import encode_image_bytes
 from ..printable import printable
+from ..version import __version__
 from . import maps
 
 GAINS = (1, 4, 8, 16, 32)
@@ -89,7 +91,7 @@ def _notes(view):
 
 
 def _facts(view):
-    info, arch, color = view.info, view.coded.arch, view.picture.color()
+    info, arch, color = view.info, view.coded.arch, color_in(view.picture.metadata)
     octaves = f"{arch.octaves}, with code in " + ", ".join(map(str, arch.coded_octaves))
     kind = "grey" if info["planes"] == 1 else "RGB"
     context = f"{arch.neighbours} neighbours, {arch.context_channels} channels in two layers"

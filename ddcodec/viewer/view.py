@@ -11,7 +11,7 @@ from ..format.files import read_info, unpack_body
 from ..format.header import read_header
 from ..format.render import samples_of, square_means
 from ..metrics import Comparison, compared
-from ..pictures.read import Picture
+from ..picture import Picture
 
 PIXELS_SHOWN = 16_000_000
 """A page with more could hardly be opened."""

@@ -17,20 +17,10 @@ from numba import types
 
 from ...format.arch import CODE_MAX
 from ...picture import deep, peak_of
-from ..descent.recipe import (
-    BETAS,
-    CODE_UNITS,
-    Loss,
-    code_epsilon,
-    initial_code,
-    initial_weights,
-    moving,
-    real_base,
-    share_of,
-    weight_step,
-)
 from ..descent.schedule import Point
-from ..descent.soap import Soap, by_qr
+from ..descent.soap import BETAS, Soap, by_qr, code_epsilon
+from ..descent.start import CODE_UNITS, initial_code, initial_weights, moving, real_base
+from ..loss.terms import Loss, share_of, weight_step
 from .filters import filtered_back
 from .layout import BARRIER, GRADIENT, OCTAVES, SUMS, THREADS, Layout, Q, Y
 from .products import NONE

@@ -10,7 +10,7 @@ from numba import float32
 
 from ...format.arch import FEATURES as FEATURE_COUNT
 from ...format.arch import NEIGHBOURS
-from ..descent.recipe import GREATEST_SCALE, LEAST_SCALE, NAT
+from ..loss.terms import GREATEST_SCALE, LEAST_SCALE, NAT
 from .layout import (
     ABOVE,
     BACK_1,

@@ -9,7 +9,8 @@ from numba import float32
 
 from ...format.arch import CODE_MAX
 from ...format.arch import FEATURES as FEATURE_COUNT
-from ..descent.recipe import CODE_UNITS, NAT
+from ..descent.start import CODE_UNITS
+from ..loss.terms import NAT
 from .layout import (
     BY_SEEN,
     CODE_PLANES,

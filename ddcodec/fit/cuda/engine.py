@@ -14,21 +14,13 @@ import torch
 
 from ...format.arch import CODE_MAX
 from ...picture import peak_of
-from ..descent.recipe import (
-    BETAS,
-    CODE_UNITS,
-    Loss,
-    code_epsilon,
-    initial_code,
-    initial_weights,
-    moving,
-    real_base,
-    share_of,
-    weight_step,
-)
-from ..descent.soap import Soap
-from ..reference.objective import bits_of, distortion_of, own_bits, soft_round, variance_of
+from ..descent.soap import BETAS, Soap, code_epsilon
+from ..descent.start import CODE_UNITS, initial_code, initial_weights, moving, real_base
+from ..loss.terms import Loss, share_of, weight_step
 from ..reference.ops import BatchOps
+from ..reference.rate import bits_of, own_bits
+from ..reference.synthesis import distortion_of, variance_of
+from ..reference.update import soft_round
 
 WARM_UP = 3
 """Steps before a graph is captured, so that libraries have set themselves up; their effect is taken back."""

@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 
 from ...format.arch import NEIGHBOURS
-from ..descent.recipe import GREATEST_SCALE, LEAST_SCALE, NAT
+from ..loss.terms import GREATEST_SCALE, LEAST_SCALE, NAT
 
 BLOCK, WARPS = 64, 4
 """Positions that go through at once, on so many warps."""

@@ -12,7 +12,7 @@ import triton.language as tl
 
 from ...format.arch import CODE_STEP, FILTER_REACH, FILTER_SIDE, SQUARE, SYNTHESIS_UNIT
 from ...format.network import SEEN_TAPS
-from ..descent.recipe import PASSED_UNIT
+from ..descent.start import PASSED_UNIT
 from .rate import BACKWARD, FORWARD, fused_bits, padded, scaled
 
 BLOCK, WARPS = 64, 4

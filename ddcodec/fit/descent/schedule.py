@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from math import cos, pi
 
-from .recipe import Betas
+from .soap import Betas
 
 HARD_SHARE = 0.05
 """Share of the steps in which the code is fixed to integers and only the networks move."""

@@ -6,8 +6,36 @@ at once.
 """
 
 from math import prod
+from typing import NamedTuple
 
-from .recipe import ADAM_EPSILON, CLIP_NORM
+CLIP_NORM = 0.1
+
+
+class Betas(NamedTuple):
+    """What the optimisers keep in each step of their running means of gradients and of squares: Adam's of the code,
+    SOAP's of the weights.
+
+    decay: what goes of the weights' differences from the base, at a learning rate of 1.
+    """
+
+    code: tuple[float, float]
+    weights: tuple[float, float]
+    decay: float = 0.0
+
+
+BETAS = Betas((0.9, 0.99), (0.95, 0.95))
+"""Of the longest fits from random weights, but for the decay; `schedule.betas_for` has those of others."""
+ADAM_EPSILON = 1e-8
+CODE_EPSILON = 4e-4
+"""For the code, times the number of pixels: D is a mean over them, so that the gradients of single integers get smaller
+the larger the picture is.
+"""
+
+
+def code_epsilon(arch):
+    """Adam's for the code of a picture."""
+    return CODE_EPSILON / (arch.width * arch.height)
+
 
 EVERY, AT_FIRST = 10, 8
 """Steps from one turn of the bases to the next; how often the first gradient turns them."""

@@ -15,7 +15,7 @@ from ...format.network import Coarser, double, handed_down, hidden_planes
 from ...format.ops_int import IntegerOps
 from ...format.ops_int import numbers as exact_numbers
 from ...format.weights import resolved
-from ..descent.recipe import GREATEST_SCALE, LEAST_SCALE, NAT, share_of
+from ..loss.terms import GREATEST_SCALE, LEAST_SCALE, NAT, share_of
 
 OUTER = ("top.weight", "top.bias", "output.weight", "output.bias", "residual.weight")
 CONTEXT = (

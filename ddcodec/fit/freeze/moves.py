@@ -11,7 +11,7 @@ from time import monotonic
 import numpy as np
 
 from ...format.arch import CODE_MAX, FILTER_REACH, NEIGHBOURS
-from ..descent.loop import progress_of
+from ..descent.progress import progress_of
 
 SEEN_LEFT, SEEN_RIGHT = max(dx for dx, _ in NEIGHBOURS), max(-dx for dx, _ in NEIGHBOURS)
 SEEN_BELOW = max(-dy for _, dy in NEIGHBOURS)

@@ -9,7 +9,7 @@ import numpy as np
 from ...format import tables
 from ...format.weights import Weights, best_scale
 from ...format.wire import integer_bits
-from ..descent.recipe import NAT
+from ..loss.terms import NAT
 
 GREATEST = 1000
 """Of the integers."""

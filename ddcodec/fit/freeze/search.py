@@ -12,14 +12,15 @@ from ...format.arch import EXPONENT_MAX, WEIGHT_MAX
 from ...format.bases import FRACTION_BITS
 from ...format.bounds import exactness_bound
 from ...format.weights import Weights, best_scale, resolved
-from ..descent.loop import progress_of
-from ..descent.recipe import Loss, moving, real_base, weight_step
+from ..descent.progress import progress_of
+from ..descent.start import moving, real_base
+from ..loss.terms import Loss, weight_step
 from .curvature import curvature_of_bits, curvature_of_distortion, is_known
 from .rounding import Rounding
 
 ROUNDS = 2
 AROUND = (-2, -1, 0, 1)
-"""Where the search begins: the best of these exponents, counted from the one of `recipe.weight_step`, for all tensors
+"""Where the search begins: the best of these exponents, counted from the one of `weight_step`, for all tensors
 of a kind at once.
 """
 SEARCH_MAX = 11

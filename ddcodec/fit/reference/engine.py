@@ -7,20 +7,13 @@ import torch
 
 from ...format.arch import CODE_MAX
 from ...picture import peak_of
-from ..descent.recipe import (
-    BETAS,
-    CODE_UNITS,
-    Loss,
-    code_epsilon,
-    initial_code,
-    initial_weights,
-    real_base,
-    share_of,
-    weight_step,
-)
-from ..descent.soap import Soap, by_qr
-from .objective import bits_of, distortion_of, features_of, octave_bits, own_bits, soft_round, synthesise, variance_of
+from ..descent.soap import BETAS, Soap, by_qr, code_epsilon
+from ..descent.start import CODE_UNITS, initial_code, initial_weights, real_base
+from ..loss.terms import Loss, share_of, weight_step
 from .ops import NormalisingOps, TorchOps
+from .rate import bits_of, features_of, octave_bits, own_bits
+from .synthesis import distortion_of, synthesise, variance_of
+from .update import soft_round
 
 
 class TorchEngine:

@@ -1,13 +1,11 @@
-"""What all engines share: the numbers of the recipe, and the weights and code that every fit starts from."""
+"""Where a fit starts: weights and code, drawn at random or given by a base."""
 
 from math import sqrt
-from typing import NamedTuple
 
 import numpy as np
 
 from ...format.arch import CODE_STEP, SQUARE, SYNTHESIS_UNIT
 from ...format.bases import FRACTION_BITS, base_values
-from ...format.tables import SCALES, STEPS_PER_OCTAVE, UNIT_SCALE
 from ...picture import peak_of
 from .analysis import first_code
 
@@ -17,64 +15,10 @@ PASSED_UNIT = 2.0
 """What the code is multiplied with where octaves pass it on: learning rates and weights of usual sizes then suit it."""
 LINEAR_START, TOP_START = 0.15, 0.1
 """The output's first weights, and the spread of those from the top layer, where octaves pass their code on."""
-CLIP_NORM = 0.1
-NAT = 0.6931471805599453
-"""Nats a bit."""
-LEAST_SCALE, GREATEST_SCALE = -UNIT_SCALE / STEPS_PER_OCTAVE, (SCALES - 1 - UNIT_SCALE) / STEPS_PER_OCTAVE
-"""log2 of the Laplace scales that have a table."""
-USUAL_STEP, USUAL_PRICE = 2.0**-6, 1e-3 / 2**16
-"""Of the weights' integers, where a bit has that price."""
 INITIAL_LOG_SCALE = -2.0
 """log2 of the Laplace scale that an untrained context predicts: a code of zeros starts at a quarter of a bit, not above
 one.
 """
-
-
-class Betas(NamedTuple):
-    """What the optimisers keep in each step of their running means of gradients and of squares: Adam's of the code,
-    SOAP's of the weights.
-
-    decay: what goes of the weights' differences from the base, at a learning rate of 1.
-    """
-
-    code: tuple[float, float]
-    weights: tuple[float, float]
-    decay: float = 0.0
-
-
-BETAS = Betas((0.9, 0.99), (0.95, 0.95))
-"""Of the longest fits from random weights, but for the decay; `schedule.betas_for` has those of others."""
-ADAM_EPSILON = 1e-8
-CODE_EPSILON = 4e-4
-"""For the code, times the number of pixels: D is a mean over them, so that the gradients of single integers get smaller
-the larger the picture is.
-"""
-
-
-class Loss(NamedTuple):
-    """distortion: MSE of samples in [0, 1], clamped, where errors of pixels that do not count are 0. bits: of the
-    code.
-    """
-
-    distortion: float
-    bits: float
-
-
-def weight_step(price):
-    """About the step at which the search of `freeze` ends where a bit has this price (lambda / pixels): the error of
-    rounding falls with its square, bits with its logarithm.
-    """
-    return USUAL_STEP * (price / USUAL_PRICE) ** 0.5
-
-
-def code_epsilon(arch):
-    """Adam's for the code of a picture."""
-    return CODE_EPSILON / (arch.width * arch.height)
-
-
-def share_of(known):
-    """The share of the pixels that count; known: bool (H, W), or None for all."""
-    return 1.0 if known is None else float(known.mean())
 
 
 def real_base(arch):

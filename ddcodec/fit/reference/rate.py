@@ -1,32 +1,11 @@
-"""The objective in torch: distortion of a picture and bits of its code, differentiable, for one fit or under
-`torch.func.vmap` for many.
-"""
+"""The rate in torch: bits of the code by the context model, and of the weights (FORMAT.md, chapter 6)."""
 
 import torch
 
-from ...format.arch import NEIGHBOURS, Window
-from ...format.network import Coarser, context, synthesis
-from ..descent.recipe import GREATEST_SCALE, LEAST_SCALE, NAT, moving
-
-
-def distortion_of(ops, arch, code, numbers, target, known=None):
-    """MSE of samples in [0, 1], clamped. code: octave -> (planes, rows, columns) in code units; target: (planes, H, W);
-    known: (H, W), the pixels whose errors count, or None for all.
-    """
-    output = synthesise(ops, arch, code, numbers)
-    # The clamp is inside the loss but not inside the gradient's way: with it, bright pictures collapse.
-    errors = output + (output.clamp(0, 1) - output).detach() - target
-    return (errors if known is None else errors * known).square().mean()
-
-
-def variance_of(target, known=None):
-    """The distortion of the best single colour, as a number; arguments as for `distortion_of`."""
-    counted = target.flatten(1) if known is None else target[:, known]
-    return counted.var(1, correction=0).mean().item() * counted.shape[1] / target[0].numel()
-
-
-def synthesise(ops, arch, code, numbers):
-    return synthesis(ops, arch, numbers, lambda octave, window: code[octave], Window(0, arch.height))
+from ...format.arch import NEIGHBOURS
+from ...format.network import Coarser, context
+from ..descent.start import moving
+from ..loss.terms import GREATEST_SCALE, LEAST_SCALE, NAT
 
 
 def bits_of(ops, arch, code, numbers):
@@ -58,14 +37,6 @@ def octave_bits(ops, arch, numbers, octave, planes, features):
     inputs = torch.cat([neighbourhood(planes, arch.neighbours), features.flatten(1).repeat(1, len(planes))])
     mean, log_scale = context(ops, arch, numbers, inputs, octave)
     return laplace_bits(planes.flatten() - mean, log_scale)
-
-
-def soft_round(values, temperature):
-    """A differentiable rounding, exact at integers and halves (Agustsson & Theis 2020, equation 16). temperature: a
-    tensor.
-    """
-    middle = values.detach().floor() + 0.5
-    return middle + torch.tanh((values - middle) / temperature) / (2 * torch.tanh(0.5 / temperature))
 
 
 def neighbourhood(planes, count):
