@@ -26,7 +26,8 @@ import numpy as np
 import ddcodec
 from ddcodec.benchmark.machine import machine
 from ddcodec.fit.descent.schedule import point_at
-from ddcodec.fit.engine import Kind, device_of, make, memory_of
+from ddcodec.fit.descent.task import FitTask
+from ddcodec.fit.engine import CpuKind, GraphKind, ReferenceKind, device_of
 from ddcodec.machine import available_cores, available_memory, keep_freed_memory
 from ddcodec.presets import arch_of
 
@@ -66,15 +67,15 @@ def picture_of(width, height):
 def kinds_for(arch):
     """(kind, fits) of all engines that this machine has room for."""
     cores, device = available_cores(), device_of("auto")
-    found = [(Kind("numba", "cpu", threads), 1) for threads in sorted({1, cores})]
-    found += [(Kind("torch", "cpu", threads), 1) for threads in sorted({1, cores})]
-    found = [(kind, fits) for kind, fits in found if (available_memory() or float("inf")) > memory_of(kind, arch)]
+    found = [(CpuKind(threads), 1) for threads in sorted({1, cores})]
+    found += [(ReferenceKind("cpu", threads), 1) for threads in sorted({1, cores})]
+    found = [(kind, fits) for kind, fits in found if (available_memory() or float("inf")) > kind.memory_of(arch)]
     if device != "cpu":
         import torch
 
         free, _ = torch.cuda.mem_get_info(device)
-        kind = Kind("cuda graph", device)
-        found += [(kind, fits) for fits in (1, 4, 16, 24) if fits * memory_of(kind, arch) < free]
+        kind = GraphKind(device)
+        found += [(kind, fits) for fits in (1, 4, 16, 24) if fits * kind.memory_of(arch) < free]
     return found
 
 
@@ -107,7 +108,7 @@ class Runner:
 
         The engine is made anew: not all have room at once.
         """
-        engine = make(self.kind, [self._picture] * self.fits, [self.arch] * self.fits, [LAMBDA] * self.fits)
+        engine = self.kind.make([FitTask(self._picture, self.arch, LAMBDA)] * self.fits)
         engine.warm_up()
         engine.step(self._point)
         engine.losses()
@@ -123,12 +124,14 @@ import re, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from engines import LAMBDA, picture_of
-from ddcodec.fit.engine import Kind, make
+from ddcodec.fit.descent.task import FitTask
+from ddcodec.fit.engine import CpuKind, ReferenceKind
 from ddcodec.fit.descent.schedule import point_at
 from ddcodec.presets import arch_of
 name, threads, width, height = sys.argv[2], *map(int, sys.argv[3:])
 arch = arch_of("default", height, width, 3, LAMBDA)
-engine = make(Kind(name, "cpu", threads), [picture_of(width, height)], [arch], [LAMBDA])
+kind = {"numba": CpuKind(threads), "torch": ReferenceKind("cpu", threads)}[name]
+engine = kind.make([FitTask(picture_of(width, height), arch, LAMBDA)])
 engine.step(point_at(0.3))
 print(round(int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text("ascii"))[1]) / 1024))
 """
@@ -176,11 +179,13 @@ def measure(sizes, rounds):
 
 START = """
 import sys, numpy as np
-from ddcodec.fit.engine import Kind, make
+from ddcodec.fit.descent.task import FitTask
+from ddcodec.fit.engine import CpuKind, ReferenceKind
 from ddcodec.fit.descent.schedule import point_at
 from ddcodec.presets import arch_of
 arch = arch_of("default", 512, 768, 3, 1e-3)
-engine = make(Kind(sys.argv[1], "cpu", 2), [np.zeros((512, 768, 3), np.uint8)], [arch], [1e-3])
+kind = {"numba": CpuKind(2), "torch": ReferenceKind("cpu", 2)}[sys.argv[1]]
+engine = kind.make([FitTask(np.zeros((512, 768, 3), np.uint8), arch, 1e-3)])
 engine.warm_up()
 engine.step(point_at(0.0))
 """

@@ -87,98 +87,92 @@ def encode_picture(samples, options=EncodeOptions(), progress=None, *, metadata=
 def encode_pictures(sources, options=EncodeOptions(), progress=None, *, say=None, warn=None):
     """Encode pictures, or one picture at several rates: a list of `Encoded` in the order of `sources`.
 
-    On a GPU all of one size and architecture are fitted at once, on a CPU one after the other. `progress` is called
-    after every step with a `fit.loop.Progress`, `say` with sentences to the user: that something is slower than usual,
-    and why; `warn` with one on each file that a decoder refuses by default. A time limit is for all together. Raises
-    `UsageError`, `SourceError`, `ShortMemoryError`, `LimitError`, `TargetError`, `EncoderError`.
+    On a GPU all of one size and architecture are fitted at once, on a CPU one after the other. A time limit is for all
+    together. progress: called after every step with a `fit.descent.progress.Progress`. say: called with sentences to
+    the user, such as that something is slower than usual. warn: called with a sentence on each file that a decoder
+    refuses by default. Raises `UsageError`, `SourceError`, `ShortMemoryError`, `LimitError`, `TargetError`,
+    `EncoderError`.
     """
-    from .fit.fit import fit_pictures, lambda_for
+    from .fit.fit import FitSettings, fit_pictures, lambda_for
     from .fit.outlook import Outlook
 
     start = monotonic()
     options.validate()
-    groups, iterations = {}, options.iterations or iterations_of(options.effort)
-    results, made = [None] * len(sources), {}
+    settings = FitSettings(
+        iterations=options.iterations or iterations_of(options.effort),
+        device=options.device,
+        threads=options.threads,
+        max_memory=options.max_memory,
+        normalise=normalises(options.profile),
+        seed=options.seed,
+    )
+    groups, results, made = {}, [None] * len(sources), {}
     for index, source in enumerate(sources):
-        height, width = source.samples.shape[:2]
-        if max(height, width) > SIDE_MAX:
-            raise SourceError(f"The picture has {width}x{height} pixels; no side may be above {SIDE_MAX:,}.")
-        picture = np.ascontiguousarray(source.shown(options)).reshape(height, width, -1)
-        chunks, known = source.chunks(options), source.known(options)
-        lambda_, goal = options.chosen_lambda(height, width) if source.lambda_ is None else source.lambda_, None
-        depth = picture.dtype.itemsize - 1
-        if warn and (flags := Limits().flags_for(arch_of(options.profile, *picture.shape, lambda_, depth=depth))):
-            warn(
-                f"The file can be decoded with {' and '.join(flags)} only: it will be above the limits that a decoder "
-                "has by default."
-            )
-        if source.lambda_ is None and options.has_target():
-            goal = _goal(options, source, chunks)
-        made[index], is_best = _without_fit(source, picture, known, chunks, lambda_, goal, options, say)
+        chunks = source.chunks(options)
+        task = _task(source, options, chunks, warn)
+        made[index], is_best = _without_fit(source, task, chunks, options, say)
         if is_best:
             results[index] = made[index]
             continue
-        if goal:
-            lambda_ = lambda_for(
-                picture,
-                goal.target,
-                iterations=iterations,
-                known=known,
-                device=options.device,
-                threads=options.threads,
-                max_memory=options.max_memory,
-                say=say,
-            )
-        arch = arch_of(options.profile, *picture.shape, lambda_, warm=options.base == "auto", depth=depth)
-        groups.setdefault(replace(arch, base=0), []).append((index, picture, arch, lambda_, chunks, goal, known))
+        if task.goal:
+            lambda_ = lambda_for(task, settings, say=say)
+            task = replace(task, lambda_=lambda_, arch=_arch(options, task.picture, lambda_))
+        groups.setdefault(replace(task.arch, base=0), []).append((index, task, chunks))
     left = results.count(None)
-    for members in groups.values():
-        indices, pictures, arches, lambdas, chunks, goals, knowns = zip(*members)
+    for arch, members in groups.items():
         began, share = monotonic(), len(members) / left
         limit = None if options.time_limit is None else max(0.0, options.time_limit - (began - start)) * share
-        outlook = (
-            Outlook(progress, iterations, pictures[0].shape[0] * pictures[0].shape[1], limit) if progress else None
-        )
-        fitted = fit_pictures(
-            pictures,
-            arches,
-            lambdas,
-            iterations=iterations,
-            goals=goals,
-            knowns=knowns,
-            time_limit=limit,
-            device=options.device,
-            threads=options.threads,
-            max_memory=options.max_memory,
-            normalise=normalises(options.profile),
-            seed=options.seed,
-            progress=outlook,
-            say=say,
-        )
+        outlook = Outlook(progress, settings.iterations, arch.width * arch.height, limit) if progress else None
+        tasks = [task for _, task, _ in members]
+        fitted = fit_pictures(tasks, replace(settings, time_limit=limit), progress=outlook, say=say)
         left -= len(members)
-        for index, own_chunks, (coded, lambda_, steps, device) in zip(indices, chunks, fitted):
+        for (index, _, chunks), (coded, lambda_, steps, device) in zip(members, fitted):
             source = sources[index]
             if outlook:
                 outlook.pack()
-            data, decoded = _packed(replace(coded, chunks=own_chunks), source.samples.shape, options.threads)
+            data, decoded = _packed(replace(coded, chunks=chunks), source.samples.shape, options.threads)
             result = Encoded(data, decoded, lambda_, steps, monotonic() - began, device, source.psnr(decoded))
             results[index] = min(result, made[index] or result, key=Encoded.cost)
     return results
 
 
-def _without_fit(source, picture, known, chunks, lambda_, goal, options, say):
+def _task(source, options, chunks, warn):
+    """The `FitTask` of a source. warn: called with a sentence if a decoder would refuse the file by default."""
+    from .fit.descent.task import FitTask
+
+    height, width = source.samples.shape[:2]
+    if max(height, width) > SIDE_MAX:
+        raise SourceError(f"The picture has {width}x{height} pixels; no side may be above {SIDE_MAX:,}.")
+    picture = np.ascontiguousarray(source.shown(options)).reshape(height, width, -1)
+    lambda_ = options.chosen_lambda(height, width) if source.lambda_ is None else source.lambda_
+    arch = _arch(options, picture, lambda_)
+    if warn and (flags := Limits().flags_for(arch)):
+        warn(
+            f"The file can be decoded with {' and '.join(flags)} only: it will be above the limits that a decoder "
+            "has by default."
+        )
+    has_goal = source.lambda_ is None and options.has_target()
+    return FitTask(picture, arch, lambda_, _goal(options, source, chunks) if has_goal else None, source.known(options))
+
+
+def _arch(options, picture, lambda_):
+    depth = picture.dtype.itemsize - 1
+    return arch_of(options.profile, *picture.shape, lambda_, warm=options.base == "auto", depth=depth)
+
+
+def _without_fit(source, task, chunks, options, say):
     """An `Encoded` of a picture of few colours, or None where there is none or it does not keep to the target; and
     whether no fit is needed: of one colour, and with a target.
     """
     from .fit.palette import colours_of, made_of
 
-    start, colours = monotonic(), colours_of(picture, known) if options.profile == "default" else None
+    start, goal = monotonic(), task.goal
+    colours = colours_of(task.picture, task.known) if options.profile == "default" else None
     if colours is None:
         return None, False
-    data, decoded = _packed(
-        replace(made_of(picture, colours, known), chunks=chunks), source.samples.shape, options.threads
-    )
-    made = Encoded(data, decoded, lambda_, 0, monotonic() - start, "cpu", source.psnr(decoded))
+    coded = replace(made_of(task.picture, colours, task.known), chunks=chunks)
+    data, decoded = _packed(coded, source.samples.shape, options.threads)
+    made = Encoded(data, decoded, task.lambda_, 0, monotonic() - start, "cpu", source.psnr(decoded))
     if not goal:
         return made, len(colours) == 1
     measured = goal.target.of(len(data), made.psnr)
@@ -201,7 +195,7 @@ def _target(options, height, width):
 
 def _goal(options, source, chunks):
     """What a fit of a picture with a target is to reach."""
-    from .fit.fit import Goal
+    from .fit.descent.task import Goal
 
     target = replace(
         _target(options, *source.samples.shape[:2]),

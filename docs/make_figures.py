@@ -2,7 +2,7 @@
 
 The diagrams beside them are drawn by hand.
 
-python docs/make_figures.py            writes them to docs/figures/; a test holds that the file has not changed since
+    python docs/make_figures.py            writes them to docs/figures/; a test holds that the file is the same
 """
 
 import io

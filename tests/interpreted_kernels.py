@@ -15,6 +15,7 @@ from ddcodec.fit.cuda.engine import GraphEngine
 from ddcodec.fit.cuda.rate import fused_bits
 from ddcodec.fit.cuda.synthesis import fused_objective
 from ddcodec.fit.descent.start import moving
+from ddcodec.fit.descent.task import FitTask
 from ddcodec.fit.reference.ops import TorchOps
 from ddcodec.fit.reference.rate import laplace_bits, neighbourhood
 from ddcodec.format.arch import FEATURES
@@ -79,10 +80,9 @@ PASSING_ARCHS = {
 def moved_fits(arch, knowns=None, count=1):
     """As many engines alike, of two fits with weights of their own."""
     picture = painted(arch.height, arch.width, arch.planes).reshape(arch.height, arch.width, -1)
-    engines = [
-        GraphEngine([picture, 255 - picture], [arch] * 2, [1e-2, 1e-3], device=DEVICE, knowns=knowns)
-        for _ in range(count)
-    ]
+    own = zip((picture, 255 - picture), (1e-2, 1e-3), knowns or (None, None))
+    tasks = [FitTask(each, arch, lambda_, known=known) for each, lambda_, known in own]
+    engines = [GraphEngine(tasks, device=DEVICE) for _ in range(count)]
     random = torch.Generator().manual_seed(2)
     with torch.no_grad():
         for first, *others in zip(

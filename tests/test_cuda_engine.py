@@ -13,6 +13,7 @@ from random_coded import DEFAULT
 from ddcodec.fit.cuda.engine import GraphEngine, next_basis
 from ddcodec.fit.descent.loop import run
 from ddcodec.fit.descent.schedule import Point, point_at
+from ddcodec.fit.descent.task import FitTask
 from ddcodec.fit.reference.engine import TorchEngine
 
 ARCHS = {
@@ -35,8 +36,12 @@ def device(request):
     return request.param
 
 
-def engine_on(device, *arguments, **options):
-    engine = GraphEngine(*arguments, device=device, **options)
+def tasks_of(pictures, arches, lambdas, knowns=(None,) * 9):
+    return [FitTask(*own[:3], known=own[3]) for own in zip(pictures, arches, lambdas, knowns)]
+
+
+def engine_on(device, *arguments, knowns=(None,) * 9, **options):
+    engine = GraphEngine(tasks_of(*arguments, knowns), device=device, **options)
     engine.warm_up()
     return engine
 
@@ -126,7 +131,7 @@ def test_a_whole_fit_of_several(device):
 
 def test_noise_differs_between_fits_and_steps():
     arch = ARCHS["default"]
-    engine = GraphEngine([painted(33, 40)] * 2, [arch] * 2, [1e-3] * 2)
+    engine = GraphEngine(tasks_of([painted(33, 40)] * 2, [arch] * 2, [1e-3] * 2))
     engine._noise.fill_(0.25)
     engine._temperature.fill_(50.0)
     seen = [engine._noisy()[0].detach() / 0.25 for _ in range(2)]
@@ -138,7 +143,7 @@ def test_noise_differs_between_fits_and_steps():
 
 def test_a_step_waits_for_nothing(monkeypatch):
     """Nothing in a step, but for the first, takes values from the host or reads them back: in a graph it could not."""
-    engine = GraphEngine(pictures_for(ARCHS["default"]), [ARCHS["default"]] * 3, LAMBDAS)
+    engine = GraphEngine(tasks_of(pictures_for(ARCHS["default"]), [ARCHS["default"]] * 3, LAMBDAS))
     engine._move(False)
     for maker in ("tensor", "as_tensor", "from_numpy"):
         monkeypatch.setattr(torch, maker, lambda *_, **__: pytest.fail("A tensor was made of the host's numbers."))

@@ -24,6 +24,8 @@ from ddcodec.fit.descent.progress import Progress
 from ddcodec.fit.descent.schedule import HARD_SHARE, Point, betas_for, point_at
 from ddcodec.fit.descent.soap import Betas
 from ddcodec.fit.descent.start import CODE_UNITS
+from ddcodec.fit.descent.task import FitTask
+from ddcodec.fit.engine import CpuKind, GraphKind
 from ddcodec.fit.freeze.search import freeze, real_weights, trials_for
 from ddcodec.fit.reference.engine import TorchEngine
 from ddcodec.fit.reference.rate import laplace_bits, neighbourhood
@@ -330,7 +332,7 @@ def test_a_fit_by_the_clock_is_annealed_as_one_of_so_many_steps(monkeypatch, pic
 
 def test_a_time_limit_that_is_over_before_the_fit_is_said(monkeypatch, picture):
     said = []
-    monkeypatch.setattr("ddcodec.fit.fit.prepare", lambda kind, arch, say: time.sleep(0.02))
+    monkeypatch.setattr(CpuKind, "prepare", lambda kind, arch, say: time.sleep(0.02))
     encoded = encode_picture(picture, EncodeOptions(time_limit=0.01), say=said.append)
     assert encoded.steps == 1 and said == [
         "Note: the time limit was over before the fit could begin; the file is that of one step."
@@ -462,20 +464,23 @@ class Gpu:
     """Stands for a GPU that holds `room` fits at once: its engine is the reference's batch on the CPU."""
 
     def __init__(self, monkeypatch, room):
-        import ddcodec.fit.fit as module
+        self.asked, self.room = [], room
+        make_on_cpu = CpuKind.make
 
-        self.asked, self.room, self._make = [], room, module.make
-        monkeypatch.setattr(module, "device_of", lambda wished: "cuda:0")
-        monkeypatch.setattr(module, "make", self.make)
+        def make(kind, tasks, **options):
+            self.asked.append((kind.name, len(tasks)))
+            return make_on_cpu(kind, tasks, **options)
+
+        monkeypatch.setattr("ddcodec.fit.fit.device_of", lambda wished: "cuda:0")
+        monkeypatch.setattr(CpuKind, "make", make)
+        monkeypatch.setattr(GraphKind, "make", self.make)
         monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
 
-    def make(self, kind, pictures, arches, lambdas, **options):
-        self.asked.append((kind.name, len(pictures)))
-        if kind.device == "cpu":
-            return self._make(kind, pictures, arches, lambdas, **options)
-        if len(pictures) > self.room:
+    def make(self, tasks, *, seed, **_):
+        self.asked.append((GraphKind.name, len(tasks)))
+        if len(tasks) > self.room:
             raise torch.OutOfMemoryError("CUDA out of memory.")
-        return GraphEngine(pictures, arches, lambdas, seed=options["seed"])
+        return GraphEngine(tasks, seed=seed)
 
 
 def test_a_gpu_takes_all_at_once(monkeypatch):
@@ -513,7 +518,7 @@ def test_no_memory_on_the_cpu_is_said(monkeypatch):
     def none(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr("ddcodec.fit.fit.make", none)
+    monkeypatch.setattr(CpuKind, "make", none)
     with pytest.raises(ShortMemoryError, match="not enough memory to fit a picture of 30x20 pixels on the CPU"):
         encode_picture(painted(20, 30))
 
@@ -578,9 +583,7 @@ def test_octaves_pass_their_planes_on(engine, base):
     )
 
 
-@pytest.mark.parametrize(
-    "engine", [CpuEngine, TorchEngine, lambda samples, arch, lambda_: GraphEngine([samples], [arch], [lambda_])]
-)
+@pytest.mark.parametrize("engine", [CpuEngine, TorchEngine, lambda *own: GraphEngine([FitTask(*own)])])
 def test_code_moves_as_fast_in_large_pictures(engine):
     """Of a picture in the midst of others like it each integer moves as in that picture alone, though its part of the
     loss is 64 times smaller.

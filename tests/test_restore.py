@@ -13,7 +13,7 @@ from scipy import interpolate, ndimage
 
 import ddcodec
 from ddcodec.errors import SourceError, UsageError
-from ddcodec.fit.fit import fit_samples
+from ddcodec.fit.fit import FitSettings, fit_samples
 from ddcodec.metrics import psnr
 from ddcodec.restoration.coding import _View, fit_by_coding, lambda_for_noise
 from ddcodec.restoration.masks import dilated, known_from, pasted
@@ -489,17 +489,17 @@ def test_what_the_mean_of_a_fit_is_good_for():
     """It is nearer to what is behind the noise than the picture in which a fit of the same steps ends."""
     clean = photograph()
     lambda_ = lambda_for_noise(25, 3)
-    mean = fit_samples(noisy(clean, 25), lambda_, iterations=150)
+    mean = fit_samples(noisy(clean, 25), lambda_, FitSettings(150))
     assert mean.shape == clean.shape and mean.dtype == np.float32
     ended = ddcodec.decode(ddcodec.encode(noisy(clean, 25), lambda_=lambda_, iterations=150))
     assert psnr(clean, np.rint(255 * mean).astype(np.uint8)) > psnr(clean, ended) + 0.7
 
 
 @pytest.mark.parametrize(
-    "options", [{"iterations": 1}, {"iterations": 10**6, "seconds": 0.0}, {"iterations": 10**6, "seconds": 0.3}]
+    "settings", [FitSettings(1), FitSettings(10**6, time_limit=0.0), FitSettings(10**6, time_limit=0.3)]
 )
-def test_a_mean_of_few_steps(options):
-    mean = fit_samples(photograph()[:40, :30], 1e-3, **options)
+def test_a_mean_of_few_steps(settings):
+    mean = fit_samples(photograph()[:40, :30], 1e-3, settings)
     assert mean.shape == (40, 30, 3) and mean.min() >= 0 and mean.max() <= 1 and mean.std() > 0.01
 
 

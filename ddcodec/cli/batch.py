@@ -6,11 +6,12 @@ import math
 import os
 import traceback
 from collections import defaultdict
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from time import monotonic
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import click
 
@@ -19,7 +20,7 @@ from ..jobs.files import Job, in_bundles, jobs_of
 from ..jobs.output import make_folder_of
 from ..machine import available_cores
 from .files import SOME_FAILED, STANDARD, name_of, passage, prepare_output, read_input, write_output
-from .talk import Relayed, bar_parts, bytes_text, duration_text, phase_text
+from .talk import Relayed, Talk, bar_parts, bytes_text, duration_text, phase_text
 
 
 @dataclass(frozen=True)
@@ -71,21 +72,57 @@ class Failed:
     trace: str = ""
 
 
-def carry_out(talk, work, batch):
-    """Do `work` to the files of a `Batch`, and tell what comes of it. Of many files one that fails costs no other one,
-    and the exit code is 1 in the end.
+class Work(Protocol):
+    """What is done to each file of a batch; it can be pickled.
 
-    `work` can be pickled and has
+    done: the word for it, such as "encoded". sizes: whether the bytes that are made are worth telling. extension: of a
+    result, such as ".ddc". keeps_extension: whether it comes behind that of the input and not instead.
+    """
 
-        done, sizes                   "encoded", whether the bytes that are made are worth telling extension,
-        keeps_extension    ".ddc", whether it comes behind that of the input and not instead wants(path)
-        whether it takes that file of a folder bytes_of(beginning)           how many bytes of a file are worth reading;
-        see `input` prepare(talk, name, data)     whatever it makes of the bytes of a file first kind(prepared)
-        what those have in common that can be finished together finish(talk, prepared)        the `Made`s of a list of
-        them at_once()                     how many to finish together on this machine; 1 where processes side by side
-        are better with_threads(count)           the same work on so many threads, where nobody has asked for another
-        number line(made), details(made)     what is said of a result, and further lines note(job, made)               a
-        sentence on a result that might surprise, or None
+    done: str
+    sizes: bool
+
+    @property
+    def extension(self) -> str: ...
+
+    @property
+    def keeps_extension(self) -> bool: ...
+
+    def wants(self, path: str) -> bool:
+        """Whether it takes that file of a folder."""
+
+    def bytes_of(self, beginning: bytes) -> float:
+        """How many bytes of a file that begins so are worth reading; see `jobs.input`."""
+
+    def prepare(self, talk: Talk, name: str, data: bytes) -> Any:
+        """Make of the bytes of a file whatever `finish` takes."""
+
+    def kind(self, prepared: Any) -> Any:
+        """What those have in common that can be finished together."""
+
+    def finish(self, talk: Talk, prepared: list) -> list[Made]:
+        """Finish what has been prepared, all of one kind."""
+
+    def at_once(self) -> int:
+        """How many to finish together on this machine; 1 where processes side by side are better."""
+
+    def with_threads(self, count: int) -> "Work":
+        """The same work on so many threads, where nobody has asked for another number."""
+
+    def line(self, made: Made) -> str:
+        """What is said of a result."""
+
+    def details(self, made: Made) -> Iterable[str]:
+        """Further lines on a result."""
+
+    def note(self, job: Job, made: Made) -> str | None:
+        """A sentence on a result that might surprise, or None."""
+
+
+def carry_out(talk, work: Work, batch):
+    """Do `work` to the files of a `Batch`, and tell what comes of it.
+
+    Of many files one that fails costs no other one, and the exit code is 1 in the end.
 
     Raises `DdcError`s: for one file whatever there is, for many what concerns them all.
     """

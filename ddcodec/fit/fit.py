@@ -5,7 +5,6 @@ the freeze.
 import gc
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import NamedTuple
@@ -16,126 +15,113 @@ from ..format.coded import CodedImage
 from ..machine import available_memory, memory_text
 from ..picture import peak_of
 from ..presets import base_lambdas, nearest_base
-from ..surroundings import usual_torch
 from .descent.loop import run, run_for_mean
 from .descent.schedule import betas_for
 from .descent.start import plain_output
-from .engine import Kind, device_of, kind_for, make, memory_errors, memory_of, prepare, torch_for
+from .descent.task import FitTask
+from .engine import Kind, device_of, kind_for, memory_errors, unused_gpu
 from .freeze.moves import improve, measurements_for
 from .freeze.search import freeze, real_weights, trials_for
-from .target import LEAST_MOST, Steering, Target, correct, first_lambda, first_step
+from .target import LEAST_MOST, Steering, correct, first_lambda, first_step
 
 FIT_SHARE, FREEZE_SHARE, MOVES_SHARE = 0.75, 0.4, 0.4
 """Of the time that is left; what is then left is for packing and checking."""
 
 
-def fit_pictures(
-    pictures,
-    arches,
-    lambdas,
-    *,
-    iterations,
-    goals=None,
-    knowns=None,
-    time_limit=None,
-    device="auto",
-    threads=None,
-    max_memory=0,
-    normalise=False,
-    seed=0,
-    progress=None,
-    say=None,
-):
-    """Fit pictures (uint8 or uint16 (H, W, planes)), each with its `Arch` and lambda; on a GPU all at once, or as many
-    as its memory holds.
+@dataclass(frozen=True)
+class FitSettings:
+    """What all pictures of a fit share.
 
-    arches: alike but for their bases. goals: a `Goal` or None for each; where there is one, its lambda is only where
-    the fit begins. knowns: bool (H, W), the pixels whose errors count, or None for each. time_limit: seconds for all.
-    max_memory: bytes that a fit on the CPU may take; 0 for what is free. progress: called with `loop.Progress`. say:
-    called with sentences to the user. Returns for every picture its `Fitted`. Raises `UsageError`, `ShortMemoryError`,
+    iterations: steps. time_limit: seconds for all pictures. device: "auto", "cpu", "cuda" or "cuda:N". threads: of the
+    CPU; None for as many as are useful. max_memory: bytes that a fit on the CPU may take; 0 for what is free.
+    normalise: with channel normalisation.
+    """
+
+    iterations: int
+    time_limit: float | None = None
+    device: str = "auto"
+    threads: int | None = None
+    max_memory: int = 0
+    normalise: bool = False
+    seed: int = 0
+
+
+def fit_pictures(tasks, settings, *, progress=None, say=None):
+    """Fit the pictures of some `FitTask`s; on a GPU all at once, or as many as its memory holds.
+
+    Their architectures are alike but for their bases. progress: called with `descent.progress.Progress`. say: called
+    with sentences to the user. Returns the `Fitted` of each task. Raises `UsageError`, `ShortMemoryError`,
     `LimitError`, `TargetError`.
     """
-    say, goals, knowns = (
-        say or (lambda sentence: None),
-        goals or [None] * len(pictures),
-        knowns or [None] * len(pictures),
-    )
-    device, clock = device_of(device), _Clock(time_limit)
-    results, together = [], 1 if device == "cpu" or normalise else len(pictures)
-    while len(results) < len(pictures):
-        group = slice(len(results), len(results) + together)
-        kind = kind_for(arches[0], device, normalise=normalise, threads=threads)
+    say = say or (lambda sentence: None)
+    device, clock = device_of(settings.device), _Clock(settings.time_limit)
+    note = unused_gpu(settings.device)
+    if note:
+        _say_once(say, note)
+    results, together = [], 1 if device == "cpu" or settings.normalise else len(tasks)
+    while len(results) < len(tasks):
+        group = tasks[len(results) : len(results) + together]
+        kind = kind_for(group[0].arch, device, normalise=settings.normalise, threads=settings.threads)
         if kind.note and not results:
             say(kind.note)
-        share = clock.part(1 / -(-(len(pictures) - len(results)) // together))
+        share = clock.part(1 / -(-(len(tasks) - len(results)) // together))
         failed = False
         try:
-            with _own_state(kind):
-                job = _Job(kind, iterations, share, normalise, threads, max_memory, progress, say)
-                results += job.fit(*(list(each[group]) for each in (pictures, arches, lambdas, goals, knowns)), seed)
+            with kind.state():
+                results += _Job(kind, settings, share, progress, say).fit(group)
         except memory_errors():
             failed = True
         # Outside of the clause, where the failed engine is gone with the exception.
         if failed:
-            device, together = _smaller(kind, arches[0], together, say)
+            device, together = _smaller(kind, group[0].arch, together, say)
     return results
 
 
-def lambda_for(picture, target, *, iterations, known=None, device="auto", threads=None, max_memory=0, say=None):
-    """The lambda at which a fit of a picture (uint8 or uint16 (H, W, planes)) towards a target begins. known: bool (H,
-    W), the pixels whose errors count, or None. Raises `UsageError`, `ShortMemoryError`, `LimitError`.
+def lambda_for(task, settings, *, say=None):
+    """The lambda at which a fit towards the goal of a task begins.
+
+    Raises `UsageError`, `ShortMemoryError`, `LimitError`.
     """
-    device_of(device)
-    height, width, planes = picture.shape
-    kind = kind_for(base_arch(width, height, planes), "cpu", threads=threads)
-    _check_memory(kind, base_arch(width, height, planes), max_memory)
-    prepare(kind, base_arch(width, height, planes), say)
+    device_of(settings.device)
+    height, width, planes = task.picture.shape
+    arch = base_arch(width, height, planes)
+    kind = kind_for(arch, "cpu", threads=settings.threads)
+    _check_memory(kind, arch, settings.max_memory)
+    kind.prepare(arch, say)
 
     def step_of(index, lambda_):
         # An engine is gone before the next is made.
-        return first_step(
-            target,
-            make(kind, [picture], [base_arch(width, height, planes, 1 + index)], [lambda_], knowns=[known]).fits[0],
-            iterations,
-        )
+        first = replace(task, arch=base_arch(width, height, planes, 1 + index), lambda_=lambda_)
+        return first_step(task.goal.target, kind.make([first]).fits[0], settings.iterations)
 
-    with _own_state(kind):
+    with kind.state():
         try:
-            return first_lambda(target, base_lambdas(), [step_of(*each) for each in enumerate(base_lambdas())])
-        except MemoryError:
-            raise _short(base_arch(width, height, planes)) from None
-
-
-def fit_samples(
-    picture, lambda_, *, iterations, known=None, seconds=None, threads=None, seed=0, progress=None, say=None
-):
-    """What a picture (uint8 (H, W, planes)) is in the mean while it is fitted at a lambda, without making a file of it:
-    float32 (H, W, planes) in 0..1. On the CPU.
-
-    known: bool (H, W), True where pixels count; what the others become is then the network's own.
-    progress: called after every step with a `loop.Progress`. Raises `ShortMemoryError`.
-    """
-    arch = base_arch(*picture.shape[1::-1], picture.shape[2], nearest_base(lambda_))
-    kind = kind_for(arch, "cpu", threads=threads)
-    _check_memory(kind, arch)
-    prepare(kind, arch, say)
-
-    with _own_state(kind):
-        try:
-            engine = make(kind, [picture], [arch], [lambda_], betas=betas_for(iterations), seed=seed, knowns=[known])
-            (fit,) = engine.fits
-            _plain_start(fit, picture)
-            return run_for_mean(engine, iterations, seconds=seconds, progress=progress)
+            steps = [step_of(*each) for each in enumerate(base_lambdas())]
         except MemoryError:
             raise _short(arch) from None
+    return first_lambda(task.goal.target, base_lambdas(), steps)
 
 
-@dataclass(frozen=True)
-class Goal:
-    """target: what a file is to be. measure: a function from a `CodedImage` to what the target is about."""
+def fit_samples(picture, lambda_, settings, *, known=None, progress=None, say=None):
+    """The mean of what a picture is while it is fitted at a lambda: float32 (H, W, planes) in 0..1. No file is made.
 
-    target: Target
-    measure: Callable
+    The fit is on the CPU. picture: uint8 (H, W, planes). known: bool (H, W), the pixels whose errors count, or None;
+    the others become what the network makes of them. progress: called with `descent.progress.Progress`.
+    Raises `ShortMemoryError`.
+    """
+    arch = base_arch(*picture.shape[1::-1], picture.shape[2], nearest_base(lambda_))
+    kind = kind_for(arch, "cpu", threads=settings.threads)
+    _check_memory(kind, arch)
+    kind.prepare(arch, say)
+    task = FitTask(picture, arch, lambda_, known=known)
+    with kind.state():
+        try:
+            engine = kind.make([task], betas=betas_for(settings.iterations), seed=settings.seed)
+            (fit,) = engine.fits
+            _plain_start(fit, picture)
+            return run_for_mean(engine, settings.iterations, seconds=settings.time_limit, progress=progress)
+        except MemoryError:
+            raise _short(arch) from None
 
 
 class Fitted(NamedTuple):
@@ -167,41 +153,32 @@ class _Job:
     """How the pictures of a group are fitted."""
 
     kind: Kind
-    iterations: int
+    settings: FitSettings
     clock: _Clock
-    normalise: bool
-    threads: int | None
-    max_memory: int
     progress: Callable | None
     say: Callable
 
-    def fit(self, pictures, arches, lambdas, goals, knowns, seed):
+    def fit(self, tasks):
         """[`Fitted`] of as many pictures as the engine takes at once."""
-        _check_memory(self.kind, arches[0], self.max_memory)
-        prepare(self.kind, arches[0], self.say)
-        engine = self._engine(self.kind, pictures, arches, lambdas, knowns, seed)
+        _check_memory(self.kind, tasks[0].arch, self.settings.max_memory)
+        self.kind.prepare(tasks[0].arch, self.say)
+        engine = self._engine(self.kind, tasks, self.settings.seed)
         if self.clock.left() == 0.0:
             self.say("Note: the time limit was over before the fit could begin; the file is that of one step.")
-        steps, collapsed, codes = self._run(engine, goals, FIT_SHARE)
-        results, todo = [None] * len(pictures), len(pictures)
+        steps, collapsed, codes = self._run(engine, tasks, FIT_SHARE)
+        results, todo = [None] * len(tasks), len(tasks)
         for index, fit in enumerate(engine.fits):
             if index not in collapsed:
-                results[index] = self._frozen(fit, pictures[index], goals[index], codes[index], todo, steps)
+                results[index] = self._frozen(fit, tasks[index], codes[index], todo, steps)
                 todo -= 1
         # Before another engine is made, this one's memory is needed.
         del engine, fit
         for index in collapsed:
             # Once more from another start, a base's is always the same; what comes out then is taken.
-            engine = self._engine(
-                self.kind,
-                [pictures[index]],
-                [replace(arches[index], base=0)],
-                [lambdas[index]],
-                [knowns[index]],
-                seed + 1,
-            )
-            steps, _, again = self._run(engine, [goals[index]], FIT_SHARE / todo, may_collapse=True)
-            results[index] = self._frozen(engine.fits[0], pictures[index], goals[index], again[0], todo, steps)
+            task = replace(tasks[index], arch=replace(tasks[index].arch, base=0))
+            engine = self._engine(self.kind, [task], self.settings.seed + 1)
+            steps, _, codes = self._run(engine, [task], FIT_SHARE / todo, may_collapse=True)
+            results[index] = self._frozen(engine.fits[0], task, codes[0], todo, steps)
             todo -= 1
             del engine
         if self.kind.device != "cpu":
@@ -209,12 +186,15 @@ class _Job:
             gc.collect()
         return results
 
-    def _run(self, engine, goals, share, **options):
+    def _run(self, engine, tasks, share, **options):
         """What `loop.run` gives, and for each fit with a goal its code before it was rounded."""
-        steerings = [goal and Steering(fit, goal.target, self.iterations) for fit, goal in zip(engine.fits, goals)]
+        steerings = [
+            task.goal and Steering(fit, task.goal.target, self.settings.iterations)
+            for fit, task in zip(engine.fits, tasks)
+        ]
         done = run(
             engine,
-            self.iterations,
+            self.settings.iterations,
             seconds=self.clock.left(share),
             progress=self.progress,
             steerings=[s for s in steerings if s],
@@ -222,39 +202,27 @@ class _Job:
         )
         return *done, [steering and steering.code for steering in steerings]
 
-    def _engine(self, kind, pictures, arches, lambdas, knowns, seed):
-        engine = make(
-            kind,
-            pictures,
-            arches,
-            lambdas,
-            betas=betas_for(self.iterations, nimble=bool(arches[0].base)),
-            normalise=self.normalise,
-            seed=seed,
-            knowns=knowns,
-        )
+    def _engine(self, kind, tasks, seed):
+        betas = betas_for(self.settings.iterations, nimble=bool(tasks[0].arch.base))
+        engine = kind.make(tasks, betas=betas, seed=seed, say=self.say)
         engine.warm_up()
-        if kind.name != "cuda graph":
-            for fit in engine.fits:
-                _plain_start(fit, pictures[0])
+        if kind.is_searchable:
+            for fit, task in zip(engine.fits, tasks):
+                _plain_start(fit, task.picture)
         return engine
 
-    def _frozen(self, fit, picture, goal, real_code, todo, steps):
+    def _frozen(self, fit, task, real_code, todo, steps):
         """A fit as integers, which reach the goal if there is one.
 
         The search for them asks for one loss after the other, which keeps a GPU waiting: a CPU's engine is asked.
         """
-        arch = fit.arch
-        if self.kind.name == "cuda graph":
-            weights, code, known, kind = (
-                fit.weights(),
-                fit.rounded_code(),
-                fit.known,
-                kind_for(arch, "cpu", threads=self.threads),
-            )
+        arch, goal = fit.arch, task.goal
+        if not self.kind.is_searchable:
+            weights, code = fit.weights(), fit.rounded_code()
+            task, kind = replace(task, lambda_=fit.lambda_), kind_for(arch, "cpu", threads=self.settings.threads)
             try:
-                prepare(kind, arch, self.say)
-                (fit,) = self._engine(kind, [picture], [arch], [fit.lambda_], [known], 0).fits
+                kind.prepare(arch, self.say)
+                (fit,) = self._engine(kind, [task], 0).fits
             except MemoryError:
                 raise _short(arch) from None
             fit.take(weights, code)
@@ -264,9 +232,8 @@ class _Job:
         )
 
         def as_coded():
-            return CodedImage(
-                arch, tensors, {octave: planes.astype("int64") for octave, planes in fit.rounded_code().items()}
-            )
+            code = {octave: planes.astype("int64") for octave, planes in fit.rounded_code().items()}
+            return CodedImage(arch, tensors, code)
 
         fit.take(real_weights(arch, tensors), {})
         if not goal and all(arch.code_planes(octave) == 1 for octave in range(arch.octaves)):
@@ -325,7 +292,7 @@ def _smaller(kind, arch, together, say):
 def _check_memory(kind, arch, most=0):
     if kind.device != "cpu":
         return
-    free, needed = available_memory(), memory_of(kind, arch)
+    free, needed = available_memory(), kind.memory_of(arch)
     if most and needed > most:
         raise LimitError(
             f"Fitting {arch.width}x{arch.height} pixels needs about {memory_text(needed)} of memory, above the limit "
@@ -338,6 +305,11 @@ def _check_memory(kind, arch, most=0):
         )
 
 
-def _own_state(kind):
-    """In which an engine of a kind is made and works."""
-    return nullcontext() if kind.name == "numba" else usual_torch(torch_for("This fit"), kind.threads)
+_SAID = set()
+
+
+def _say_once(say, sentence):
+    """Say a sentence to the user of this process, but only the first time."""
+    if sentence not in _SAID:
+        _SAID.add(sentence)
+        say(sentence)

@@ -13,10 +13,11 @@ from .weights import resolved
 class CodedImage:
     """A picture as its file holds it.
 
-    tensors: name -> `Weights` (differences from the base), for all of `arch.tensors()`; with a base those that
-    `arch.is_fixed` are 0, and e = 0.
-    code:    octave -> integer array (code planes, rows, columns), for all of `arch.coded_octaves`.
-    chunks:  (id, content) pairs, content as it stands in the file. samples_crc: CRC-32 of the decoded samples.
+    tensors:     name -> `Weights` (differences from the base), for all of `arch.tensors()`; with a base those that
+                 `arch.is_fixed` are 0, and e = 0.
+    code:        octave -> integer array (code planes, rows, columns), for all of `arch.coded_octaves`.
+    samples_crc: CRC-32 of the decoded samples.
+    chunks:      (id, content) pairs, content as it stands in the file.
     """
 
     arch: Arch

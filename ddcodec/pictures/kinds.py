@@ -122,7 +122,6 @@ def bits_of_sample(data):
 
 def picture_bytes(data):
     """How many bytes are worth reading of a picture file that begins so: all, or none beyond where it is no picture."""
-    from ..pictures.kinds import begins_as_picture
 
     return math.inf if begins_as_picture(data) else 0
 

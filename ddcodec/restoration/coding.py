@@ -44,7 +44,7 @@ def fit_by_coding(
 
     progress: called with `progress.Progress`. Raises `ShortMemoryError`.
     """
-    from ..fit.fit import fit_samples
+    from ..fit.fit import FitSettings, fit_samples
 
     start, random = monotonic(), np.random.default_rng(seed)
     total, taken, done = np.zeros(samples.shape, np.float32), [], 0
@@ -77,11 +77,8 @@ def fit_by_coding(
         made = fit_samples(
             view.of(samples),
             lambda_,
-            iterations=steps,
+            FitSettings(steps, time_limit=left, threads=threads, seed=seed + done),
             known=None if known is None else view.of(known),
-            seconds=left,
-            threads=threads,
-            seed=seed + done,
             progress=follow,
             say=say if not done else None,
         )

@@ -43,8 +43,6 @@ class CpuEngine:
     Raises `MemoryError`. Results do not depend on timing, but in the last digits on the number of threads.
     """
 
-    name, device = "numba", "cpu"
-
     def __init__(self, samples, arch, lambda_, *, betas=BETAS, seed=0, threads=1, known=None):
         self.arch, self.lambda_, self.pixels = arch, lambda_, arch.width * arch.height
         self.known, self.share = known, share_of(known)

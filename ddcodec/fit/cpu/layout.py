@@ -1,19 +1,20 @@
-"""Where everything of a fit on the CPU lies in memory: one block of float32, and tables of addresses in it that the
-kernels read.
+"""Where everything of a fit on the CPU lies in memory: one block of float32, and tables of addresses in it.
 
-    code planes     y, its two moments, the noisy integers q, their slope and their gradient, q through its filter and
-    the gradient by that, all in one form: three
-                    rows of zeros, then rows of MARGIN zeros and the plane's columns; so a neighbour is a shifted row,
-                    and outside the plane are zeros
-    features        what contexts see of coarser octaves, and gradients by it, of an octave's size: see `seen` mixed
-    the input of an upsampling: (rows, channels, columns) of the coarser octave, and its gradient outputs         what
-    the residual layer sees, the gradients by the samples, and sums of samples over steps: rows with a margin on both
-    sides blocks          the hidden channels of all octaves but the finest, run by run in the order in which they are
-    made halos           what a thread adds to rows of its neighbours, until they take it over scratch         rows of
-    one run, for each thread
+The kernels read these tables. The block holds, one after the other:
 
-Sizes and addresses are int64 and in bytes, the numbers of the code planes in float32s' worth of them. The tables'
-columns are the constants below.
+code planes   y, its two moments, the noisy integers q, their slope and their gradient; q through its filter, and the
+              gradient by that. All have one form: three rows of zeros, then rows of MARGIN zeros and the plane's
+              columns. So a neighbour is a shifted row, and outside the plane are zeros.
+features      what contexts see of coarser octaves, and gradients by it, of an octave's size; see `seen`
+mixed         the input of an upsampling, (rows, channels, columns) of the coarser octave, and its gradient
+outputs       what the residual layer sees, the gradients by the samples, and sums of samples over steps: rows with a
+              margin on both sides
+blocks        the hidden channels of all octaves but the finest, run by run in the order in which they are made
+halos         what a thread adds to rows of its neighbours, until they take it over
+scratch       rows of one run, for each thread
+
+Sizes and addresses are int64 and in bytes; numbers of the code planes are in units of a float32. The constants below
+are the tables' columns.
 """
 
 import numpy as np

@@ -26,40 +26,38 @@ WARM_UP = 3
 """Steps before a graph is captured, so that libraries have set themselves up; their effect is taken back."""
 TINY = 1e-30
 """Beside a mean product of gradients: what has none keeps its basis."""
+FALLING_BACK = (
+    "Warning: the kernels of the GPU cannot be used, so that each step takes several times as long; the reason: {}"
+)
 
 
 class GraphEngine:
-    """Fits of pictures (uint8 (H, W, planes)), each with its lambda and its `Arch`, alike but for their bases; see
-    `fit.engine`. knowns: for each bool (H, W), the pixels that count, or None.
+    """The engine of fits on a GPU; see `fit.engine.Engine`.
 
-    Raises `torch.OutOfMemoryError`, also in `warm_up`.
+    tasks: of architectures that are alike but for their bases. say: called with a sentence where the kernels cannot be
+    used. Raises `torch.OutOfMemoryError`, also in `warm_up`.
     """
 
-    name = "cuda graph"
-
-    def __init__(self, pictures, arches, lambdas, *, betas=BETAS, seed=0, device="cpu", knowns=None):
-        arch = arches[0]
+    def __init__(self, tasks, *, betas=BETAS, seed=0, device="cpu", say=None):
+        arch, pictures = tasks[0].arch, [task.picture for task in tasks]
         self.arch, self.device, self.pixels = arch, device, arch.width * arch.height
-        self._ops = BatchOps(device)
+        self._ops, self._say = BatchOps(device), say or (lambda sentence: None)
+        self._fused = arch.passes
         self._target = torch.stack(
             [torch.tensor(p / peak_of(p), device=device, dtype=torch.float32).permute(2, 0, 1) for p in pictures]
         )
-        knowns = knowns or [None] * len(pictures)
         self._counts = None
-        if any(known is not None for known in knowns):
-            self._counts = torch.tensor(
-                np.stack(
-                    [np.ones(p.shape[:2], bool) if known is None else known for p, known in zip(pictures, knowns)]
-                ),
-                device=device,
-            )
-        self._lambdas = torch.tensor(lambdas, device=device, dtype=torch.float32)
+        if any(task.known is not None for task in tasks):
+            all_known = np.ones((arch.height, arch.width), bool)
+            counted = [all_known if task.known is None else task.known for task in tasks]
+            self._counts = torch.tensor(np.stack(counted), device=device)
+        self._lambdas = torch.tensor([task.lambda_ for task in tasks], device=device, dtype=torch.float32)
         starts = [np.random.default_rng(seed) for _ in pictures]
-        weights = [initial_weights(*own) for own in zip(arches, pictures, starts)]
-        code = [initial_code(*own) for own in zip(arches, pictures, starts)]
+        weights = [initial_weights(task.arch, task.picture, start) for task, start in zip(tasks, starts)]
+        code = [initial_code(task.arch, task.picture, start) for task, start in zip(tasks, starts)]
         self.numbers = {name: torch.tensor(np.stack([w[name] for w in weights]), device=device) for name in weights[0]}
         self._moved = {name: self.numbers[name].requires_grad_() for name in moving(arch)}
-        bases = [real_base(own) for own in arches]
+        bases = [real_base(task.arch) for task in tasks]
         self._base = {
             name: torch.tensor(np.stack([base[name] for base in bases]), device=device) for name in self.numbers
         }
@@ -96,7 +94,7 @@ class GraphEngine:
         self._objective = torch.func.vmap(self._one, (0, 0, 0, None if self._counts is None else 0))
         self._losses = torch.zeros(2, len(pictures), device=device, dtype=torch.float32)
         self._graphs, self._evaluated = {}, None
-        self.fits = tuple(_Fit(self, index, *own) for index, own in enumerate(zip(arches, lambdas, knowns)))
+        self.fits = tuple(_Fit(self, index, task) for index, task in enumerate(tasks))
 
     def warm_up(self):
         """Capture the graphs, so that a lack of memory shows at once."""
@@ -203,13 +201,15 @@ class GraphEngine:
         """
         kept = {id(tensor): (tensor, tensor.detach().clone()) for tensor in self._everything()}
         try:
-            graph = self._capture(hard, self.arch.passes)
+            graph = self._capture(hard, self._fused)
         except torch.OutOfMemoryError:
             raise
-        except Exception:
+        except Exception as error:
             # Triton needs a C compiler and more at the first use of a kernel and fails in many ways without.
-            if not self.arch.passes:
+            if not self._fused:
                 raise
+            self._fused = False
+            self._say(FALLING_BACK.format(" ".join(f"{type(error).__name__}: {error}".split())))
             graph = self._capture(hard, False)
         with torch.no_grad():
             for tensor in self._everything():
@@ -258,10 +258,10 @@ def next_basis(square, basis):
 class _Fit:
     """One of a `GraphEngine`'s fits."""
 
-    def __init__(self, engine, index, arch, lambda_, known):
-        self._engine, self._index, self.arch, self._lambda = engine, index, arch, lambda_
-        self.pixels, self.known, self.share = engine.pixels, known, share_of(known)
-        self.variance = variance_of(engine._target[index], None if known is None else engine._counts[index])
+    def __init__(self, engine, index, task):
+        self._engine, self._index, self.arch, self._lambda = engine, index, task.arch, task.lambda_
+        self.pixels, self.known, self.share = engine.pixels, task.known, share_of(task.known)
+        self.variance = variance_of(engine._target[index], None if task.known is None else engine._counts[index])
 
     @property
     def lambda_(self):

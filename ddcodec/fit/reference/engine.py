@@ -23,8 +23,6 @@ class TorchEngine:
     -> tensor, real values) and `code` (octave -> y) are the state; `step` moves it.
     """
 
-    name = "torch"
-
     def __init__(
         self,
         samples,
