@@ -62,12 +62,12 @@ def fit_pictures(tasks, settings, *, progress=None, say=None):
     while len(results) < len(tasks):
         group = tasks[len(results) : len(results) + together]
         kind = kind_for(group[0].arch, device, normalise=settings.normalise, threads=settings.threads)
-        if kind.note and not results:
-            say(kind.note)
         share = clock.part(1 / -(-(len(tasks) - len(results)) // together))
         failed = False
         try:
             with kind.state():
+                if kind.note and not results:
+                    say(kind.note)
                 results += _Job(kind, settings, share, progress, say).fit(group)
         except memory_errors():
             failed = True

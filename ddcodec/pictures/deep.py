@@ -32,7 +32,7 @@ def deep_array(image, data, bits, frame, name):
     """All samples of a file of more than 8 bits a sample, or of a JPEG XL file of any: (H, W) or (H, W, 2 to 4), as
     they lie in it, of full range; uint16, or uint8 for 8 bits.
     """
-    imagecodecs = imagecodecs_for(f"reading {name}")
+    imagecodecs = imagecodecs_for(f"reading {name}") if image.format != "PPM" else None
     if image.format in ("PNG", "AVIF") and getattr(image, "n_frames", 1) > 1:
         raise SourceError(f"{name} is an animation of {bits} bits a sample; of such only single pictures can be read.")
     try:

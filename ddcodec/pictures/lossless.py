@@ -3,6 +3,7 @@ so.
 """
 
 import io
+from importlib.util import find_spec
 from typing import NamedTuple
 
 from ..picture import bits_of
@@ -27,6 +28,8 @@ def smaller_lossless(picture, count):
     """The `Lossless` file of a `Picture`, metadata included, that has fewer than `count` bytes, or None: a WebP, or a
     PNG where WebP cannot hold it (16 bits a sample, long sides).
     """
+    if bits_of(picture.samples) > 8 and find_spec("imagecodecs") is None:
+        return None
     if bits_of(picture.samples) > 8 or max(picture.samples.shape[:2]) > WEBP_SIDE_MAX:
         found = Lossless("PNG", len(encode_image_bytes(picture, "png")))
     elif _webp_bytes(picture, QUICK) > MOST_QUICK * count:

@@ -89,5 +89,8 @@ def imagecodecs_for(what):
     try:
         import imagecodecs
     except ImportError:
-        raise SourceError(f"For {what} the package imagecodecs is needed.") from None
+        raise SourceError(
+            f"For {what} the package imagecodecs is needed, which is not installed: pip install 'ddcodec[16bit]' "
+            "brings it."
+        ) from None
     return imagecodecs
