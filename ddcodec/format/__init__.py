@@ -1,1 +1,1 @@
-"""The format of `.ddc` files, chapter by chapter of FORMAT.md: bytes to integers to samples, and back to bytes."""
+"""The `.ddc` format, chapter by chapter of FORMAT.md: bytes to integers to samples, and integers back to bytes."""

@@ -1,21 +1,32 @@
-"""The alpha plane (FORMAT.md, chapter 8): without loss, as differences from its neighbours in a Zstandard frame; and
-what may be lost before.
+"""The alpha plane in chunk 5 (FORMAT.md, chapter 8).
+
+A file keeps it without loss, as differences between neighbours in a Zstandard frame. `coarser` takes steps away before.
 """
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from ..errors import DamagedError, SourceError
 from ..picture import as_bytes, peak_of
+from .arch import Arch
 from .metadata import compressed, decompressed
 
 CHUNK = 5
+"""Id of the chunk that holds alpha (FORMAT.md, chapter 2)."""
 CHUNK_MAX = 2**28 - 1
-"""Bytes whose number fits into the format's varint."""
+"""Greatest length of a chunk in bytes; a varint holds no more (FORMAT.md, *Conventions*)."""
 
 
-def alpha_chunk(alpha):
-    """The chunk (id, content) of an alpha plane, uint8 or uint16 (H, W): that of four predictions whose differences
-    need the fewest bytes. Raises `SourceError`.
+def alpha_chunk(alpha: np.ndarray) -> tuple[int, bytes]:
+    """Code an alpha plane as a chunk (id, content).
+
+    All four predictions are tried. The one whose differences need the fewest bytes is kept.
+
+    alpha: uint8 or uint16 (H, W).
+
+    Raises `SourceError` if the content is longer than `CHUNK_MAX`.
     """
     contents = (bytes([kind]) + compressed(_bytes_apart(_differences(alpha, kind))) for kind in range(4))
     content = min(contents, key=len)
@@ -24,8 +35,11 @@ def alpha_chunk(alpha):
     return CHUNK, content
 
 
-def alpha_of(chunks, arch):
-    """The alpha plane among a file's chunks, uint8 or uint16 (H, W), or None if it has none. Raises `DamagedError`."""
+def alpha_of(chunks: Sequence[tuple[int, bytes]], arch: Arch) -> np.ndarray | None:
+    """Decode the alpha plane among a file's chunks (id, content).
+
+    Returns uint8 or uint16 (H, W), or None if the file has no alpha. Raises `DamagedError`.
+    """
     content = dict(chunks).get(CHUNK)
     if content is None:
         return None
@@ -34,7 +48,7 @@ def alpha_of(chunks, arch):
     count = arch.height * arch.width * arch.bits // 8
     data = decompressed(content[1:], "alpha plane", count, exactly=True)
     planes = np.frombuffer(data, np.uint8).reshape(-1, arch.height, arch.width)
-    total = sum(
+    total: Any = sum(
         plane.astype(f"uint{arch.bits}") << np.uint8(8 * (len(planes) - 1 - index))
         for index, plane in enumerate(planes)
     )
@@ -43,9 +57,13 @@ def alpha_of(chunks, arch):
     return total
 
 
-def coarser(alpha, quality):
-    """Alpha (H, W) in fewer steps, which take fewer bytes: at quality 1 (of 100) two, then more in its square; clear
-    and opaque stay what they are.
+def coarser(alpha: np.ndarray, quality: int) -> np.ndarray:
+    """Quantise alpha to fewer values, which take fewer bytes.
+
+    At quality 1 two values are left. Their number grows with the square of the quality, up to all at 100. Samples that
+    are fully transparent or opaque stay as they are.
+
+    alpha: uint8 or uint16 (H, W). quality: 1..100.
     """
     peak = peak_of(alpha)
     steps = 1 + round((peak - 1) * ((quality - 1) / 99) ** 2)
@@ -53,7 +71,7 @@ def coarser(alpha, quality):
 
 
 def _axes(kind):
-    """Along which a prediction takes differences: of nothing, of the sample to the left, of that above, of both."""
+    """List the axes along which a prediction takes differences: 1 from the sample to the left, 0 from the one above."""
     return [axis for axis, bit in ((1, 1), (0, 2)) if kind & bit]
 
 
@@ -64,5 +82,5 @@ def _differences(alpha, kind):
 
 
 def _bytes_apart(values):
-    """All more significant bytes, then all others."""
+    """Join the more significant bytes of all values, then the less significant ones."""
     return b"".join(as_bytes(values)[place :: values.itemsize] for place in range(values.itemsize))

@@ -1,5 +1,6 @@
-"""The architecture: a few integers, and all that follows from them: sizes, tensors in coding order, windows, bounds,
-costs.
+"""The architecture: a few integers, and all that follows from them.
+
+These are sizes, tensors in coding order, windows, and the cost of a decode in memory and time.
 """
 
 from dataclasses import asdict, dataclass
@@ -9,37 +10,36 @@ from typing import NamedTuple
 from ..errors import DamagedError
 
 SIDE_MAX = 65535
-
+"""Greatest width and height in pixels, which header rows of 16 bits can hold (FORMAT.md, chapter 1)."""
 
 CODE_MAX = 4095
-
+"""Greatest absolute value of an integer of the code (FORMAT.md, chapter 6)."""
 
 WEIGHT_MAX = 32767
-
+"""Greatest absolute value of a weight `w` (FORMAT.md, chapter 5)."""
 
 EXPONENT_MAX = 15
-
+"""Greatest exponent of a tensor, `e` and `E` (FORMAT.md, chapter 5)."""
 
 ACTIVATION_MAX = 2**20
-
+"""Greatest absolute value of an activation, `A` (FORMAT.md, chapter 5)."""
 
 CODE_STEP = 256
-"""What one unit of the code is in activations: 1 in the context model (8 fractional bits), 1/16 in the synthesis
-(12).
-"""
+"""One unit of the code in activations: 1 in the context model (8 fractional bits), 1/16 in the synthesis (12)."""
 
 
 CONTEXT_UNIT = 2**8
-
+"""Activations of the context model are integers in units of 1 / CONTEXT_UNIT (FORMAT.md, chapter 6)."""
 
 SYNTHESIS_UNIT = 2**12
-
+"""Channels of the synthesis are integers in units of 1 / SYNTHESIS_UNIT (FORMAT.md, chapter 7)."""
 
 OUTPUT_UNIT = 2**16
-"""Of the samples before the residual layer."""
+"""Outputs before and after the residual layer are in units of 1 / OUTPUT_UNIT (FORMAT.md, chapter 7)."""
 
 
 WAVEFRONT_SLOPE = 3
+"""The place in column x and row y belongs to wavefront x + WAVEFRONT_SLOPE y (FORMAT.md, chapter 6)."""
 
 
 NEIGHBOURS = (
@@ -50,73 +50,83 @@ NEIGHBOURS = (
 
 
 FEATURES = 6
-"""Of the coarser octaves' planes, linear, that a context sees; and besides the magnitudes of the next coarser one."""
+"""Linear features that a context sees, made of the planes of all coarser octaves (FORMAT.md, chapter 6).
+
+Beside them it sees the magnitudes of the next coarser octave.
+"""
 
 
 FIELD_PLANES = 1 + FEATURES + 1
-"""What a context sees lies in so many planes: its own code, the features, the magnitudes."""
+"""Planes in which all lies that a context sees: its own code, the features, the magnitudes."""
 
 
 SQUARE = 9
-"""Places that the residual layer sees."""
+"""Places that the residual layer sees, a square of 3x3 (FORMAT.md, chapter 7)."""
 
 
 FILTER_REACH = 2
-
+"""Places from the middle to the edge of the square that the filter of an octave's code sees (FORMAT.md, chapter 7)."""
 
 FILTER_SIDE = 2 * FILTER_REACH + 1
-"""Of the square that the filter of an octave's code sees: so far from the place itself, and so many places wide."""
+"""Places along a side of that square."""
 
 
 BANDS_AT_ONCE = 2
-"""Bands of the picture that a decoder makes at once, one a thread."""
+"""Bands of the picture that a decoder makes at once, each in a thread."""
 
 
 SAMPLES_COPIES = 4
-"""What the decoded samples, their checksum and the file that they are written to take, in times the samples."""
+"""Memory that the decoded samples, their checksum and the written file take together, in multiples of the samples."""
 
 
 LEAST_MEMORY = 2**23
-"""Bytes of tables and threads, whatever the picture."""
+"""Bytes that tables and threads take for any picture."""
 
 
-WAVEFRONT_SECONDS, POSITION_SECONDS, PRODUCT_SECONDS = 35e-6, 280e-9, 0.1e-9
-"""Of the walk: a wavefront, each integer in it, and each product of its context model.
+# All seconds were measured on one core of an AMD EPYC.
+WAVEFRONT_SECONDS = 35e-6
+"""Seconds of the walk over the code for each wavefront."""
 
-All these are measured, on one core of an AMD EPYC.
-"""
+POSITION_SECONDS = 280e-9
+"""Seconds of the walk for each integer of the code."""
 
+PRODUCT_SECONDS = 0.1e-9
+"""Seconds of the walk for each product of the context model."""
 
-CHANNEL_SECONDS, TAP_SECONDS, CODE_SECONDS, TOP_SECONDS, SAMPLE_SECONDS, CALLS_SECONDS = (
-    31e-9,
-    8e-9,
-    57e-9,
-    12e-9,
-    40e-9,
-    600e-6,
-)
-"""Of the synthesis of a pixel: a channel, that times `taps`, a code plane, a channel of the top layer, a sample; and,
-for each octave of a band, NumPy's calls.
-"""
+CHANNEL_SECONDS = 31e-9
+"""Seconds of the synthesis for each channel of a pixel."""
 
+TAP_SECONDS = 8e-9
+"""Seconds of the synthesis for each channel of a pixel, times `taps`."""
+
+CODE_SECONDS = 57e-9
+"""Seconds of the synthesis for each code plane of a pixel."""
+
+TOP_SECONDS = 12e-9
+"""Seconds of the synthesis for each channel of the top layer of a pixel."""
+
+SAMPLE_SECONDS = 40e-9
+"""Seconds of the synthesis for each sample of a pixel."""
+
+CALLS_SECONDS = 600e-6
+"""Seconds of NumPy's calls for each octave of a band."""
 
 BASES = 5
-"""Bases of the weights that are shipped, from 1 on; base 0 knows nothing."""
-
+"""Bases of the weights that are shipped, counted from 1. Base 0 knows nothing (FORMAT.md, chapter 5)."""
 
 BASE_OCTAVES = 7
-
+"""Octaves of the network that the bases are for. A smaller picture may have fewer (FORMAT.md, chapter 5)."""
 
 BASE_SHAPE = {
     "coarsest_planes": 1, "finer_planes": 1, "finest_channels": 7, "channels": 7, "linear": 7,
     "top_channels": 48, "taps": 2,
     "neighbours": 20, "context_channels": 20,
 }  # fmt: skip
-"""The rows of the network that the bases are for."""
+"""Header rows of the network that the bases are for (FORMAT.md, chapter 5)."""
 
 
 class Tensor(NamedTuple):
-    """A tensor of weights: its name (FORMAT.md, chapter 5) and shape."""
+    """Name (FORMAT.md, chapter 5) and shape of a tensor of weights."""
 
     name: str
     shape: tuple[int, ...]
@@ -131,9 +141,9 @@ class Window(NamedTuple):
 
 @dataclass(frozen=True)
 class Arch:
-    """Size of the picture and shape of the network.
+    """The size of a picture and the shape of its network.
 
-    The fields are header rows of FORMAT.md, chapter 1, with their ranges.
+    The fields are header rows (FORMAT.md, chapter 1) and have their ranges. Sizes are in pixels.
     """
 
     width: int
@@ -152,7 +162,7 @@ class Arch:
     base: int = 0
     depth: int = 0
 
-    def check(self):
+    def check(self) -> None:
         """Raise `DamagedError` where the rows contradict each other."""
         if self.width < 1 or self.height < 1:
             raise DamagedError(f"The header gives the picture a size of {self.width}x{self.height}.")
@@ -170,50 +180,57 @@ class Arch:
             )
 
     @property
-    def bits(self):
-        """Of a sample: 8 or 16."""
+    def bits(self) -> int:
+        """Bits of a sample: 8 or 16."""
         return 8 << self.depth
 
     @property
-    def peak(self):
+    def peak(self) -> int:
         """The value of white: 255 or 65535."""
         return 2**self.bits - 1
 
-    def size(self, octave):
+    def size(self, octave: int) -> tuple[int, int]:
         """Rows and columns of an octave: ceil(size / 2^octave)."""
         return -(-self.height >> octave), -(-self.width >> octave)
 
-    def channels_of(self, octave):
+    def channels_of(self, octave: int) -> int:
+        """Channels of an octave, `C(l)` (FORMAT.md, chapter 5)."""
         return self.finest_channels if octave == 0 else self.channels
 
-    def code_planes(self, octave):
+    def code_planes(self, octave: int) -> int:
+        """Code planes of an octave, `P(l)` (FORMAT.md, chapter 5)."""
         return self.coarsest_planes if octave == self.octaves - 1 else self.finer_planes
 
     @property
-    def profile(self):
-        """ "classic" if only the coarsest of several octaves has code, else "default"."""
+    def profile(self) -> str:
+        """The profile: "classic" if only the coarsest of several octaves has code, else "default"."""
         return "classic" if self.octaves > 1 and not self.finer_planes else "default"
 
     @property
-    def coarse_to_fine(self):
+    def coarse_to_fine(self) -> tuple[int, ...]:
+        """All octaves, the coarsest first."""
         return tuple(reversed(range(self.octaves)))
 
     @property
-    def coded_octaves(self):
-        """The octaves that have code planes, coarse to fine."""
+    def coded_octaves(self) -> tuple[int, ...]:
+        """The octaves that have code planes, the coarsest first."""
         return tuple(octave for octave in self.coarse_to_fine if self.code_planes(octave))
 
     @property
-    def passes(self):
-        """Whether octaves can hand the planes of the coarser ones on as they are, each beside its own: mixing linear
-        channels anew adds nothing to that.
+    def passes(self) -> bool:
+        """Whether octaves can hand the planes of the coarser ones on as they are, each beside its own.
+
+        This takes one code plane in each octave, and a linear channel for each. Mixing these channels anew adds
+        nothing.
         """
         one_plane = self.coarsest_planes == self.finer_planes == 1
         return one_plane and self.octaves <= self.linear == self.channels == self.finest_channels
 
-    def is_fixed(self, name):
-        """Whether a fit leaves a tensor as it is: where octaves pass planes on, all that could mix them before the top
-        layer; the plain deep decoder has neither a residual layer nor filters.
+    def is_fixed(self, name: str) -> bool:
+        """Whether a fit leaves a tensor as it is.
+
+        If octaves pass planes on, this holds for all tensors that could mix planes before the top layer. In the plain
+        deep decoder it holds for the residual layer and the filters, which that decoder does not have.
         """
         return (
             self.passes
@@ -222,8 +239,11 @@ class Arch:
             and name.split(".")[0] in ("residual", "filter")
         )
 
-    def seen(self, octave):
-        """The coarser octaves whose single planes give features to the context of `octave`, the next one first."""
+    def seen(self, octave: int) -> tuple[int, ...]:
+        """List the coarser octaves whose single planes give features to the context of `octave`, the next one first.
+
+        Their number is `S(l)` (FORMAT.md, chapter 5).
+        """
         return (
             tuple(o for o in range(octave + 1, self.octaves) if self.code_planes(o) == 1)
             if self.code_planes(octave)
@@ -231,12 +251,12 @@ class Arch:
         )
 
     @property
-    def context_inputs(self):
-        """Numbers that the context model sees: neighbours, features, and magnitudes of the next coarser octave."""
+    def context_inputs(self) -> int:
+        """Numbers that the context model sees: neighbours, features, and a magnitude of the next coarser octave."""
         return self.neighbours + FEATURES + 1
 
-    def tensors(self):
-        """All tensors in coding order (FORMAT.md, chapter 5)."""
+    def tensors(self) -> tuple[Tensor, ...]:
+        """List all tensors in coding order (FORMAT.md, chapter 5)."""
         hidden, inputs = self.context_channels, self.context_inputs
         rows = [
             Tensor("context.1.weight", (hidden, inputs)),
@@ -268,18 +288,21 @@ class Arch:
         rows.append(Tensor("residual.weight", (self.planes, SQUARE * self.planes)))
         return tuple(rows)
 
-    def coded_tensors(self):
-        """Those that a file holds: of a base's network what is fixed is the base's."""
+    def coded_tensors(self) -> tuple[Tensor, ...]:
+        """List the tensors that a file holds, in coding order.
+
+        With base 1 to 5 a file leaves fixed tensors out: they are those of the base.
+        """
         return tuple(tensor for tensor in self.tensors() if not (self.base and self.is_fixed(tensor.name)))
 
-    def weight_count(self):
-        """Of those that a file holds."""
+    def weight_count(self) -> int:
+        """Count the weights that a file holds."""
         return sum(prod(shape) for _, shape in self.coded_tensors())
 
-    def windows(self, start, stop, finest=0):
-        """The rows that each octave must have so that rows `start .. stop - 1` of octave `finest` can be made.
+    def windows(self, start: int, stop: int, finest: int = 0) -> dict[int, Window]:
+        """Give each octave the rows that rows `start .. stop - 1` of octave `finest` are made of.
 
-        Returns a dict octave -> `Window` for the octaves `finest .. octaves - 1`.
+        Returns octave -> `Window` for the octaves `finest .. octaves - 1`.
         """
         # The residual layer of the whole picture sees a row above and below.
         margin = 0 if finest else 1
@@ -292,24 +315,27 @@ class Arch:
             )
         return windows
 
-    def bands(self, finest=0):
-        """Windows of octave `finest` that together make the picture, each of about 32,768 pixels: its arrays stay in
-        the processor's cache.
+    def bands(self, finest: int = 0) -> list[Window]:
+        """Cut octave `finest` into windows of about 32,768 pixels each, from top to bottom.
+
+        The arrays of such a window stay in the processor's cache.
         """
         rows, columns = self.size(finest)
         step = band_rows(columns)
         return [Window(start, min(rows, start + step)) for start in range(0, rows, step)]
 
-    def as_dict(self):
+    def as_dict(self) -> dict[str, int]:
+        """The fields, name -> value."""
         return asdict(self)
 
-    def positions(self, finest=0):
-        """Number of code integers in the octaves `finest` and coarser."""
+    def positions(self, finest: int = 0) -> int:
+        """Count the integers of the code in octave `finest` and all coarser ones."""
         return sum(self.code_planes(o) * prod(self.size(o)) for o in range(finest, self.octaves))
 
-    def macs(self):
-        """Multiplications of a whole decode: context model and its features, mixing, upsampling, code, output and
-        residual layer.
+    def macs(self) -> int:
+        """Count the multiplications of a whole decode.
+
+        They are those of context model, features, mixing, upsampling, code, top layer, output and residual layer.
         """
         hidden, inputs = self.context_channels, self.context_inputs
         count = self.positions() * (hidden * (inputs + hidden) + 2 * (hidden + inputs))
@@ -330,16 +356,19 @@ class Arch:
             top + (self.finest_channels + self.top_channels + SQUARE * self.planes) * self.planes
         )
 
-    def wavefronts(self):
-        """Steps of the context model's walk, each of which takes some microseconds however short it is."""
+    def wavefronts(self) -> int:
+        """Count the steps of the walk over the code.
+
+        However short a wavefront is, its step takes some microseconds.
+        """
         sizes = [(self.code_planes(o), *self.size(o)) for o in range(self.octaves)]
         return sum(planes * (columns + WAVEFRONT_SLOPE * (rows - 1)) for planes, rows, columns in sizes)
 
-    def memory(self, finest=0):
+    def memory(self, finest: int = 0) -> int:
         """Bytes that a decode to the size of octave `finest` needs beside the program, within some 20 %.
 
-        The code is there all the time: with it first the field of its finest octave, then bands and samples. Copies of
-        these come last.
+        The code is in memory all the time. At first the field of its finest octave stands beside it. Then bands and
+        samples do, and at the end copies of the samples.
         """
         rows, columns = self.size(self.coded_octaves[-1])
         code, samples = 4 * self.positions(), prod(self.size(finest)) * self.planes * self.bits // 8
@@ -354,12 +383,11 @@ class Arch:
             code + field, code + samples + min(BANDS_AT_ONCE, bands) * 8 * max(values), SAMPLES_COPIES * samples
         )
 
-    def seconds(self, finest=0):
-        """About the seconds that a decode to the size of octave `finest` takes on two cores of an AMD EPYC, within some
-        30 %.
+    def seconds(self, finest: int = 0) -> float:
+        """Seconds that a decode to the size of octave `finest` takes, within some 30 %.
 
-        The walk over the code has one thread, the synthesis two. NumPy's time is that of passes over memory: products
-        are next to nothing.
+        They hold for two cores of an AMD EPYC. The walk over the code has one thread, the synthesis two. NumPy's time
+        goes into passes over memory. Products take next to none.
         """
         contexts = self.context_channels * (self.context_inputs + self.context_channels)
         walk = self.wavefronts() * WAVEFRONT_SECONDS + self.positions() * (
@@ -376,9 +404,10 @@ class Arch:
             )
         return walk + bands * band / BANDS_AT_ONCE
 
-    def _band_pixels(self, finest):
-        """How many bands a picture of the size of octave `finest` has, and the pixels that one in the middle takes from
-        each octave; as many of each finer one as of `finest`.
+    def _band_pixels(self, finest: int) -> tuple[int, list[int]]:
+        """Count the bands of a picture of the size of octave `finest`, and the pixels that one takes from each octave.
+
+        The pixels are those of a band in the middle. Octaves finer than `finest` count as many as `finest`.
         """
         rows, columns = self.size(finest)
         step = band_rows(columns)
@@ -389,13 +418,18 @@ class Arch:
         return count, [pixels[max(finest, octave)] for octave in range(self.octaves)]
 
 
-def base_arch(width, height, planes, base=0, depth=0):
-    """The architecture of the bases for a picture; base: that from which its weights are coded; depth: 0 for 8 bits a
-    sample, 1 for 16.
+def base_arch(width: int, height: int, planes: int, base: int = 0, depth: int = 0) -> Arch:
+    """Make the architecture of the bases' network for a picture.
+
+    width, height: pixels. planes: 1 or 3. base: the base from which the weights are coded, 0..5.
+    depth: 0 for 8 bits a sample, 1 for 16.
     """
     return Arch(width=width, height=height, planes=planes, octaves=BASE_OCTAVES, base=base, depth=depth, **BASE_SHAPE)
 
 
-def band_rows(columns):
-    """Rows of a band of the picture: about 32,768 pixels, so that a band's arrays stay in the processor's cache."""
+def band_rows(columns: int) -> int:
+    """Rows of a band of a picture with so many columns.
+
+    A band has about 32,768 pixels, so that its arrays stay in the processor's cache, and at least 8 rows.
+    """
     return max(8, 2**15 // columns)

@@ -1,5 +1,6 @@
-"""The bases from which weights are coded as differences (FORMAT.md, chapter 5): what a fit has learned before it has
-seen the picture.
+"""The bases from which weights are coded as differences (FORMAT.md, chapter 5).
+
+A base is what a fit knows before it sees the picture.
 """
 
 from functools import cache
@@ -8,23 +9,27 @@ from math import prod
 
 import numpy as np
 
-from .arch import BASE_OCTAVES, BASES, base_arch
+from .arch import BASE_OCTAVES, BASES, Arch, base_arch
 
 FRACTION_BITS = 12
 """Bases are integers in units of 2^-12."""
 
-
 PLANES = 3
+"""Planes of the pictures that the shipped bases are for. A picture with one plane takes sums over three."""
 
 
-def base_values(arch):
-    """name -> int64 array of the shape of the tensor, in units of 2^-12: the base `arch.base`."""
+def base_values(arch: Arch) -> dict[str, np.ndarray]:
+    """Give each tensor its integers in the base `arch.base`.
+
+    Returns name -> int64 array of the tensor's shape, in units of 2^-12.
+    """
     if not arch.base:
         return {name: _plain(name, shape, arch.taps) for name, shape in arch.tensors()}
     return {name: _part(name, shape, arch, _shipped(arch.base)[name]) for name, shape in arch.tensors()}
 
 
 def _plain(name, shape, taps):
+    """Make a tensor of base 0: taps of a bilinear interpolation, the identity for features, else zeros."""
     values = np.zeros(shape, np.int64)
     if name.startswith("taps."):
         values[taps - 1 : taps + 1] = [1024, 3072]
@@ -34,7 +39,10 @@ def _plain(name, shape, taps):
 
 
 def _part(name, shape, arch, values):
-    """Of a base for all octaves and three planes, what a picture with fewer takes."""
+    """Take the part of a shipped base that a picture needs: of fewer octaves, or of one plane.
+
+    values: the tensor of the base, which is for all octaves and three planes.
+    """
     if name == "context.3.bias":
         return values[BASE_OCTAVES - arch.octaves :]
     if name.startswith("context.features."):
@@ -48,7 +56,7 @@ def _part(name, shape, arch, values):
 
 @cache
 def _shipped(base):
-    """name -> int64 array of one of the shipped bases."""
+    """Read a shipped base, 1 to 5: name -> int64 array."""
     tensors = base_arch(1, 1, PLANES, base).tensors()
     numbers = np.frombuffer(files("ddcodec.format").joinpath("bases.bin").read_bytes(), "<i2").reshape(BASES, -1)[
         base - 1

@@ -1,14 +1,20 @@
-"""Bounds of what a lawful file holds: ranges of weights and code, and sums that stay exact (FORMAT.md, chapter 5)."""
+"""Bounds of a lawful file: ranges of weights and code, and sums that stay exact (FORMAT.md, chapter 5)."""
+
+from collections.abc import Mapping
+
+import numpy as np
 
 from ..errors import DamagedError
-from .arch import ACTIVATION_MAX, CODE_MAX, EXPONENT_MAX, WEIGHT_MAX
-from .weights import resolved
+from .arch import ACTIVATION_MAX, CODE_MAX, EXPONENT_MAX, WEIGHT_MAX, Arch
+from .weights import Weights, resolved
 
 
-def exactness_bound(arch, tensors):
-    """The greatest integer that any accumulator can reach (FORMAT.md, chapter 5, *Exactness*); must stay below 2^53.
+def exactness_bound(arch: Arch, tensors: Mapping[str, Weights]) -> int:
+    """Bound the integers that any sum of the network can reach (FORMAT.md, chapter 5, *Exactness*).
 
-    `tensors` maps names to records with `exponent` and integer `values`, as `weights.resolved` gives them.
+    A lawful file keeps the bound below 2^53. `shift` is the exponent that FORMAT.md calls `D`.
+
+    tensors: name -> `Weights` as `weights.resolved` gives them.
     """
 
     def norm(name):
@@ -30,7 +36,7 @@ def exactness_bound(arch, tensors):
     total, shift = affine("context.3.weight", "context.3.bias", 8, gain=5)
     bounds.append(total + (1 << shift + 8))
     for octave in arch.coarse_to_fine:
-        bias, code, taps = (tensors.get(f"{kind}.{octave}") for kind in ("bias", "code", "taps"))
+        bias, code, taps = tensors[f"bias.{octave}"], tensors.get(f"code.{octave}"), tensors.get(f"taps.{octave}")
         shift = max(bias.exponent, code.exponent if code else 0, 2 * taps.exponent if taps else 0)
         total = (norm(f"bias.{octave}") << shift - bias.exponent + 12) + (1 << shift)
         if code:
@@ -46,10 +52,12 @@ def exactness_bound(arch, tensors):
     return max(bounds)
 
 
-def check_weights(arch, tensors):
-    """Raise `DamagedError` unless the weights are in their ranges and exact in 53 bits (FORMAT.md, chapter 5).
+def check_weights(arch: Arch, tensors: Mapping[str, Weights]) -> dict[str, Weights]:
+    """Check that weights are in their ranges, and that all sums are exact in 53 bits (FORMAT.md, chapter 5).
 
-    Returns what the differences `tensors` stand for, as `weights.resolved` gives it.
+    tensors: name -> `Weights`, differences from the base.
+
+    Returns the integers that they stand for, as `weights.resolved` gives them. Raises `DamagedError`.
     """
     for name, shape in arch.tensors():
         exponent, values = tensors[name]
@@ -68,8 +76,8 @@ def check_weights(arch, tensors):
     return weights
 
 
-def check_code(values):
-    """Raise `DamagedError` if a code integer is out of range."""
-    # A plane of magnitudes would be the most memory of a decode.
+def check_code(values: np.ndarray) -> None:
+    """Raise `DamagedError` if an integer of the code is out of range."""
+    # `abs(values)` would make a plane more, and with it the greatest memory of a decode.
     if values.size and max(values.max(), -values.min()) > CODE_MAX:
         raise DamagedError(f"A code value is outside -{CODE_MAX} to {CODE_MAX}.")

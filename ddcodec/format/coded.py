@@ -1,36 +1,39 @@
-"""CodedImage: the plain record of integers between bytes and pixels."""
+"""`CodedImage`: the record of integers between bytes and pixels."""
 
 from dataclasses import dataclass
+
+import numpy as np
 
 from ..errors import DamagedError
 from .arch import Arch
 from .bounds import check_code, check_weights
 from .ops_int import numbers
-from .weights import resolved
+from .weights import Weights, resolved
 
 
 @dataclass(frozen=True)
 class CodedImage:
     """A picture as its file holds it.
 
-    tensors:     name -> `Weights` (differences from the base), for all of `arch.tensors()`; with a base those that
-                 `arch.is_fixed` are 0, and e = 0.
-    code:        octave -> integer array (code planes, rows, columns), for all of `arch.coded_octaves`.
+    arch:        the size of the picture and the shape of the network.
+    tensors:     name -> `Weights`, differences from the base, for all of `arch.tensors()`. With base 1 to 5 a tensor
+                 that `arch.is_fixed` has differences and exponent 0.
+    code:        octave -> integers (code planes, rows, columns), for all of `arch.coded_octaves`.
     samples_crc: CRC-32 of the decoded samples.
-    chunks:      (id, content) pairs, content as it stands in the file.
+    chunks:      pairs (id, content), with the content as the file holds it.
     """
 
     arch: Arch
-    tensors: dict
-    code: dict
+    tensors: dict[str, Weights]
+    code: dict[int, np.ndarray]
     samples_crc: int = 0
-    chunks: tuple = ()
+    chunks: tuple[tuple[int, bytes], ...] = ()
 
-    def numbers(self):
-        """What the network computes with, name -> float64 array; see `ops_int.numbers`."""
+    def numbers(self) -> dict[str, np.ndarray]:
+        """The numbers that the network computes with, name -> float64 array; see `ops_int.numbers`."""
         return numbers(resolved(self.arch, self.tensors))
 
-    def equals(self, other):
+    def equals(self, other: "CodedImage") -> bool:
         """Whether two pictures are the same to the last integer."""
         return (
             (self.arch, self.samples_crc, self.chunks) == (other.arch, other.samples_crc, other.chunks)
@@ -42,8 +45,8 @@ class CodedImage:
             and all((planes == other.code[octave]).all() for octave, planes in self.code.items())
         )
 
-    def check(self):
-        """Raise `DamagedError` unless every value is in its range and no accumulator can pass 2^53."""
+    def check(self) -> None:
+        """Raise `DamagedError` unless all values are in their ranges and all sums stay below 2^53."""
         self.arch.check()
         check_weights(self.arch, self.tensors)
         for octave in self.arch.coded_octaves:

@@ -1,32 +1,43 @@
-"""A whole file: packed from a `CodedImage`, unpacked to one, and what it says of itself."""
+"""Whole files: packed from a `CodedImage`, unpacked to one, and described without decoding."""
 
 import math
+from typing import Any
 
 from ..errors import DdcError
 from .bounds import check_weights
 from .coded import CodedImage
-from .container import CHUNK_NAMES, check_chunks, chunk_bytes, has_trailing_bytes, read_body, varint
-from .header import HEADER_BYTES, VERSION, pack_header, read_header
+from .container import (
+    CHUNK_NAMES,
+    Body,
+    beginning_if_any,
+    check_chunks,
+    chunk_bytes,
+    has_trailing_bytes,
+    read_body,
+    varint,
+)
+from .header import HEADER_BYTES, VERSION, Header, pack_header, read_header
 from .ops_int import numbers
 from .pyramid import walk_code
 from .weights import walk_weights
 from .wire import Reader, Writer
 
 
-def pack(coded):
-    """The bytes of a `CodedImage`."""
+def pack(coded: CodedImage) -> bytes:
+    """Write a `CodedImage` as a file. Raises `DamagedError` if a value is out of range."""
     return sealed(coded, pack_body(coded))
 
 
-def sealed(coded, body):
-    """The bytes of a `CodedImage` from those that lie behind the header; only for this is the checksum of its samples
-    needed.
+def sealed(coded: CodedImage, body: bytes) -> bytes:
+    """Put the header before the body of a `CodedImage`.
+
+    Of both steps of `pack` only this one needs the checksum of the samples.
     """
     return pack_header(coded, body) + body
 
 
-def pack_body(coded):
-    """The bytes of a `CodedImage` that lie behind the header."""
+def pack_body(coded: CodedImage) -> bytes:
+    """Write the body of a file: all bytes behind the header. Raises `DamagedError` if a value is out of range."""
     coded.check()
     check_chunks([kind for kind, _ in coded.chunks])
     writer = Writer()
@@ -38,14 +49,19 @@ def pack_body(coded):
     return body + b"".join(map(varint, sections)) + words.astype("<u4").tobytes()
 
 
-def unpack(data, finest=0):
-    """The `CodedImage` of a file. With `finest` > 0 its code holds only the octaves `finest` and coarser."""
+def unpack(data: bytes, finest: int = 0) -> CodedImage:
+    """Read a file as a `CodedImage`.
+
+    finest: the finest octave whose code is wanted. Finer octaves are left out.
+
+    Raises `DamagedError` or `UnsupportedError`.
+    """
     header = read_header(data)
     return unpack_body(header, read_body(data, header), finest)
 
 
-def unpack_body(header, body, finest=0):
-    """Entropy-decode a body; with `finest` > 0 only as far as the octaves `finest` and coarser go."""
+def unpack_body(header: Header, body: Body, finest: int = 0) -> CodedImage:
+    """Entropy-decode a body, down to octave `finest`. Raises `DamagedError`."""
     arch = header.arch
     reader = Reader(body.words)
     tensors = walk_weights(arch, reader)
@@ -53,11 +69,13 @@ def unpack_body(header, body, finest=0):
     return CodedImage(arch, tensors, code, header.samples_crc, body.chunks)
 
 
-def read_info(data):
-    """What a file says of itself, as a dict ready for JSON; nothing is entropy-decoded.
+def read_info(data: bytes) -> dict[str, Any]:
+    """Describe a file as a dict ready for JSON, without entropy decoding.
 
-    The bytes of a section are those that a decoder has taken when it has finished it, less those before: exact to a
-    word or two.
+    The bytes of a section are those that a decoder takes until it has finished it, minus those before. They are exact
+    to a word or two.
+
+    Raises `DamagedError` or `UnsupportedError`.
     """
     header = read_header(data)
     body = read_body(data, header)
@@ -89,13 +107,12 @@ def read_info(data):
     }
 
 
-def ddc_bytes(data):
-    """How many bytes are worth reading of a `.ddc` file that begins so: one more than its section table announces, all
-    until that is known, none beyond where its header is refused.
-    """
-    from ..format.container import beginning_if_any
-    from ..format.header import read_header
+def ddc_bytes(data: bytes) -> float:
+    """Count the bytes worth reading of a `.ddc` file that begins with `data`.
 
+    They are one more than its section table announces. The result is infinity until the table is known. It is 0 if the
+    header is refused.
+    """
     try:
         body = beginning_if_any(data, read_header(data))
     except DdcError:

@@ -1,13 +1,19 @@
-"""The header: 30 bytes that say which picture and which network a file holds (FORMAT.md, chapter 1)."""
+"""The header: 30 bytes that describe the picture and the network of a file (FORMAT.md, chapter 1)."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
 
 from ..errors import DamagedError, UnsupportedError
 from .arch import BASES, Arch
 
+if TYPE_CHECKING:
+    from .coded import CodedImage
+
 MAGIC = 0xDD444443
+"""The first four bytes of a file, most significant first."""
+
 VERSION = 9
+"""Version of the format that this code reads and writes."""
 
 
 class Row(NamedTuple):
@@ -40,21 +46,35 @@ ROWS = (
     Row("chunks", 4, 0),
     Row("reserved", 1, 0),
 )
+"""The header rows in their order (FORMAT.md, chapter 1)."""
 ROWS_BYTES = sum(row.bits for row in ROWS) // 8
+"""Bytes of the header before its checksums: 18."""
+
 HEADER_BYTES = ROWS_BYTES + 12
+"""Bytes of the header with its three CRC-32: 30."""
 
 
 class Header(NamedTuple):
+    """The header of a file.
+
+    arch: the rows that describe picture and network.
+    chunks: number of chunks.
+    body_crc: CRC-32 of the body.
+    samples_crc: CRC-32 of the decoded samples.
+    """
+
     arch: Arch
     chunks: int
     body_crc: int
     samples_crc: int
 
 
-def read_header(data):
-    """Read the header alone, in the order of checks of FORMAT.md, chapter 1.
+def read_header(data: bytes) -> Header:
+    """Read the header alone, with all checks in the order of FORMAT.md, chapter 1.
 
-    Raises `DamagedError` or `UnsupportedError`; nothing behind the header is looked at.
+    data: the file, or its beginning. Bytes behind the header are not looked at.
+
+    Raises `DamagedError` or `UnsupportedError`.
     """
     signature = MAGIC.to_bytes(4, "big")
     if not data:
@@ -79,7 +99,11 @@ def read_header(data):
     return Header(arch, fields["chunks"], body_crc, samples_crc)
 
 
-def pack_header(coded, body):
+def pack_header(coded: "CodedImage", body: bytes) -> bytes:
+    """Write the header of a `CodedImage` whose body is known.
+
+    Raises `DamagedError` if a row cannot hold its value.
+    """
     fields = {**coded.arch.as_dict(), "magic": MAGIC, "version": VERSION, "chunks": len(coded.chunks)}
     number = 0
     for row in ROWS:

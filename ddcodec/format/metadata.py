@@ -1,6 +1,10 @@
-"""Metadata chunks (FORMAT.md, chapter 2): ICC profile, EXIF, XMP and a note as Zstandard frames with bounds that hold;
-colour description and resolution as a few bytes.
+"""Metadata chunks (FORMAT.md, chapter 2).
+
+ICC profile, EXIF, XMP and a note are Zstandard frames of a limited size. Colour description and resolution are a few
+bytes.
 """
+
+from collections.abc import Container, Iterable, Mapping
 
 from ..errors import DamagedError, SourceError
 from . import color
@@ -8,15 +12,25 @@ from .container import CHUNK_NAMES, Cursor, read_beginning, read_body, varint
 from .header import read_header
 
 LEVEL = 19
+"""Zstandard's level of compression. The levels above, 20 to 22, take more memory."""
+
 LIMITS = {1: 4 * 2**20, 2: 2**20, 3: 2**20, 4: 2**20}
-"""Kind of metadata -> bytes that it may have when decompressed."""
+"""Ids of chunks -> bytes that their content may have when decompressed (FORMAT.md, chapter 2)."""
+
 COLOR, RESOLUTION = 6, 7
+"""Ids of the chunks of colour description and resolution (FORMAT.md, chapter 2)."""
+
 RESOLUTION_MAX = 2**28 - 1
+"""Greatest resolution in pixels a metre; a varint holds no more (FORMAT.md, *Conventions*)."""
+
 KINDS = tuple(CHUNK_NAMES[kind] for kind in (*LIMITS, COLOR, RESOLUTION))
+"""Names of all kinds of metadata: "icc", "exif", "xmp", "note", "color", "resolution"."""
 
 
-def chunks_of(metadata):
-    """Chunks (id, content) of a dict with any of the names in `KINDS` and bytes as values.
+def chunks_of(metadata: Mapping[str, bytes]) -> tuple[tuple[int, bytes], ...]:
+    """Make chunks (id, content) of metadata.
+
+    metadata: name -> bytes, with names from `KINDS`. Other names are passed over.
 
     Raises `SourceError` for metadata above the format's limits.
     """
@@ -33,8 +47,10 @@ def chunks_of(metadata):
     return tuple(chunks)
 
 
-def metadata_of(chunks, wanted=KINDS):
-    """The dict that `chunks_of` was given, of the kinds that are wanted; all other chunks are passed over.
+def metadata_of(chunks: Iterable[tuple[int, bytes]], wanted: Container[str] = KINDS) -> dict[str, bytes]:
+    """Read the metadata in chunks: the dict that `chunks_of` was given.
+
+    wanted: names of the kinds to read. All other chunks are passed over.
 
     Raises `DamagedError`.
     """
@@ -49,23 +65,26 @@ def _read(kind, name, content):
     return content
 
 
-def color_in(metadata):
-    """The `Color` that describes samples with this metadata (name -> bytes), or None. Raises `DamagedError`."""
+def color_in(metadata: Mapping[str, bytes]) -> color.Color | None:
+    """Read the `Color` in metadata (name -> bytes), or None if there is none. Raises `DamagedError`."""
     return color.unpacked(metadata["color"]) if "color" in metadata else None
 
 
-def resolution_in(metadata):
-    """(x, y) in pixels a metre, of metadata (name -> bytes), or None. Raises `DamagedError`."""
+def resolution_in(metadata: Mapping[str, bytes]) -> tuple[int, int] | None:
+    """Read (x, y) in pixels a metre in metadata (name -> bytes), or None if there are none. Raises `DamagedError`."""
     return unpacked_resolution(metadata["resolution"]) if "resolution" in metadata else None
 
 
-def packed_resolution(x, y):
-    """The content of chunk 7. x, y: pixels a metre, 1 to `RESOLUTION_MAX`."""
+def packed_resolution(x: int, y: int) -> bytes:
+    """Write the content of chunk 7.
+
+    x, y: pixels a metre, 1 to `RESOLUTION_MAX`.
+    """
     return varint(x) + (varint(y) if y != x else b"")
 
 
-def unpacked_resolution(content):
-    """(x, y) in pixels a metre of the content of chunk 7. Raises `DamagedError`."""
+def unpacked_resolution(content: bytes) -> tuple[int, int]:
+    """Read (x, y) in pixels a metre in the content of chunk 7. Raises `DamagedError`."""
     cursor = Cursor(content)
     x = cursor.varint()
     y = cursor.varint() if cursor.at < len(content) else x
@@ -74,39 +93,45 @@ def unpacked_resolution(content):
     return x, y
 
 
-def read_metadata(data, wanted=KINDS):
-    """The metadata in the bytes of a file, of the kinds that are wanted.
+def read_metadata(data: bytes, wanted: Container[str] = KINDS) -> dict[str, bytes]:
+    """Read the metadata of a file, name -> bytes.
+
+    wanted: names of the kinds to read.
 
     Raises `DamagedError` or `UnsupportedError`.
     """
     return metadata_of(read_body(data, read_header(data)).chunks, wanted)
 
 
-def kinds_of(data):
-    """The names of the metadata in the bytes of a file, or of its beginning (those in `KINDS`), without looking
-    inside.
+def kinds_of(data: bytes) -> list[str]:
+    """List the kinds of metadata in a file or its beginning, without a look inside.
+
+    The names are those of `KINDS`. Raises `DamagedError` or `UnsupportedError`.
     """
     names = [CHUNK_NAMES.get(kind) for kind, _ in read_beginning(data, read_header(data)).chunks]
     return [name for name in names if name in KINDS]
 
 
-def compressed(content):
-    """Bytes as one Zstandard frame that states its size."""
+def compressed(content: bytes) -> bytes:
+    """Compress bytes to one Zstandard frame that states its content size."""
     import zstandard
 
     return zstandard.ZstdCompressor(level=LEVEL, write_content_size=True).compress(content)
 
 
-def decompressed(frame, name, limit, *, exactly=False):
-    """The content of a Zstandard frame, of at most `limit` bytes, or of exactly so many.
+def decompressed(frame: bytes, name: str, limit: int, *, exactly: bool = False) -> bytes:
+    """Decompress a Zstandard frame.
 
-    Raises `DamagedError`, in which it is called `name`.
+    name: the word for it in messages. limit: the most bytes that the content may have.
+    exactly: the content must have `limit` bytes.
+
+    Raises `DamagedError`.
     """
     import zstandard
 
     try:
-        # The package allocates whatever size a frame states, `max_output_size` or not: look first. Only all at once it
-        # also keeps to that size.
+        # The package allocates whatever size a frame states, with `max_output_size`, too. So the size is looked at
+        # first. Only this call, which decompresses all at once, then keeps to it.
         size = zstandard.get_frame_parameters(frame).content_size
         if size == zstandard.CONTENTSIZE_UNKNOWN or size > limit or exactly and size != limit:
             raise DamagedError(f"The {name} does not state a size of {'' if exactly else 'at most '}{limit:,} bytes.")

@@ -1,19 +1,31 @@
-"""The two forward walks, context model and synthesis, written once; the caller passes the `ops` that do the arithmetic.
+"""The two forward walks, context model and synthesis, written once for all engines.
 
-`ops` is `ops_int.IntegerOps` (the decoder) or one of `fit.torch_ops` (the encoder, and the check that both agree).
-Arrays are (C, rows, columns) or (C, positions). `numbers` maps the names of `Arch.tensors()` to what `ops` computes
-with.
+The caller passes the `ops` that do the arithmetic: `ops_int.IntegerOps` for the decoder, `fit.reference.ops.TorchOps`
+or its heirs for the encoder. Arrays are (C, rows, columns) or (C, positions). `numbers` maps the names of
+`Arch.tensors()` to what `ops` computes with.
 """
 
-from .arch import FEATURES, FILTER_REACH, Window
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from .arch import FEATURES, FILTER_REACH, Arch, Window
+
+Array: TypeAlias = Any
+"""An array of NumPy or a tensor of torch, whichever `ops` computes with."""
+
+Code: TypeAlias = Callable[[int, Window], Array]
+"""A function from an octave and a window to the code of these rows, (code planes, rows, columns)."""
 
 SEEN_TAPS = (1, 3)
+"""Taps of `double`, in units of 1/4 (FORMAT.md, chapter 6, *Features*)."""
 
 
-def context(ops, arch, numbers, inputs, octave):
-    """Predict code integers from their causal surroundings (FORMAT.md, chapter 6, *Layers*).
+def context(ops: Any, arch: Arch, numbers: Mapping[str, Array], inputs: Array, octave: int) -> Array:
+    """Predict integers of the code from their causal surroundings (FORMAT.md, chapter 6, *Layers*).
 
-    `inputs`: (context_inputs, positions). Returns (2, positions): mean and scale, in the units of the inputs.
+    inputs: (context_inputs, positions).
+
+    Returns (2, positions): mean and scale, in the units of the inputs.
     """
     hidden = ops.affine(numbers["context.1.weight"], inputs, numbers["context.1.bias"])
     hidden = ops.settle(hidden, 0)
@@ -25,29 +37,35 @@ def context(ops, arch, numbers, inputs, octave):
 
 
 class Coarser:
-    """What contexts see of the octaves coarser than their own (FORMAT.md, chapter 6, *Features*; linear ones as in
-    Cool-Chic 5). Coarse to fine: `features` of an octave, then `add` its code.
+    """The planes that contexts see of the octaves coarser than their own (FORMAT.md, chapter 6, *Features*).
 
-    planes: of all coarser octaves, the next coarser one's own first, at its size: (planes, rows, columns) in
-    activations; None where there are none.
+    The features are linear, as in Cool-Chic 5. Octaves come coarse to fine: first `features` of an octave, then `add`
+    its code.
+
+    planes: the planes of all coarser octaves at the size of the next coarser one, (planes, rows, columns) in
+        activations. The next coarser octave's own plane comes first. None if there are none.
     """
 
-    def __init__(self, ops, arch):
-        self._ops, self._arch, self.planes = ops, arch, None
+    def __init__(self, ops: Any, arch: Arch) -> None:
+        self._ops, self._arch = ops, arch
+        self.planes: Array | None = None
 
-    def features(self, numbers, octave):
-        """For the context of `octave`: (FEATURES + 1, rows, columns) in activations."""
+    def features(self, numbers: Mapping[str, Array], octave: int) -> Array:
+        """Make the features for the context of `octave`: (FEATURES + 1, rows, columns) in activations."""
         handed = self.handed_down(numbers, octave)
         if handed is None:
             return self._ops.zeros((FEATURES + 1, *self._arch.size(octave)))
         return double(self._ops, self._arch, octave, handed)
 
-    def handed_down(self, numbers, octave):
-        """What is doubled to the features of `octave`, or None where there are no coarser planes."""
+    def handed_down(self, numbers: Mapping[str, Array], octave: int) -> Array | None:
+        """Make the planes that are doubled to the features of `octave`; None if there are no coarser planes."""
         return None if self.planes is None else handed_down(self._ops, numbers, octave, self.planes)
 
-    def add(self, octave, code):
-        """code: (planes, rows, columns) of `octave` in code units; finer ones see it if it is one plane."""
+    def add(self, octave: int, code: Array) -> None:
+        """Add the code of an octave: (planes, rows, columns) in code units.
+
+        Finer octaves see it only if it is one plane.
+        """
         if octave and len(code) == 1:
             own = code * self._ops.context_step
             self.planes = (
@@ -57,15 +75,19 @@ class Coarser:
             )
 
 
-def handed_down(ops, numbers, octave, coarser):
-    """What is doubled to the features of `octave`, of the size of `coarser`: mixing there costs a quarter."""
+def handed_down(ops: Any, numbers: Mapping[str, Array], octave: int, coarser: Array) -> Array:
+    """Make the planes that are doubled to the features of `octave`, of the size of `coarser`.
+
+    Mixing at this size costs a quarter.
+    """
     mixed = ops.round(ops.mix(numbers[f"context.features.{octave}"], coarser))
     return ops.join([mixed, abs(coarser[:1])])
 
 
-def double(ops, arch, octave, planes, window=None):
-    """Planes of the next coarser octave, in activations, doubled to the size of `octave`: the rows `window` of it, or
-    all.
+def double(ops: Any, arch: Arch, octave: int, planes: Array, window: Window | None = None) -> Array:
+    """Double planes of the next coarser octave to the size of `octave` (FORMAT.md, chapter 6, *Features*).
+
+    planes: (C, rows, columns) in activations. window: the rows of `octave` to make; None for all.
     """
     rows, columns = arch.size(octave)
     window = window or Window(0, rows)
@@ -75,12 +97,15 @@ def double(ops, arch, octave, planes, window=None):
     return ops.round(doubled * (1 / 16))
 
 
-def synthesis(ops, arch, numbers, code, window, finest=0):
-    """The deep decoder: from the code to samples (FORMAT.md, chapter 7; Heckel & Hand 2019, section 2).
+def synthesis(ops: Any, arch: Arch, numbers: Mapping[str, Array], code: Code, window: Window, finest: int = 0) -> Array:
+    """Make samples of the code with the deep decoder (FORMAT.md, chapter 7; Heckel & Hand 2019, section 2).
 
-    `code(octave, window)` gives the planes (P, rows, columns) of a window in code units. Returns samples (planes, rows,
-    columns) of the rows `window` of octave `finest`; for `finest` > 0 of a picture that is that much smaller, where the
-    code of finer octaves is that of means over squares, of the same window.
+    code: a function of an octave and a window that gives the code of these rows, (P, rows, columns) in code units.
+    window: the rows of octave `finest` to make.
+    finest: above 0 for a picture of that octave's size. The code of finer octaves is then that of means over squares,
+        and its windows are those of octave `finest`.
+
+    Returns samples (planes, rows, columns).
     """
     windows = arch.windows(*window, finest)
     hidden = hidden_planes(ops, arch, numbers, code, windows, finest)
@@ -97,12 +122,15 @@ def synthesis(ops, arch, numbers, code, window, finest=0):
     )
 
 
-def hidden_planes(ops, arch, numbers, code, windows, finest=0):
-    """The channels of the finest octave, (channels, rows, columns) of `windows[finest]`; arguments as for `synthesis`,
-    windows as of `Arch.windows`.
+def hidden_planes(
+    ops: Any, arch: Arch, numbers: Mapping[str, Array], code: Code, windows: Mapping[int, Window], finest: int = 0
+) -> Array:
+    """Make the channels of the finest octave: (channels, rows, columns) of `windows[finest]`.
 
-    Mixing is done before upsampling, as in the paper: both are linear, so that they commute, and at the coarse size it
-    costs a quarter.
+    Mixing comes before upsampling, as in the paper. Both are linear and commute, and at the coarse size mixing costs a
+    quarter.
+
+    windows: those of `Arch.windows`. The other arguments are those of `synthesis`.
     """
     hidden = None
     for octave in arch.coarse_to_fine[: arch.octaves - finest]:
@@ -127,13 +155,17 @@ def hidden_planes(ops, arch, numbers, code, windows, finest=0):
     return hidden
 
 
-def seen_code(ops, arch, numbers, octave, code, window, means=False):
-    """The code of the rows `window` of an octave as the synthesis sees it, through the octave's filter: (planes,
-    window, columns) in activations.
+def seen_code(
+    ops: Any, arch: Arch, numbers: Mapping[str, Array], octave: int, code: Code, window: Window, means: bool = False
+) -> Array:
+    """Pass the code of the rows `window` of an octave through the octave's filter (FORMAT.md, chapter 7).
 
-    The filter (FORMAT.md, chapter 7; separable, symmetric and of 7 taps in Cool-Chic 5) adds to each place what it
-    makes of the square around, 0 outside the plane. means: the code is that of means over the pixels of a smaller
-    picture, which are then all places of the square.
+    The filter adds to each place what it makes of the square around, with 0 outside the plane. In Cool-Chic 5 it is
+    separable, symmetric and of 7 taps.
+
+    means: the code is that of means over the pixels of a smaller picture. All places of the square are then the pixel.
+
+    Returns (planes, window, columns) in activations.
     """
     weight = numbers[f"filter.{octave}"]
     if means:
@@ -146,13 +178,17 @@ def seen_code(ops, arch, numbers, octave, code, window, means=False):
     return ops.round(own + ops.filter(weight, ops.pad(planes, beyond, reach)))
 
 
-def residual(ops, weight, values, held, window, size, finest=0):
-    """The 3x3 residual layer, without ReLU (FORMAT.md, chapter 7; Leguay et al. 2023, arXiv 2307.12706): `values` plus
-    what the layer makes of them.
+def residual(
+    ops: Any, weight: Array, values: Array, held: Window, window: Window, size: tuple[int, int], finest: int = 0
+) -> Array:
+    """Add to `values` what the residual layer of 3x3 makes of them, without a ReLU.
 
-    `values` (planes, held, columns) are the rows `held` of a picture of `size`; the result (planes, window, columns)
-    holds the rows `window`. Indices outside are replaced by the nearest inside; in a smaller picture, `finest` > 0, all
-    nine places are the pixel itself.
+    The layer is that of FORMAT.md, chapter 7 (Leguay et al. 2023, arXiv 2307.12706). Indices outside the picture are
+    replaced by the nearest inside. In a smaller picture, `finest` > 0, all nine places are the pixel itself.
+
+    values: (planes, held, columns), the rows `held` of a picture of `size`.
+
+    Returns (planes, window, columns), the rows `window`.
     """
     rows, columns = size
 
@@ -167,12 +203,16 @@ def residual(ops, weight, values, held, window, size, finest=0):
     return own + ops.mix(weight, around.reshape(-1, *around.shape[2:]))
 
 
-def up(ops, planes, taps, window, finer_window, rows, finer_columns):
-    """Upsample by 2 with symmetric separable taps (FORMAT.md, chapter 7, `up`).
+def up(
+    ops: Any, planes: Array, taps: Sequence[Any], window: Window, finer_window: Window, rows: int, finer_columns: int
+) -> Array:
+    """Upsample by 2 with symmetric separable taps, without rounding (FORMAT.md, chapter 7, `up`).
 
-    `planes` (C, window, columns) holds the rows `window` of an octave of `rows` rows; the result (C, finer_window,
-    finer_columns) holds the rows `finer_window` of the finer octave. Indices outside are replaced by the nearest
-    inside. Nothing is rounded.
+    Indices outside the octave are replaced by the nearest inside.
+
+    planes: (C, window, columns), the rows `window` of an octave of `rows` rows.
+
+    Returns (C, finer_window, finer_columns), the rows `finer_window` of the finer octave.
     """
     doubled = _up_along(ops, planes, taps, 1, finer_window, window.start, rows)
     return _up_along(ops, doubled, taps, 2, Window(0, finer_columns), 0, planes.shape[2])

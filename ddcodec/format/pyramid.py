@@ -1,36 +1,49 @@
-"""The causal walk over the code (FORMAT.md, chapter 6): coarse to fine, wavefront by wavefront, for reading and writing
-alike.
+"""The causal walk over the code, for reading and writing alike (FORMAT.md, chapter 6).
+
+It goes coarse to fine, and wavefront by wavefront in each plane.
 """
 
+from collections.abc import Mapping
 from itertools import islice
 
 import numpy as np
 
-from .arch import CODE_MAX, CODE_STEP, CONTEXT_UNIT, FIELD_PLANES, NEIGHBOURS, WAVEFRONT_SLOPE
+from .arch import CODE_MAX, CODE_STEP, CONTEXT_UNIT, FIELD_PLANES, NEIGHBOURS, WAVEFRONT_SLOPE, Arch
 from .bounds import check_code
 from .network import Coarser, context, double
 from .ops_int import IntegerOps
 from .tables import SCALES, STEPS_PER_OCTAVE, UNIT_SCALE, row
+from .wire import Wire
 
 _MARGIN = 4
-"""Zero columns between rows: as far as a context reaches to the right (and more than to the left)."""
+"""Zero columns between rows of a field: as far as a context reaches to the right, and more than to the left."""
+
 _ABOVE = 3
+"""Zero rows above a field: as far as a context reaches upwards."""
+
 _AT_ONCE = 32
 """Wavefronts of a known plane whose contexts are computed together."""
 
 
-def walk_code(arch, numbers, wire, code=None, finest=0):
-    """Pass every code integer of the octaves `finest` and coarser through `wire`, in coding order.
+def walk_code(
+    arch: Arch,
+    numbers: Mapping[str, np.ndarray],
+    wire: Wire,
+    code: Mapping[int, np.ndarray] | None = None,
+    finest: int = 0,
+) -> dict[int, np.ndarray]:
+    """Pass all integers of the code through `wire` in coding order, down to octave `finest`.
 
-    `code`: octave -> (planes, rows, columns), what a `Writer` or `Meter` codes; a `Reader` needs none. Returns the same
-    as the wire gave it back. The field of the finest octave is most of the memory of a decode: what it does not need is
-    gone before.
+    code: octave -> integers (planes, rows, columns) for a `Writer`, `Meter` or `Ledger`. A `Reader` needs none.
+
+    Returns octave -> integers as the wire gave them back, int32. Raises `DamagedError` for integers out of range.
     """
     ops = IntegerOps()
     result, coarser = {}, Coarser(ops, arch)
     for octave in arch.coded_octaves:
         if octave < finest:
             break
+        # The field of the finest octave is most of the memory of a decode. What it does not need is deleted before.
         handed = coarser.handed_down(numbers, octave)
         if octave == finest:
             del coarser
@@ -47,10 +60,12 @@ def walk_code(arch, numbers, wire, code=None, finest=0):
 
 
 def _field(ops, arch, octave, handed):
-    """The padded field of an octave: float32 (1 + FEATURES + 1, rows, columns), of which the first plane is for the
-    code, and still 0. handed: what `Coarser.handed_down` gives.
+    """Make the padded field of an octave: float32 (1 + FEATURES + 1, rows, columns).
 
-    Features are made in it band by band, since whole they would need its memory twice more.
+    The first plane is for the code, and still 0. Features are made band by band: at once they would take the memory of
+    the field twice more.
+
+    handed: what `Coarser.handed_down` gives.
     """
     rows, columns = arch.size(octave)
     field = np.zeros((FIELD_PLANES, rows + _ABOVE, columns + _MARGIN), np.float32)
@@ -61,12 +76,12 @@ def _field(ops, arch, octave, handed):
 
 
 def _walk_plane(ops, arch, numbers, octave, wire, plane, target, field):
-    """One plane (rows, columns), passed from `plane`, or None where nobody knows it yet, to `target`.
+    """Pass one plane (rows, columns) from `plane` through the wire to `target`; `plane` is None for a `Reader`.
 
-    Context and features lie in one padded field, so that inputs are one strided gather.
+    Code and features lie in one padded field, so that the inputs of a context are one strided gather.
 
-    Of a known plane the contexts of many wavefronts are computed at once, which is quicker; of another one those of
-    each as soon as the integers before it are there.
+    The contexts of a known plane are computed for many wavefronts at once, which is quicker. Those of an unknown plane
+    are computed for each wavefront as soon as the integers before it are there.
     """
     rows, columns = target.shape
     pitch = columns + _MARGIN
@@ -114,7 +129,7 @@ _GREATEST = np.array([[16.0 * CODE_MAX], [SCALES - 1]])
 
 
 def _quantised(outputs):
-    """Table rows and whole numbers from the context model's outputs."""
+    """Turn outputs of the context model into rows of `tables.frequencies()` and whole numbers."""
     outputs *= _GAIN
     outputs += _OFFSET
     np.floor(outputs, out=outputs)

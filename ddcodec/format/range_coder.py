@@ -1,8 +1,10 @@
-"""The range coder: words to symbols and back (FORMAT.md, chapter 4); the only door to constriction."""
+"""The range coder: words to symbols and back (FORMAT.md, chapter 4). Only this file imports constriction."""
 
 from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import accumulate
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -10,10 +12,50 @@ from ..errors import DamagedError
 from . import tables
 
 WORD_MASK = 2**32 - 1
+"""The greatest word of the stream."""
+
+
+class Encoder(Protocol):
+    """A range encoder: symbols to words."""
+
+    def symbols(self, symbols: np.ndarray, rows: np.ndarray) -> None:
+        """Encode symbols with these rows of `tables.frequencies()`."""
+
+    def bits(self, bits: Sequence[int]) -> None:
+        """Encode bits of equal probability."""
+
+    def taken(self) -> int:
+        """Count the words that a decoder takes until it has all that is encoded so far."""
+
+    def words(self) -> np.ndarray:
+        """Finish the stream: its words, uint32."""
+
+
+class Decoder(Protocol):
+    """A range decoder: words to symbols. Its methods raise `DamagedError`."""
+
+    def symbols(self, rows: np.ndarray) -> np.ndarray:
+        """Decode one symbol for each of these rows of `tables.frequencies()`: int64."""
+
+    def bit(self) -> int:
+        """Decode a bit."""
+
+
+class Coders(Protocol):
+    """A range coder: how its encoder and its decoder are made."""
+
+    @property
+    def encoder(self) -> Callable[[], Encoder]:
+        """Make an encoder."""
+
+    @property
+    def decoder(self) -> Callable[[np.ndarray], Decoder]:
+        """Make a decoder of the words of a stream, uint32."""
 
 
 @cache
-def coders():
+def coders() -> Coders:
+    """Choose the range coder: constriction's, or the one in Python where constriction is not installed."""
     try:
         import constriction
     except ImportError:
@@ -21,9 +63,10 @@ def coders():
     return constriction_coders(constriction)
 
 
-def constriction_coders(constriction):
-    # Weights one below the frequencies, and `perfect=False`, make the package's table equal ours exactly (its own
-    # rounding then adds 1 to each entry); without `perfect=False` it is slow and prints a warning on stdout.
+def constriction_coders(constriction: Any) -> Coders:
+    """Make the range coder of the package constriction (the module that is given)."""
+    # With `perfect=False` the package's own rounding adds 1 to each entry. So weights one below the frequencies make
+    # its table equal ours exactly. Without `perfect=False` it is slow and prints a warning on stdout.
     categorical = constriction.stream.model.Categorical
     family = categorical(perfect=False)
     coin = categorical(np.full(2, 2.0**23 - 1), perfect=False)
@@ -48,7 +91,7 @@ def constriction_coders(constriction):
 
     class Decoder:
         def __init__(self, words):
-            # An explicit end: what the package reads behind the last word is not documented, the format says zeros.
+            # The format has zeros behind the last word; what the package reads there is not documented.
             self._queue = constriction.stream.queue.RangeDecoder(np.append(words, np.zeros(4, np.uint32)))
 
         def symbols(self, rows):
@@ -71,6 +114,7 @@ def constriction_coders(constriction):
 
 
 _COIN = (0, 2**23, 2**24)
+"""Cumulative frequencies of a bit (FORMAT.md, chapter 4, *Integers*)."""
 
 
 @cache
@@ -79,6 +123,8 @@ def _cumulative(row):
 
 
 class _PythonEncoder:
+    """The range encoder that belongs to the decoder of FORMAT.md, chapter 4."""
+
     def __init__(self):
         self._words = []
         self._low = 0
@@ -150,5 +196,7 @@ class _PythonDecoder:
 
 
 class PythonCoders:
+    """The range coder in Python."""
+
     encoder = _PythonEncoder
     decoder = _PythonDecoder

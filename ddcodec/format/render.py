@@ -1,5 +1,6 @@
-"""From code to samples in exact integers, band by band (FORMAT.md, chapter 7)."""
+"""Rendering: the code becomes samples in exact integers, band by band (FORMAT.md, chapter 7)."""
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from zlib import crc32
 
@@ -7,32 +8,43 @@ import numpy as np
 
 from ..machine import available_cores
 from ..picture import as_bytes
-from .arch import BANDS_AT_ONCE, CODE_STEP
+from .arch import BANDS_AT_ONCE, CODE_STEP, Arch
+from .coded import CodedImage
 from .network import synthesis
 from .ops_int import IntegerOps
 
 
-def checksum(samples):
-    """CRC-32 of samples, as a file holds it (FORMAT.md, chapter 1)."""
+def checksum(samples: np.ndarray) -> int:
+    """Compute the CRC-32 of samples that a file holds (FORMAT.md, chapter 1)."""
     return crc32(as_bytes(samples))
 
 
-def samples_of(coded, finest=0, threads=None):
-    """The samples of a `CodedImage`; see `render`."""
+def samples_of(coded: CodedImage, finest: int = 0, threads: int | None = None) -> np.ndarray:
+    """Make the samples of a `CodedImage`; see `render`."""
     return render(coded.arch, coded.numbers(), coded.code, finest, threads)
 
 
-def render(arch, numbers, code, finest=0, threads=None):
-    """Make samples of the code, in bands of rows: uint8 or uint16 (H, W, planes), or (H, W) for one plane.
+def render(
+    arch: Arch,
+    numbers: Mapping[str, np.ndarray],
+    code: Mapping[int, np.ndarray],
+    finest: int = 0,
+    threads: int | None = None,
+) -> np.ndarray:
+    """Make samples of the code, in bands of rows.
 
-    numbers: as `ops_int.numbers` gives them. code: octave -> integers (code planes, rows, columns), of all octaves.
-    finest: above 0 for the smaller picture of that octave's size. threads: at most 2; None for as many as there are.
+    numbers: name -> float64 array as `ops_int.numbers` gives them.
+    code: octave -> integers (code planes, rows, columns), for all octaves.
+    finest: above 0 for the smaller picture of that octave's size.
+    threads: at most 2; None for as many as there are.
+
+    Returns uint8 or uint16 (H, W, planes), or (H, W) for one plane.
     """
     ops = IntegerOps()
     rows, columns = arch.size(finest)
     samples = np.empty((rows, columns, arch.planes), f"uint{arch.bits}")
 
-    # What is finer than the picture comes in by its means.
+    # A smaller picture sees means of the code that is finer than itself (FORMAT.md, chapter 7).
     means = {
         octave: square_means(code[octave], 1 << finest - octave, CODE_STEP) / CODE_STEP
         for octave in arch.coded_octaves
@@ -52,9 +64,12 @@ def render(arch, numbers, code, finest=0, threads=None):
     return samples if arch.planes > 1 else samples[:, :, 0]
 
 
-def square_means(planes, side, unit=1):
-    """floor(unit mean + 1/2) over squares of side x side of integers (..., rows, columns), at the ends over what there
-    is: int64 (..., ceil(rows / side), ceil(columns / side)).
+def square_means(planes: np.ndarray, side: int, unit: int = 1) -> np.ndarray:
+    """Compute floor(unit mean + 1/2) over squares of side x side integers.
+
+    At the right and lower ends a mean is that of the integers that are there.
+
+    planes: integers (..., rows, columns). Returns int64 (..., ceil(rows / side), ceil(columns / side)).
     """
     total, counts = np.asarray(planes, np.int64), np.int64(1)
     for axis in (-2, -1):

@@ -1,29 +1,45 @@
-"""The weights of the network: how they are coded, and what they stand for (FORMAT.md, chapter 5)."""
+"""The weights of the network: how they are coded, and which numbers they stand for (FORMAT.md, chapter 5)."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import DamagedError
 from . import tables
+from .arch import Arch
 from .bases import FRACTION_BITS, base_values
-from .wire import integer_bits
+from .wire import Wire, integer_bits
 
-FIRST_EXPONENT, EXPONENT_TABLE = 6, tables.UNIT_SCALE
-FIRST_SCALE, SCALE_TABLE = 27, 37
+FIRST_EXPONENT = 6
+"""The exponent that the first tensor's is coded against (FORMAT.md, chapter 5, *Coding*)."""
+
+EXPONENT_TABLE = tables.UNIT_SCALE
+"""Scale index with which differences of exponents are coded."""
+
+FIRST_SCALE = 27
+"""The scale index that the first tensor's is coded against."""
+
+SCALE_TABLE = 37
+"""Scale index with which differences of scale indices are coded."""
 
 
 class Weights(NamedTuple):
-    """One tensor as differences from the base: integers (int64, shape of `Arch.tensors()`), each standing for `value *
-    2**-exponent`.
+    """One tensor as integers, each of which stands for `value * 2**-exponent`.
+
+    exponent: 0..15.
+    values: int64 of the tensor's shape in `Arch.tensors()`; as coded they are differences from the base.
     """
 
     exponent: int
     values: np.ndarray
 
 
-def resolved(arch, tensors):
-    """name -> `Weights` with the integers that the network computes with: the base plus the differences `tensors`."""
+def resolved(arch: Arch, tensors: Mapping[str, Weights]) -> dict[str, Weights]:
+    """Add the base to the differences `tensors`.
+
+    Returns name -> `Weights` with the integers `w` that the network computes with (FORMAT.md, chapter 5).
+    """
     result = {}
     for name, base in base_values(arch).items():
         exponent, differences = tensors[name]
@@ -33,16 +49,21 @@ def resolved(arch, tensors):
     return result
 
 
-def best_scale(differences):
-    """The table scale that codes these integers in the fewest bits, and the bits."""
+def best_scale(differences: np.ndarray) -> tuple[int, float]:
+    """Find the scale index that codes these integers in the fewest bits, and these bits."""
     rows = tables.row(np.arange(tables.SCALES), 0)
     values, counts = np.unique(np.asarray(differences), return_counts=True)
     bits = integer_bits(rows[:, None], values[None, :]) @ counts
     return int(bits.argmin()), float(bits.min())
 
 
-def walk_weights(arch, wire, tensors=None):
-    """Pass all weights through `wire` as differences; a `Reader` needs no `tensors`. Returns name -> `Weights`."""
+def walk_weights(arch: Arch, wire: Wire, tensors: Mapping[str, Weights] | None = None) -> dict[str, Weights]:
+    """Pass all weights through `wire` in coding order (FORMAT.md, chapter 5, *Coding*).
+
+    tensors: name -> `Weights`, differences from the base. A `Reader` needs none.
+
+    Returns name -> `Weights` as the wire gave them back. Raises `DamagedError`.
+    """
     exponent, scale = FIRST_EXPONENT, FIRST_SCALE
     result = {name: Weights(0, np.zeros(shape, np.int64)) for name, shape in arch.tensors()}
     for name, shape in arch.coded_tensors():

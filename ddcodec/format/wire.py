@@ -1,11 +1,10 @@
-"""The stream of entropy-coded integers: `Writer`, `Reader`, `Meter` and `Ledger` are the four hands of one walk; the
-only door to constriction.
+"""The stream of entropy-coded integers: `Writer`, `Reader`, `Meter` and `Ledger`, the four hands of one walk.
 
-Each has `integers(rows, whole, values)`, which codes a group of integers with the tables `rows` around the whole
-numbers `whole` and returns them, and `end_section()`. The `Reader` ignores `values`.
+Each is a `Wire`. Integers become symbols, escapes and Exp-Golomb numbers here (FORMAT.md, chapter 4, *Integers*).
 """
 
 from functools import cache
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -14,16 +13,32 @@ from . import tables
 from .range_coder import coders
 
 GOLOMB_LIMIT = 16
+"""The greatest `order + ones` of an Exp-Golomb number (FORMAT.md, chapter 4, *Integers*)."""
+
+
+class Wire(Protocol):
+    """A hand of the walks over weights and code."""
+
+    def integers(self, *arguments: Any, **options: Any) -> np.ndarray:
+        """Code a group of integers, and return them.
+
+        Arguments are int64 arrays of one length. `rows` are rows of `tables.frequencies()`. `whole` are the whole
+        numbers near which the integers are expected. `values` are the integers; a `Reader` needs none.
+        """
+
+    def end_section(self) -> None:
+        """Note that a section of the stream ends here."""
 
 
 class Writer:
-    """Codes integers into words of 32 bits."""
+    """A hand that codes integers into words of 32 bits."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.coder = coders().encoder()
-        self._ends = []
+        self._ends: list[int] = []
 
-    def integers(self, rows, whole, values):
+    def integers(self, rows: np.ndarray, whole: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Code a group; see `Wire`."""
         symbols = values - whole + tables.CENTRE
         escaped = (symbols < 0) | (symbols >= tables.ESCAPE)
         symbols[escaped] = tables.ESCAPE
@@ -35,23 +50,28 @@ class Writer:
                 self.coder.bits(_escape_bits(difference, order))
         return values
 
-    def end_section(self):
+    def end_section(self) -> None:
+        """See `Wire`."""
         self._ends.append(self.coder.taken())
 
-    def finish(self):
-        """The words (uint32) and the entries of the section table (FORMAT.md, chapter 3)."""
+    def finish(self) -> tuple[np.ndarray, list[int]]:
+        """Finish the stream: its words (uint32) and the entries of the section table (FORMAT.md, chapter 3)."""
         words = np.trim_zeros(self.coder.words(), "b")
         ends = [min(end, len(words)) for end in self._ends[:-1]] + [len(words)]
         return words, [end - start for start, end in zip([0, *ends], ends)]
 
 
 class Reader:
-    """Reads back what a `Writer` wrote; whatever the words are, only `DamagedError` is raised."""
+    """A hand that reads back what a `Writer` wrote.
 
-    def __init__(self, words):
+    Whatever the words are, only `DamagedError` is raised.
+    """
+
+    def __init__(self, words: np.ndarray) -> None:
         self.coder = coders().decoder(words)
 
-    def integers(self, rows, whole, values=None):
+    def integers(self, rows: np.ndarray, whole: np.ndarray, values: np.ndarray | None = None) -> np.ndarray:
+        """Read a group; see `Wire`. `values` are ignored."""
         symbols = self.coder.symbols(rows)
         values = symbols + whole - tables.CENTRE
         if len(symbols) and symbols.max() == tables.ESCAPE:
@@ -60,8 +80,8 @@ class Reader:
             values[at] = whole[at] + [self._escaped(order) for order in orders]
         return values
 
-    def end_section(self):
-        pass
+    def end_section(self) -> None:
+        """See `Wire`."""
 
     def _escaped(self, order):
         negative = self.coder.bit()
@@ -78,42 +98,56 @@ class Reader:
 
 
 class Meter:
-    """Measures in bits what a `Writer` would write; `sections` lists the bits of each section."""
+    """A hand that measures in bits what a `Writer` would write.
 
-    def __init__(self):
+    sections: bits of each section, the one that has just begun included.
+    """
+
+    def __init__(self) -> None:
         self.sections = [0.0]
 
-    def integers(self, rows, whole, values):
+    def integers(self, rows: np.ndarray, whole: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Measure a group; see `Wire`."""
         self.sections[-1] += integer_bits(rows, values - whole).sum()
         return values
 
-    def end_section(self):
+    def end_section(self) -> None:
+        """See `Wire`."""
         self.sections.append(0.0)
 
     @property
-    def bits(self):
+    def bits(self) -> float:
+        """Bits of all sections."""
         return sum(self.sections)
 
 
 class Ledger:
-    """Keeps the bits of each integer that a `Writer` would write; `sections` lists an array of them, in coding order,
-    for each section.
+    """A hand that keeps the bits of each integer that a `Writer` would write.
+
+    sections: for each section an array of these bits, in coding order.
     """
 
-    def __init__(self):
-        self._groups, self.sections = [], []
+    def __init__(self) -> None:
+        self._groups: list[np.ndarray] = []
+        self.sections: list[np.ndarray] = []
 
-    def integers(self, rows, whole, values):
+    def integers(self, rows: np.ndarray, whole: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Measure a group; see `Wire`."""
         self._groups.append(integer_bits(rows, values - whole))
         return values
 
-    def end_section(self):
+    def end_section(self) -> None:
+        """See `Wire`."""
         self.sections.append(np.concatenate(self._groups))
         self._groups = []
 
 
-def integer_bits(rows, differences):
-    """Bits of each integer, given its table row and its difference from the whole number (broadcast)."""
+def integer_bits(rows: np.ndarray, differences: np.ndarray) -> np.ndarray:
+    """Compute the bits that integers take.
+
+    rows: their rows of `tables.frequencies()`. differences: the integers minus their whole numbers. Both are broadcast
+    against each other.
+    """
     differences = np.asarray(differences)
     magnitude = abs(differences) - tables.CENTRE - 1
     symbols = np.where(magnitude >= 0, tables.ESCAPE, differences + tables.CENTRE)
@@ -124,6 +158,7 @@ def integer_bits(rows, differences):
 
 @cache
 def _symbol_costs():
+    """Bits of each symbol in each row of `tables.frequencies()`."""
     return tables.PRECISION - np.log2(tables.frequencies())
 
 
