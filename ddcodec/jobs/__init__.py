@@ -1,1 +1,1 @@
-"""Many files: which they are, where results go, and what works on them."""
+"""Work on many files: their names, their results, and the processes and clusters that do it."""

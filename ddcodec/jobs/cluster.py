@@ -1,44 +1,59 @@
 """Jobs on the workers of a Dask cluster.
 
-Files go there and results come back as bytes, so that no file system need be shared, and only the caller writes.
+Files travel to the workers and results come back as bytes. So no file system need be shared, and only the caller
+writes.
 """
 
 import logging
 import re
 from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from queue import Empty, SimpleQueue
 from threading import Lock
+from typing import Any
 
 from ..errors import DdcError, UsageError
 from ..version import __version__
 
 LOCAL = "dask://local"
+"""The address that stands for a new cluster on this machine."""
+
 SECONDS_TO_CONNECT = 5
+"""Seconds that a scheduler has to answer, and a client or a cluster to close."""
+
 SECONDS_BETWEEN_LOOKS = 1
-"""How often it is asked which workers there are."""
+"""Seconds after which the scheduler is asked again which workers there are."""
+
 SECONDS_FOR_A_RESULT = 60
+"""Seconds that the result of a finished task has to arrive."""
+
 TRIES = 4
-"""Of a job whose worker was lost, or whose task came to grief otherwise."""
+"""Times that a job is tried whose worker is lost or whose task fails otherwise."""
 
 _alone = Lock()
 
 
 @dataclass(frozen=True)
 class Lost:
-    """There is no result, and no sense in another try; reason: in words."""
+    """A job without a result, for which another try makes no sense.
+
+    reason: why, in words.
+    """
 
     reason: str
 
 
 @contextmanager
-def connected(address, *, processes, threads):
-    """A Dask client of the scheduler at "tcp://host:port" (or tls), or of a new cluster of `processes` with so many
-    threads each on this machine ("dask://local").
+def connected(address: str, *, processes: int, threads: int) -> Iterator[Any]:
+    """Connect a Dask client to a scheduler, or to a new cluster on this machine.
 
-    Raises `UsageError` if there is no such scheduler, `DdcError` if there is no Dask.
+    address: "tcp://host:port", "tls://host:port", or "dask://local" for the new cluster.
+    processes: worker processes of the new cluster. threads: threads of each of them.
+
+    Raises `UsageError` if there is no such scheduler, `DdcError` if Dask is not installed.
     """
     if address != LOCAL and not re.fullmatch(r"(tcp|tls)://.+:\d+", address):
         raise UsageError(
@@ -73,15 +88,28 @@ def connected(address, *, processes, threads):
                 cluster.close(timeout=SECONDS_TO_CONNECT)
 
 
-def run_jobs_on(client, work, jobs, at_once, say):
-    """Yield (some jobs, work(some jobs, threads of the worker)) in the order in which they end, or (jobs, `Lost`); each
-    worker process has one task at a time.
+def run_jobs_on(
+    client: Any,
+    work: Callable[[list, int], Any],
+    jobs: Iterable,
+    at_once: Callable[[], int],
+    say: Callable[[str], None],
+) -> Iterator[tuple[list, Any]]:
+    """Run jobs on the workers of a cluster, and yield them with their results in the order in which they end.
 
-    `at_once()` is asked of each worker: how many jobs one task has there. `work`, `at_once`, jobs and results can be
-    pickled, and ddcodec is there on the workers. A lost worker's jobs go to another; workers may come and go. `say` is
-    called with sentences to the user. Raises `DdcError` if no worker can do such work, or the scheduler has gone.
+    A result is `work(some jobs, threads of the worker)`, yielded as (some jobs, result), or (jobs, `Lost`). Each worker
+    process has one task at a time. Workers may come and go. The jobs of a lost worker go to another.
+
+    at_once: a function that each worker is asked: how many jobs a task has there.
+    say: called with sentences to the user.
+
+    `work`, `at_once`, jobs and results can be pickled, and ddcodec is installed on the workers.
+
+    Raises `DdcError` if no worker can do such work, or if the scheduler has gone.
     """
-    queue, crew, ended, running = _Queue(jobs), _Crew(client, at_once, say), SimpleQueue(), {}
+    queue, crew = _Queue(jobs), _Crew(client, at_once, say)
+    ended: SimpleQueue[Any] = SimpleQueue()
+    running: dict[Any, _Task] = {}
     try:
         while not queue.is_empty() or running:
             most = crew.look(idle=not running)
@@ -91,8 +119,8 @@ def run_jobs_on(client, work, jobs, at_once, say):
             for worker in most.keys() - {task.worker for task in running.values()}:
                 if not queue.is_empty():
                     task = queue.take(worker, most[worker])
-                    # By this worker alone: for a lost one's return Dask would wait, so that it is decided here what
-                    # becomes of its jobs.
+                    # Dask would wait until a lost worker returns. So each task is bound to one worker, and the jobs of
+                    # a lost one are given to others here.
                     future = client.submit(_serve, work, task.jobs, pure=False, workers=[worker])
                     running[future] = task
                     future.add_done_callback(ended.put)
@@ -111,7 +139,7 @@ def run_jobs_on(client, work, jobs, at_once, say):
 
 @dataclass(frozen=True)
 class _Task:
-    """Jobs that a worker has, and how many tries they have had before."""
+    """Jobs that a worker has, and the tries that they have had before."""
 
     jobs: list
     worker: str
@@ -119,13 +147,14 @@ class _Task:
 
 
 class _Queue:
-    """What is still to be sent.
+    """Jobs that are still to be sent.
 
-    Jobs whose task came to grief are sent again one by one, for one of them may be to blame.
+    Jobs of a failed task are sent again one by one, since one of them may be to blame.
     """
 
     def __init__(self, jobs):
-        self._jobs, self._next, self._again = iter(jobs), [], deque()
+        self._jobs, self._next = iter(jobs), []
+        self._again: deque[tuple[Any, int]] = deque()
 
     def is_empty(self):
         self._next = self._next or list(islice(self._jobs, 1))
@@ -139,7 +168,7 @@ class _Queue:
         return _Task(taken + list(islice(self._jobs, most - len(taken))), worker)
 
     def give_back(self, task, trouble):
-        """Take a task's jobs back, to be sent again; yields them where there is no sense in that any more."""
+        """Take back the jobs of a failed task, to be sent again. Yields them as `Lost` after the last try."""
         if task.tries + 1 == TRIES:
             yield task.jobs, Lost(f"{TRIES} tries on the cluster failed, the last because {trouble}")
         else:
@@ -147,14 +176,17 @@ class _Queue:
 
 
 class _Crew:
-    """The workers that are there and what each can do."""
+    """The workers that are there, with the number of jobs that each takes at once."""
 
     def __init__(self, client, at_once, say):
         self._client, self._at_once, self._say = client, at_once, say
         self._most, self._useless, self._has_waited = {}, {}, False
 
     def look(self, *, idle):
-        """The workers that can be used now, each with how many jobs it gets at once. idle: whether there is no task."""
+        """Ask the scheduler for workers: those that can be used now -> how many jobs each gets at once.
+
+        idle: no task is running.
+        """
         try:
             present = self._client.nthreads()
             self._meet([worker for worker in present if worker not in self._most and worker not in self._useless])
@@ -177,13 +209,13 @@ class _Crew:
         for worker, answer in answers.items():
             if isinstance(answer, tuple) and answer[0] == __version__:
                 self._most[worker] = answer[1]
-            elif not isinstance(answer, OSError):  # With that one, the worker has gone already.
+            elif not isinstance(answer, OSError):  # An `OSError` means that the worker has gone already.
                 self._useless[worker] = _complaint(answer)
                 self._say(f"Warning: the worker {worker} is not used: {self._useless[worker]}")
 
 
 def _result_of(future):
-    """The result of a task that has ended, or why there is none, in words."""
+    """Fetch the result of a task that has ended: (result, None), or (None, why there is none, in words)."""
     error = None
     if future.status == "finished":
         try:
@@ -202,7 +234,7 @@ def _complaint(answer):
 
 
 def _introduce(at_once):
-    """Of the worker that runs this: its version of ddcodec, and how many jobs a task has."""
+    """Tell about the worker that runs this: its version of ddcodec, and how many jobs a task has."""
     return __version__, at_once()
 
 
@@ -210,13 +242,13 @@ def _serve(work, jobs):
     from distributed import get_worker
 
     threads = get_worker().state.nthreads
-    # A worker that seemed lost may still be at it; a GPU, and a worker's threads, are for one at a time.
+    # A worker that seemed lost may still have a task. A GPU, and a worker's threads, are for one task at a time.
     with _alone:
         return work(jobs, threads)
 
 
 def _silence():
-    """What Dask logs of workers that come and go is no sentence to a user."""
+    """Silence Dask's log of workers that come and go: it holds no sentences to a user."""
     for name in list(logging.root.manager.loggerDict):
         if name.split(".")[0] in ("distributed", "tornado"):
             logging.getLogger(name).setLevel(logging.CRITICAL)

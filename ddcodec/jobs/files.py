@@ -1,16 +1,21 @@
-"""Many files at once: which they are, where each one's result goes, which part of them is wanted here."""
+"""Lists of files: which files are meant, where the result of each goes, and which part of them is wanted here."""
 
 import os
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import TypeVar
 
 from ..errors import SourceError, UsageError
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
 class Job:
-    """A file to read and the one to write; `weight` is the bytes of the first, for it stands for the time that it
-    takes.
+    """A file to read and a file to write.
+
+    weight: bytes of the input, which stand for the time that it takes.
     """
 
     input: str
@@ -18,28 +23,39 @@ class Job:
     weight: int = 0
 
 
-def named_after(path, extension, *, keep=False):
-    """The path of what is made of a file: with `extension` instead of its own, or, with `keep`, behind its whole
-    name.
-    """
+def named_after(path: str, extension: str, *, keep: bool = False) -> str:
+    """Name the result of a file: with `extension` in place of its own, or behind its whole name if `keep`."""
     return (path if keep else os.path.splitext(path)[0]) + extension
 
 
-def jobs_of(inputs, output, extension, is_wanted, *, keep=False, recursive=False, shard=(1, 1)):
-    """The `Job`s of files and folders, in the order of the inputs' names.
+def jobs_of(
+    inputs: Iterable[str],
+    output: str | None,
+    extension: str,
+    is_wanted: Callable[[str], bool],
+    *,
+    keep: bool = False,
+    recursive: bool = False,
+    shard: tuple[int, int] = (1, 1),
+) -> list[Job]:
+    """List the `Job`s of files and folders, sorted by the names of the inputs.
 
-    A folder stands for all files in it and below whose name `is_wanted`. Results go to the folder `output`, which gets
-    the folders of the input, or, if that is None, beside each input; they are `named_after` the inputs. shard: (k, n)
-    for the k-th of n parts of all jobs, each job in one part only. An input that is named twice counts once. Raises
-    `UsageError` for a folder if not `recursive` and for two inputs with one output, `SourceError` for a folder without
-    such files.
+    A folder stands for all files in it and below for which `is_wanted`. An input that is named twice counts once.
+
+    output: the folder for results, which gets the folders of the input; None puts each result beside its input.
+    extension, keep: how results are named; see `named_after`.
+    recursive: folders are allowed.
+    shard: (k, n) for the k-th of n parts of all jobs, from 1 on. Each job is in one part only.
+
+    Raises `UsageError` for a folder if not `recursive`, and for two inputs with one output. Raises `SourceError` for a
+    folder without such files.
     """
-    found = {}
+    found: dict[str, tuple[str, str]] = {}
     for path in inputs:
         for file, place in _files(path, is_wanted, recursive):
             target = named_after(file if output is None else os.path.join(output, place), extension, keep=keep)
             found.setdefault(os.path.abspath(file), (file, target))
-    makers = {}
+    makers: dict[str, str] = {}
     for file, target in found.values():
         first = makers.setdefault(os.path.normcase(os.path.abspath(target)), file)
         if first != file:
@@ -53,10 +69,12 @@ def jobs_of(inputs, output, extension, is_wanted, *, keep=False, recursive=False
     return [Job(file, target, _size(file)) for file, target in sorted(found.values())[k - 1 :: n]]
 
 
-def files_in(folder, *, recursive=False):
-    """Paths of the files of a folder that are not hidden, in the order of their names; recursive: of its folders, too.
+def files_in(folder: str, *, recursive: bool = False) -> list[str]:
+    """List the paths of the files in a folder that are not hidden, sorted by name.
 
-    Raises `SourceError`.
+    recursive: the files of its folders follow.
+
+    Raises `SourceError` if a folder cannot be read.
     """
     try:
         entries = sorted(
@@ -65,7 +83,7 @@ def files_in(folder, *, recursive=False):
     except OSError as error:
         raise SourceError(f"{folder} cannot be read: {error.strerror or error}.") from None
     files = [entry.path for entry in entries if _is_file(entry)]
-    # Through a link one could come back to where one was.
+    # A link may lead back to a folder above.
     below = [entry.path for entry in entries if recursive and entry.is_dir(follow_symlinks=False)]
     return files + [file for inner in below for file in files_in(inner, recursive=True)]
 
@@ -77,15 +95,18 @@ def _is_file(entry):
         return False  # A link that leads to itself.
 
 
-def in_bundles(items, most):
-    """Lists of up to `most` items, in their order; an item is taken no earlier than its list is wanted."""
+def in_bundles(items: Iterable[Item], most: int) -> Iterator[list[Item]]:
+    """Group items into lists of up to `most`, in their order.
+
+    An item is taken only when its list is wanted.
+    """
     items = iter(items)
     while bundle := list(islice(items, most)):
         yield bundle
 
 
 def _files(path, is_wanted, recursive):
-    """(file, where it stands in the folder of results) of what an input stands for."""
+    """List the files that an input stands for: (file, its place in the folder of results)."""
     if not os.path.isdir(path):
         return [(path, os.path.basename(path))]
     if not recursive:
@@ -100,4 +121,4 @@ def _size(path):
     try:
         return os.path.getsize(path)
     except (OSError, ValueError):
-        return 0  # What is wrong with it is said when it is read.
+        return 0  # The error is reported when the file is read.

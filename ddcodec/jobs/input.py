@@ -1,38 +1,46 @@
-"""Reading inputs: the beginning first, so that what cannot be meant does not fill the memory, and never without end."""
+"""Reading of inputs, never without end.
+
+The beginning is read first, so that a file of the wrong kind does not fill the memory.
+"""
 
 import math
 import os
 import stat
+from collections.abc import Callable
+from typing import BinaryIO
 
 from ..errors import LimitError
 from .streams import PIECE, read_some
 
 BEGINNING = 64
-"""Bytes that tell of any file what it is; the header of a `.ddc` file is shorter."""
+"""Bytes that suffice to tell the kind of any file. The header of a `.ddc` file is shorter."""
 
 BYTES_MAX = 2**32
-"""As many as a TIFF, a BMP or a WebP can have: their offsets and lengths have 32 bits."""
+"""Greatest size of an input in bytes: that of a TIFF, a BMP or a WebP, whose offsets and lengths have 32 bits."""
 
 
-def all_bytes(data):
-    """All bytes are worth reading, whatever the file is."""
+def all_bytes(data: bytes) -> float:
+    """Ask for all bytes of a file, whatever it is; for `read_whole`."""
     return math.inf
 
 
-def read_whole(file, name, wanted):
-    """The bytes of a raw binary stream, or only those until `wanted(those read so far)` asks for no more: whoever takes
-    them finds out why.
+def read_whole(file: BinaryIO, name: str, wanted: Callable[[bytes], float]) -> bytes:
+    """Read a raw binary stream to its end, or as far as it is wanted.
 
-    name: what messages call it. Raises `LimitError` for more than `BYTES_MAX`, before they are read where that is
-    known, and `OSError`.
+    wanted: a function from the bytes read so far to the number of bytes that are worth reading. If it cuts a file
+        short,
+    the reader of these bytes finds out why.
+    name: the word for the stream in messages.
+
+    Raises `LimitError` for more than `BYTES_MAX` bytes, before they are read if the size is known. Raises `OSError`.
     """
     size = _size(file)
     data = read_some(file, BEGINNING)
     while len(data) < (most := wanted(data)):
         if max(len(data), size if most == math.inf else most - 1) > BYTES_MAX:
             raise LimitError(f"{name} has more than {BYTES_MAX >> 30} GiB; larger files are not read.")
-        # Twice as much each time, so that little is copied, and the beginning looked at a few times.
-        more = read_some(file, min(most - len(data), max(PIECE, len(data))))
+        # Doubled each time, so that little is copied, and `wanted` is asked only a few times.
+        more = read_some(file, int(min(most - len(data), max(PIECE, len(data)))))
         if not more:
             break
         data += more
@@ -40,7 +48,7 @@ def read_whole(file, name, wanted):
 
 
 def _size(file):
-    """Bytes of a regular file; 0 for anything whose end is not known."""
+    """Bytes of a regular file; 0 for a stream whose end is not known."""
     try:
         status = os.fstat(file.fileno())
     except OSError:

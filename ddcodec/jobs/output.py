@@ -1,5 +1,6 @@
-"""Writing results: a file appears under its name whole or not at all; devices, pipes and open descriptors are written
-to as they are.
+"""Writing of results: a file appears under its name whole or not at all.
+
+Devices, pipes and open descriptors are written to as they are.
 """
 
 import errno
@@ -7,6 +8,7 @@ import os
 import stat
 from functools import cache
 from glob import escape, glob
+from os import PathLike
 from time import time
 
 from ..errors import ExistsError, OutputError
@@ -15,27 +17,33 @@ from .streams import check_standard_output, write_standard_output, write_whole
 try:
     import fcntl
 except ImportError:  # Windows, where nobody can remove a file that is open.
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 STANDARD_OUTPUT = "-"
+"""The path that stands for standard output."""
+
 TEMPORARY = ".ddcodec-*.part"
-"""Names of files that are being written."""
+"""Pattern of the names of files that are being written."""
+
 SECONDS_TO_LOCK = 60
-"""A part that is younger may be without its lock: it was created just now, or is getting its name."""
+"""Age in seconds below which a part may be without its lock: it was just created, or is getting its name."""
 
 CANNOT_SYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.EACCES, errno.EROFS}
-"""What systems answer that do not sync such files; of all else (EIO, ENOSPC, EDQUOT) data may be lost."""
+"""Error numbers of systems that cannot sync a file. With any other (EIO, ENOSPC, EDQUOT) data may be lost."""
 
 LINKS_MAX = 40
-"""Symbolic links behind one another that are followed, as Linux does."""
+"""Symbolic links in a row that are followed, as on Linux."""
 
 
-def check_target(path, *, force=False):
-    """Refuse a target that could not be written, before the long work starts: what its end will do is tried.
+def check_target(path: str | PathLike[str], *, force: bool = False) -> None:
+    """Refuse a target that could not be written, before the long work starts.
 
-    path: where the result shall go; "-" (a string) is standard output. Raises `ExistsError` if the file exists and not
-    `force`, `OutputError` if it is a folder, if its folder does not exist or cannot be written to, or if what is there
-    cannot be replaced.
+    The steps at the end of that work are tried now.
+
+    path: the place of the result; "-" (a string) is standard output. force: an existing file is replaced.
+
+    Raises `ExistsError` if the file exists and not `force`. Raises `OutputError` if it is a folder or cannot be
+    replaced, or if its folder does not exist or cannot be written to.
     """
     descriptor = _descriptor(path)
     if descriptor == 1:
@@ -54,13 +62,16 @@ def check_target(path, *, force=False):
         raise OutputError(f"{os.fspath(path)} is a folder; name a file.")
 
 
-def is_standard_output(path):
-    """Whether a path stands for standard output: "-" (a string), or a name of its descriptor, such as /dev/stdout."""
+def is_standard_output(path: str | PathLike[str]) -> bool:
+    """Whether a path stands for standard output.
+
+    It is "-" (a string), or a name of the descriptor, such as /dev/stdout.
+    """
     return _descriptor(path) == 1
 
 
-def make_folder_of(path):
-    """Make the folder that a file is to go to, and those above it, where they are not there. Raises `OutputError`."""
+def make_folder_of(path: str) -> None:
+    """Make the folder of a file and those above it, where they do not exist. Raises `OutputError`."""
     folder = os.path.dirname(path)
     try:
         os.makedirs(folder or ".", exist_ok=True)
@@ -68,17 +79,22 @@ def make_folder_of(path):
         raise OutputError(f"The folder {folder} cannot be made: {error.strerror or error}.") from None
 
 
-def write_target(path, data, *, force=False):
-    """Write all of `data` (bytes) to `path`, or to standard output if it is "-" (a string).
+def write_target(path: str | PathLike[str], data: bytes, *, force: bool = False) -> tuple[str, ...]:
+    """Write all of `data` to a file, or to standard output.
 
-    Raises `OutputError`, `ExistsError` if it exists and not `force`.
+    A file is written beside its final name, synced where the system can, and then given that name. So nobody ever sees
+    half of it. An interrupt leaves no trace; what a kill leaves, `sweep` removes. Of two who write a file without
+    `force` one is refused, where files can have hard links.
 
-    A file is written beside its final name, synced where the system can, and given that name, so that nobody ever sees
-    half of it; whatever interrupts this leaves no trace (what a kill leaves `sweep` removes), and of two who write it
-    without `force` one is refused (where files can have hard links). Its permissions are those of a plain create, or
-    those of the file it replaces, as are owner and extended attributes where that is allowed. Of a read-only file only
-    the folder is asked. Devices, pipes and open descriptors (/dev/stdout, /dev/fd/N) are written to directly. Returns
-    sentences on what was not kept of the file before.
+    The file has the permissions of a plain create. If it replaces a file, it takes over permissions, and owner and
+    extended attributes where that is allowed. A read-only file is replaced if its folder allows it.
+
+    Devices, pipes and open descriptors (/dev/stdout, /dev/fd/N) are written to directly.
+
+    path: "-" (a string) is standard output. force: an existing file is replaced.
+
+    Returns sentences on what was not kept of the file before. Raises `OutputError`, and `ExistsError` if the file
+    exists and not `force`.
     """
     descriptor = _descriptor(path)
     if descriptor == 1:
@@ -99,8 +115,11 @@ def write_target(path, data, *, force=False):
 
 
 @cache
-def sweep(folder):
-    """Remove what killed runs have left in a folder, once in this process: parts that nobody writes any more."""
+def sweep(folder: str) -> None:
+    """Remove the parts that killed runs have left in a folder, once in this process.
+
+    A part that somebody still writes is locked, and stays.
+    """
     for path in glob(os.path.join(escape(folder), TEMPORARY)):
         try:
             with open(path, "rb+") as file:
@@ -112,10 +131,10 @@ def sweep(folder):
 
 
 def _descriptor(path):
-    """The number N if a path is a name of this process's open descriptor N (/dev/stdout, /dev/fd/N, a link to one), 1
-    for "-", else None.
+    """Return N if a path names this process's open descriptor N, 1 for "-", else None.
 
-    Such a name may lead on to a file, which must not be replaced then: whoever opened it would keep the old one.
+    Such names are /dev/stdout, /dev/fd/N, and links to them. They may lead on to a file. It must not be replaced then:
+    whoever opened it would keep the old one.
     """
     if path == STANDARD_OUTPUT:
         return 1
@@ -130,12 +149,12 @@ def _descriptor(path):
                 return int(name) if name.isdecimal() else None
             path = os.path.join(folder, os.readlink(os.path.join(folder, name)))
     except (OSError, ValueError):
-        pass  # It is no link any more; where it leads nowhere, its use will tell.
+        pass  # The path is no link any more. If it leads nowhere, its use will raise.
     return None
 
 
 def _write_open(path, descriptor, data):
-    """Write to an open descriptor, where it stands; b"" only tries whether it can be written to."""
+    """Write to an open descriptor at its position; b"" only tries whether it can be written to."""
     try:
         with open(descriptor, "wb", buffering=0, closefd=False) as file:
             write_whole(file, data)
@@ -144,7 +163,7 @@ def _write_open(path, descriptor, data):
 
 
 def _replace(path, data, force):
-    # Through a symbolic link to the file it names, as a plain write would go.
+    # A plain write would follow a symbolic link to the file it names, too.
     target = os.path.realpath(path)
     old = _status(target) if force else None
     temporary = _temporary_in(os.path.dirname(target))
@@ -179,13 +198,14 @@ def _sync(file):
 
 
 def _handed_down(old, target, temporary, name):
-    """Give a new file the owner, extended attributes and permissions of the one it replaces, where that may be;
-    sentences on what is not kept. old: that one's status.
+    """Give a new file the owner, extended attributes and permissions of the one it replaces, where that is allowed.
+
+    old: status of the old file. Returns sentences on what is not kept.
     """
     lost = []
     status = os.stat(temporary)
     if (old.st_uid, old.st_gid) != (status.st_uid, status.st_gid) and not _owned(temporary, old.st_uid, old.st_gid):
-        # A group that one is in oneself can be kept all the same.
+        # The user may still give the file to a group of their own.
         _owned(temporary, -1, old.st_gid)
         lost.append("owner")
     if hasattr(os, "listxattr") and not _attributes_copied(target, temporary):
@@ -193,7 +213,7 @@ def _handed_down(old, target, temporary, name):
     try:
         os.chmod(temporary, stat.S_IMODE(old.st_mode) & 0o777)
     except OSError:
-        pass  # On FAT, say, there are none; what came of it counts.
+        pass  # FAT, for one, has no permissions. The result is compared below.
     if (os.stat(temporary).st_mode ^ old.st_mode) & 0o777:
         lost.append("permissions")
     notes = [f"The {' and '.join(lost)} of the old {name} could not be kept."] if lost else []
@@ -213,7 +233,7 @@ def _owned(path, user, group):
 
 
 def _attributes_copied(old, new):
-    """Whether the extended attributes of users, and the access control list, are those of another file now."""
+    """Copy the extended attributes of users and the access control list. Returns whether all are copied."""
     try:
         names = [name for name in os.listxattr(old) if name.startswith("user.") or name == "system.posix_acl_access"]
     except OSError:
@@ -227,8 +247,9 @@ def _attributes_copied(old, new):
 
 
 def _linked(temporary, target):
-    """Give a finished file its name, which, unlike a rename, never replaces what has just come there
-    (`FileExistsError`); False where files cannot have two names.
+    """Give a finished file its name with a hard link. Returns False where files cannot have two names.
+
+    Unlike a rename, a link never replaces a file that has just come there. It raises `FileExistsError`.
     """
     try:
         os.link(temporary, target)
@@ -244,16 +265,17 @@ def _temporary_in(folder):
 
 
 def _create(path, private=False):
-    """A descriptor of a file that did not exist, with the permissions that a plain `open` would give it, or for oneself
-    alone.
+    """Create a file that did not exist, and return its descriptor.
+
+    It has the permissions of a plain `open`, or is for this user alone if `private`.
     """
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600 if private else 0o666)
 
 
 def _lock(file):
-    """Whether this process has a file for itself now, until it closes it.
+    """Lock a file for this process until it is closed. Returns whether that succeeded.
 
-    Where there are no locks, `sweep` takes no file.
+    On Windows, which has no such locks, it always succeeds. There `sweep` cannot remove a file that is open.
     """
     if fcntl is None:
         return True
@@ -268,7 +290,7 @@ def _remove(path):
     try:
         os.unlink(path)
     except OSError:
-        pass  # It was never created, or its folder has gone: there is nothing to clean up.
+        pass  # The file was never created, or its folder has gone.
 
 
 def _status(path):
@@ -294,9 +316,9 @@ def _unwritable(path, error):
 
 
 def _check_folder(path):
-    """The folder that a file will be in.
+    """Check that files can be made, renamed and removed in the folder of `path`, and return that folder.
 
-    Try rather than ask: permission bits say nothing about read-only mounts, quotas or the superuser.
+    This is tried rather than asked. Permission bits say nothing about read-only mounts, quotas or the superuser.
     """
     folder = os.path.dirname(os.path.realpath(path))
     if not os.path.isdir(folder):
@@ -325,7 +347,7 @@ def _check_folder(path):
 
 
 def _check_replaceable(path, status, folder):
-    """Refuse a file that only a rename at the end would find protected.
+    """Refuse a file whose protection only the rename at the end would meet.
 
     Nothing is tried on the file itself that could change it.
     """
@@ -338,10 +360,10 @@ def _check_replaceable(path, status, folder):
     try:
         os.close(os.open(path, os.O_WRONLY))
     except PermissionError as error:
-        # Immutable or only to be appended to; EACCES is a read-only file, which can be replaced.
+        # EPERM is a file that is immutable or append-only. EACCES is a read-only file, which can be replaced.
         if error.errno == errno.EPERM:
             raise OutputError(
                 f"{os.fspath(path)} is protected against changes (immutable): {error.strerror}."
             ) from None
     except OSError:
-        pass  # A program that runs just now, say, which a rename leaves alone.
+        pass  # For one, a program that is running; a rename leaves it alone.

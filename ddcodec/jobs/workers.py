@@ -1,11 +1,13 @@
-"""Jobs in processes of their own, so that one that crashes takes nothing with it, and an interrupt stops the longest
-encode.
+"""Jobs in processes of their own.
+
+A job that crashes takes nothing else with it, and an interrupt stops even the longest encode.
 """
 
 import os
 import signal
 import sys
 import warnings
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -13,24 +15,33 @@ from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
 from threading import Thread
 from time import monotonic
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
 class Crashed:
-    """The process of a job ended without an answer; `code` is its exit code, negative for a signal."""
+    """The result of a job whose process ended without an answer.
+
+    code: the exit code of the process, negative for a signal.
+    """
 
     code: int | None
 
 
-def run_jobs(work, jobs, processes):
-    """Yield (job, work(job), seconds) in the order in which they end, with up to `processes` at a time; a dead worker's
-    result is `Crashed`.
+def run_jobs(work: Callable[[Item], Any], jobs: Iterable[Item], processes: int) -> Iterator[tuple[Item, Any, float]]:
+    """Run jobs in up to `processes` processes, and yield (job, work(job), seconds) in the order in which they end.
 
-    `work` is a function of a module, job and result can be pickled; `jobs` are taken one by one, when a process has
-    time for one. Leaving the generator stops all processes at once.
+    The result of a process that dies is `Crashed`. Jobs are taken one by one, when a process has time for one. Leaving
+    the generator stops all processes at once.
+
+    `work` is a function of a module. Jobs and results can be pickled.
     """
     context = get_context("spawn")
-    waiting, idle, busy = iter(jobs), [], {}
+    waiting = iter(jobs)
+    idle: list[tuple[Any, Any]] = []
+    busy: dict[Any, tuple[Any, Item, float]] = {}
     try:
         while True:
             for job in islice(waiting, processes - len(busy)):
@@ -38,7 +49,8 @@ def run_jobs(work, jobs, processes):
                 busy[pipe] = worker, job, monotonic()
             if not busy:
                 return
-            for pipe in wait(list(busy)):
+            ready: list[Any] = wait(list(busy))
+            for pipe in ready:
                 worker, job, start = busy.pop(pipe)
                 try:
                     result = pipe.recv()
@@ -56,7 +68,7 @@ def run_jobs(work, jobs, processes):
 
 
 def _handed(context, work, job, idle):
-    """A worker that has got the job, and the pipe to it: an idle one that is still alive, or a new one."""
+    """Hand a job to a worker: to an idle one that is still alive, or to a new one. Returns it and the pipe to it."""
     while idle:
         worker, pipe = idle.pop()
         try:
@@ -66,7 +78,7 @@ def _handed(context, work, job, idle):
             worker.join()
             pipe.close()
     worker, pipe = _start(context, work)
-    # Should it die at once, `recv` will tell.
+    # If the worker dies at once, `recv` raises later.
     with suppress(OSError):
         pipe.send(job)
     return worker, pipe
@@ -77,15 +89,16 @@ def _start(context, work):
     worker = context.Process(target=_serve, args=(work, theirs), daemon=True)
     with _interrupts_held():
         worker.start()
-    # Without this the pipe would stay open, and `recv` would wait, when the worker dies.
+    # An end that is open here would keep the pipe open when the worker dies, and `recv` would wait.
     theirs.close()
     return worker, ours
 
 
 @contextmanager
 def _interrupts_held():
-    """Ctrl-C and the end of a terminal reach all its processes, also one that has not got as far as `_serve`: a child
-    inherits what is blocked here.
+    """Block interrupts while a child process starts, which inherits the block.
+
+    Ctrl-C and the end of a terminal reach all its processes, also one that has not got as far as `_serve`.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
@@ -98,10 +111,10 @@ def _interrupts_held():
 
 
 def _serve(work, pipe):
-    # What to do about an interrupt is the parent's affair.
+    # The parent decides what an interrupt does.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
-    # As the command line does, whose process this is, too: what is wrong with a file is told otherwise.
+    # The command line ignores warnings, too: trouble with a file is reported in sentences.
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
     while True:
@@ -113,5 +126,5 @@ def _serve(work, pipe):
 
 def _end_with_parent():
     """End this process, in the middle of its job, when its parent has been killed: nobody would take the result."""
-    wait([parent_process().sentinel])
+    wait([parent_process().sentinel])  # type: ignore[union-attr]
     os._exit(1)
