@@ -1,48 +1,83 @@
 """ddcodec: an image codec whose file is a small neural network.
 
 `encode`, `encode_many`, `decode`, `read_info`, `restore` and `register_pillow` are the whole interface.
+Errors are classes of `ddcodec.errors`, all of them a `DdcError`.
 """
 
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
 from .version import __version__
+
+if TYPE_CHECKING:
+    # These files load NumPy and Pillow, which this one must not.
+    from .encoder import np
+    from .pillow import Image
 
 __all__ = ["__version__", "decode", "encode", "encode_many", "read_info", "register_pillow", "restore"]
 
 
 def encode(
-    image,
+    image: "Image.Image | np.ndarray",
     *,
-    quality=None,
-    lambda_=None,
-    target_size=None,
-    target_bpp=None,
-    target_psnr=None,
-    effort=5,
-    iterations=None,
-    time_limit=None,
-    alpha_quality=100,
-    exact=False,
-    profile="default",
-    base="auto",
-    device="auto",
-    threads=None,
-    max_memory=0,
-    seed=0,
-    progress=None,
-):
+    quality: float | None = None,
+    lambda_: float | None = None,
+    target_size: int | None = None,
+    target_bpp: float | None = None,
+    target_psnr: float | None = None,
+    effort: int = 5,
+    iterations: int | None = None,
+    time_limit: float | None = None,
+    alpha_quality: int = 100,
+    exact: bool = False,
+    profile: str = "default",
+    base: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+    max_memory: int = 0,
+    seed: int = 0,
+    progress: Callable[[Any], None] | None = None,
+) -> bytes:
     """Encode a picture to the bytes of a `.ddc` file.
 
-    image: a Pillow image, whose colours, EXIF, XMP and resolution are kept, or an array (H, W) or (H, W, 1 to 4) of
-    uint8 or uint16, of which the second or fourth channel is alpha. quality: 1..100, default 75: about the PSNR of a
-    JPEG of that quality; or lambda_: the MSE of samples in [0, 1] that one bpp is worth; or target_size: bytes of the
-    file, never more and at most 3 % less; target_bpp: the same in bits per pixel; target_psnr: dB of the decoded
-    picture, never less and at most 0.1 more. effort: 1..9, higher is slower; iterations sets its steps by hand.
-    time_limit: seconds. alpha_quality: 1..100, 100 is without loss; exact: keep the colours of what is fully
-    transparent, too. base: auto, or none for a fit that starts from nothing. device: auto, cpu, cuda or cuda:N;
-    threads: of the CPU, by default as many as are useful. max_memory: bytes that a fit on the CPU may take, by default
-    what is free. progress: called after every step with an object that has step, total, bpp, psnr and seconds_left.
-    Python warnings (`UserWarning`) say what is not kept of the image, and above 100 megapixels which limits `decode`
-    must be given for the file. Raises `ddcodec.errors.DdcError`: `UsageError`, `SourceError`, `ShortMemoryError`,
-    `LimitError`, `TargetError`.
+    At most one of `quality`, `lambda_`, `target_size`, `target_bpp` and `target_psnr` sets the rate.
+
+    Args:
+        image: A Pillow image or an array. Of an image, colours, EXIF, XMP and resolution are kept. An array is uint8
+            or uint16, (H, W) or (H, W, C) with C from 1 to 4. With 2 or 4 channels the last one is alpha.
+        quality: 1..100, about the PSNR of a JPEG of that quality. The default is 75.
+        lambda_: The MSE of samples in [0, 1] that one bit per pixel is worth, 1e-7..1.
+        target_size: Bytes of the file, never more and at most 3 % less.
+        target_bpp: The same in bits per pixel.
+        target_psnr: PSNR of the decoded picture in dB, never less and at most 0.1 more.
+        effort: 1..9. A greater effort takes more steps, and more time.
+        iterations: The number of steps, instead of an effort.
+        time_limit: Seconds. The best state so far is taken.
+        alpha_quality: 1..100. At 100 alpha is kept without loss.
+        exact: Keep the colours of fully transparent pixels, too.
+        profile: "default", or "classic" for a plain deep decoder.
+        base: "auto", or "none" for a fit that starts from random weights.
+        device: "auto", "cpu", "cuda" or "cuda:N". The first takes a GPU that is there.
+        threads: Threads of the CPU, 1..256. The default is as many as are useful.
+        max_memory: Bytes that a fit on the CPU may take. 0 is what is free.
+        seed: 0 .. 2^63 - 1. The same seed gives the same file on one machine's CPU.
+        progress: Called after every step with an object that has `phase`, `step`, `total`, `bpp`, `psnr` and
+            `seconds_left`.
+
+    Returns:
+        The bytes of the file.
+
+    Warns:
+        UserWarning: A part of the image is not kept, or the file is above the default limits of `decode`. The latter
+            is so above 100 megapixels.
+
+    Raises:
+        UsageError: An option is out of range, or two exclude each other.
+        SourceError: The picture is of a kind that is not supported.
+        ShortMemoryError: Memory is short.
+        LimitError: The picture is above a limit of this call.
+        TargetError: No file of the picture has the wished size or PSNR.
+        EncoderError: The encoder's own check failed.
     """
     import warnings
 
@@ -74,13 +109,28 @@ def encode(
     ).data
 
 
-def encode_many(images, *, quality=None, lambda_=None, **options):
-    """Encode several pictures as `encode` does each: a list of bytes.
+def encode_many(
+    images: "Iterable[Image.Image | np.ndarray]",
+    *,
+    quality: float | Sequence[float | None] | None = None,
+    lambda_: float | Sequence[float | None] | None = None,
+    **options: Any,
+) -> list[bytes]:
+    """Encode several pictures, each as `encode` does.
 
-    A GPU fits all of one size at once, for little more than the time of one.
+    A GPU fits all pictures of one size at once, for little more than the time of one.
 
-    images: as for `encode`; one picture may stand there several times. quality, lambda_: one for all, or a sequence
-    with one for each image. options: the others of `encode`; a time_limit is for all together.
+    Args:
+        images: Pictures as for `encode`. One picture may stand there several times.
+        quality: One quality for all pictures, or a sequence with one for each.
+        lambda_: One lambda for all pictures, or a sequence with one for each.
+        **options: The other options of `encode`, for all pictures. A `time_limit` is for all together.
+
+    Returns:
+        The bytes of each file, in the order of the images.
+
+    Raises:
+        DdcError: As `encode` does. An error in one picture is an error of the call.
     """
     import warnings
 
@@ -118,23 +168,50 @@ def encode_many(images, *, quality=None, lambda_=None, **options):
     )
 
 
-def decode(data, *, scale=1, max_pixels=100_000_000, max_memory=4 * 2**30):
-    """Decode the bytes of a `.ddc` file to samples (H, W, 3) or (H, W), uint8 or uint16 as the picture was; with alpha
-    (H, W, 4) or (H, W, 2).
+def decode(
+    data: bytes | bytearray | memoryview, *, scale: int = 1, max_pixels: int = 100_000_000, max_memory: int = 4 * 2**30
+) -> "np.ndarray":
+    """Decode the bytes of a `.ddc` file to an array of samples.
 
-    A Python warning (`UserWarning`) tells of bytes behind the end of the file. scale: 2, 4 or 8 for a picture of
-    ceil(size / scale). max_pixels: of the picture; 0 lifts the limit of time, too. max_memory: bytes. Limits of 0 are
-    no limits. Raises `ddcodec.errors.DdcError`: `DamagedError`, `UnsupportedError`, `LimitError`, `ShortMemoryError`,
-    `UsageError`.
+    Args:
+        data: The bytes of the file.
+        scale: 1, or 2, 4 or 8 for a picture of ceil(size / scale).
+        max_pixels: Greatest number of pixels of the picture. 0 lifts this limit, and that of time, too.
+        max_memory: Most bytes of memory that the decode may take. 0 lifts this limit.
+
+    Returns:
+        Samples (H, W, 3), or (H, W) for grey. With alpha they are (H, W, 4) or (H, W, 2). They are uint8 or uint16, as
+            the picture was.
+
+    Warns:
+        UserWarning: There are bytes behind the end of the file.
+
+    Raises:
+        DamagedError: The bytes are no `.ddc` file, or they are cut off or altered.
+        UnsupportedError: The file needs a newer decoder.
+        LimitError: The file is above a limit of this call.
+        ShortMemoryError: Memory is short.
+        UsageError: An argument is out of range, or the file has no such scale.
     """
     from .decoder import Limits, decode_file
 
     return _told(decode_file(_checked(data), scale=scale, limits=Limits(max_pixels, max_memory), metadata=())).whole()
 
 
-def read_info(data):
-    """What the bytes of a `.ddc` file say of themselves, without decoding: a dict (size, architecture, bytes of each
-    section).
+def read_info(data: bytes | bytearray | memoryview) -> dict[str, Any]:
+    """Describe a `.ddc` file without decoding it.
+
+    Args:
+        data: The bytes of the file.
+
+    Returns:
+        A dict ready for JSON: "version", "width", "height", "planes", "depth", "alpha", "profile", "bytes",
+            "trailing_bytes", "bpp", "arch", "macs_per_pixel", "weights", "sections" and "samples_crc".
+
+    Raises:
+        DamagedError: The bytes are no `.ddc` file, or they are cut off or altered.
+        UnsupportedError: The file needs a newer decoder.
+        UsageError: `data` is not bytes.
     """
     from .format.files import read_info as read
 
@@ -142,7 +219,7 @@ def read_info(data):
 
 
 def _told(picture):
-    """A `Picture` whose notes are told as Python warnings of the caller of our caller."""
+    """Issue the notes of a `Picture` as Python warnings of the caller of our caller, and return it."""
     import warnings
 
     for note in picture.notes:
@@ -151,7 +228,7 @@ def _told(picture):
 
 
 def _checked(data):
-    """Bytes, from whatever holds some."""
+    """Return the bytes of an object that holds some. Raises `UsageError`."""
     from .errors import UsageError
 
     if not isinstance(data, (bytes, bytearray, memoryview)):
@@ -159,20 +236,53 @@ def _checked(data):
     return bytes(data)
 
 
-def register_pillow():
-    """Let Pillow's `Image.open` and `Image.save` take `.ddc` files, as `import ddcodec.pillow` does; see there."""
+def register_pillow() -> None:
+    """Let Pillow's `Image.open` and `Image.save` take `.ddc` files.
+
+    An import of `ddcodec.pillow` does the same; its docstring says more.
+    """
     from . import pillow  # noqa: F401
 
 
-def restore(image, task="denoise", *, mask=None, progress=None, **options):
-    """Restore a picture before it is encoded: uint8 samples (H, W, 3) or (H, W), the same where there is nothing to do.
+def restore(
+    image: "Image.Image | np.ndarray",
+    task: str = "denoise",
+    *,
+    mask: "Image.Image | np.ndarray | None" = None,
+    progress: Callable[[Any], None] | None = None,
+    **options: Any,
+) -> "np.ndarray":
+    """Restore a picture before it is encoded.
 
-    image: a Pillow image or a uint8 array. task: denoise, inpaint, superres or dejpeg. mask: for inpaint, where the
-    picture is known: an array (H, W) of bool, or of numbers of which 0 is missing and 1 or 255 known, or a Pillow
-    image, white where it is known. options: scale (2, 4, 8), sigma (levels of 0..255; estimated if not given), prior
-    (auto, codec, dip, deep-decoder, or a named setting), effort (1..9), iterations, time_limit (seconds), dilate,
-    feather (pixels), variation, device, threads, seed. progress: called with an object that has step, total, loss and
-    seconds_left. Raises `ddcodec.errors.DdcError`: `UsageError`, `SourceError`, `ShortMemoryError`.
+    Args:
+        image: A Pillow image or an array of uint8, (H, W) or (H, W, 3).
+        task: "denoise", "inpaint", "superres" or "dejpeg".
+        mask: For inpaint, where the picture is known. An array (H, W) holds bool, or numbers: 0 is missing, 1 or 255
+            is known. A Pillow image is white where the picture is known.
+        progress: Called with an object that has `step`, `total`, `loss` and `seconds_left`.
+        **options: The keyword arguments below.
+
+    Keyword Args:
+        scale: For superres: 2, 4 or 8.
+        sigma: For denoise and dejpeg: the noise in levels of 0..255. Denoise estimates it by default; dejpeg needs it.
+        prior: "auto", "codec", "dip", "deep-decoder", or a named setting.
+        effort: 1..9. A greater effort takes more steps, and more time.
+        iterations: The number of steps, instead of an effort.
+        time_limit: Seconds.
+        dilate: For inpaint: pixels by which the missing part grows.
+        feather: For inpaint: pixels over which the restored part fades into the known one.
+        variation: Weight of the total variation in the loss, 0..1.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        threads: Threads of the CPU, 1..256. The default is as many as are useful.
+        seed: 0 .. 2^63 - 1.
+
+    Returns:
+        Samples uint8, (H, W, 3) or (H, W). They are the input where there is nothing to do.
+
+    Raises:
+        UsageError: An option is out of range, or two exclude each other.
+        SourceError: The picture is of a kind that is not supported.
+        ShortMemoryError: Memory is short.
     """
     from .pictures.read import picture_from, plain_samples
     from .restoration.masks import known_from

@@ -1,4 +1,4 @@
-"""The command `ddcodec`, also as `python -m ddcodec`."""
+"""The command `ddcodec`, which `python -m ddcodec` runs, too."""
 
 import os
 import sys
@@ -6,17 +6,18 @@ import sys
 from .errors import explain
 
 INTERRUPTED = 130
+"""Exit code after Ctrl-C: 128 plus SIGINT, as shells have it."""
 
 
-def main():
-    """Run the command line of this process and exit with its code."""
-    # The work has threads of its own. NumPy's library starts others when it is loaded, and waits for ever where memory
-    # is too short for them.
+def main() -> None:
+    """Run the command line of this process, and exit with its code."""
+    # The work has its own threads. NumPy's library starts others when it is loaded, and waits for ever where memory is
+    # too short for them.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         from .cli import main as command
     except KeyboardInterrupt:
-        # Nothing is begun yet, nor is what would say so.
+        # No work has begun, and the code that reports interrupts is not loaded yet.
         sys.exit(INTERRUPTED)
     except (ImportError, MemoryError, OSError) as error:
         code, sentence = explain(error)
@@ -29,6 +30,6 @@ if __name__ == "__main__":
     try:
         main()
     finally:
-        # An interrupt that came while a string was executed, as modules do that are being loaded, makes Python end this
-        # process by the signal, whatever exit code it was given; unless a string is executed after it.
+        # An interrupt may come while Python executes a string, as it does to load some modules. Python then ends this
+        # process by the signal, whatever its exit code, unless another string is executed after the interrupt.
         exec("")

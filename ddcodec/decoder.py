@@ -1,12 +1,17 @@
-"""Decoding: bytes to `CodedImage` to samples, within limits that are checked before anything is allocated."""
+"""Decoding: bytes to `CodedImage` to samples.
 
+Limits are checked before anything is allocated.
+"""
+
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from .errors import DamagedError, LimitError, ShortMemoryError, UsageError
 from .format.alpha import alpha_of
-from .format.arch import base_arch
+from .format.arch import Arch, base_arch
 from .format.bounds import check_weights
-from .format.container import has_trailing_bytes, read_body
+from .format.container import Body, has_trailing_bytes, read_body
 from .format.header import read_header
 from .format.metadata import KINDS, metadata_of
 from .format.ops_int import numbers as numbers_of
@@ -19,34 +24,47 @@ from .option_types import settle_types, settled
 from .picture import Picture
 from .surroundings import with_usual_errors
 
-LEAST_SECONDS, TIMES_USUAL = 2, 1.5
-"""What a decode may take by `Arch.seconds`: so many times what the bases' network takes for a picture of that size, of
-which `classic` needs 1.42 at most, and the least, for small pictures.
+if TYPE_CHECKING:
+    from .picture import np
+
+LEAST_SECONDS = 2
+"""Seconds by `Arch.seconds` that a decode of any picture may take, however small."""
+
+TIMES_USUAL = 1.5
+"""Time that a decode may take beyond that, in multiples of what the bases' network takes for a picture of that size.
+
+The profile `classic` needs at most 1.42.
 """
 
-
 TRAILING_BYTES = "There are bytes behind the end of the file; they are no part of it."
-
+"""The note on a file that is followed by other bytes."""
 
 THREADS_ADDRESSES = 96 * 2**20
-"""Bytes that the library of matrix products and the stacks of two threads keep free for themselves; most of them are
-never used, but they count where addresses are limited.
+"""Bytes of addresses that the library of matrix products and the stacks of two threads reserve.
+
+Most of them are never used, but they count where addresses are limited.
 """
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a decode may cost: pixels of the picture, and with them its time; bytes of memory. 0 means no limit."""
+    """Limits on the cost of a decode. 0 means no limit.
+
+    max_pixels: pixels of the picture. Without this limit there is none on time either.
+    max_memory: bytes of memory.
+
+    Raises `UsageError` for values below 0 or of other types.
+    """
 
     max_pixels: int = 100_000_000
     max_memory: int = 4 * 2**30
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         settle_types(self)
         if min(self.max_pixels, self.max_memory) < 0:
             raise UsageError("Limits of a decode must be 0, for none, or more.")
 
-    def check(self, arch, finest=0):
+    def check(self, arch: Arch, finest: int = 0) -> None:
         """Raise `LimitError` if a decode to the size of octave `finest` would cost more."""
         pixels, memory, seconds = arch.width * arch.height, arch.memory(finest), arch.seconds(finest)
         if self.max_pixels and pixels > self.max_pixels:
@@ -66,9 +84,10 @@ class Limits:
                 "that size (--max-pixels 0 lifts it)."
             )
 
-    def flags_for(self, arch):
-        """The options that the command `decode` needs for a file of `arch` where these limits are its defaults:
-        ["--max-pixels 120000000"], or none.
+    def flags_for(self, arch: Arch) -> list[str]:
+        """List the options that the command `decode` needs for a file of `arch` if these limits are its defaults.
+
+        An example is ["--max-pixels 120000000"].
         """
         pixels, mebibytes = arch.width * arch.height, -(-arch.memory() // 2**20)
         wished = (
@@ -78,9 +97,10 @@ class Limits:
         return [flag for flag, is_needed in wished if is_needed]
 
 
-def check_memory(arch, finest=0):
-    """Raise `ShortMemoryError` if less is free than a decode to the size of octave `finest` needs: NumPy's library ends
-    the process where it gets none.
+def check_memory(arch: Arch, finest: int = 0) -> None:
+    """Raise `ShortMemoryError` if less memory is free than a decode to the size of octave `finest` needs.
+
+    Without this check NumPy's library would end the process where it gets no memory.
     """
     needed = arch.memory(finest)
     for free, reserved in (available_memory(), 0), (available_addresses(), THREADS_ADDRESSES):
@@ -91,12 +111,25 @@ def check_memory(arch, finest=0):
 
 
 @with_usual_errors
-def decode_file(data, *, scale=1, limits=Limits(), threads=None, metadata=KINDS):
-    """Decode a `.ddc` file (bytes) to a `Picture`, in the order of FORMAT.md's chapters; its notes say what is odd.
+def decode_file(
+    data: bytes,
+    *,
+    scale: int = 1,
+    limits: Limits = Limits(),
+    threads: int | None = None,
+    metadata: Container[str] = KINDS,
+) -> Picture:
+    """Decode a `.ddc` file to a `Picture`, in the order of FORMAT.md's chapters.
 
-    threads: of the synthesis, at most 2. scale: 1, or a power of two: a picture of ceil(size / scale), for which all
-    code is read, but less is synthesised. metadata: the kinds that are wanted. Raises `DamagedError`,
-    `UnsupportedError`, `LimitError`, `ShortMemoryError`, and `UsageError` for a scale that the file does not have.
+    The picture's notes say what is odd about the file.
+
+    scale: 1, or a power of two for a picture of ceil(size / scale). All code is read then, but less is synthesised.
+    limits: what the decode may cost.
+    threads: of the synthesis, at most 2; None for as many as there are.
+    metadata: names of the kinds of metadata to read.
+
+    Raises `DamagedError`, `UnsupportedError`, `LimitError` and `ShortMemoryError`. Raises `UsageError` for a scale that
+    the file does not have.
     """
     header = read_header(data)
     arch, finest = header.arch, octave_of(scale, header.arch)
@@ -112,13 +145,17 @@ def decode_file(data, *, scale=1, limits=Limits(), threads=None, metadata=KINDS)
     return replace(with_chunks(samples, arch, body.chunks, finest, metadata), notes=notes_on(data, body))
 
 
-def notes_on(data, body):
-    """What is to be said of a file that decodes, in sentences."""
+def notes_on(data: bytes, body: Body) -> tuple[str, ...]:
+    """Tell in sentences what is odd about a file that decodes."""
     return (TRAILING_BYTES,) if has_trailing_bytes(data, body) else ()
 
 
-def with_chunks(samples, arch, chunks, finest, metadata):
-    """The `Picture` of samples of the size of octave `finest`, with its alpha and the wanted kinds of metadata.
+def with_chunks(
+    samples: "np.ndarray", arch: Arch, chunks: Sequence[tuple[int, bytes]], finest: int, metadata: Container[str]
+) -> Picture:
+    """Make the `Picture` of samples and of what stands in chunks: alpha and metadata.
+
+    samples: of the size of octave `finest`. metadata: names of the kinds to read.
 
     Raises `DamagedError`.
     """
@@ -128,8 +165,8 @@ def with_chunks(samples, arch, chunks, finest, metadata):
     return Picture(samples, metadata_of(chunks, metadata), alpha)
 
 
-def octave_of(scale, arch):
-    """The octave of the size of a picture of 1 / scale. Raises `UsageError` where there is none."""
+def octave_of(scale: int, arch: Arch) -> int:
+    """Find the octave of the size of a picture of 1 / scale. Raises `UsageError` if there is none."""
     scale = settled("scale", int, scale)
     octave = scale.bit_length() - 1
     if scale < 1 or scale != 1 << octave:

@@ -1,8 +1,10 @@
-"""Encoding: fit, freeze, pack, then read the bytes with the real decoder and compare every integer."""
+"""Encoding: fit, freeze and pack, then read the bytes with the real decoder and compare every integer."""
 
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from time import monotonic
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,7 +12,7 @@ from .decoder import Limits
 from .errors import DamagedError, EncoderError, SourceError
 from .filling import filled
 from .format.alpha import alpha_chunk, coarser
-from .format.arch import SIDE_MAX
+from .format.arch import SIDE_MAX, Arch
 from .format.files import pack, pack_body, sealed, unpack
 from .format.header import HEADER_BYTES
 from .format.metadata import chunks_of
@@ -20,11 +22,21 @@ from .options import EncodeOptions
 from .presets import arch_of, iterations_of, normalises
 from .surroundings import with_usual_errors
 
+if TYPE_CHECKING:
+    from .fit.descent.progress import Progress
+
 
 @dataclass(frozen=True)
 class Encoded:
-    """A file and what it proves: `samples` are what `data` decodes to, `psnr` (dB) is theirs; `seconds` of the encode,
-    with all that were fitted at once.
+    """A file, and what it has been found to decode to.
+
+    data: the bytes of the file.
+    samples: the samples that it decodes to, uint8 or uint16 (H, W) or (H, W, 3).
+    lambda_: the lambda at which the fit ended.
+    steps: steps of the fit; 0 if there was none.
+    seconds: time of the encode, with all pictures that were fitted at once.
+    device: where the fit was made.
+    psnr: PSNR in dB of `samples`, where they can be seen.
     """
 
     data: bytes
@@ -35,34 +47,44 @@ class Encoded:
     device: str
     psnr: float
 
-    def cost(self):
-        """D + lambda R of the file."""
+    def cost(self) -> float:
+        """Compute D + lambda R of the file: distortion plus lambda times bits per pixel."""
         height, width = self.samples.shape[:2]
         return 10 ** (-self.psnr / 10) + self.lambda_ * 8 * len(self.data) / (height * width)
 
 
 @dataclass(frozen=True)
 class Source:
-    """What to encode: uint8 or uint16 samples (H, W) or (H, W, 3); a lambda of its own, or None for the options';
-    metadata (bytes under "icc", "exif", "xmp", "note"); alpha (H, W).
+    """A picture to encode.
+
+    samples: uint8 or uint16 (H, W) or (H, W, 3).
+    lambda_: the picture's own lambda, or None for that of the options.
+    metadata: name -> bytes, with names of `format.metadata.KINDS`.
+    alpha: (H, W) of the same type, or None if all is opaque.
     """
 
     samples: np.ndarray
     lambda_: float | None = None
-    metadata: dict | None = None
+    metadata: dict[str, bytes] | None = None
     alpha: np.ndarray | None = None
 
-    def shown(self, options):
-        """The samples that are coded: without those that nobody can see."""
+    def shown(self, options: EncodeOptions) -> np.ndarray:
+        """Return the samples to code.
+
+        Colours of fully transparent pixels are replaced by a guess from those around, unless `options.exact`.
+        """
         return self.samples if self.alpha is None or options.exact else filled(self.samples, self.alpha > 0)
 
-    def known(self, options):
-        """The pixels whose colours count, bool (H, W), or None if all do, or none."""
+    def known(self, options: EncodeOptions) -> np.ndarray | None:
+        """Mark the pixels whose colours count: bool (H, W).
+
+        Returns None if all count, or none.
+        """
         seen = None if self.alpha is None or options.exact else self.alpha > 0
         return None if seen is None or seen.all() or not seen.any() else seen
 
-    def chunks(self, options):
-        """Metadata and alpha as the file's chunks."""
+    def chunks(self, options: EncodeOptions) -> tuple[tuple[int, bytes], ...]:
+        """Code metadata and alpha as the file's chunks (id, content). Raises `SourceError`."""
         chunks = chunks_of(self.metadata or {})
         if self.alpha is None:
             return chunks
@@ -71,27 +93,50 @@ class Source:
             alpha_chunk(self.alpha if options.alpha_quality == 100 else coarser(self.alpha, options.alpha_quality)),
         )
 
-    def psnr(self, decoded):
-        """Of samples that were decoded, where they can be seen."""
+    def psnr(self, decoded: np.ndarray) -> float:
+        """Compute the PSNR in dB of decoded samples, where they can be seen."""
         return psnr(
             self.samples, decoded.reshape(self.samples.shape), where=None if self.alpha is None else self.alpha > 0
         )
 
 
-def encode_picture(samples, options=EncodeOptions(), progress=None, *, metadata=None, alpha=None, say=None, warn=None):
-    """Encode one picture; see `encode_pictures`."""
+def encode_picture(
+    samples: np.ndarray,
+    options: EncodeOptions = EncodeOptions(),
+    progress: Callable[["Progress"], None] | None = None,
+    *,
+    metadata: dict[str, bytes] | None = None,
+    alpha: np.ndarray | None = None,
+    say: Callable[[str], None] | None = None,
+    warn: Callable[[str], None] | None = None,
+) -> Encoded:
+    """Encode one picture.
+
+    samples, metadata, alpha: those of a `Source`. The other arguments are those of `encode_pictures`.
+    """
     return encode_pictures([Source(samples, metadata=metadata, alpha=alpha)], options, progress, say=say, warn=warn)[0]
 
 
 @with_usual_errors
-def encode_pictures(sources, options=EncodeOptions(), progress=None, *, say=None, warn=None):
-    """Encode pictures, or one picture at several rates: a list of `Encoded` in the order of `sources`.
+def encode_pictures(
+    sources: Sequence[Source],
+    options: EncodeOptions = EncodeOptions(),
+    progress: Callable[["Progress"], None] | None = None,
+    *,
+    say: Callable[[str], None] | None = None,
+    warn: Callable[[str], None] | None = None,
+) -> list[Encoded]:
+    """Encode pictures, or one picture at several rates.
 
-    On a GPU all of one size and architecture are fitted at once, on a CPU one after the other. A time limit is for all
-    together. progress: called after every step with a `fit.descent.progress.Progress`. say: called with sentences to
-    the user, such as that something is slower than usual. warn: called with a sentence on each file that a decoder
-    refuses by default. Raises `UsageError`, `SourceError`, `ShortMemoryError`, `LimitError`, `TargetError`,
-    `EncoderError`.
+    On a GPU all pictures of one size and architecture are fitted at once, on a CPU one after the other. A time limit is
+    for all together.
+
+    progress: called after every step with a `Progress`.
+    say: called with sentences to the user, such as that something is slower than usual.
+    warn: called with a sentence on each file that a decoder refuses by default.
+
+    Returns the `Encoded` of each source, in order. Raises `UsageError`, `SourceError`, `ShortMemoryError`,
+    `LimitError`, `TargetError` and `EncoderError`.
     """
     from .fit.fit import FitSettings, fit_pictures, lambda_for
     from .fit.outlook import Outlook
@@ -106,7 +151,9 @@ def encode_pictures(sources, options=EncodeOptions(), progress=None, *, say=None
         normalise=normalises(options.profile),
         seed=options.seed,
     )
-    groups, results, made = {}, [None] * len(sources), {}
+    groups: dict[Arch, list[Any]] = {}
+    results: list[Any] = [None] * len(sources)
+    made = {}
     for index, source in enumerate(sources):
         chunks = source.chunks(options)
         task = _task(source, options, chunks, warn)
@@ -137,7 +184,10 @@ def encode_pictures(sources, options=EncodeOptions(), progress=None, *, say=None
 
 
 def _task(source, options, chunks, warn):
-    """The `FitTask` of a source. warn: called with a sentence if a decoder would refuse the file by default."""
+    """Make the `FitTask` of a source.
+
+    warn: called with a sentence if a decoder would refuse the file by default.
+    """
     from .fit.descent.task import FitTask
 
     height, width = source.samples.shape[:2]
@@ -156,13 +206,16 @@ def _task(source, options, chunks, warn):
 
 
 def _arch(options, picture, lambda_):
+    height, width, planes = picture.shape
     depth = picture.dtype.itemsize - 1
-    return arch_of(options.profile, *picture.shape, lambda_, warm=options.base == "auto", depth=depth)
+    return arch_of(options.profile, height, width, planes, lambda_, warm=options.base == "auto", depth=depth)
 
 
 def _without_fit(source, task, chunks, options, say):
-    """An `Encoded` of a picture of few colours, or None where there is none or it does not keep to the target; and
-    whether no fit is needed: of one colour, and with a target.
+    """Encode a picture of few colours without a fit.
+
+    Returns an `Encoded`, or None if the picture has too many colours or the file does not keep to the target. The
+    second result is True if no fit is needed: for one colour, and for a target that is kept.
     """
     from .fit.palette import colours_of, made_of
 
@@ -184,7 +237,7 @@ def _without_fit(source, task, chunks, options, say):
 
 
 def _target(options, height, width):
-    """What the file of a picture of that size is to be: a `fit.target.Target`."""
+    """Make the `fit.target.Target` of a picture of that size."""
     from .fit.target import Target
 
     if options.target_bpp is None:
@@ -194,7 +247,10 @@ def _target(options, height, width):
 
 
 def _goal(options, source, chunks):
-    """What a fit of a picture with a target is to reach."""
+    """Make the `Goal` of a fit with a target: the target, and how a `CodedImage` is measured.
+
+    The target's overhead is about the bytes that no lambda changes: header, chunks and section table.
+    """
     from .fit.descent.task import Goal
 
     target = replace(
@@ -214,11 +270,12 @@ def _goal(options, source, chunks):
 
 
 def _packed(coded, shape, threads):
-    """The bytes of a fitted picture and its samples, after the real decoder has read them; an `EncoderError` if it
-    finds other integers.
+    """Pack a fitted picture, and read it back with the real decoder.
+
+    Returns its bytes and its samples. Raises `EncoderError` if the decoder finds other integers.
     """
     try:
-        # NumPy renders beside the range coder, which is Python's for the most part.
+        # NumPy lets go of the interpreter while it renders. The range coder is Python for the most part.
         with ThreadPoolExecutor(1) as pool:
             rendering = pool.submit(samples_of, coded, threads=threads)
             body = pack_body(coded)

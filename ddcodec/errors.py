@@ -1,16 +1,17 @@
-"""Every error that a user can meet: one class for each exit code, each raised with one sentence to a person."""
+"""The errors that a user can meet: a class for each exit code, raised with one sentence to a person."""
 
 from errno import ENOMEM
 
 
 class DdcError(Exception):
-    """The root of all errors raised on purpose. Its text is a whole sentence; `exit_code` is the command's."""
+    """The root of all errors that are raised on purpose. Its text is a whole sentence."""
 
     exit_code = 1
+    """Exit code of the command."""
 
 
 class UsageError(DdcError):
-    """The call asks for something that cannot be meant: an option out of range, options that exclude each other."""
+    """The call asks for something that makes no sense: an option out of range, or options that exclude each other."""
 
     exit_code = 2
 
@@ -22,7 +23,7 @@ class SourceError(DdcError):
 
 
 class DamagedError(DdcError):
-    """The bytes are no `.ddc` file, or are truncated or altered (FORMAT.md: *damaged*)."""
+    """The bytes are no `.ddc` file, or they are cut off or altered (FORMAT.md: *damaged*)."""
 
     exit_code = 4
 
@@ -62,10 +63,15 @@ class ShortMemoryError(DdcError):
 
 
 class EncoderError(DdcError):
-    """The encoder's own check failed: its file does not decode to the integers it should. No file is written."""
+    """The encoder's own check failed: its file does not decode to the integers it was made from. No file is written."""
 
 
-INTERNAL, NO_MEMORY = 1, 8
+INTERNAL = 1
+"""Exit code of an error that is not raised on purpose."""
+
+NO_MEMORY = 8
+"""Exit code of an error that comes of too little memory."""
+
 _SHORT_MEMORY = (
     "can't start new thread",
     "failed to map segment",
@@ -76,14 +82,16 @@ _SHORT_MEMORY = (
     "error return without exception set",
     "returned null without setting an exception",
 )
-"""What the loader of a library, NumPy, LLVM, zlib and Python's threads say where the system gives them no memory; the
-last two, C code that forgets to say so.
+"""Words of errors where the system gives no memory: of the loader of libraries, NumPy, LLVM, zlib and Python's threads.
+
+The last two come of C code that sets no exception.
 """
 
 
-def is_short_memory(error):
-    """Whether an exception, or one that it came from, says that memory was short: not all who need some raise
-    `MemoryError`.
+def is_short_memory(error: BaseException | None) -> bool:
+    """Whether an exception, or one that it came from, says that memory was short.
+
+    Not all code that gets no memory raises `MemoryError`.
     """
     while error is not None:
         if (
@@ -96,8 +104,8 @@ def is_short_memory(error):
     return False
 
 
-def explain(error):
-    """The exit code and the sentence of whatever an encode or a decode raised."""
+def explain(error: BaseException) -> tuple[int, str]:
+    """Give the exit code and the sentence of any error of an encode or a decode."""
     if isinstance(error, DdcError):
         return error.exit_code, str(error)
     if isinstance(error, MemoryError):

@@ -1,13 +1,17 @@
-"""A guess of pixels that are missing, or that nobody sees, from those around: from coarse to fine (pull-push, Gortler
-et al., "The Lumigraph", SIGGRAPH 1996).
+"""A guess of missing or invisible pixels from those around, coarse to fine.
+
+The method is pull-push (Gortler et al., "The Lumigraph", SIGGRAPH 1996).
 """
 
 import numpy as np
 
 
-def filled(samples, known):
-    """Samples (H, W) or (H, W, planes), of which those where `known` (bool (H, W)) is False have means of the others
-    around; zeros where nothing is known.
+def filled(samples: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Fill unknown pixels with means of the known ones around.
+
+    samples: (H, W) or (H, W, planes). known: bool (H, W).
+
+    Returns an array like `samples`: zeros where nothing is known at all.
     """
     if known.all():
         return samples
@@ -21,7 +25,10 @@ def filled(samples, known):
 
 
 def _pulled(values, weight):
-    """values (already 0 where weight (H, W, 1) is) with what is missing taken from half the size."""
+    """Fill what is missing with values of half the size.
+
+    values: 0 where weight (H, W, 1) is 0.
+    """
     height, width = weight.shape[:2]
     if weight.min() >= 1 or max(height, width) == 1:
         return values
@@ -37,7 +44,7 @@ def _pulled(values, weight):
 
 
 def _doubled(values):
-    """Twice as large by bilinear interpolation, samples centred in blocks."""
+    """Double the size by bilinear interpolation; samples lie in the middle of their blocks."""
     for axis in (0, 1):
         length = values.shape[axis]
         padded = np.pad(values, [(int(a == axis),) * 2 for a in range(3)], "edge")

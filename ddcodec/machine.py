@@ -1,25 +1,27 @@
-"""Free memory and processors, and the C library's allocator told what a fit does."""
+"""Free memory and processors of this machine, and the allocator of its C library."""
 
 import ctypes
 import os
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 try:
     import resource
-except ImportError:
-    # On Windows.
-    resource = None
+except ImportError:  # Windows has none.
+    resource = None  # type: ignore[assignment]
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
+"""Parameters of mallopt(3), as malloc.h numbers them."""
 
 
-def keep_freed_memory():
-    """Let glibc keep the large arrays that each step frees and the next allocates again, for the rest of the process.
+def keep_freed_memory() -> None:
+    """Let glibc keep freed arrays for the rest of the process.
 
-    Without this the kernel maps and clears their pages anew at every step, which takes a quarter of the time of a fit
-    (mallopt(3)). Does nothing with another C library.
+    Each step of a fit frees large arrays, and the next allocates them again. Otherwise the kernel maps and clears their
+    pages anew at every step, which takes a quarter of the time of a fit (mallopt(3)). With another C library this does
+    nothing.
     """
     if not sys.platform.startswith("linux"):
         return
@@ -30,18 +32,19 @@ def keep_freed_memory():
         mallopt(_TOP_PAD, 2**26)
 
 
-def available_memory():
-    """Bytes that this process may still take before the system swaps or kills, its control group (a container) does, or
-    its own limits (ulimit -v, -d) refuse; None if unknown.
+def available_memory() -> int | None:
+    """Bytes that this process may still take; None if unknown.
 
-    Control groups, Linux alone has; limits, all but Windows.
+    This is the least of three numbers. Beyond the free memory of the system, the system swaps or kills. Beyond the
+    limit of the control group (a container), the group does; only Linux has these. Beyond the limits of the process
+    (ulimit -v, -d) allocations fail; all systems but Windows have these.
     """
     free = [_free_of_system(), *_free_of_groups(), available_addresses()]
     return min((max(0, count) for count in free if count is not None), default=None)
 
 
-def available_addresses():
-    """Bytes that the process's own limits leave it, used or only reserved; None without limits."""
+def available_addresses() -> int | None:
+    """Bytes that the limits of this process leave it, used or only reserved; None without limits."""
     return min((max(0, count) for count in _free_of_limits()), default=None)
 
 
@@ -49,10 +52,10 @@ def _free_of_system():
     return _kilobytes("/proc/meminfo", "MemAvailable")
 
 
-def _free_of_limits():
-    """What the process's limits leave of its addresses and of its data.
+def _free_of_limits() -> Iterator[int]:
+    """Yield what the limits of the process leave of its addresses and of its data.
 
-    Where nobody tells what it has taken, the whole limit.
+    Where nobody tells how much it has taken, this is the whole limit.
     """
     if resource is None:
         return
@@ -62,8 +65,8 @@ def _free_of_limits():
             yield most - (_kilobytes("/proc/self/status", taken) or 0)
 
 
-def _free_of_groups():
-    """What each control group leaves that the process is in, from its own up to the root, of version 2 or 1.
+def _free_of_groups() -> Iterator[int]:
+    """Yield what each control group of the process leaves, from its own up to the root, of version 2 or 1.
 
     Cached files do not count: the kernel drops them first.
     """
@@ -76,7 +79,7 @@ def _free_of_groups():
                 place = f"{root}{folder}/"
                 numbers = [_text(place + name).strip() for name in (limit, taken)]
                 files = re.search(rf"^{cached} (\d+)$", _text(place + "memory.stat"), re.M)
-                # Without a limit version 2 says "max"; what is above a group's own root is not there to be read.
+                # Without a limit version 2 says "max". Files above the root that a group sees do not exist.
                 if all(number.isdigit() for number in numbers):
                     yield int(numbers[0]) - int(numbers[1]) + (int(files[1]) if files else 0)
 
@@ -85,13 +88,14 @@ _GROUP_FILES = {
     "": ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
     "memory": ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 }
-"""By the controllers that /proc/self/cgroup names, none in version 2: where groups lie, and the names of limit, of what
-is taken, and of cached files in memory.stat.
+"""Controllers in /proc/self/cgroup -> the folder of groups, and three names; in version 2 the controllers are empty.
+
+The names are those of the limit, of what is taken, and of cached files in memory.stat.
 """
 
 
 def _kilobytes(path, name):
-    """Bytes in a line "name: N kB" of a file of /proc, or None."""
+    """Read the bytes in a line "name: N kB" of a file of /proc; None if there is none."""
     match = re.search(rf"^{name}:\s+(\d+) kB", _text(path), re.M)
     return 1024 * int(match[1]) if match else None
 
@@ -103,9 +107,10 @@ def _text(path):
         return ""
 
 
-def available_cores():
-    """Processors that this process may use: those it is bound to, or fewer where a control group (a container) grants
-    less time (Linux).
+def available_cores() -> int:
+    """Count the processors that this process may use.
+
+    They are those it is bound to. On Linux they are fewer where a control group (a container) grants less time.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
@@ -115,7 +120,7 @@ def available_cores():
         return cores
 
 
-def memory_text(count):
-    """A number of bytes for people: "540.3 MiB", "4 GiB"."""
+def memory_text(count: int) -> str:
+    """Write a number of bytes for people: "540.3 MiB", "4 GiB"."""
     power = max(0, min(3, (int(count).bit_length() - 1) // 10))
     return f"{count / 1024**power:,.2f}".rstrip("0").rstrip(".") + " " + ("bytes", "KiB", "MiB", "GiB")[power]

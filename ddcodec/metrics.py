@@ -1,5 +1,6 @@
-"""How far a picture is from its original: PSNR of all samples and of luma, and MS-SSIM, in NumPy; SSIMULACRA2 where it
-is installed.
+"""Measures of the distance from a picture to its original: PSNR, PSNR of luma and MS-SSIM in NumPy.
+
+SSIMULACRA2 is computed where its package is installed.
 """
 
 import io
@@ -8,29 +9,41 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .picture import deep, peak_of
+from .picture import Picture, deep, peak_of
 
 PEAK = 255
+"""White of the range in which luma and MS-SSIM are computed."""
+
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
-WINDOW_TAPS, WINDOW_SIGMA = 11, 1.5
+"""Exponents of the five scales of MS-SSIM, the finest first (Wang, Simoncelli, Bovik 2003)."""
+
+WINDOW_TAPS = 11
+"""Side of the Gaussian window of SSIM in pixels (Wang, Bovik, Sheikh, Simoncelli 2004)."""
+
+WINDOW_SIGMA = 1.5
+"""Standard deviation of that window in pixels."""
+
 K1, K2 = 0.01, 0.03
+"""Constants that keep quotients of SSIM stable, of the same paper: of luminance, and of contrast and structure."""
 
 MS_SSIM_SIDE_MIN = (WINDOW_TAPS - 1) * 2 ** (len(SCALE_WEIGHTS) - 1) + 1
-"""161 pixels: below, the window does not fit into the coarsest of the five scales."""
+"""Shortest side of a picture for MS-SSIM, 161 pixels. Below, the window does not fit into the coarsest scale."""
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue (ITU-R BT.601, as in JPEG)."""
 
 SSIMULACRA2_SIDE_MIN = 8
+"""Shortest side of a picture for SSIMULACRA2, in pixels."""
 
 STRIP_ROWS = 256
+"""Rows whose squares are summed at once, so that little memory is taken."""
 
 
-def psnr(a, b, where=None):
-    """Peak signal-to-noise ratio in dB over all samples of two arrays of one shape, uint8 or uint16; `math.inf` if they
-    are equal.
+def psnr(a: np.ndarray, b: np.ndarray, where: np.ndarray | None = None) -> float:
+    """Compute the peak signal-to-noise ratio in dB over all samples; `math.inf` for equal arrays.
 
-    where: bool (H, W), the pixels that count.
+    a, b: uint8 or uint16 of one shape. If one has 16 bits, the other is taken to 16 bits.
+    where: bool (H, W), the pixels that count; None for all.
     """
     squares, count = 0, a.size
     if a.dtype != b.dtype:
@@ -47,8 +60,11 @@ def psnr(a, b, where=None):
 
 
 class Comparison(NamedTuple):
-    """How far a picture is from its original: `psnr` and `ms_ssim` (or None) of the colours where they can be seen,
-    `psnr_alpha` of alpha, None if both are opaque.
+    """Distances of a picture from its original.
+
+    psnr: PSNR in dB of the colours, where they can be seen.
+    ms_ssim: MS-SSIM of the same, or None for a picture that is too small.
+    psnr_alpha: PSNR in dB of alpha, or None if both pictures are opaque.
     """
 
     psnr: float
@@ -56,13 +72,13 @@ class Comparison(NamedTuple):
     psnr_alpha: float | None
 
     @property
-    def identical(self):
+    def identical(self) -> bool:
         """Whether nobody can see a difference."""
         return math.isinf(self.psnr) and self.psnr_alpha in (None, math.inf)
 
 
-def compared(original, picture):
-    """The `Comparison` of two `pictures.Picture`s of one shape."""
+def compared(original: Picture, picture: Picture) -> Comparison:
+    """Compare two `Picture`s of one shape."""
     seen, alphas = None if original.alpha is None else original.alpha > 0, None
     a, b = original.samples, picture.samples
     if not original.alpha is picture.alpha is None:
@@ -81,9 +97,10 @@ def compared(original, picture):
     return Comparison(psnr(a, b, where=seen), ms_ssim(*hidden), alphas)
 
 
-def psnr_luma(a, b):
-    """PSNR in dB of the luma of two uint8 arrays of one shape, (H, W, 3) or, being luma already, (H, W); luma is not
-    rounded.
+def psnr_luma(a: np.ndarray, b: np.ndarray) -> float:
+    """Compute the PSNR in dB of luma, which is not rounded; `math.inf` for equal luma.
+
+    a, b: uint8 of one shape, (H, W, 3), or (H, W) for luma itself.
     """
     if a.ndim == 2:
         return psnr(a, b)
@@ -95,11 +112,12 @@ def psnr_luma(a, b):
     return 10 * math.log10(PEAK**2 * a.shape[0] * a.shape[1] / squares) if squares else math.inf
 
 
-def ssimulacra2(a, b):
-    """SSIMULACRA2 (Sneyers, Cloudinary 2022; at most 100, for equal pictures) of two uint8 arrays of one shape, (H, W)
-    or (H, W, 3).
+def ssimulacra2(a: np.ndarray, b: np.ndarray) -> float | None:
+    """Compute SSIMULACRA2 (Sneyers, Cloudinary 2022): at most 100, for equal pictures.
 
-    `None` without the package ssimulacra2, or if a side is shorter than `SSIMULACRA2_SIDE_MIN`.
+    a, b: uint8 of one shape, (H, W) or (H, W, 3).
+
+    Returns None without the package ssimulacra2, and if a side is shorter than `SSIMULACRA2_SIDE_MIN`.
     """
     if min(a.shape[:2]) < SSIMULACRA2_SIDE_MIN:
         return None
@@ -110,14 +128,16 @@ def ssimulacra2(a, b):
     return float(compute_ssimulacra2(_as_file(a), _as_file(b)))
 
 
-def ms_ssim(a, b):
-    """Multi-scale structural similarity (Wang, Simoncelli, Bovik 2003) of two arrays of one shape, (H, W) or (H, W, C),
-    uint8 or uint16.
+def ms_ssim(a: np.ndarray, b: np.ndarray) -> float | None:
+    """Compute multi-scale structural similarity (Wang, Simoncelli, Bovik 2003): 1 for equal pictures.
 
-    The mean over the channels, 1 for equal pictures. `None` if a side is shorter than `MS_SSIM_SIDE_MIN`: fewer scales
-    would give a number that cannot be compared with others. Agrees with pytorch-msssim 1.0.0, also in the two places
-    where the paper leaves a choice: odd sides are padded with zeros before halving, and a negative similarity counts as
-    0.
+    It is the mean over the channels. It agrees with pytorch-msssim 1.0.0, also in two places where the paper leaves a
+    choice. Odd sides are padded with zeros before halving, and a negative similarity counts as 0.
+
+    a, b: uint8 or uint16 of one shape, (H, W) or (H, W, C).
+
+    Returns None if a side is shorter than `MS_SSIM_SIDE_MIN`. Fewer scales would give numbers that compare with no
+    others.
     """
     if min(a.shape[:2]) < MS_SSIM_SIDE_MIN:
         return None
@@ -129,9 +149,12 @@ def ms_ssim(a, b):
     return float(np.mean(list(channels)))
 
 
-def ssim(a, b):
-    """Structural similarity of two (H, W) arrays in 0..255, each side >= 11: the mean over all places where the window
-    fits, and the mean of its contrast-structure part alone.
+def ssim(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
+    """Compute structural similarity, and its part of contrast and structure alone.
+
+    Both are means over all places where the window fits.
+
+    a, b: (H, W) in 0..255, with sides of at least 11.
     """
     mean_a, mean_b = _blur(a), _blur(b)
     variance_a = _blur(a * a) - mean_a**2
@@ -152,7 +175,7 @@ def _ms_ssim_of_channel(a, b):
 
 
 def _as_file(samples):
-    """A picture in memory in the simplest format that every reader knows, PPM or PGM."""
+    """Write a picture to memory as PPM or PGM, the simplest formats that every reader knows."""
     kind = b"P6" if samples.ndim == 3 else b"P5"
     return io.BytesIO(
         kind + b" %d %d 255\n" % (samples.shape[1], samples.shape[0]) + np.ascontiguousarray(samples).tobytes()
@@ -160,8 +183,9 @@ def _as_file(samples):
 
 
 def _halve(plane):
-    """Means of 2x2 samples; an odd side begins and ends with a zero (so the last one falls off), as in
-    pytorch-msssim.
+    """Take means of 2x2 samples.
+
+    An odd side begins and ends with a zero, as in pytorch-msssim; so the last zero falls off.
     """
     rows, columns = plane.shape
     padded = np.pad(plane, ((rows % 2, rows % 2), (columns % 2, columns % 2)))
@@ -170,7 +194,7 @@ def _halve(plane):
 
 
 def _blur(plane):
-    """Separable Gaussian window, only where it lies inside the plane: (H, W) -> (H - 10, W - 10)."""
+    """Apply the Gaussian window, separably, where it lies inside the plane: (H, W) -> (H - 10, W - 10)."""
     offsets = np.arange(WINDOW_TAPS) - WINDOW_TAPS // 2
     taps = np.exp(-(offsets**2) / (2 * WINDOW_SIGMA**2))
     taps /= taps.sum()

@@ -1,20 +1,21 @@
-"""The types of options: what is a number is taken, of whichever kind, and what is none is refused in one sentence."""
+"""The types of options: any kind of number is taken for a number, and all else is refused in one sentence."""
 
 from dataclasses import fields
 from decimal import Decimal
 from fractions import Fraction
 from types import NoneType
-from typing import get_args
+from typing import Any, get_args
 
 from .errors import UsageError
 
 
-def settle_types(options):
-    """Bring the fields of a dataclass to the types that it names: bool, int, float and str, each alone or or-ed with
-    None. For its `__post_init__`.
+def settle_types(options: Any) -> None:
+    """Bring the fields of a dataclass to the types that it names; for its `__post_init__`.
 
-    Numbers of NumPy, whole numbers that are written as 2.0, and arrays of no dimensions are numbers; NaN is one, in no
-    range. Raises `UsageError`.
+    The types are bool, int, float and str, each alone or or-ed with None. Numbers of NumPy, whole numbers written as
+    2.0, and arrays without dimensions are numbers. NaN is a number that lies in no range.
+
+    Raises `UsageError` for values of other types.
     """
     for field in fields(options):
         value = getattr(options, field.name)
@@ -23,8 +24,11 @@ def settle_types(options):
             object.__setattr__(options, field.name, settled(field.name, kinds[0], value))
 
 
-def settled(name, kind, value):
-    """A value as bool, int, float or str. name: the option's, for the sentence of a `UsageError`."""
+def settled(name: str, kind: type, value: Any) -> Any:
+    """Return a value as `kind`: bool, int, float or str.
+
+    name: the option's, for the sentence of a `UsageError`. Raises `UsageError` for values of other types.
+    """
     plain = value.item() if hasattr(value, "dtype") and getattr(value, "ndim", None) == 0 else value
     try:
         return _TAKEN[kind](plain)
@@ -45,7 +49,7 @@ def _number(value):
 
 
 def _whole(value):
-    # A float of a great whole number is another one.
+    # A great whole number changes when it becomes a float.
     if int(value if isinstance(value, int) else _number(value)) != value or isinstance(value, bool):
         raise ValueError
     return int(value)

@@ -1,7 +1,8 @@
-"""What is asked of an encode or a restoration: the settings, their ranges, and what excludes what."""
+"""The options of an encode, and those that it shares with a restoration: settings, ranges, and what excludes what."""
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from .errors import TargetError, UsageError
 from .format.header import HEADER_BYTES
@@ -9,15 +10,23 @@ from .option_types import settle_types
 from .presets import BASE_CHOICES, DEFAULT_EFFORT, DEFAULT_QUALITY, EFFORTS, PROFILES, lambda_of_quality
 
 GREATEST_TARGET = 10**12
+"""Greatest target, in bytes, bits per pixel or dB."""
 MOST_THREADS = 256
+"""Greatest number of threads."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """The settings of a run that encode and restore share. Raises `UsageError` for values of other types.
+    """The settings of a run that encode and restore share.
 
-    effort: 1..9. iterations: the number of steps of a fit, instead of an effort. time_limit: seconds.
-    device: "auto", "cpu", "cuda" or "cuda:N". threads: of the CPU; None for as many as are useful.
+    effort: 1..9; a greater effort takes more steps.
+    iterations: the number of steps of a fit, instead of an effort.
+    time_limit: seconds, or None.
+    device: "auto", "cpu", "cuda" or "cuda:N".
+    threads: of the CPU, 1..256; None for as many as are useful.
+    seed: 0 .. 2^63 - 1.
+
+    Raises `UsageError` for values of other types.
     """
 
     effort: int = DEFAULT_EFFORT
@@ -27,10 +36,10 @@ class RunOptions:
     threads: int | None = None
     seed: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         settle_types(self)
 
-    def validate(self):
+    def validate(self) -> None:
         """Raise `UsageError` for values out of range."""
         if self.effort not in EFFORTS:
             raise UsageError(f"The effort must be between {EFFORTS[0]} and {EFFORTS[-1]}, not {self.effort}.")
@@ -48,19 +57,25 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class EncodeOptions(RunOptions):
-    """What the encoder is asked for, beside the settings of a run. Raises `UsageError` for values of other types.
+    """The options of an encode, beside the settings of a run.
 
-    The rate is set by at most one of these:
+    At most one of these sets the rate:
 
     quality:     1..100, about the PSNR of a JPEG of that quality; 75 if nothing is given.
-    lambda_:     the MSE (samples in [0, 1]) that one bit per pixel is worth.
+    lambda_:     the MSE (samples in [0, 1]) that one bit per pixel is worth, 1e-7..1.
     target_size: bytes of the file, never more and at most 3 % less.
     target_bpp:  the same in bits per pixel.
     target_psnr: dB of the decoded picture, never less and at most 0.1 more.
 
-    alpha_quality: 1..100; below 100 alpha loses steps. exact: keep the colours of fully transparent pixels, too.
-    profile: "default" or "classic". base: "auto", or "none" for a fit from random weights.
-    max_memory: bytes that a fit may take; 0 for what is free.
+    The others:
+
+    alpha_quality: 1..100; below 100 alpha loses steps.
+    exact:         the colours of fully transparent pixels are kept, too.
+    profile:       "default" or "classic".
+    base:          "auto", or "none" for a fit from random weights.
+    max_memory:    bytes that a fit may take; 0 for what is free.
+
+    Raises `UsageError` for values of other types.
     """
 
     quality: float | None = None
@@ -74,11 +89,12 @@ class EncodeOptions(RunOptions):
     base: str = "auto"
     max_memory: int = 0
 
-    def validate(self):
-        """Raise `UsageError` for values out of range or options that exclude each other, `TargetError` for a size that
-        no file has.
+    def validate(self) -> None:
+        """Check ranges, and that options do not exclude each other.
+
+        Raises `UsageError`, and `TargetError` for a size that no file has.
         """
-        rates = {
+        rates: dict[str, Any] = {
             "quality": self.quality,
             "lambda": self.lambda_,
             "target size": self.target_size,
@@ -109,11 +125,12 @@ class EncodeOptions(RunOptions):
             raise UsageError(f"The memory limit must be 0, for none, or more, not {self.max_memory}.")
         super().validate()
 
-    def has_target(self):
+    def has_target(self) -> bool:
+        """Whether a size, bits per pixel or a PSNR is the target."""
         return not self.target_size is self.target_bpp is self.target_psnr is None
 
-    def chosen_lambda(self, height, width):
-        """That of a picture of that size."""
+    def chosen_lambda(self, height: int, width: int) -> float:
+        """Give the lambda for a picture of that size, from `lambda_` or the quality."""
         if self.lambda_ is not None:
             return self.lambda_
         return lambda_of_quality(DEFAULT_QUALITY if self.quality is None else self.quality, height * width)

@@ -1,11 +1,12 @@
-"""A file that is cut off: the picture of the octaves that are there whole (FORMAT.md, chapters 1 and 3)."""
+"""Files that are cut off: the picture of the octaves that are there whole (FORMAT.md, chapters 1 and 3)."""
 
+from collections.abc import Container
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
 import numpy as np
 
-from .decoder import Limits, check_memory, octave_of, with_chunks
+from .decoder import Limits, Picture, check_memory, octave_of, with_chunks
 from .errors import DamagedError
 from .format.container import Body, beginning_if_any
 from .format.files import unpack_body
@@ -16,36 +17,54 @@ from .format.render import samples_of
 
 @dataclass(frozen=True)
 class Beginning:
-    """What there is of a file that is cut off behind its section table: `bytes` of `body.file_bytes`."""
+    """The beginning of a file that is cut off behind its section table.
+
+    header: the header of the file.
+    body: the body as far as it is there.
+    bytes: bytes that are there, of `body.file_bytes`.
+    """
 
     header: Header
     body: Body
     bytes: int
 
     @property
-    def octaves(self):
-        """Those whose code is there whole, coarse to fine; the section table is believed."""
+    def octaves(self) -> tuple[int, ...]:
+        """The octaves whose code is there whole, the coarsest first. The section table is believed."""
         ends = [*accumulate(self.body.sections)][1:]
         return tuple(octave for octave, end in zip(self.header.arch.coded_octaves, ends) if end <= len(self.body.words))
 
 
-def beginning_of(data):
-    """The `Beginning` of a file that has fewer bytes than its section table announces; None for any other, and for less
-    than that table.
+def beginning_of(data: bytes) -> Beginning | None:
+    """Read the beginning of a file that has fewer bytes than its section table announces.
 
-    Raises as `read_header` does. A file of its full length is never cut off, whatever its checksums say.
+    Returns None for any other file, and for a beginning that ends before the section table does. A file of its full
+    length is never cut off, whatever its checksums say.
+
+    Raises as `read_header` does.
     """
     header = read_header(data)
     body = beginning_if_any(data, header)
     return Beginning(header, body, len(data)) if body and len(data) < body.file_bytes else None
 
 
-def decode_beginning(beginning, *, scale=1, limits=Limits(), threads=None, metadata=KINDS):
-    """A `Picture` as `decoder.decode_file` gives it, and the octaves that it is made of, coarse to fine.
+def decode_beginning(
+    beginning: Beginning,
+    *,
+    scale: int = 1,
+    limits: Limits = Limits(),
+    threads: int | None = None,
+    metadata: Container[str] = KINDS,
+) -> tuple[Picture, tuple[int, ...]]:
+    """Decode the octaves that are there whole.
 
-    The code of the octaves that are missing is taken as 0, so that the network itself makes the picture smooth. No
-    checksum is there to hold the result against: damage to what is left shows, or raises `DamagedError`, as does a file
-    without any whole octave.
+    The code of the missing octaves is taken as 0, so that the network itself makes the picture smooth. No checksum can
+    be compared: damage to what is left shows, or raises `DamagedError`.
+
+    The arguments are those of `decoder.decode_file`.
+
+    Returns a `Picture`, and the octaves that it is made of, the coarsest first. Raises as `decode_file` does, and
+    `DamagedError` if no octave is there whole.
     """
     arch = beginning.header.arch
     finest, used = octave_of(scale, arch), beginning.octaves

@@ -1,16 +1,19 @@
-"""Pillow's plugin: once this module is imported, `Image.open` reads `.ddc` files and `Image.save` writes them.
+"""Pillow's plugin: after an import of this module `Image.open` reads `.ddc` files, and `Image.save` writes them.
 
-What a decode may cost is in `LIMITS`, which may be replaced as Pillow's own `Image.MAX_IMAGE_PIXELS` may; both hold.
-`save` takes the options of `ddcodec.encode` but `progress`, and `exif` (bytes or an `Image.Exif`), `icc_profile`, `xmp`
-and `dpi`, by default those in the image's info; None leaves one out. A standard profile becomes a description, of which
-another profile of the same meaning is made. Orientation is applied to the pixels. Errors of options are `ValueError`,
-all others `OSError`.
+`LIMITS` holds what a decode may cost. It may be replaced, as Pillow's own `Image.MAX_IMAGE_PIXELS` may; both hold.
+
+`save` takes the options of `ddcodec.encode` but `progress`. It also takes `exif` (bytes or an `Image.Exif`),
+`icc_profile`, `xmp` and `dpi`. By default these are those in the image's info; None leaves one out.
+
+A standard profile becomes a colour description. When the file is opened, another profile of the same meaning is made of
+it. Orientation is applied to the pixels. Errors of options are `ValueError`, all others `OSError`.
 """
 
 import warnings
 from contextlib import contextmanager
 from dataclasses import fields
 from numbers import Number
+from typing import Any
 
 from PIL import Image, ImageFile
 
@@ -28,15 +31,21 @@ from .pictures.read import picture_from
 from .pictures.write import pillow_image
 
 LIMITS = Limits()
+"""Limits on the cost of a decode; a program may set others."""
+
 COLOURS_OF_PNG = ("srgb", "gamma", "chromaticity")
-"""What the info of a PNG says of its colours where it has no profile."""
+"""Names in the info of a PNG that describe its colours if it has no profile."""
 
 
 class DdcImageFile(ImageFile.ImageFile):
-    """An opened file: size, mode and info are known at once, pixels are decoded when they are needed."""
+    """An opened file.
+
+    Size, mode and info are known at once. Pixels are decoded when they are needed.
+    """
 
     format = "DDC"
     format_description = "ddcodec"
+    fp: Any  # Pillow declares that there may be none.
 
     def _open(self):
         head = self.fp.read(HEADER_BYTES)
@@ -51,12 +60,12 @@ class DdcImageFile(ImageFile.ImageFile):
         self.tile = [ImageFile._Tile("ddc", (0, 0, *self.size), 0, (1,))]
 
     def _read_info(self, data, grey):
-        """Fill `info` from the chunks; returns their names. grey: whether the samples are."""
+        """Fill `info` from the chunks, and return their names. grey: the samples are grey."""
         try:
             chunks = read_body(data, read_header(data)).chunks
             metadata = metadata_of(chunks)
         except DamagedError:
-            return ()  # The size is known all the same; whoever loads the pixels is told.
+            return ()  # The size is known all the same. Loading the pixels will raise.
         profile = profile_in(metadata, grey)
         if profile:
             self.info["icc_profile"] = profile
@@ -67,11 +76,12 @@ class DdcImageFile(ImageFile.ImageFile):
         self.info |= {kind: metadata[kind] for kind in ("xmp", "note") if kind in metadata}
         return [CHUNK_NAMES.get(kind) for kind, _ in chunks]
 
-    def draft(self, mode, size):
-        """Decode 1/2, 1/4 or 1/8 of the picture where that is still at least `size` (width, height), which is quicker;
-        the mode stays.
+    def draft(self, mode: str | None, size: tuple[int, int] | None) -> tuple[str, tuple[int, int, float, float]] | None:
+        """Choose to decode 1/2, 1/4 or 1/8 of the picture, if that is still at least `size` (width, height).
 
-        Returns (mode, box of the whole picture within the new size), or None where there is nothing left to choose.
+        This is quicker. The mode stays as it is.
+
+        Returns (mode, box of the whole picture within the new size), or None if there is nothing left to choose.
         """
         if not self.tile or self.tile[0].args != (1,) or not size:
             return None
@@ -83,11 +93,12 @@ class DdcImageFile(ImageFile.ImageFile):
         self.tile = [ImageFile._Tile("ddc", (0, 0, *self.size), 0, (scale,))]
         return self.mode, (0, 0, width / scale, height / scale)
 
-    def load_seek(self, position):
-        # Pillow's incremental parser takes this as a sign to wait for the whole file.
+    def load_seek(self, position: int) -> None:
+        """Go to a position of the file."""
+        # Pillow's incremental parser waits for the whole file if this method exists.
         self.fp.seek(position)
 
-    def verify(self):
+    def verify(self) -> None:
         """Check all checksums but that of the pixels. Raises `OSError`."""
         self.fp.seek(0)
         with _errors_of_pillow():
@@ -96,11 +107,13 @@ class DdcImageFile(ImageFile.ImageFile):
 
 
 class DdcDecoder(ImageFile.PyDecoder):
-    """From the bytes of a file to the pixels of a `DdcImageFile`; its argument is the scale."""
+    """A decoder from the bytes of a file to the pixels of a `DdcImageFile`. Its argument is the scale."""
 
     _pulls_fd = True
+    fd: Any  # Pillow declares that there may be none.
 
-    def decode(self, buffer):
+    def decode(self, buffer: Any) -> tuple[int, int]:
+        """Decode the whole file at once."""
         with _errors_of_pillow():
             image = _decoded(self.fd.read(), *self.args)
         self.set_as_raw(image.tobytes(), image.mode)
@@ -108,7 +121,7 @@ class DdcDecoder(ImageFile.PyDecoder):
 
 
 def _mode_of(arch, alpha):
-    """The mode that `_decoded` will have."""
+    """Return the mode that `_decoded` will have."""
     if arch.planes == 1:
         return "LA" if alpha else "I;16" if arch.depth else "L"
     return "RGBA" if alpha else "RGB"
@@ -131,18 +144,18 @@ def _save(image, file, filename):
         for name in COLOURS_OF_PNG:
             plain.info.pop(name, None)
     with _errors_of_pillow():
-        options = EncodeOptions(**options)
+        asked = EncodeOptions(**options)
         picture = picture_from(plain)
         for note in picture.notes:
             warnings.warn(note, stacklevel=3)
         encoded = encode_picture(
-            picture.samples, options, metadata=picture.metadata, alpha=picture.alpha, warn=warnings.warn
+            picture.samples, asked, metadata=picture.metadata, alpha=picture.alpha, warn=warnings.warn
         )
     file.write(encoded.data)
 
 
 def _check_metadata(wished):
-    """Raise `ValueError` for metadata of a type that is none."""
+    """Raise `ValueError` for metadata of a wrong type."""
     for name, kinds in (("icc_profile", bytes), ("exif", (bytes, Image.Exif)), ("xmp", (bytes, str))):
         if not isinstance(wished.get(name) or b"", kinds):
             raise ValueError(f"{name} must be bytes, not {type(wished[name]).__name__}.")
@@ -150,7 +163,7 @@ def _check_metadata(wished):
     if dpi is not None and not (
         isinstance(dpi, (tuple, list))
         and len(dpi) == 2
-        and all(isinstance(number, Number) and number > 0 for number in dpi)
+        and all(isinstance(number, Number) and number > 0 for number in dpi)  # type: ignore[operator]
     ):
         raise ValueError(f"dpi must be two numbers above 0, not {dpi!r}.")
 

@@ -1,4 +1,4 @@
-"""Efforts, profiles and the quality scale: the rows of `presets.toml` and what they mean for a picture."""
+"""Efforts, profiles and the quality scale: the rows of `presets.toml`, and what they mean for a picture."""
 
 import tomllib
 from functools import cache
@@ -8,10 +8,15 @@ from math import log
 from .format.arch import Arch, base_arch
 
 EFFORTS = range(1, 10)
+"""All efforts; the rows of `presets.toml` give their steps."""
 DEFAULT_EFFORT = 5
+"""The effort if none is given."""
 DEFAULT_QUALITY = 75
+"""The quality if no rate is given."""
 PROFILES = ("default", "classic")
+"""All profiles: the usual one, and the plain deep decoder."""
 BASE_CHOICES = ("auto", "none")
+"""Values of the option `base`: the base of the nearest lambda, or a fit from random weights."""
 
 
 @cache
@@ -19,19 +24,24 @@ def _rows():
     return tomllib.loads(files("ddcodec").joinpath("presets.toml").read_text("utf-8"))
 
 
-def iterations_of(effort):
-    """Steps of a fit at effort 1..9."""
+def iterations_of(effort: int) -> int:
+    """Look up the steps of a fit at an effort, 1..9."""
     return _rows()["efforts"][str(effort)]
 
 
-def lambda_of_quality(quality, pixels=None):
-    """The lambda (MSE of samples in [0, 1] per bpp) at which a fit of a picture of so many pixels has about the PSNR of
-    a JPEG of this quality (1..100). pixels: None for many.
+def lambda_of_quality(quality: float, pixels: int | None = None) -> float:
+    """Compute the lambda at which a fit has about the PSNR of a JPEG of this quality.
 
-    lambda = at_50 (S / 100)^power with the numbers of `presets.toml`, where S is the per cent by which libjpeg scales
-    its quantisation tables: 5000 / quality up to 50, 200 - 2 quality above, here at least 2. The logarithms of S and of
-    lambda are both nearly linear in PSNR. Of fewer pixels than `least_pixels` there lambda is as much smaller: a bit
-    counts as in a picture of that many, or a few weights would be too dear for one.
+    lambda = at_50 (S / 100)^power, with the numbers of `presets.toml`. S is the per cent by which libjpeg scales its
+    quantisation tables. It is 5000 / quality up to 50 and 200 - 2 quality above, here at least 2. The logarithms of S
+    and of lambda are both nearly linear in PSNR.
+
+    For fewer pixels than `least_pixels` of `presets.toml`, lambda is smaller in proportion. A bit counts then as in a
+    picture of that many; otherwise a few weights would cost too much for such a picture.
+
+    quality: 1..100. pixels: of the picture; None for many.
+
+    Returns the MSE of samples in [0, 1] that one bit per pixel is worth.
     """
     row = _rows()["quality"]
     scale = 5000 / quality if quality <= 50 else max(2, 200 - 2 * quality)
@@ -39,25 +49,28 @@ def lambda_of_quality(quality, pixels=None):
     return lambda_ if pixels is None else lambda_ * min(1, pixels / row["least_pixels"])
 
 
-def base_lambdas():
-    """Those for which bases 1, 2, ... were learned."""
+def base_lambdas() -> list[float]:
+    """List the lambdas for which bases 1, 2, ... were learned."""
     return _rows()["profiles"]["default"]["lambdas"]
 
 
-def nearest_base(lambda_):
-    """The number of the base that was learned for the lambda nearest to this one."""
+def nearest_base(lambda_: float) -> int:
+    """Find the base, 1..5, that was learned for the lambda nearest to this one on a logarithmic scale."""
     distances = [abs(log(lambda_ / other)) for other in base_lambdas()]
     return 1 + distances.index(min(distances))
 
 
-def normalises(profile):
-    """Whether a profile is fitted with channel normalisation, folded into its weights later."""
+def normalises(profile: str) -> bool:
+    """Whether a profile is fitted with channel normalisation, which is folded into its weights later."""
     return _rows()["profiles"][profile]["normalise"]
 
 
-def arch_of(profile, height, width, planes, lambda_, *, warm=True, depth=0):
-    """The `Arch` of a profile for a picture. warm: with the base of the nearest lambda, if the profile has bases.
-    depth: 0 for 8 bits a sample, 1 for 16.
+def arch_of(
+    profile: str, height: int, width: int, planes: int, lambda_: float, *, warm: bool = True, depth: int = 0
+) -> Arch:
+    """Make the `Arch` of a profile for a picture.
+
+    warm: with the base of the nearest lambda, if the profile has bases. depth: 0 for 8 bits a sample, 1 for 16.
     """
     row = _rows()["profiles"][profile]
     if "lambdas" in row:

@@ -3,24 +3,27 @@
 import unicodedata
 
 UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
-"""Unicode's categories of controls, of formats (those that turn the direction of text among them), of surrogates, of
-separators of lines and of paragraphs.
+"""Unicode's categories of characters that are escaped.
+
+Cc are controls. Cf are formats, some of which turn the direction of text. Cs are surrogates. Zl and Zp separate lines
+and paragraphs.
 """
 JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
-"""Parts of words in Persian and of emoji."""
+"""Formats that are not escaped: they are parts of words in Persian, and of emoji."""
 
 
-def printable(text):
-    r"""Text with an escape for each character of `UNSEEN`, such as \x1b, \n or \u202e.
+def printable(text: str) -> str:
+    r"""Escape each character of `UNSEEN` in a text, as in \x1b, \n or \u202e.
 
     A byte of a name that is no UTF-8 becomes its \xff.
     """
     return text if text.isprintable() else "".join(map(_shown, text))
 
 
-def decodable(text):
-    r"""Text whose surrogates, which stand for the bytes of a name that are no UTF-8, are escapes such as \xff: what is
-    left can be encoded, and strict readers of JSON take it.
+def decodable(text: str) -> str:
+    r"""Escape the surrogates of a text, as in \xff.
+
+    They stand for the bytes of a name that are no UTF-8. The result can be encoded, and strict readers of JSON take it.
     """
     return (
         text
@@ -34,7 +37,7 @@ def _shown(letter):
 
 
 def _escape(letter):
-    # What os.fsdecode makes of a byte.
+    # os.fsdecode turns a byte 0xNN that is no UTF-8 into U+DCNN.
     return (
         f"\\x{ord(letter) - 0xDC00:02x}" if "\udc80" <= letter <= "\udcff" else letter.encode("unicode_escape").decode()
     )
