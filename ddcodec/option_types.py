@@ -62,4 +62,6 @@ def _text(value):
 
 
 _TAKEN = {bool: _truth, int: _whole, float: _number, str: _text}
+"""Type -> the function that takes a value for it, or raises."""
 _CALLED = {bool: "True or False", int: "a whole number", float: "a number", str: "a text"}
+"""Type -> its name in the sentence of an error."""

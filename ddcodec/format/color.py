@@ -90,6 +90,7 @@ class Curve(NamedTuple):
 
 
 _BT709 = Curve(1 / 0.45, 0.099, 4.5, 0.081)
+"""The curve of ITU-R BT.709."""
 TRANSFERS = {
     1: _BT709,
     4: Curve(2.2),
@@ -179,6 +180,7 @@ class Color(NamedTuple):
 
 
 SRGB = Color(SRGB_PRIMARIES, SRGB_TRANSFER)
+"""The description of sRGB, which samples have without any other (FORMAT.md, chapter 2)."""
 
 
 def of_code_points(primaries: int, transfer: int) -> Color | None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .weights import Weights
 
 _AXES = (slice(None),) * 3
+"""An index of all of three axes."""
 
 
 class IntegerOps:

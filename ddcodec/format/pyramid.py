@@ -123,9 +123,16 @@ def _walk_plane(ops, arch, numbers, octave, wire, plane, target, field):
 
 
 _GAIN = np.array([[16 / CONTEXT_UNIT], [STEPS_PER_OCTAVE / CONTEXT_UNIT]])
+"""Factors that bring mean and scale from units of 1 / CONTEXT_UNIT to 16ths and to steps of the scale index."""
+
 _OFFSET = np.array([[0.5], [UNIT_SCALE + 0.5]])
+"""Summands of mean and scale before `floor`: 1/2, and the scale index of scale 1."""
+
 _LEAST = np.array([[-16.0 * CODE_MAX], [0]])
+"""Least mean in 16ths, least scale index (FORMAT.md, chapter 6, *Layers*)."""
+
 _GREATEST = np.array([[16.0 * CODE_MAX], [SCALES - 1]])
+"""Greatest mean in 16ths, greatest scale index."""
 
 
 def _quantised(outputs):

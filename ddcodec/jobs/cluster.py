@@ -34,6 +34,7 @@ TRIES = 4
 """Times that a job is tried whose worker is lost or whose task fails otherwise."""
 
 _alone = Lock()
+"""A lock for the one task at a time that a worker process has."""
 
 
 @dataclass(frozen=True)

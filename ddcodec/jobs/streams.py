@@ -80,12 +80,15 @@ class Writer(io.RawIOBase):
         self._raw = raw
 
     def writable(self) -> bool:
+        """Whether bytes can be written: always."""
         return True
 
     def fileno(self) -> int:
+        """Return the descriptor of the other stream. Raises `OSError` if it has none."""
         return self._raw.fileno()
 
     def isatty(self) -> bool:
+        """Whether the other stream is a terminal."""
         return self._raw.isatty()
 
 
