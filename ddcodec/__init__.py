@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from .version import __version__
 
 if TYPE_CHECKING:
-    # These files load NumPy and Pillow, which this one must not.
-    from .encoder import np
-    from .pillow import Image
+    # An import of this package loads neither.
+    import numpy as np
+    from PIL import Image
 
 __all__ = ["__version__", "decode", "encode", "encode_many", "read_info", "register_pillow", "restore"]
 

@@ -163,7 +163,7 @@ def _check_metadata(wished):
     if dpi is not None and not (
         isinstance(dpi, (tuple, list))
         and len(dpi) == 2
-        and all(isinstance(number, Number) and number > 0 for number in dpi)  # type: ignore[operator]
+        and all(isinstance(number, Number) and number > 0 for number in dpi)
     ):
         raise ValueError(f"dpi must be two numbers above 0, not {dpi!r}.")
 

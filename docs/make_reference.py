@@ -15,6 +15,8 @@ from ddcodec import errors
 PAGE = Path(__file__).parent / "reference.md"
 ORIGIN = "<!-- Written by docs/make_reference.py. -->"
 WIDTH = 120
+SECTIONS = {"Args": "Parameters", "Returns": "Returns", "Warns": "Warnings", "Raises": "Errors"}
+"""Sections of a docstring -> their titles here."""
 
 
 def page():
@@ -44,15 +46,22 @@ def signature(name):
 
 
 def paragraphs(docstring):
-    """The paragraphs of a docstring; lines that begin with a name and a colon are the items of a list."""
+    """The paragraphs of a docstring; its sections (Args, Returns, ...) are lists, and other indented lines are code."""
     for paragraph in inspect.cleandoc(docstring).split("\n\n"):
-        items = re.split(r"\n(?=\w+: )", paragraph)
-        if not re.match(r"\w+: ", items[-1]):
+        title, _, body = paragraph.partition(":\n")
+        if title in SECTIONS:
+            yield f"**{SECTIONS[title]}**"
+            yield "\n".join(items(body))
+        elif paragraph.startswith("    "):
+            yield paragraph
+        else:
             yield filled(paragraph)
-            continue
-        head = [] if re.match(r"\w+: ", items[0]) else [filled(items.pop(0))]
-        listed = [filled(re.sub(r"^(\w+):\s+", r"- `\1`: ", item), "  ") for item in items]
-        yield "\n\n".join([*head, "\n".join(listed)])
+
+
+def items(body):
+    """The items of a section, whose first lines are indented by four; a name before a colon is set as code."""
+    for item in re.split(r"\n(?=    \S)", body):
+        yield filled(re.sub(r"^\s*(\*{0,2}\w+):\s+", r"- `\1`: ", item) if ":" in item else f"- {item.strip()}", "  ")
 
 
 def filled(text, indent=""):

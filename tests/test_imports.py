@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from importlib.util import resolve_name
 from pathlib import Path
 
@@ -18,6 +19,7 @@ GROUND = {"errors", "picture", "machine", "option_types", "surroundings"}
 ENGINES = {"fit/cpu", "fit/cuda", "fit/reference"}
 
 
+@cache
 def modules():
     """The names of all modules, as `ddcodec.fit.loop`, with their files."""
     paths = sorted(PACKAGE.rglob("*.py"))
@@ -27,6 +29,7 @@ def modules():
     }
 
 
+@cache
 def imports_of(name):
     """The modules of ddcodec that one imports, and the packages of others, in functions or not."""
     path = modules()[name]
@@ -51,6 +54,7 @@ def room_of(module):
     return path.parent.as_posix() if len(path.parts) > 1 else path.stem
 
 
+@cache
 def rooms():
     """Room -> (rooms that its files import, packages)."""
     found = {}
@@ -62,6 +66,7 @@ def rooms():
     return found
 
 
+@cache
 def table():
     """The same as the page has it, in its order."""
     rows = re.findall(

@@ -21,17 +21,24 @@ def test_every_function_and_parameter_is_explained():
                 assert parameter in prose, (name, parameter)
 
 
-def test_lists_and_long_calls_are_laid_out():
+def test_sections_are_lists():
     docstring = """Do a thing.
 
-    first: one thing,
-        in two lines.
-    second: another. Raises `Error`.
+    Args:
+        first: One thing,
+            in two lines.
+        **rest: Others.
+
+    Returns:
+        A number.
 
     The end.
     """
     assert list(make_reference.paragraphs(docstring)) == [
         "Do a thing.",
-        "- `first`: one thing, in two lines.\n- `second`: another. Raises `Error`.",
+        "**Parameters**",
+        "- `first`: One thing, in two lines.\n- `**rest`: Others.",
+        "**Returns**",
+        "- A number.",
         "The end.",
     ]

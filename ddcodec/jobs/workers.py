@@ -126,5 +126,5 @@ def _serve(work, pipe):
 
 def _end_with_parent():
     """End this process, in the middle of its job, when its parent has been killed: nobody would take the result."""
-    wait([parent_process().sentinel])  # type: ignore[union-attr]
+    wait([parent_process().sentinel])
     os._exit(1)
