@@ -8,7 +8,7 @@ Efforts come from presets.toml, results and engines from bench/results, sections
 import csv
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from hashlib import sha256
 from math import log
@@ -16,19 +16,19 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import NamedTuple
 
-import matplotlib
-import numpy
 from record import RESULTS, results_of
 
 from ddcodec import presets
 from ddcodec.benchmark.charts import (
-    STYLE,
+    Chart,
     Spot,
     labels_of,
+    limits_between,
     looks_of,
     mean_curves,
     mean_of,
     rate_chart,
+    saved,
     seconds_text,
     time_chart,
 )
@@ -37,7 +37,7 @@ from ddcodec.benchmark.published import read_published
 from ddcodec.benchmark.report import Study
 from ddcodec.benchmark.restoration import read_rows
 from ddcodec.benchmark.study import descriptions
-from ddcodec.benchmark.summary import groups, left_out, mean_curve
+from ddcodec.benchmark.summary import Group, groups, left_out, mean_curve
 from ddcodec.benchmark.table import latest, read_table
 from ddcodec.format.files import read_info
 from ddcodec.restoration.settings import CODEC
@@ -80,8 +80,6 @@ SPOTS = ("ddc:e5", "ddc:e3", "ddc:e1", "vvc", "avif:psnr:s0", "avif", "webp", "j
 RATES = (0.2, 0.8)
 RATE_MARKS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
 """Bits per pixel from edge to edge of a plot. All curves of ddcodec reach the right edge, where their names stand."""
-NAME_HEIGHT = 0.05
-"""Of a curve's name, as a share of a plot's height."""
 EYE = "ssimulacra2"
 COMPARISON = RESULTS / "comparison.tsv"
 RESTORATION = RESULTS / "restoration.tsv"
@@ -538,65 +536,22 @@ def _seconds(rows, codec):
     return fmean(row.encode_s for row in own if row.machine == machine)
 
 
-def _rates(group, codecs, quality, lowest=None):
-    """Draws the mean curves of some codecs, each with its name at its right end. lowest: quality at the lower edge,
-    if not that of the lowest curve.
+def _rates(group: Group, codecs: Sequence[str], quality: str, lowest: float | None = None) -> Chart:
+    """Draw the mean curves of some codecs over `RATES`.
+
+    lowest: quality at the lower edge, if not that of the lowest curve.
     """
     study = _study(group, codecs)
     curves = mean_curves(study, study.groups[0], quality)
-    ends = [_values_at(curve, RATES) for curve in curves]
-    low, high = min(left for left, _ in ends), max(right for _, right in ends)
-    low = low if lowest is None else lowest
-    room = 0.03 * (high - low)
-    chart = rate_chart(curves, quality, (8.4, 5.2), (RATES, (low - room, high + room)))
-    places = _spread([right for _, right in ends], (high - low) * NAME_HEIGHT)
-    axes = chart.figure.axes[0]
-    axes.set_title(mean_of(group.pictures), loc="left", fontsize="large")
-    axes.set_xticks(RATE_MARKS)
-    for curve, (_, right), place in zip(curves, ends, places):
-        axes.annotate(
-            curve.label,
-            (RATES[1], right),
-            (RATES[1] * 1.03, place),
-            color=curve.look.colour,
-            va="center",
-            annotation_clip=False,
-            fontsize=10,
-            arrowprops={
-                "arrowstyle": "-",
-                "color": curve.look.colour,
-                "linewidth": 0.8,
-                "shrinkA": 0,
-                "shrinkB": 0,
-                "relpos": (0, 0.5),
-            },
-        )
+    limits = limits_between(curves, RATES, lowest)
+    chart = rate_chart(curves, quality, (8.4, 5.2), limits, title=mean_of(group.pictures))
+    chart.figure.axes[0].set_xticks(RATE_MARKS)
     return chart
 
 
-def _values_at(curve, rates):
-    """Quality at each rate, on straight lines over the logarithm of rate; beyond a curve's end that of its end."""
-    xs, ys = zip(*curve.points)
-    return [float(numpy.interp(log(rate), [log(x) for x in xs], ys)) for rate in rates]
-
-
-def _spread(values, least):
-    """Places near `values`, each at least so far from the next, in the same order."""
-    order = sorted(range(len(values)), key=values.__getitem__)
-    places = [values[index] for index in order]
-    for _ in range(200):
-        for below in range(len(places) - 1):
-            lack = least - (places[below + 1] - places[below])
-            if lack > 0:
-                places[below] -= lack / 2
-                places[below + 1] += lack / 2
-    return [places[order.index(index)] for index in range(len(values))]
-
-
-def _save(name, chart):
-    with matplotlib.rc_context(STYLE):
-        chart.figure.savefig(PLOTS / f"{name}.svg", metadata={"Date": None, "Creator": None})
-        chart.figure.savefig(PLOTS / f"{name}.png", dpi=144, metadata={"Software": None})
+def _save(name: str, chart: Chart) -> None:
+    for kind in ("svg", "png"):
+        (PLOTS / f"{name}.{kind}").write_bytes(saved(chart.figure, kind))
 
 
 def source_digest():

@@ -190,9 +190,12 @@ def test_the_same_study_gives_the_same_bytes(study, html, tmp_path):
     save_plots(study, tmp_path / "a")
     save_plots(study, tmp_path / "b")
     names = sorted(path.name for path in (tmp_path / "a").iterdir())
-    assert names == [
-        f"{kind}{suffix}.{end}" for kind in ("mean", "time") for suffix in ("-2", "") for end in ("png", "svg")
-    ]
+    assert names == sorted(
+        f"{kind}{suffix}.{end}"
+        for kind in ("mean", "mean-ssimulacra2", "time")
+        for suffix in ("", "-2")
+        for end in ("png", "svg")
+    )
     assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in names)
     for name in names[::2]:
         with Image.open(tmp_path / "a" / name) as image:
@@ -203,7 +206,12 @@ def test_plots_of_an_earlier_study_go(study, tmp_path):
     save_plots(study, tmp_path)
     (tmp_path / "mine.png").write_bytes(b"")
     save_plots(dataclasses.replace(study, rows=rows_of("jpeg", 1) + rows_of("avif", 2)), tmp_path)
-    assert sorted(path.name for path in tmp_path.glob("*.png")) == ["mean.png", "mine.png", "time.png"]
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == [
+        "mean-ssimulacra2.png",
+        "mean.png",
+        "mine.png",
+        "time.png",
+    ]
 
 
 def test_no_folder_for_plots(study, tmp_path):

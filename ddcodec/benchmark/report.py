@@ -140,18 +140,19 @@ def _result(standing, labels, anchor):
 def _group(study, group, prefix, looks, labels):
     """All that is said of one set of pictures: table, curves, times."""
     drawn = {quality: curves for quality in charts.QUALITIES if (curves := charts.mean_curves(study, group, quality))}
+    shown = {quality: charts.drawn_of(curves, study.anchor) for quality, curves in drawn.items()}
     parts = [
         _table(study, group, looks, labels),
         *(f"<p>{escape(sentence)}</p>" for sentence in summary.left_out(group, labels)),
     ]
     if "psnr" in drawn:
-        main = _plot(charts.rate_chart(drawn["psnr"]), f"{prefix}-psnr", "main")
-        parts.append(f"<h3>Quality over rate</h3><div class='with-legend'>{main}{legend(drawn['psnr'])}</div>")
+        main = _plot(charts.rate_chart(shown["psnr"]), f"{prefix}-psnr", "wide")
+        parts.append(f"<h3>Quality over rate</h3>{_left_out(len(shown['psnr']), len(drawn['psnr']))}{main}")
     else:
         parts.append("<p>No codec here has a curve.</p>")
     small = [
-        _plot(charts.rate_chart(drawn[quality], quality, SMALL), f"{prefix}-{quality}", "half")
-        for quality in drawn
+        _plot(charts.rate_chart(shown[quality], quality, SMALL), f"{prefix}-{quality}", "half")
+        for quality in shown
         if quality != "psnr"
     ]
     if small:
@@ -164,6 +165,10 @@ def _group(study, group, prefix, looks, labels):
         chart = _plot(charts.time_chart(spots, labels[study.anchor]), f"{prefix}-time", "wide")
         parts.append(f"<h3>Time</h3><p>Down is smaller files, left is faster.</p>{chart}")
     return f"<section class='group'><h2>{_heading(study, group.pictures)}</h2>{''.join(parts)}</section>"
+
+
+def _left_out(shown, total):
+    return f"<p>{shown} of {total} curves are drawn; the table has all.</p>" if shown < total else ""
 
 
 def _heading(study, pictures):
@@ -314,6 +319,11 @@ def _pictures(study, labels):
     table = _picture_table(study, standings, labels)
     if len(pictures) < 2 or not drawn:
         return ""
+    seen = {curve.codec: curve for curves in drawn.values() for curve in curves}
+    kept = charts.drawn_of([seen[codec] for codec in order if codec in seen], study.anchor)
+    codecs = {curve.codec for curve in kept}
+    drawn = {picture: [curve for curve in curves if curve.codec in codecs] for picture, curves in drawn.items()}
+    drawn = {picture: curves for picture, curves in drawn.items() if curves}
     limits = charts.limits_of([curve for curves in drawn.values() for curve in curves])
     plots = {
         picture: charts.rate_chart(curves, size=MULTIPLE, limits=limits, bare=True) for picture, curves in drawn.items()
@@ -322,10 +332,8 @@ def _pictures(study, labels):
         f"<figure><figcaption>{escape(picture)}</figcaption>{charts.svg_of(plot, f'p{i}')}</figure>"
         for i, (picture, plot) in enumerate(plots.items())
     )
-    seen = {curve.label: curve for curves in drawn.values() for curve in curves}
-    names = legend([seen[labels[codec]] for codec in order if labels[codec] in seen])
     said = "PSNR (dB) over rate (bits per pixel, logarithmic), all with the same axes."
-    grid = f"<p>{said}</p>{names}<div class='multiples'>{figures}</div>"
+    grid = f"<p>{said}</p>{_left_out(len(kept), len(seen))}{legend(kept)}<div class='multiples'>{figures}</div>"
     if len(drawn) > MANY:
         grid = folded(f"Curves of {len(drawn)} pictures", grid)
     return f"<section><h2>Picture by picture</h2>{grid}{table}</section>"
