@@ -1,1 +1,1 @@
-"""The rate-distortion benchmark: other codecs, measurements from files, Bjontegaard figures and the report."""
+"""The benchmarks: other codecs, rows measured from files, Bjontegaard figures, charts and the report."""

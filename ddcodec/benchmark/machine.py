@@ -6,11 +6,13 @@ import re
 from pathlib import Path
 
 CPUS = Path("/proc/cpuinfo")
+"""Linux's file on the processor."""
 GPUS = Path("/proc/driver/nvidia/gpus")
+"""The folder of NVIDIA's driver on Linux, with a file `information` for each GPU."""
 
 
-def machine():
-    """Processor, cores and, where Linux tells them, the processor's family and model, and NVIDIA's GPUs, in words."""
+def machine() -> str:
+    """Name the processor, the number of cores and NVIDIA's GPUs, and on Linux the processor's family and model."""
     model = platform.processor() or platform.machine()
     if CPUS.exists():
         told = dict(re.findall(r"^(model name|cpu family|model)[ \t]*:[ \t]*(.+?)[ \t]*$", CPUS.read_text(), re.M))

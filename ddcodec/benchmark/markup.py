@@ -1,21 +1,30 @@
-"""Pieces of the report's page: numbers in words, bars, swatches of curves, legends, pictures."""
+"""Pieces of the report's page: numbers, bars, swatches of curves, legends, pictures."""
 
 import base64
 import io
+from collections.abc import Iterable
 from html import escape
+from typing import TYPE_CHECKING
 
 from matplotlib.markers import MarkerStyle
 
+if TYPE_CHECKING:
+    import numpy as np
+
+    from .charts import Curve, Look
+    from .summary import Standing
+
 DASH = "\N{EN DASH}"
+"""Stands where a figure is lacking, and between the ends of an interval."""
 
 
-def with_swatch(look, text):
-    """A line of a curve's `charts.Look`, and text beside it."""
+def with_swatch(look: "Look | None", text: str) -> str:
+    """Put the `swatch` of a look before text, which is HTML."""
     return f"<div class='named'>{swatch(look)}<div>{text}</div></div>"
 
 
-def swatch(look):
-    """The line and marker of a `charts.Look`, or their empty place."""
+def swatch(look: "Look | None") -> str:
+    """Draw the line and marker of a look; None leaves their place empty."""
     if look is None:
         return "<span class='swatch'></span>"
     dash = f" stroke-dasharray='{' '.join(f'{d * look.width:g}' for d in look.dash)}'" if look.dash else ""
@@ -28,24 +37,25 @@ def swatch(look):
     return f"<svg class='swatch' viewBox='0 0 42 14' aria-hidden='true'>{line}{mark}</svg>"
 
 
-def _outline(marker):
-    """A marker of Matplotlib's as a path of SVG, about 1 wide, y upwards."""
+def _outline(marker: str) -> str:
+    """Write a marker of Matplotlib's as a path of SVG, about 1 wide, with y upwards."""
     style = MarkerStyle(marker)
     letters = {1: "M", 2: "L", 3: "Q", 4: "C", 79: "Z"}
     segments = style.get_path().transformed(style.get_transform()).iter_segments()
     return "".join(
-        letters[code] + ("" if code == 79 else " ".join(f"{v:.3g}" for v in vertices)) for vertices, code in segments
+        letters[int(code)] + ("" if code == 79 else " ".join(f"{v:.3g}" for v in vertices))
+        for vertices, code in segments
     )
 
 
-def legend(curves):
-    """A list of `charts.Curve`s, as they are drawn."""
+def legend(curves: "Iterable[Curve]") -> str:
+    """List curves by name, each behind its swatch."""
     items = "".join(f"<li>{swatch(curve.look)}<span>{escape(curve.label)}</span></li>" for curve in curves)
     return f"<ol class='legend'>{items}</ol>"
 
 
-def data_uri(image):
-    """uint8 samples, (h, w, 3) or (h, w), as a PNG in the page itself."""
+def data_uri(image: "np.ndarray") -> str:
+    """Write samples as the address of a PNG that the page itself holds. image: uint8, (H, W, 3) or (H, W)."""
     from PIL import Image
 
     file = io.BytesIO()
@@ -53,48 +63,48 @@ def data_uri(image):
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def folded(title, content):
-    """What is shown on demand, without a script."""
+def folded(title: str, content: str) -> str:
+    """Hide content behind its title until a reader opens it, without a script. Both are HTML."""
     return f"<details><summary>{title}</summary>{content}</details>"
 
 
-def counted(number, noun):
-    """A number and its noun, in the plural if need be."""
+def counted(number: int, noun: str) -> str:
+    """Write a number and its noun, which gets an s if the number is not 1."""
     return f"{number:,} {noun}" + ("s" if number != 1 else "")
 
 
-def number(value, digits):
-    """With separators of thousands and a true minus."""
+def number(value: float, digits: int) -> str:
+    """Write a number with so many decimals, separators of thousands and a true minus."""
     return f"{value:,.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
-def signed(value, digits):
-    """With a sign, but for what rounds to 0."""
+def signed(value: float | None, digits: int) -> str:
+    """Write a number as `number` does, with a sign unless it rounds to 0; None is a dash."""
     if value is None:
         return DASH
     return f"{value:+,.{digits}f}".replace("-", "\N{MINUS SIGN}") if round(value, digits) else f"{0:.{digits}f}"
 
 
-def percent(value):
-    """A BD-rate with its sign, or a dash."""
+def percent(value: float | None) -> str:
+    """Write a BD-rate with its sign; None is a dash."""
     return DASH if value is None else f"{signed(value, 1)} %"
 
 
-def interval(standing):
-    """The PSNRs that a `summary.Standing` is about."""
+def interval(standing: "Standing") -> str:
+    """Write the interval of PSNRs that both averaged curves of a standing reach, in dB."""
     return DASH if standing.low is None else f"{standing.low:.1f}{DASH}{standing.high:.1f}"
 
 
-def seconds(value):
-    """Two or three digits, of seconds for every codec: what stands below each other can be compared."""
+def seconds(value: float | None) -> str:
+    """Write a time with about three digits, always in seconds: figures below each other can be compared."""
     if value is None:
         return DASH
     digits = next((digits for least, digits in ((100, 0), (10, 1), (0.1, 2), (0.01, 3)) if value >= least), 4)
     return f"{value:,.{digits}f}"
 
 
-def bar(rate, low, high):
-    """A BD-rate to scale, from a line at 0; there is room for low to high per cent."""
+def bar(rate: float, low: float, high: float) -> str:
+    """Draw a BD-rate to scale, from a line at 0. low, high: per cent at the ends of the scale."""
     span = high - low or 1
     zero, end = -100 * low / span, 100 * (min(rate, high) - low) / span
     kind = "less" if rate < 0 else "more"

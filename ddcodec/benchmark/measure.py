@@ -1,4 +1,4 @@
-"""One measurement: a picture coded to a file, the file read and decoded, the result compared with the original."""
+"""One measurement: code a picture to a file, read and decode the file, compare the result with the original."""
 
 import os
 from dataclasses import dataclass
@@ -14,15 +14,19 @@ from ..pictures.kinds import picture_bytes
 from ..pictures.read import load_picture, read_file
 from ..printable import printable
 from .machine import machine
-from .peers import PeerError, peer_of, warm_up
+from .peers import Peer, PeerError, peer_of, warm_up
 from .table import Key, Row
 
 SHA_DIGITS = 16
+"""Hexadecimal digits of a picture file's SHA-256 that a row keeps."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A picture to be coded: its path, the name without ending, the first digits of its file's SHA-256, its size."""
+    """A picture to be coded.
+
+    name: of the file, without its ending. sha256: the first `SHA_DIGITS` digits of the file's. width, height: pixels.
+    """
 
     path: str
     name: str
@@ -33,7 +37,11 @@ class Source:
 
 @dataclass(frozen=True)
 class Job:
-    """A row to be measured; `file` is where the coded file is kept, `versions` those of the codec here and now."""
+    """A row to be measured.
+
+    setting: in the codec's own scale. file: path at which the coded file is kept. versions: of the codec's libraries as
+    they are here and now.
+    """
 
     source: Source
     codec: str
@@ -43,37 +51,37 @@ class Job:
     versions: str
 
     @property
-    def key(self):
-        """The `Key` of the row that will come of it."""
+    def key(self) -> Key:
+        """The `Key` of the row that this job makes."""
         return Key(self.source.name, self.source.sha256, self.codec, self.setting, self.versions)
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why there is no row: one sentence. fatal: if no other row could be written either."""
+    """A job without a row. sentence: why. fatal: whether no other row could be written either."""
 
     sentence: str
     fatal: bool = False
 
 
-def source_of(path):
-    """The `Source` of a picture file. Raises as `pictures.read_picture` does."""
+def source_of(path: str) -> Source:
+    """Make the `Source` of a picture file. Raises as `pictures.read.read_picture` does."""
     data = read_file(path, picture_bytes)
     height, width = load_picture(data, name=path).shape[:2]
     return Source(path, _name(path), _digest(data), width, height)
 
 
-def _name(path):
-    """A file's name without ending, fit for a table and a page: text in one line, whatever bytes the name has."""
+def _name(path: str) -> str:
+    """Write a file's name without its ending as one line of text, whatever bytes it has."""
     return printable(" ".join(os.path.splitext(os.path.basename(path))[0].split()))
 
 
-def _digest(data):
+def _digest(data: bytes) -> str:
     return sha256(data).hexdigest()[:SHA_DIGITS]
 
 
-def measure(job):
-    """The `Row` of a job, or a `Failure`."""
+def measure(job: Job) -> Row | Failure:
+    """Measure a job's `Row`; whatever goes wrong becomes a `Failure`."""
     try:
         return _measured(job)
     except OutputError as error:
@@ -85,7 +93,7 @@ def measure(job):
         return Failure(f"{type(error).__name__}: {_one_line(error)}")
 
 
-def _measured(job):
+def _measured(job: Job) -> Row:
     original = read_file(job.source.path)
     if _digest(original) != job.source.sha256:
         raise SourceError("the picture changed while the run went on")
@@ -123,11 +131,12 @@ def _measured(job):
 
 
 @cache
-def _warm(codec, threads):
+def _warm(codec: str, threads: int) -> Peer:
+    """Make a `Peer` that has worked once already: no process times the loading of its libraries."""
     peer = peer_of(codec, threads)
     warm_up(peer)
     return peer
 
 
-def _one_line(error):
+def _one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__

@@ -1,20 +1,20 @@
-"""The codecs that are compared, as rows of one table: how each is called, what is pinned, its ladder of settings,
-encode and decode.
+"""The codecs that are compared, as rows of one table: name, pinned settings, ladder, encode and decode.
 
-Every function works on samples, uint8 (H, W) or (H, W, 3), and the bytes of a whole file; none writes metadata. What a
-file may lose is the codec's own affair: subsampling, speed and threads are pinned here and printed in the report.
+Every function works on samples, uint8 (H, W) or (H, W, 3), and the bytes of a whole file; none writes metadata.
+Subsampling, speed and threads are pinned here and printed in the report.
 """
 
 import io
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,11 +26,18 @@ from ..presets import DEFAULT_EFFORT, normalises
 from ..version import __version__
 
 PACKAGE = Path(__file__).parents[1]
+"""The folder of the package."""
 TINY = np.zeros((16, 16, 3), np.uint8)
+"""The picture on which a codec warms up."""
+
+Encoder = Callable[[np.ndarray, float], bytes]
+"""encode(samples, setting) -> the bytes of a file."""
+Decoder = Callable[[bytes, tuple[int, ...]], np.ndarray]
+"""decode(data, shape) -> samples of that shape."""
 
 
 class PeerError(DdcError):
-    """A codec is not installed, or refuses a picture; the sentence says which and why."""
+    """A codec is not installed or refuses a picture; the sentence says which codec and why."""
 
     exit_code = 3
 
@@ -39,35 +46,35 @@ class PeerError(DdcError):
 class Peer:
     """A codec with everything but one number pinned.
 
-    title: for people. pinned: what is held fixed, in words. knob: what the number is. settings: its ladder, from the
-    smallest file to the largest; between two of them files can be made in steps of `grain`. suffix: of its files.
-    encode(samples, setting) -> bytes; decode(data, shape) -> samples of that shape. versions() -> str names the
-    libraries and raises `PeerError` if one is missing. warm_up() loads what the first encode would load, so that it is
-    not timed. note: what a reader of its curve must know. threads: that it may use.
+    title: its name for people. pinned: the fixed settings, in words. knob: the name of the number that varies.
+    settings: the ladder of that number, from the smallest file to the largest. grain: the least step between settings.
+    suffix: of its files, such as ".jpg". encode, decode: see `Encoder` and `Decoder`. versions() names the libraries,
+    and raises `PeerError` if one is missing. warm_up() loads what the first encode would load, so that no row times it.
+    note: what a reader of its curve must know. threads: how many it may use.
     """
 
     name: str
     title: str
     pinned: str
     knob: str
-    settings: tuple
+    settings: tuple[float, ...]
     grain: float
     suffix: str
-    encode: Callable
-    decode: Callable
-    versions: Callable
-    warm_up: Callable | None = None
+    encode: Encoder
+    decode: Decoder
+    versions: Callable[[], str]
+    warm_up: Callable[[], object] | None = None
     note: str = ""
     threads: int = 1
 
 
-def peer_of(name, threads=1):
-    """The `Peer` of a name of `NAMES`, or "ddc", "ddc:e3", "ddc:classic", "ddc:classic:e4"; `threads` is for those of
-    ddcodec.
+def peer_of(name: str, threads: int = 1) -> Peer:
+    """Find or make the `Peer` of a name.
 
-    Its own name is whole: that of "ddc" is "ddc:e5".
+    name: one of `NAMES`, or "ddc", "ddc:e3", "ddc:classic", "ddc:classic:e4" and the like. The peer's own name is
+    complete: "ddc" becomes "ddc:e5". threads: how many ddcodec may use; all others use one.
 
-    Raises `UsageError` for a name that is none.
+    Raises `UsageError` for an unknown name.
     """
     if name.split(":")[0] == "ddc":
         return _ddc(name, threads)
@@ -80,11 +87,10 @@ def peer_of(name, threads=1):
         ) from None
 
 
-def of_size(peer, samples, most):
-    """The bytes and setting of the largest file of at most `most` bytes that a peer makes between the ends of its
-    ladder.
+def of_size(peer: Peer, samples: np.ndarray, most: int) -> tuple[bytes, float] | None:
+    """Make the largest file of at most `most` bytes between the ends of a peer's ladder, as (bytes, setting).
 
-    None if even its smallest is larger. A search by halves: it takes files to grow with the ladder.
+    None if even the smallest file is larger. The search by halves takes for granted that files grow along the ladder.
     """
     first, last = peer.settings[0], peer.settings[-1]
     steps = round(abs(last - first) / peer.grain)
@@ -100,7 +106,7 @@ def of_size(peer, samples, most):
     return best
 
 
-def warm_up(peer):
+def warm_up(peer: Peer) -> None:
     """Load a codec's libraries and let it work once, on a picture of a few pixels."""
     if peer.warm_up:
         peer.warm_up()
@@ -111,10 +117,10 @@ def warm_up(peer):
 # Pillow: JPEG, WebP, AVIF.
 
 
-def _pillow(format_, grey=None, **options):
-    """An encoder of Pillow's; `grey` are its options for grey pictures, if they are others."""
+def _pillow(format_: str, grey: dict[str, Any] | None = None, **options: Any) -> Encoder:
+    """Make an encoder of Pillow's. options: for `Image.save`. grey: options that grey pictures have besides."""
 
-    def encode(samples, setting):
+    def encode(samples: np.ndarray, setting: float) -> bytes:
         from PIL import Image
 
         file = io.BytesIO()
@@ -127,15 +133,13 @@ def _pillow(format_, grey=None, **options):
 
 
 AVIF_TUNES = ("iq", "psnr", "ssimulacra2")
-"""What aom aims at (its option `tune`).
-
-The first is for the eye, and what libavif takes from 1.4 on where nothing is said.
-"""
+"""Values of aom's option `tune`, its aim. The first is for the eye; it is libavif's default from 1.4 on."""
 AVIF_SPEEDS = (6, 0)
+"""Values of libavif's option `speed`: its default, and the slowest."""
 AVIF_QUALITIES = (10, 20, 30, 40, 50, 60, 70, 80, 90)
 
 
-def _avif(tune, speed):
+def _avif(tune: str, speed: int) -> Peer:
     encode = _pillow(
         "AVIF",
         grey={"subsampling": "4:0:0"},
@@ -160,19 +164,19 @@ def _avif(tune, speed):
     )
 
 
-def _avif_name(tune, speed):
-    """ "avif" and "avif:s0" are of the first tune; all others name theirs."""
+def _avif_name(tune: str, speed: int) -> str:
+    """Name a peer: "avif" and "avif:s0" have the first tune; all others name theirs, as "avif:psnr" does."""
     return ":".join(
         ["avif", *([] if tune == AVIF_TUNES[0] else [tune]), *([] if speed == AVIF_SPEEDS[0] else [f"s{speed}"])]
     )
 
 
-def _avif_versions(encode, tune):
-    def versions():
+def _avif_versions(encode: Encoder, tune: str) -> Callable[[], str]:
+    def versions() -> str:
         libraries = _pillow_versions("libavif", "avif")()
         try:
             encode(TINY, AVIF_QUALITIES[0])
-        # What Pillow raises for an option that libavif refuses, and for a build without aom.
+        # Pillow raises it for an option that libavif refuses, and for a build without aom.
         except ValueError:
             raise PeerError(f"this {libraries} has no aom with tune={tune}") from None
         return libraries
@@ -180,14 +184,12 @@ def _avif_versions(encode, tune):
     return versions
 
 
-def _note_of_tune(tune, name):
-    """What a reader of a curve over PSNR must know where the codec aims at something else; `name` is the same codec
-    that does not.
-    """
+def _note_of_tune(tune: str, name: str) -> str:
+    """Tell a reader of PSNR that a codec aims at something else. name: the same codec with PSNR as its aim."""
     return "" if tune == "psnr" else f"It aims at the eye, not at PSNR; {name} is the one to compare by PSNR."
 
 
-def _pillow_decode(data, shape):
+def _pillow_decode(data: bytes, shape: tuple[int, ...]) -> np.ndarray:
     from PIL import AvifImagePlugin, Image
 
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
@@ -195,8 +197,8 @@ def _pillow_decode(data, shape):
         return np.asarray(image.convert("RGB" if len(shape) == 3 else "L"))
 
 
-def _pillow_versions(title, feature):
-    def versions():
+def _pillow_versions(title: str, feature: str) -> Callable[[], str]:
+    def versions() -> str:
         from PIL import features
 
         if not features.check(feature):
@@ -209,42 +211,42 @@ def _pillow_versions(title, feature):
 # imagecodecs: JPEG XL, JPEG 2000.
 
 
-def _imported(module, package):
+def _imported(module: str, package: str) -> Any:
     try:
         return import_module(module)
     except ImportError:
         raise PeerError(f"the package {package} is not installed; pip install 'ddcodec[bench]' brings it") from None
 
 
-def _jxl(samples, setting):
+def _jxl(samples: np.ndarray, setting: float) -> bytes:
     return bytes(_imagecodecs().jpegxl_encode(samples, distance=setting, effort=7, numthreads=1))
 
 
-def _jxl_decode(data, shape):
+def _jxl_decode(data: bytes, shape: tuple[int, ...]) -> np.ndarray:
     return _imagecodecs().jpegxl_decode(data, numthreads=1).reshape(shape)
 
 
-def _jpeg2000(samples, setting):
+def _jpeg2000(samples: np.ndarray, setting: float) -> bytes:
     rgb = samples.ndim == 3
     return bytes(
         _imagecodecs().jpeg2k_encode(samples, level=setting, codecformat="J2K", reversible=False, mct=rgb, numthreads=1)
     )
 
 
-def _jpeg2000_decode(data, shape):
+def _jpeg2000_decode(data: bytes, shape: tuple[int, ...]) -> np.ndarray:
     return _imagecodecs().jpeg2k_decode(data, numthreads=1).reshape(shape)
 
 
-def _imagecodecs():
+def _imagecodecs() -> Any:
     return _imported("imagecodecs", "imagecodecs")
 
 
-def _imagecodecs_versions(library):
-    def versions():
+def _imagecodecs_versions(library: str) -> Callable[[], str]:
+    def versions() -> str:
         return f"imagecodecs {metadata.version('imagecodecs')}, {getattr(_imagecodecs(), library + '_version')()}"
 
     # imagecodecs without the codec imports well and has no such function.
-    def checked():
+    def checked() -> str:
         if not getattr(getattr(_imagecodecs(), library.upper(), None), "available", False):
             raise PeerError(f"this imagecodecs is built without {library}")
         return versions()
@@ -256,13 +258,13 @@ def _imagecodecs_versions(library):
 
 
 HEIC_TUNES = ("ssim", "psnr")
-"""What x265 aims at. The first is what libheif takes where nothing is said."""
+"""Values of x265's option `tune`, its aim. The first is libheif's default."""
 
 
-def _heic(tune):
-    """The `Peer` of a tune: "heic" is that of the first."""
+def _heic(tune: str) -> Peer:
+    """Make the `Peer` of a tune; that of the first is called "heic"."""
 
-    def encode(samples, setting):
+    def encode(samples: np.ndarray, setting: float) -> bytes:
         heif = _heif()
         height, width = samples.shape[:2]
         picture = heif.from_bytes(
@@ -287,16 +289,16 @@ def _heic(tune):
     )
 
 
-def _heic_decode(data, shape):
+def _heic_decode(data: bytes, shape: tuple[int, ...]) -> np.ndarray:
     samples = np.asarray(_heif().open_heif(data))
     return samples if samples.shape == shape else samples[:, :, 0]
 
 
-def _heif():
+def _heif() -> Any:
     return _imported("pillow_heif", "pillow-heif")
 
 
-def _heic_versions():
+def _heic_versions() -> str:
     info = _heif().libheif_info()
     if not info["HEIF"] or "x265" not in " ".join(info["encoders"]):
         raise PeerError("this pillow-heif has no x265")
@@ -305,13 +307,16 @@ def _heic_versions():
 
 # ffmpeg: VVC.
 
-# Not ffmpeg's own scaler: from 8 to 10 bits and back that one is off by half a level in the mean.
 TO_YUV = "format=gbrp,zscale=matrixin=gbr:rangein=full:matrix=709:range=full:filter=lanczos,format=yuv420p10le"
+"""ffmpeg's filters before the encoder. Its own scaler would lose half a level in the mean, from 8 to 10 bits and back.
+"""
 TO_RGB = "zscale=matrixin=709:rangein=full:matrix=gbr:range=full:filter=lanczos:dither=none,format=gbrp,format={}"
+"""ffmpeg's filters behind the decoder, with a place for the format of pixels."""
 VVC_SIDE_MIN = 16
+"""Least side of a picture for libvvenc, in pixels."""
 
 
-def _vvc(samples, setting):
+def _vvc(samples: np.ndarray, setting: float) -> bytes:
     if min(samples.shape[:2]) < VVC_SIDE_MIN:
         raise PeerError(f"libvvenc is not given sides below {VVC_SIDE_MIN} pixels, of which it fails on some")
     # Half-sized chroma needs even sides.
@@ -337,7 +342,7 @@ def _vvc(samples, setting):
     )
 
 
-def _vvc_decode(data, shape):
+def _vvc_decode(data: bytes, shape: tuple[int, ...]) -> np.ndarray:
     pixels = _pixels(shape)
     raw = _ffmpeg(
         "-threads",
@@ -361,11 +366,11 @@ def _vvc_decode(data, shape):
     return np.frombuffer(raw, np.uint8).reshape(height, width, *shape[2:])[: shape[0], : shape[1]]
 
 
-def _pixels(shape):
+def _pixels(shape: Sequence[int]) -> str:
     return "rgb24" if len(shape) == 3 else "gray"
 
 
-def _ffmpeg(*arguments, data=b""):
+def _ffmpeg(*arguments: str, data: bytes = b"") -> bytes:
     program = _imported("imageio_ffmpeg", "imageio-ffmpeg").get_ffmpeg_exe()
     run = subprocess.run([program, "-hide_banner", "-loglevel", "error", *arguments], input=data, capture_output=True)
     if run.returncode:
@@ -374,7 +379,7 @@ def _ffmpeg(*arguments, data=b""):
     return run.stdout
 
 
-def _vvc_versions():
+def _vvc_versions() -> str:
     if b"libvvenc" not in _ffmpeg("-encoders"):
         raise PeerError("the ffmpeg of this imageio-ffmpeg has no libvvenc")
     return (
@@ -386,7 +391,7 @@ def _vvc_versions():
 # ddcodec.
 
 
-def _ddc(name, threads):
+def _ddc(name: str, threads: int) -> Peer:
     found = re.fullmatch(r"ddc(?::(classic))?(?::e([1-9]))?", name)
     if not found:
         raise UsageError(
@@ -395,13 +400,13 @@ def _ddc(name, threads):
     profile, effort = found[1] or "default", int(found[2] or DEFAULT_EFFORT)
     parts = ["ddc", found[1], f"e{effort}"]
 
-    def encode(samples, setting):
+    def encode(samples: np.ndarray, setting: float) -> bytes:
         keep_freed_memory()
         return encode_picture(
             samples, EncodeOptions(lambda_=setting, effort=effort, profile=profile, threads=threads)
         ).data
 
-    def decode(data, _):
+    def decode(data: bytes, _: Any) -> np.ndarray:
         from ..decoder import Limits, decode_file
 
         return decode_file(data, limits=Limits(0, 0), threads=threads, metadata=()).samples
@@ -424,7 +429,7 @@ def _ddc(name, threads):
     )
 
 
-def _fitted_by(profile):
+def _fitted_by(profile: str) -> str:
     package = "torch" if normalises(profile) or find_spec("numba") is None else "numba"
     return f"{package} {metadata.version(package)}"
 
@@ -441,13 +446,14 @@ NOT_CODING = (
     "viewer",
     "workers.py",
 )
-"""What makes or reads no files of the codec."""
+"""Files and folders of the package that neither make nor read files of the codec."""
 
 
 @cache
-def _own_version():
-    """The version, and a digest of the code that makes and reads files: rows of an encoder that somebody works on must
-    not mix.
+def _own_version() -> str:
+    """Name ddcodec's version with a digest of the code that makes and reads files.
+
+    Rows from before and after a change of the encoder must not mix.
     """
     digest = sha256()
     for path in sorted(PACKAGE.rglob("*")):
@@ -459,11 +465,11 @@ def _own_version():
 # The harness itself.
 
 
-def _raw(samples, _):
+def _raw(samples: np.ndarray, _: float) -> bytes:
     return np.ascontiguousarray(samples).tobytes()
 
 
-def _raw_decode(data, shape):
+def _raw_decode(data: bytes, shape: tuple[int, ...]) -> np.ndarray:
     return np.frombuffer(data, np.uint8).reshape(shape)
 
 
@@ -564,3 +570,4 @@ _ROWS = (
 )
 PEERS = {peer.name: peer for peer in _ROWS}
 NAMES = tuple(PEERS)
+"""Names of all codecs but those of ddcodec."""

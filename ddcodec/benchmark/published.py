@@ -4,37 +4,47 @@ import csv
 import math
 import os
 from collections import Counter, defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..errors import SourceError
 
 COLUMNS = ("image", "bpp", "psnr_db")
+"""Columns that a file must have."""
 MEAN = "MEAN"
-"""The image of points that their source gives only averaged over the corpus."""
+"""Name in the column `image` of points that their source gives only averaged over the corpus."""
 
 
 @dataclass(frozen=True)
 class Published:
     """The curve of one codec as its authors give it.
 
-    source: where. points: image -> [(bpp, PSNR in dB)], by rate; `MEAN` is an image, the mean of as many as `pictures`
-    says, if it is known.
+    source: where it was published. points: image -> [(bits per pixel, PSNR in dB)], by rate; `MEAN` counts as an image.
+    pictures: how many `MEAN` is the mean of, None if that is not known.
     """
 
     codec: str
     source: str = ""
-    points: dict = field(default_factory=dict)
+    points: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     pictures: int | None = None
 
 
-def read_published(path):
-    """The `Published` curves of a CSV file, or of all those in a folder, in the order of their names.
+def read_published(path: str | os.PathLike[str]) -> list[Published]:
+    """Read the `Published` curves of a CSV file, or of all CSV files in a folder, in the order of their names.
 
-    Columns: image (a file name without ending, or `MEAN`), bpp, psnr_db, which may be empty: such points are left out;
-    codec, else the file's name counts; source; pictures, the number that a `MEAN` is of. Others are ignored. Raises
-    `SourceError`.
+    A file has these columns; others are ignored:
+
+    - image: a file name without its ending, or `MEAN`.
+    - bpp: bits per pixel.
+    - psnr_db: dB. A point without it is left out.
+    - codec, optional: its name. Without it the file's name counts.
+    - source, optional: where the curve was published.
+    - pictures, optional: how many `MEAN` is the mean of.
+
+    Raises `SourceError`.
     """
-    names = [path]
+    names = [os.fspath(path)]
     if os.path.isdir(path):
         names = [os.path.join(path, name) for name in sorted(os.listdir(path)) if name.lower().endswith(".csv")]
         if not names:
@@ -48,14 +58,17 @@ def read_published(path):
     return curves
 
 
-def mean_points(published, pictures, everything):
-    """The points of the mean curve over `pictures`, or None if the source cannot give it.
+def mean_points(
+    published: Published, pictures: Sequence[str], everything: Collection[str]
+) -> list[tuple[float, float]] | None:
+    """Give the points of the mean curve over `pictures`; None if the source cannot give it.
 
-    It is the mean of the pictures' own points, rung by rung of the ladder, if all are there and have the same number of
-    them. Else, and only for `everything`, all pictures of the study, it is what the source calls the mean, if that is
-    of as many pictures.
+    Where all pictures have equally many points, these are averaged one by one, from the least rate up. Otherwise, and
+    only over all pictures of the study, the source's own mean counts, if it is of as many pictures.
+
+    everything: all pictures of the study.
     """
-    ladders = [published.points.get(picture) for picture in pictures]
+    ladders: list[Any] = [published.points.get(picture) for picture in pictures]
     if pictures and all(ladders) and len(set(map(len, ladders))) == 1:
         return [tuple(sum(values) / len(values) for values in zip(*rung)) for rung in zip(*ladders)]
     if set(pictures) == set(everything) and published.pictures in (None, len(everything)):
@@ -63,7 +76,7 @@ def mean_points(published, pictures, everything):
     return None
 
 
-def _read(path):
+def _read(path: str) -> list[Published]:
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
@@ -75,10 +88,11 @@ def _read(path):
     for column in COLUMNS:
         if column not in columns:
             raise SourceError(f"{path} has no column {column}; a file of curves has {', '.join(COLUMNS)}.")
-    curves, known = defaultdict(lambda: defaultdict(list)), {}
+    curves: dict[str, dict[str, list[tuple[float, float]]]] = defaultdict(lambda: defaultdict(list))
+    known = {}
     for number, row in enumerate(rows, 2):
         if row["psnr_db"] == "":
-            continue  # A point of another measure only.
+            continue  # The point is of another measure.
         codec = row.get("codec") or os.path.splitext(os.path.basename(path))[0]
         try:
             point = float(row["bpp"]), float(row["psnr_db"])

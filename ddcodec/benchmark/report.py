@@ -1,6 +1,7 @@
-"""The report: one HTML page of its own with table, charts, crops and notes, from a `Study`."""
+"""The report: one HTML page that needs no other file, with table, charts, crops and notes of a `Study`."""
 
 import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
@@ -15,16 +16,24 @@ from .published import Published
 from .table import Row
 
 MANY = 6
-"""Pictures, above which what is there for each of them is folded away."""
+"""Pictures; of more, what the page has for each single one is folded away."""
 
-SMALL, MULTIPLE = (5.4, 3.9), (4.2, 2.9)
-"""Inches, of the charts that stand two and up to four in a row."""
+SMALL = (5.4, 3.9)
+"""(width, height) in inches of charts that stand two in a row."""
+MULTIPLE = (4.2, 2.9)
+"""(width, height) in inches of charts that stand up to four in a row."""
+
+
+Looks = Mapping[str, charts.Look]
+Labels = Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class Description:
-    """What people call a codec, what is held fixed ("4:4:4, speed 6"), what the setting is ("quality"), what to know of
-    its curve.
+    """The words for a codec.
+
+    title: its name for people. fixed: settings held fixed, such as "4:4:4, speed 6". knob: name of the setting that
+    varies, such as "quality". note: what a reader of its curve must know.
     """
 
     title: str
@@ -35,8 +44,9 @@ class Description:
 
 @dataclass(frozen=True)
 class Crop:
-    """A part of one decoded file. image: uint8, (h, w, 3) or (h, w). bytes and psnr are of the whole file; None for the
-    original.
+    """A part of one decoded file.
+
+    bytes, psnr: of the whole file, in dB; None for the original. image: uint8, (H, W, 3) or (H, W).
     """
 
     title: str
@@ -55,10 +65,11 @@ class Crops:
 
 @dataclass(frozen=True)
 class Study:
-    """Everything a report is made from.
+    """All that a report is made from.
 
     rows: the latest of each picture, codec and setting. anchor: the codec whose BD-rate is 0. codecs: name ->
-    `Description`. not_measured: whole sentences. command: the line that made the report.
+    `Description`. not_measured: a sentence for each codec or picture without rows. command: the command line that made
+    the report.
     """
 
     rows: list[Row]
@@ -71,13 +82,13 @@ class Study:
     title: str
 
     @cached_property
-    def groups(self):
-        """The `summary.Group`s of all this, worked out once for page, plots and command line."""
+    def groups(self) -> list[summary.Group]:
+        """The `summary.Group`s of all rows, computed once for page, plots and command line."""
         return summary.groups(self.rows, self.anchor, self.published)
 
 
-def html_of(study):
-    """The whole page as text; the same text for the same study."""
+def html_of(study: Study) -> str:
+    """Write the whole page; equal studies give equal text."""
     looks, labels = charts.looks_of(study), charts.labels_of(study)
     parts = {
         "title": escape(study.title),
@@ -94,7 +105,7 @@ def html_of(study):
     return Template(files(__package__).joinpath("report.html").read_text("utf-8")).substitute(parts)
 
 
-def _facts(study, labels):
+def _facts(study: Study, labels: Labels) -> str:
     pictures = _pictures_of(study)
     sizes = dict.fromkeys(f"{row.width} \N{MULTIPLICATION SIGN} {row.height}" for row in study.rows)
     dates = sorted({row.date[:10] for row in study.rows})
@@ -112,11 +123,12 @@ def _facts(study, labels):
     return "".join(f"<div><dt>{name}</dt><dd>{fact}</dd></div>" for name, fact in facts.items() if fact)
 
 
-def _lead(study, labels):
-    """The result in a sentence or two: the smallest files over all pictures, and the best of `ddc` over the most that
-    it has.
+def _lead(study: Study, labels: Labels) -> str:
+    """Say the result in a sentence or two.
+
+    They name the codec of the least rate over all pictures, and the best of ddcodec over the most that it has.
     """
-    best = {}
+    best: dict[str, summary.Standing | None] = {}
     for group in study.groups:
         rated = [s for s in group.standings if s.measured and s.ranked and s.codec != study.anchor]
         own = [s for s in rated if s.codec.split(":")[0] == "ddc"]
@@ -127,7 +139,8 @@ def _lead(study, labels):
     return "".join(_result(standing, labels, study.anchor) for standing in shown.values())
 
 
-def _result(standing, labels, anchor):
+def _result(standing: summary.Standing, labels: Labels, anchor: str) -> str:
+    assert standing.rate is not None
     less = "less" if standing.rate < 0 else "more"
     pictures = counted(len(standing.counted), "picture")
     return (
@@ -137,8 +150,8 @@ def _result(standing, labels, anchor):
     )
 
 
-def _group(study, group, prefix, looks, labels):
-    """All that is said of one set of pictures: table, curves, times."""
+def _group(study: Study, group: summary.Group, prefix: str, looks: Looks, labels: Labels) -> str:
+    """Write the section of one set of pictures: table, curves, times."""
     drawn = {quality: curves for quality in charts.QUALITIES if (curves := charts.mean_curves(study, group, quality))}
     shown = {quality: charts.drawn_of(curves, study.anchor) for quality, curves in drawn.items()}
     parts = [
@@ -167,11 +180,11 @@ def _group(study, group, prefix, looks, labels):
     return f"<section class='group'><h2>{_heading(study, group.pictures)}</h2>{''.join(parts)}</section>"
 
 
-def _left_out(shown, total):
+def _left_out(shown: int, total: int) -> str:
     return f"<p>{shown} of {total} curves are drawn; the table has all.</p>" if shown < total else ""
 
 
-def _heading(study, pictures):
+def _heading(study: Study, pictures: Sequence[str]) -> str:
     everything = len(pictures) == len(_pictures_of(study))
     if everything and len(pictures) > MANY:
         return f"Mean of all {len(pictures):,} pictures"
@@ -181,8 +194,9 @@ def _heading(study, pictures):
 # The table.
 
 
-def _table(study, group, looks, labels):
+def _table(study: Study, group: summary.Group, looks: Looks, labels: Labels) -> str:
     standings = group.standings
+    ranks = {s.codec: i for i, s in enumerate((s for s in standings if s.placed), 1)}
     bars = _scale([s.rate for s in standings if s.rate is not None])
     columns = [
         ("#", lambda s: (str(ranks.get(s.codec, "")), "rank")),
@@ -204,7 +218,6 @@ def _table(study, group, looks, labels):
     for name, values in (("MS-SSIM", "ms_ssim"), ("SSIMULACRA2", "ssimulacra2")):
         if all(getattr(row, values) is None for row in group.rows):
             columns = [column for column in columns if f">{name}<" not in column[0]]
-    ranks = {s.codec: i for i, s in enumerate((s for s in standings if s.placed), 1)}
     head = "".join(f"<th scope='col'>{title}</th>" for title, _ in columns)
     body = []
     for standing in standings:
@@ -219,8 +232,8 @@ def _table(study, group, looks, labels):
     )
 
 
-def _all_figures(study, group, labels):
-    """BD-rate and BD-PSNR by both interpolations and both ways to average."""
+def _all_figures(study: Study, group: summary.Group, labels: Labels) -> str:
+    """Write the table of BD-rate and BD-PSNR by both interpolations and both ways to average."""
     names = ("", "_akima", "_of_mean", "_of_mean_akima")
     heads = (
         "mean of the pictures, PCHIP",
@@ -247,7 +260,7 @@ def _all_figures(study, group, labels):
     )
 
 
-def _codec_cell(study, standing, looks, labels):
+def _codec_cell(study: Study, standing: summary.Standing, looks: Looks, labels: Labels) -> str:
     codec = standing.codec
     if not standing.measured:
         source = next(published.source for published in study.published if published.codec == codec)
@@ -259,8 +272,8 @@ def _codec_cell(study, standing, looks, labels):
     return with_swatch(looks.get(codec), f"<b>{title}</b>{anchor}<small>{escape(small)}</small>")
 
 
-def _rate_cell(standing, bars):
-    """The figure with its bar, or why there is none."""
+def _rate_cell(standing: summary.Standing, bars: tuple[float, float]) -> str:
+    """Write the BD-rate with its bar, or why there is none."""
     if standing.rate is not None:
         but = "" if standing.ranked else f"<small>over {counted(len(standing.counted), 'picture')} only</small>"
         return f"<b>{percent(standing.rate)}</b>{bar(standing.rate, *bars)}{but}"
@@ -270,9 +283,10 @@ def _rate_cell(standing, bars):
     return f"<small>{escape(lacking or 'no curve to compare')}</small>"
 
 
-def _scale(rates):
-    """Lowest and highest rate that the bars have room for: one codec of ten times the rate must not make all others
-    look alike.
+def _scale(rates: Iterable[float]) -> tuple[float, float]:
+    """Find the lowest and highest BD-rate that the bars have room for, in per cent.
+
+    One codec of ten times the rate must not make all others look alike.
     """
     return min([0.0, *rates]), min(100.0, max([0.0, *rates]))
 
@@ -280,14 +294,14 @@ def _scale(rates):
 # The charts.
 
 
-def _plot(figure, prefix, kind):
-    return f"<div class='scroll'><div class='plot {kind}'>{charts.svg_of(figure, prefix)}</div></div>"
+def _plot(chart: charts.Chart, prefix: str, kind: str) -> str:
+    return f"<div class='scroll'><div class='plot {kind}'>{charts.svg_of(chart, prefix)}</div></div>"
 
 
 # Pictures.
 
 
-def _crops(study):
+def _crops(study: Study) -> str:
     if not study.crops:
         return ""
     shown = "".join(
@@ -299,7 +313,7 @@ def _crops(study):
     return f"<section><h2>At equal file size</h2><p>{said}</p>{shown}</section>"
 
 
-def _crop(picture, crop):
+def _crop(picture: str, crop: Crop) -> str:
     height, width = crop.image.shape[:2]
     bytes_ = f"{crop.bytes:,} bytes" if crop.bytes is not None else ""
     psnr = "" if crop.psnr is None else "lossless" if math.isinf(crop.psnr) else f"{number(crop.psnr, 2)} dB"
@@ -311,7 +325,7 @@ def _crop(picture, crop):
     )
 
 
-def _pictures(study, labels):
+def _pictures(study: Study, labels: Labels) -> str:
     pictures, standings = _pictures_of(study), summary.standings(study.rows, study.anchor, study.published)
     order = [standing.codec for standing in standings]
     drawn = {picture: charts.picture_curves(study, picture, order) for picture in pictures}
@@ -339,7 +353,7 @@ def _pictures(study, labels):
     return f"<section><h2>Picture by picture</h2>{grid}{table}</section>"
 
 
-def _picture_table(study, standings, labels):
+def _picture_table(study: Study, standings: Sequence[summary.Standing], labels: Labels) -> str:
     rated = [standing for standing in standings if standing.rate is not None and standing.codec != study.anchor]
     if not rated:
         return ""
@@ -373,7 +387,7 @@ def _picture_table(study, standings, labels):
 # Words.
 
 
-def _codecs(study, looks, labels):
+def _codecs(study: Study, looks: Looks, labels: Labels) -> str:
     lines = []
     for codec in charts.codecs_of(study):
         rows = [row for row in study.rows if row.codec == codec]
@@ -396,7 +410,7 @@ def _codecs(study, looks, labels):
     )
 
 
-def _missing(study):
+def _missing(study: Study) -> str:
     if not study.not_measured:
         return ""
     return (
@@ -405,5 +419,5 @@ def _missing(study):
     )
 
 
-def _pictures_of(study):
+def _pictures_of(study: Study) -> list[str]:
     return list(dict.fromkeys(row.picture for row in study.rows))

@@ -1,11 +1,10 @@
-"""Restoration against the truth, picture by picture: what goes in, what comes out, and what that scores.
+"""Restorations measured against the truth, picture by picture; the method never sees the truth."""
 
-The method never sees the truth.
-"""
-
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,12 +17,18 @@ from ..restoration.restore import restore_picture
 from ..version import __version__
 from .machine import machine
 
+if TYPE_CHECKING:
+    from ..restoration.options import RestoreOptions
+
 
 @dataclass(frozen=True)
 class Row:
-    """One picture. noise: how its input was made ("files", or the sigma that was added). before, after: dB over all
-    pixels; missing: dB over those that were missing, or None. setting: the options that are not the default's, in
-    words.
+    """One picture.
+
+    setting: the options that differ from the default, in words. noise: "files", or the standard deviation of the noise
+    that was added, in levels. before, after: PSNR over all pixels in dB, of the input and of the result. missing: PSNR
+    over the missing pixels in dB, or None. sigma: standard deviation that the method took the noise to have, or None.
+    seconds: of wall clock. reason: why the fit ended.
     """
 
     date: str
@@ -43,28 +48,44 @@ class Row:
     reason: str
 
     @property
-    def key(self):
+    def key(self) -> tuple[str, str, str, str]:
+        """The fields that tell one measurement from another."""
         return self.task, self.setting, self.noise, self.picture
 
 
 COLUMNS = tuple(field.name for field in fields(Row))
-NUMBERS = {"before": float, "after": float, "missing": float, "sigma": float, "steps": int, "seconds": float}
+NUMBERS: dict[str, Callable[[str], Any]] = {
+    "before": float,
+    "after": float,
+    "missing": float,
+    "sigma": float,
+    "steps": int,
+    "seconds": float,
+}
+"""Column -> the type of its cells; all others are text."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A truth and what is made of it: the file of an input, or None; the file of a mask, or None."""
+    """The file of a truth, with the file of its input or None, and the file of its mask or None."""
 
     truth: Path
     input: Path | None
     mask: Path | None
 
 
-def jobs_of(truths, inputs=None, masks=None, ending=("", "")):
-    """The `Job`s of a folder of truths, or a list of files. inputs, masks: folders with files of the same names, or one
-    mask for all; ending: (of the inputs' names, of the truths') where they differ.
+def jobs_of(
+    truths: Iterable[str | Path],
+    inputs: str | Path | None = None,
+    masks: str | Path | None = None,
+    ending: tuple[str, str] = ("", ""),
+) -> list[Job]:
+    """Make the `Job`s of truths.
 
-    Raises `SourceError` if there are none, or a file is missing.
+    truths: files, or folders of them. inputs, masks: folders with files of the same names; or one file for all. ending:
+    how the names of inputs and of truths end, where they differ.
+
+    Raises `SourceError` if there is no truth, or if a file is missing.
     """
     paths = [
         path for given in truths for path in (sorted(Path(given).iterdir()) if Path(given).is_dir() else [Path(given)])
@@ -73,7 +94,7 @@ def jobs_of(truths, inputs=None, masks=None, ending=("", "")):
     if not paths:
         raise SourceError("There are no pictures of the truth.")
 
-    def beside(folder, path):
+    def beside(folder: Any, path: Path) -> Any:
         if folder is None or not Path(folder).is_dir():
             return folder and Path(folder)
         stem = path.stem[: len(path.stem) - len(ending[1])] + ending[0]
@@ -85,16 +106,29 @@ def jobs_of(truths, inputs=None, masks=None, ending=("", "")):
     return [Job(path, beside(inputs, path), beside(masks, path)) for path in paths]
 
 
-def with_noise(samples, sigma):
-    """uint8 samples and white noise of a standard deviation in levels, always the same, clipped and rounded to 8
-    bits.
+def with_noise(samples: np.ndarray, sigma: float) -> np.ndarray:
+    """Add white noise to uint8 samples, the same in every run, and round and clip the sum to 8 bits.
+
+    samples: (H, W, C) or (H, W). sigma: standard deviation in levels.
     """
     return np.rint(samples + np.random.default_rng(0).normal(0, sigma, samples.shape)).clip(0, 255).astype(np.uint8)
 
 
-def measure(job, options, *, added=None, setting="", progress=None, say=None):
-    """The `Row` of a job. added: sigma of the white noise that makes the input of the truth, clipped and rounded to 8
-    bits.
+def measure(
+    job: Job,
+    options: "RestoreOptions",
+    *,
+    added: float | None = None,
+    setting: str = "",
+    progress: Callable[[Any], None] | None = None,
+    say: Callable[[str], None] | None = None,
+) -> tuple[np.ndarray, Row]:
+    """Restore a job's input and measure the result, as (restored samples, `Row`).
+
+    added: standard deviation, in levels, of the noise that makes the input of the truth; see `with_noise`. setting: see
+    `Row`. progress, say: as `restore_picture` takes them.
+
+    Raises `UsageError` if the task lacks a mask or an input.
     """
     truth = load_picture(job.truth)
     known, file = None, None
@@ -138,8 +172,8 @@ def measure(job, options, *, added=None, setting="", progress=None, say=None):
     )
 
 
-def read_rows(path):
-    """The rows of a table; none if there is no such file. Raises `SourceError`."""
+def read_rows(path: Path) -> list[Row]:
+    """Read the rows of a table; there are none if there is no such file. Raises `SourceError`."""
     if not path.exists():
         return []
     header, *lines = path.read_text("utf-8").splitlines()
@@ -148,13 +182,14 @@ def read_rows(path):
     rows = []
     for line in lines:
         cells = dict(zip(COLUMNS, line.split("\t")))
-        rows.append(
-            Row(**{name: (None if cell == "" else NUMBERS.get(name, str)(cell)) for name, cell in cells.items()})
-        )
+        values: dict[str, Any] = {
+            name: (None if cell == "" else NUMBERS.get(name, str)(cell)) for name, cell in cells.items()
+        }
+        rows.append(Row(**values))
     return [replace(row, setting=row.setting or "") for row in rows]
 
 
-def append_row(path, row):
+def append_row(path: Path, row: Row) -> None:
     """Add a row to a table, which is made if there is none. Raises `OutputError`."""
     cells = [
         "" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
@@ -167,8 +202,8 @@ def append_row(path, row):
         raise OutputError(f"{path} cannot be written: {error.strerror or error}.") from None
 
 
-def _smaller(truth, scale):
-    """The truth, cut to a multiple of the scale, and what the operator of super-resolution makes of it."""
+def _smaller(truth: np.ndarray, scale: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Cut the truth to a multiple of the scale, and shrink it by the operator of super-resolution."""
     import torch
 
     from ..restoration.operators import Downsampler

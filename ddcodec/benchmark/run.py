@@ -1,10 +1,9 @@
-"""A run of the benchmark: which pictures, which rows are missing, measuring them, and what is left over when it
-stops.
-"""
+"""A run of the benchmark: find pictures, measure the rows that are missing, go on where an earlier run stopped."""
 
 import math
 import os
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,18 +13,22 @@ from ..jobs.files import files_in
 from ..jobs.output import sweep, write_target
 from ..jobs.workers import Crashed, run_jobs
 from ..pictures.kinds import is_picture_name
-from .measure import Failure, Job, measure, source_of
-from .peers import PeerError
-from .table import append_row, latest, read_table, text_of
+from .measure import Failure, Job, Source, measure, source_of
+from .peers import Peer, PeerError
+from .table import Key, Row, append_row, latest, read_table, text_of
 
 TABLE, FILES = "rows.tsv", "files"
+"""Names in a report's folder: the table, and the folder of coded files."""
 LONGEST_NAME = 200
+"""Bytes of a picture's name in that of a coded file; file systems take 255, and the setting needs some."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is. step of total: rows. codec and picture: what was measured last. seconds_left: infinity while
-    unknown.
+    """The state of a run.
+
+    step, total: rows that are done, and all. codec, picture: of the row that was measured last. seconds_left: infinity
+    while unknown.
     """
 
     step: int
@@ -35,14 +38,16 @@ class Progress:
     seconds_left: float
 
 
-def find_pictures(paths):
-    """The picture files that `paths` (files and folders) name, and the visible files of the folders that do not look
-    like pictures.
+def find_pictures(paths: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Find picture files, as (paths of pictures, paths of other visible files in the folders).
 
-    A folder stands for its pictures, in the order of their names; its own folders are not entered. Raises `SourceError`
-    for a folder without pictures or a path that is not there.
+    A folder stands for its pictures, in the order of their names; its own folders are not entered. paths: files and
+    folders.
+
+    Raises `SourceError` for a folder without pictures or a path that does not exist.
     """
-    found, skipped = [], []
+    found: list[str] = []
+    skipped: list[str] = []
     for path in paths:
         if not os.path.isdir(path):
             found.append(path)
@@ -56,12 +61,13 @@ def find_pictures(paths):
     return list({os.path.realpath(path): path for path in found}.values()), skipped
 
 
-def read_sources(paths):
-    """The `Source`s of picture files and, for those that cannot be read, sentences.
+def read_sources(paths: Iterable[str]) -> tuple[list[Source], list[str]]:
+    """Make the `Source`s of picture files, with a sentence for each file that cannot be read.
 
-    Raises `UsageError` for two of one name.
+    Raises `UsageError` for two pictures of one name.
     """
-    sources, failures = {}, []
+    sources: dict[str, Source] = {}
+    failures = []
     for path in paths:
         try:
             source = source_of(path)
@@ -76,8 +82,8 @@ def read_sources(paths):
     return list(sources.values()), failures
 
 
-def split_missing(peers):
-    """The peers that can be used here, each with its versions, and why the others cannot: (peer, sentence)."""
+def split_missing(peers: Iterable[Peer]) -> tuple[dict[Peer, str], list[tuple[Peer, str]]]:
+    """Split peers into those that can be used here, with their versions, and the others, each with a sentence why."""
     present, missing = {}, []
     for peer in peers:
         try:
@@ -87,7 +93,7 @@ def split_missing(peers):
     return present, missing
 
 
-def prepare_folder(folder):
+def prepare_folder(folder: str) -> None:
     """Make a report's folder, or take up the one that is there.
 
     Raises `OutputError` if it holds anything but such a report.
@@ -97,8 +103,8 @@ def prepare_folder(folder):
         used = os.listdir(folder)
         if used and TABLE not in used:
             raise OutputError(f"{folder} holds other files and no {TABLE} of an earlier run; name a new folder.")
-        # First, since a folder with the table is taken up again; and to know now, not after an hour, whether rows can
-        # be written.
+        # The table comes first, since a folder that has it is taken up again. Whether rows can be written is known now,
+        # not after an hour.
         with open(os.path.join(folder, TABLE), "ab"):
             pass
         os.makedirs(os.path.join(folder, FILES), exist_ok=True)
@@ -110,19 +116,19 @@ def prepare_folder(folder):
 
 @dataclass(frozen=True)
 class Run:
-    """All that shall be measured: `sources` in all `peers` (with their versions), into `folder`."""
+    """All rows to be measured: `sources` in all `peers`, into `folder`. peers: `Peer` -> its versions."""
 
     folder: str
-    sources: list
-    peers: dict
+    sources: list[Source]
+    peers: dict[Peer, str]
 
     @property
-    def table(self):
+    def table(self) -> Path:
         """The path of the table."""
         return Path(self.folder) / TABLE
 
-    def jobs(self):
-        """Every row that is wanted, picture by picture, so that a part of the whole is worth something, too."""
+    def jobs(self) -> list[Job]:
+        """Make a `Job` for every wanted row, picture by picture: so a part of the whole is worth something, too."""
         jobs = []
         for source in self.sources:
             for peer, versions in self.peers.items():
@@ -132,30 +138,33 @@ class Run:
                     )
         return jobs
 
-    def rows(self):
-        """The rows of these very pictures, the last of each codec and setting; also those of codecs that only earlier
-        runs measured.
+    def rows(self) -> list[Row]:
+        """Read the rows of these very pictures, the last of each codec and setting.
+
+        Codecs that only earlier runs measured are among them.
         """
         known = {(source.name, source.sha256) for source in self.sources}
         return latest([row for row in read_table(self.table) if (row.picture, row.sha256) in known])
 
-    def measure(self, processes, progress=None):
-        """Measure what is missing, writing each row as it comes; returns a sentence for each codec and picture that
-        failed, and why.
+    def measure(self, processes: int, progress: Callable[[Progress], None] | None = None) -> list[str]:
+        """Measure the rows that are missing, and write each as it comes.
 
-        The finished table has the order of `jobs`, whatever the order of their ends and however often the run was taken
-        up again.
+        Returns a sentence for each codec and picture that failed, with the reason. The finished table has the order of
+        `jobs`, in whatever order they end and however often the run is taken up again.
+
+        Raises `OutputError` if a row cannot be written or another run writes to the table.
         """
         with _alone(self.table):
             return self._measure(processes, progress)
 
-    def _measure(self, processes, progress):
+    def _measure(self, processes: int, progress: Callable[[Progress], None] | None) -> list[str]:
         wanted = self.jobs()
         done = {row.key: row for row in self.rows()}
         missing = [job for job in wanted if job.key not in done]
         for folder in {os.path.dirname(job.file) for job in missing}:
             os.makedirs(folder, exist_ok=True)
-        clock, failed = _Clock(missing, processes), Counter()
+        clock = _Clock(missing, processes)
+        failed: Counter[tuple[str, str, str]] = Counter()
         if progress and missing:
             progress(
                 Progress(len(wanted) - len(missing), len(wanted), missing[0].codec, missing[0].source.name, math.inf)
@@ -181,15 +190,15 @@ class Run:
             f"{codec}, {picture}: {reason} ({_settings(count)})" for (codec, picture, reason), count in failed.items()
         ]
 
-    def file(self, source, peer, setting):
-        """Where the coded file of a row is kept."""
+    def file(self, source: Source, peer: Peer, setting: float) -> Path:
+        """Give the path of a row's coded file."""
         # The escapes of a name have backslashes, which lead to another folder on Windows.
         name = (
             source.name if len(os.fsencode(source.name)) <= LONGEST_NAME and "\\" not in source.name else source.sha256
         )
         return Path(self.folder) / FILES / peer.name.replace(":", "-") / f"{name}-{setting:g}{peer.suffix}"
 
-    def _sort(self, wanted):
+    def _sort(self, wanted: Sequence[Job]) -> None:
         place = {job.key._replace(versions=""): number for number, job in enumerate(wanted)}
         rows = read_table(self.table)
         ordered = sorted(rows, key=lambda row: place.get(row.key._replace(versions=""), -1))
@@ -198,10 +207,10 @@ class Run:
 
 
 @contextmanager
-def _alone(table):
-    """Only one run at a time may write to a table.
+def _alone(table: Path) -> Iterator[None]:
+    """Lock a table: only one run at a time may write to it.
 
-    Raises `OutputError`. The system lets go of the lock whatever ends the process.
+    The system lets go of the lock whatever ends the process. Raises `OutputError` if another run has it.
     """
     try:
         import fcntl
@@ -217,20 +226,22 @@ def _alone(table):
 
 
 class _Clock:
-    """The time that is left, from what each codec took for a pixel so far, measuring included."""
+    """An estimate of the time that is left, from the seconds a pixel of each codec so far, measuring included."""
 
-    def __init__(self, jobs, processes):
-        self.left = {job.key: job for job in jobs}
+    def __init__(self, jobs: Iterable[Job], processes: int) -> None:
+        self.left: dict[Key, Job] = {job.key: job for job in jobs}
         self._processes = processes
-        self._seconds, self._pixels = Counter(), Counter()
+        self._seconds: dict[str, float] = defaultdict(float)
+        self._pixels: dict[str, int] = defaultdict(int)
 
-    def finished(self, job, seconds):
+    def finished(self, job: Job, seconds: float) -> None:
+        """Count a job that took so many seconds."""
         del self.left[job.key]
         self._seconds[job.codec] += seconds
         self._pixels[job.codec] += _pixels(job)
 
-    def seconds_left(self):
-        """Infinity until every codec that has work left has done some."""
+    def seconds_left(self) -> float:
+        """Estimate the seconds that are left; infinity until every codec that has work left has done some."""
         if any(not self._pixels[job.codec] for job in self.left.values()):
             return math.inf
         return (
@@ -239,15 +250,15 @@ class _Clock:
         )
 
 
-def _pixels(job):
+def _pixels(job: Job) -> int:
     return job.source.width * job.source.height
 
 
-def _reason(result):
+def _reason(result: Failure | Crashed) -> str:
     if isinstance(result, Crashed):
         return f"it took its process down, exit code {result.code}"
     return result.sentence.rstrip(".")
 
 
-def _settings(count):
+def _settings(count: int) -> str:
     return "1 setting" if count == 1 else f"{count} settings"

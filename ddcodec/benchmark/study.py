@@ -1,6 +1,7 @@
-"""From a run's folder to a report."""
+"""The way from a run's folder to a report."""
 
 import os
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,14 +10,18 @@ from ..jobs.output import write_target
 from .charts import save_plots
 from .crops import crops_of
 from .peers import NAMES, peer_of
+from .published import Published
 from .report import Description, Study, html_of
+from .run import Run
 from .summary import standings
+from .table import Row
 
 
-def study_of(run, anchor, published, not_measured, command):
-    """The `Study` of all rows in the folder of a `Run`, those of earlier runs with other codecs included.
+def study_of(run: Run, anchor: str, published: Iterable[Published], not_measured: list[str], command: str) -> Study:
+    """Make the `Study` of all rows in a run's folder, those of earlier runs with other codecs included.
 
-    not_measured: what to say of codecs and pictures that have no rows. command: the line that made the report.
+    anchor: name of the codec whose BD-rate is 0. not_measured: a sentence for each codec or picture without rows.
+    command: the command line that made the report.
     """
     rows = run.rows()
     measured = {row.codec for row in rows}
@@ -37,21 +42,21 @@ def study_of(run, anchor, published, not_measured, command):
     )
 
 
-def write_report(study, folder):
-    """Write report.html and plots/ into a folder; returns the path of the page. Raises `OutputError`."""
+def write_report(study: Study, folder: str) -> str:
+    """Write report.html and plots/ into a folder, and return the path of the page. Raises `OutputError`."""
     page = os.path.join(folder, "report.html")
     write_target(page, html_of(study).encode("utf-8", "replace"), force=True)
     save_plots(study, Path(folder) / "plots")
     return page
 
 
-def descriptions(rows):
-    """Codec -> `Description`, for all codecs of `rows`: in the order of the table of peers, then those of ddcodec."""
+def descriptions(rows: Sequence[Row]) -> dict[str, Description]:
+    """Describe all codecs of `rows`, as name -> `Description`: in the order of `NAMES`, then those of ddcodec."""
     found, measured = {}, {row.codec for row in rows}
     for codec in [*(name for name in NAMES if name in measured), *sorted(measured - set(NAMES))]:
         try:
             peer = peer_of(codec)
         except UsageError:
-            continue  # Measured with an earlier version that knew more codecs.
+            continue  # An earlier version, which knew more codecs, measured it.
         found[codec] = Description(peer.title, peer.pinned, peer.knob, peer.note)
     return found

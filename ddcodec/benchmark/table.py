@@ -1,14 +1,16 @@
-"""The table of measurements: one line of tab-separated text a row, appended as it comes, whole or not at all."""
+"""The table of measurements: tab-separated text, a line a row. A row is appended whole or not at all."""
 
 import os
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from ..errors import OutputError, SourceError
 
 
 class Key(NamedTuple):
-    """What is measured once only."""
+    """The fields that tell one measurement from another; a second one of the same key is not made."""
 
     picture: str
     sha256: str
@@ -21,12 +23,21 @@ class Key(NamedTuple):
 class Row:
     """One picture, coded to a file by one codec at one setting, and decoded from that file.
 
-    date: ISO. machine: processor and cores, in words. picture: file name without its ending. sha256: the first 16
-    digits of the source file's. codec: its name in `peers`, such as "jpeg:444" or "ddc:e5". setting: a number in the
-    codec's own scale. bytes: of the whole file. psnr: dB over RGB (or grey) samples, inf if nothing is lost; psnr_y: dB
-    of BT.601 luma. ms_ssim and ssimulacra2: None where they are not defined (a small picture) or not installed; all
-    three where nobody measured them. encode_s, decode_s: seconds of wall clock with `threads` threads, between samples
-    and bytes. versions: of all libraries that made the file.
+    - date: ISO 8601.
+    - machine: processor and cores, in words.
+    - picture: file name without its ending.
+    - sha256: first 16 digits of the picture file's SHA-256.
+    - width, height: pixels.
+    - codec: its name in `peers`, such as "jpeg:444" or "ddc:e5".
+    - setting: a number in the codec's own scale.
+    - bytes: of the whole file.
+    - psnr: dB over RGB (or grey) samples; infinity if nothing is lost.
+    - psnr_y: dB over BT.601 luma.
+    - ms_ssim, ssimulacra2: None for a picture that is too small, or where the package is not installed.
+    - encode_s, decode_s: seconds of wall clock with `threads` threads, between samples and bytes.
+    - versions: of all libraries that made the file.
+
+    psnr_y, ms_ssim and ssimulacra2 are None in rows of versions that did not measure them.
     """
 
     date: str
@@ -48,12 +59,12 @@ class Row:
     versions: str
 
     @property
-    def bpp(self):
+    def bpp(self) -> float:
         """Bits per pixel of the whole file."""
         return 8 * self.bytes / (self.width * self.height)
 
     @property
-    def key(self):
+    def key(self) -> Key:
         """The `Key` of this row."""
         return Key(self.picture, self.sha256, self.codec, self.setting, self.versions)
 
@@ -78,7 +89,7 @@ COLUMNS = (
     "threads",
     "versions",
 )
-"""`bpp` is written for people; it follows from the others and is not read back."""
+"""Columns of the table. `bpp` is for people: it follows from the others and is not read back."""
 HEADER = "\t".join(COLUMNS)
 
 FORMATS = {
@@ -91,14 +102,21 @@ FORMATS = {
     "encode_s": ".4g",
     "decode_s": ".4g",
 }
-NUMBERS = {"width": int, "height": int, "bytes": int, "threads": int} | dict.fromkeys(FORMATS, float)
+"""Column -> format of its numbers."""
+NUMBERS: dict[str, Callable[[str], Any]] = {"width": int, "height": int, "bytes": int, "threads": int} | dict.fromkeys(
+    FORMATS, float
+)
+"""Column -> the type of its cells; all others are text."""
 OPTIONAL = ("psnr_y", "ms_ssim", "ssimulacra2")
+"""Columns whose cells may be empty, which stands for None."""
+LONGEST_LINE = 1 << 16
+"""Bytes that are read from a table's end to find what a crash left of a line."""
 
 
-def read_table(path):
-    """All rows of a table, in its order; none if there is no such file.
+def read_table(path: Path) -> list[Row]:
+    """Read all rows of a table, in its order; there are none if there is no such file.
 
-    A last line without an end, left by a crash, is not a row.
+    A last line without an end is what a crash left, and no row.
 
     Raises `SourceError` for a file that is not such a table.
     """
@@ -116,21 +134,20 @@ def read_table(path):
     return [_row(line, f"{path}, line {number}") for number, line in enumerate(lines[:-1], 2)]
 
 
-def latest(rows):
-    """The last row of each picture, codec and setting, in the order of their first."""
+def latest(rows: Iterable[Row]) -> list[Row]:
+    """Keep the last row of each picture, codec and setting, at the place of the first."""
     return list({(row.picture, row.codec, row.setting): row for row in rows}.values())
 
 
-def text_of(rows):
-    """A whole table."""
+def text_of(rows: Iterable[Row]) -> str:
+    """Write a whole table as text."""
     return "".join(line + "\n" for line in (HEADER, *map(_line, rows)))
 
 
-def append_row(path, row):
-    """Add one row, in one write, to a table that is made if it does not exist; what a crash left of a line is cut off
-    first.
+def append_row(path: Path, row: Row) -> None:
+    """Add one row to a table, in one write; the table is made if it does not exist.
 
-    Raises `OutputError`.
+    An unfinished last line, left by a crash, is cut off first. Raises `OutputError`.
     """
     try:
         with open(path, "a+b") as file:
@@ -145,10 +162,7 @@ def append_row(path, row):
         raise OutputError(f"{path} cannot be written: {error.strerror or error}.") from None
 
 
-LONGEST_LINE = 1 << 16
-
-
-def _line(row):
+def _line(row: Row) -> str:
     values = {name: getattr(row, name) for name in COLUMNS}
     return "\t".join(
         "" if value is None else " ".join(format(value, FORMATS.get(name, "")).split())
@@ -156,12 +170,12 @@ def _line(row):
     )
 
 
-def _row(line, where):
+def _row(line: str, where: str) -> Row:
     cells = dict(zip(COLUMNS, line.split("\t")))
     if len(line.split("\t")) != len(COLUMNS):
         raise SourceError(f"{where} has not {len(COLUMNS)} columns.")
     try:
-        values = {
+        values: dict[str, Any] = {
             name: None if name in OPTIONAL and not cell else NUMBERS.get(name, str)(cell)
             for name, cell in cells.items()
         }
