@@ -1,6 +1,8 @@
-"""Writes the tables of README.md and the manual that come from files, and draws the plots.
+"""Write the tables of README.md and the manual that come from files, and draw the plots.
 
-    python bench/readme_tables.py          writes them; a test holds that nothing has changed since
+    python bench/readme_tables.py
+
+A test holds the tables to the files, and the plots to the digest of theirs.
 
 Efforts come from presets.toml, results and engines from bench/results, sections from a sample.
 """
@@ -8,7 +10,7 @@ Efforts come from presets.toml, results and engines from bench/results, sections
 import csv
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from hashlib import sha256
 from math import log
@@ -35,10 +37,11 @@ from ddcodec.benchmark.charts import (
 from ddcodec.benchmark.peers import peer_of
 from ddcodec.benchmark.published import read_published
 from ddcodec.benchmark.report import Study
+from ddcodec.benchmark.restoration import Row as RestorationRow
 from ddcodec.benchmark.restoration import read_rows
 from ddcodec.benchmark.study import descriptions
-from ddcodec.benchmark.summary import Group, groups, left_out, mean_curve
-from ddcodec.benchmark.table import latest, read_table
+from ddcodec.benchmark.summary import Group, Standing, groups, left_out, mean_curve
+from ddcodec.benchmark.table import Row, latest, read_table
 from ddcodec.format.files import read_info
 from ddcodec.restoration.settings import CODEC
 
@@ -48,20 +51,27 @@ DOCUMENTS = (
     *(ROOT / "docs" / f"{page}.md" for page in ("results", "quality-and-effort", "how-it-works", "restoration")),
     ROOT / "bench" / "notebook" / "restoration.md",
 )
+"""Files with tables."""
 SAMPLE = ROOT / "samples" / "chelsea.ddc"
+"""The file whose sections are shown."""
 PUBLISHED = ROOT / "bench" / "published-kodak.csv"
 INPAINTED = ROOT / "bench" / "published-inpainting.csv"
 ANCHOR = "jpeg"
+"""The codec whose BD-rate is 0."""
 EFFORT = "ddc:e"
+"""Beginning of the names of ddcodec's efforts."""
 SINCE = "5f2b1c2"
-"""The earliest version of ddcodec, by its digest, whose photographs have the rates of the present one's, but for
-what another seed would change.
+"""The earliest version of ddcodec, by its digest, that gives photographs the rates of the present one.
+
+Differences that another seed would make do not count.
 """
 LEAST_LAMBDAS = 3
-"""That an effort must have been measured at, on all of its pictures: of fewer its figures would be those of another
-range of rates than the others'.
+"""Least number of lambdas at which an effort must have been measured, on all of its pictures.
+
+Figures of fewer would be of another range of rates than the others'.
 """
 MOST_NAMED = 6
+"""Pictures that a table's head names; of more it says only how many they are."""
 PLOTS = ROOT / "bench" / "plots"
 MACHINES = {
     "AMD EPYC, 2 cores": "AMD EPYC",
@@ -70,39 +80,47 @@ MACHINES = {
 }
 """A row's machine -> its name in a table. All have two cores. Early rows do not tell an EPYC's family."""
 SHORT = ("ddc:e5", "vvc", "ddc:e3", "avif:psnr:s0", "avif:s0", "avif", "webp", "jxl")
-"""The rows of the README's table."""
-OWN, OTHER = "ddc:e5", "avif"
-"""The two codecs of the README's three figures: each as it is by default."""
+"""Codecs of the README's table, from the top."""
+OWN = "ddc:e5"
+"""The first codec of the README's three figures: ddcodec as it is by default."""
+OTHER = "avif"
+"""The second one: AVIF as it is by default."""
 CURVES = ("Cool-Chic 5.0.1", "ddc:e5", "vvc", "ddc:e3", "avif:psnr", "avif", "webp", "jpeg")
+"""Curves of the plots over all pictures; a plot has at most `charts.MOST_CURVES`."""
 CURVES_OF_EFFORTS = ("ddc:e9", "ddc:e5", "vvc", "ddc:e3", "avif:psnr", "avif", "ddc:e1", "jpeg")
+"""Curves of the plot of efforts."""
 SPOTS = ("ddc:e5", "ddc:e3", "ddc:e1", "vvc", "avif:psnr:s0", "avif", "webp", "jxl")
-"""What the plots show: of eight lines a reader can still tell which is which."""
+"""Points of the plot of times."""
 RATES = (0.2, 0.8)
+"""Bits per pixel at the edges of a plot. All curves of ddcodec reach the right one, where their names stand."""
 RATE_MARKS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
-"""Bits per pixel from edge to edge of a plot. All curves of ddcodec reach the right edge, where their names stand."""
+"""Bits per pixel with a mark."""
 EYE = "ssimulacra2"
+"""The quality of the plot that is nearer to the eye than PSNR."""
 COMPARISON = RESULTS / "comparison.tsv"
 RESTORATION = RESULTS / "restoration.tsv"
 
 
 class RestorationSet(NamedTuple):
-    """Rows of restorations whose mean is shown. wanted(row): which they are, of whatever prior. effort: of the codec
-    as prior. measure: "after" or "missing". others: what others have published for the same pictures, or None where
-    OpenCV's rows say what to compare with.
+    """Rows of restorations whose mean is shown.
+
+    wanted(row): whether a row, of any prior, is one of them. effort: of the codec as prior. measure: "after" or
+    "missing", the field of `benchmark.restoration.Row` that is shown. others: figures that others have published for
+    the same pictures, or None where OpenCV's rows are to be compared with.
     """
 
     title: str
-    wanted: Callable
+    wanted: Callable[[RestorationRow], bool]
     effort: int
     measure: str
     others: str | None
 
 
-def _has_mask(name):
+def _has_mask(name: str) -> Callable[[RestorationRow], bool]:
     return lambda row: row.task == "inpaint" and f" mask={name}" in row.setting
 
 
-def _is_from_files(row):
+def _is_from_files(row: RestorationRow) -> bool:
     return row.task == "denoise" and row.noise == "files" and not row.picture.endswith("_mean")
 
 
@@ -141,11 +159,13 @@ RESTORATION_SETS = (
     ),
 )
 OPENCV = {"opencv-telea": "Telea", "opencv-ns": "Navier-Stokes"}
+"""Prior of a row -> its name in the table."""
 DRAWN_FROM = PLOTS / "drawn-from.sha256"
+"""The file with the digest of the files that the plots show."""
 
 
-def efforts():
-    """Writes the steps of each effort, and machine by machine the median time of an encode."""
+def efforts() -> list[str]:
+    """Write the steps of each effort, and the median time of an encode on each machine."""
     lines = [
         "| effort | " + " | ".join(map(str, presets.EFFORTS)) + " |",
         "| --- |" + " --- |" * len(presets.EFFORTS),
@@ -157,9 +177,10 @@ def efforts():
     return lines
 
 
-def engines():
-    """Steps of the fit in the latest runs of bench/engines.py with the network of the newest: milliseconds, and how
-    much of that is arithmetic.
+def engines() -> list[str]:
+    """Write the milliseconds of a step of the fit, and how many times the bare product of matrices that is.
+
+    The rows are the latest of bench/engines.py, those with the network of the newest row.
     """
     with (RESULTS / "engines.tsv").open(newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
@@ -173,17 +194,17 @@ def engines():
     return lines
 
 
-def _kind(engine, fits, threads):
+def _kind(engine: str, fits: str, threads: str) -> str:
     where = f"{threads} thread{'s' * (threads != '1')}" if engine in ("numba", "torch") else f"{fits} at once"
     return f"{engine}, {where}"
 
 
-def _step(row):
+def _step(row: Mapping[str, str]) -> str:
     return f"{float(row['ms_per_step']):.1f} ms ({float(row['times_the_product']):.1f})"
 
 
-def results():
-    """Writes BD-rates against JPEG over each set of pictures, and the times of one machine."""
+def results() -> list[str]:
+    """Write BD-rates against JPEG over each set of pictures, and the times of one machine."""
     found = _groups()
     columns = [{standing.codec: standing for standing in group.standings} for group in found]
     lines = [
@@ -201,10 +222,8 @@ def results():
     return [*lines, "", *lacking] if lacking else lines
 
 
-def short():
-    """Writes the README's rows: BD-rates against JPEG by two measures over all pictures, and the times of one
-    machine.
-    """
+def short() -> list[str]:
+    """Write the README's rows: BD-rates against JPEG by two measures over all pictures, and times of one machine."""
     group = _groups()[0]
     standings = {standing.codec: standing for standing in group.standings}
     lines = ["| codec | PSNR | SSIMULACRA2 | encode | decode | machine |", "| --- |" + " --- |" * 5]
@@ -217,8 +236,8 @@ def short():
     return lines
 
 
-def figures():
-    """Writes the README's three figures: rate at equal quality by two measures, and the time of an encode."""
+def figures() -> list[str]:
+    """Write the README's three figures: rate at equal quality by two measures, and the time of an encode."""
     group = _groups()[0]
     standings = {standing.codec: standing for standing in group.standings}
     own, other = standings[OWN], standings[OTHER]
@@ -233,8 +252,8 @@ def figures():
     ]
 
 
-def comparison():
-    """Writes what docs/make_comparison.py measured: whole pictures at equal bytes."""
+def comparison() -> list[str]:
+    """Write the rows of docs/make_comparison.py: whole pictures at equal bytes."""
     with COMPARISON.open(newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     codecs = list(dict.fromkeys(row["codec"] for row in rows))
@@ -250,12 +269,12 @@ def comparison():
     return lines
 
 
-def _title(codec):
+def _title(codec: str) -> str:
     return f"{peer_of(codec).title} (`{codec}`)"
 
 
-def _times(rows, codec):
-    """(encode, decode, machine): means over the rows of the one machine that measured most of them."""
+def _times(rows: Iterable[Row], codec: str) -> tuple[str, str, str]:
+    """Write (encode, decode, machine): mean times over the rows of the machine that measured most of them."""
     own = [row for row in rows if row.codec == codec]
     (machine, _), *_ = Counter(row.machine for row in own).most_common()
     own = [row for row in own if row.machine == machine]
@@ -266,8 +285,8 @@ def _times(rows, codec):
     )
 
 
-def restoration():
-    """What restorations score, in the mean over each set of rows, beside what others have published for it."""
+def restoration() -> list[str]:
+    """Write the mean PSNR of each set of restorations, beside figures that others have published."""
     rows = list({row.key: row for row in read_rows(RESTORATION)}.values())
     lines = ["| pictures | input | restored | published | time |", "| --- | --- | --- | --- | --- |"]
     for title, wanted, effort, measure, others in RESTORATION_SETS:
@@ -291,16 +310,17 @@ def restoration():
     return lines
 
 
-def grey():
-    """PSNR over the whole picture, in dB, of the grey pictures with half of their pixels missing: our rows, and what
-    others have published.
+def grey() -> list[str]:
+    """Write PSNR over the whole picture, in dB, of the grey pictures with half of their pixels missing.
+
+    The columns are our rows and figures that others have published.
     """
-    columns = {}
+    columns: dict[str, dict[str, float]] = {}
     for row in filter(_has_mask("mask50"), read_rows(RESTORATION)):
         columns.setdefault(f"{row.prior}, {row.setting.split()[0].replace('=', ' ')}", {})[row.picture] = row.after
     with INPAINTED.open(newline="") as file:
-        for row in csv.DictReader(file):
-            columns.setdefault(f"*{row['method']}*", {})[row["picture"]] = float(row["psnr_db"])
+        for published in csv.DictReader(file):
+            columns.setdefault(f"*{published['method']}*", {})[published["picture"]] = float(published["psnr_db"])
     pictures = list(columns[next(reversed(columns))])
     lines = [f"| {' | '.join(['picture', *columns])} |", "| --- |" + " --- |" * len(columns)]
     lines += [
@@ -311,13 +331,14 @@ def grey():
     return [*lines, f"| mean | {' | '.join(means)} |"]
 
 
-def _mean(rows, field):
+def _mean(rows: Iterable[RestorationRow], field: str) -> str:
     return f"{fmean(getattr(row, field) for row in rows):.2f}"
 
 
-def costs():
-    """Writes what each effort gives: BD-rates against JPEG over all pictures, over those that most efforts have and,
-    where they are few, over each.
+def costs() -> list[str]:
+    """Write each effort's BD-rate against JPEG, over all pictures and over those that most efforts have.
+
+    Where these are few, each picture has a column, too.
     """
     whole, group = _groups()[0], _group_of_efforts()
     everywhere, standings = ({standing.codec: standing for standing in found.standings} for found in (whole, group))
@@ -335,9 +356,10 @@ def costs():
     return lines
 
 
-def points():
-    """Mean rate and PSNR at each lambda, effort by effort, beside JPEG at the quality nearest to that which stands
-    for the lambda.
+def points() -> list[str]:
+    """Write mean rate and PSNR at each lambda, effort by effort, beside JPEG.
+
+    JPEG has the quality nearest to the `-q` that stands for the lambda.
     """
     rows = _group_of_efforts().rows
     efforts = [effort for effort in presets.EFFORTS if any(row.codec == f"{EFFORT}{effort}" for row in rows)]
@@ -355,22 +377,22 @@ def points():
     return lines
 
 
-def _point(rows, codec, setting):
+def _point(rows: Iterable[Row], codec: str, setting: float) -> str:
     own = [row for row in rows if (row.codec, row.setting) == (codec, setting)]
     return f"{fmean(row.bpp for row in own):.3f} bpp, {fmean(row.psnr for row in own):.2f} dB" if own else ""
 
 
-def measures():
-    """Writes BD-rates against JPEG by four measures of quality, over all pictures."""
+def measures() -> list[str]:
+    """Write BD-rates against JPEG by four measures of quality, over all pictures."""
     return _by_measures(_groups()[0])
 
 
-def measures_of_efforts():
-    """Writes the same over the pictures that most efforts have."""
+def measures_of_efforts() -> list[str]:
+    """Write the same over the pictures that most efforts have."""
     return _by_measures(_group_of_efforts())
 
 
-def _by_measures(group):
+def _by_measures(group: Group) -> list[str]:
     titles = descriptions(group.rows)
     lines = ["| codec | PSNR | PSNR of luma | MS-SSIM | SSIMULACRA2 |", "| --- |" + " --- |" * 4]
     for standing in group.standings:
@@ -380,9 +402,10 @@ def _by_measures(group):
     return lines
 
 
-def low():
-    """What stands in low-rate.tsv, codec by codec: its files, and those of ddcodec that are no larger, or its files
-    on both sides of one of ddcodec.
+def low() -> list[str]:
+    """Write the rows of low-rate.tsv, codec by codec, beside files of ddcodec.
+
+    Either these are no larger than the codec's own, or the codec has files on both sides of each.
     """
     with (RESULTS / "low-rate.tsv").open(newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
@@ -391,7 +414,7 @@ def low():
         "| --- |" + " --- |" * 5,
     ]
     for codec in dict.fromkeys(row["codec"] for row in rows):
-        pictures = {}
+        pictures: dict[str, list[dict[str, str]]] = {}
         for row in rows:
             if row["codec"] == codec:
                 pictures.setdefault(row["picture"], []).append(row)
@@ -412,14 +435,15 @@ def low():
     return lines
 
 
-def _mean_file(files):
-    """files: (bytes, dB) of each."""
+def _mean_file(files: Sequence[tuple[float, float]]) -> str:
+    """Write the mean of some files. files: (bytes, dB) of each."""
     return f"{fmean(size for size, _ in files):,.0f} bytes, {fmean(dB for _, dB in files):.2f} dB"
 
 
-def _at_the_size(rows):
-    """(bytes, dB) of the one file, or of two at the size of ddcodec's between them: on a straight line over the
-    logarithm of bytes.
+def _at_the_size(rows: Sequence[Mapping[str, str]]) -> tuple[float, float]:
+    """Give (bytes, dB) of a codec: of its one file, or interpolated between two at the size of ddcodec's.
+
+    The interpolation is straight over the logarithm of bytes.
     """
     points = sorted((float(row["bytes"]), float(row["psnr"])) for row in rows)
     if len(points) == 1:
@@ -428,8 +452,8 @@ def _at_the_size(rows):
     return size, low + (high - low) * log(size / less) / log(more / less)
 
 
-def sections():
-    """Where the bytes of a sample are."""
+def sections() -> list[str]:
+    """Write how many bytes each section of the sample has."""
     info = read_info(SAMPLE.read_bytes())
     rows = [(section["name"], section["bytes"]) for section in info["sections"]] + [("file", info["bytes"])]
     return ["| section | bytes | share |", "| --- | --- | --- |"] + [
@@ -437,20 +461,20 @@ def sections():
     ]
 
 
-def _time(rows, effort):
-    """What an encode takes: the median of an effort's rows, or nothing."""
+def _time(rows: Iterable[Row], effort: int) -> str:
+    """Write the median time of an effort's encodes, or nothing without rows."""
     seconds = [row.encode_s for row in rows if row.codec == f"{EFFORT}{effort}"]
     return seconds_text(median(seconds)) if seconds else ""
 
 
 @cache
-def _groups():
-    """Of Kodak's rows, with published curves; the first is of all pictures."""
+def _groups() -> list[Group]:
+    """Group Kodak's rows, with published curves; the first group is of all pictures."""
     return groups(kodak(), ANCHOR, read_published(PUBLISHED))
 
 
-def _group_of_efforts():
-    """That of the pictures, as many as there are, on which most efforts were measured."""
+def _group_of_efforts() -> Group:
+    """Choose the group with the most efforts, and of these the one with the most pictures."""
     return max(
         _groups(),
         key=lambda group: (sum(standing.codec.startswith(EFFORT) for standing in group.standings), len(group.pictures)),
@@ -458,10 +482,10 @@ def _group_of_efforts():
 
 
 @cache
-def kodak():
-    """The latest rows over Kodak, without those of the harness itself.
+def kodak() -> list[Row]:
+    """Read the latest rows over Kodak, without those of the harness itself.
 
-    Of ddcodec's efforts those of `SINCE` and later versions, where there are `LEAST_LAMBDAS`.
+    Rows of ddcodec's efforts count from version `SINCE` on, and only where there are `LEAST_LAMBDAS`.
     """
     table = [row for row in read_table(results_of("kodak")) if row.codec != "none"]
     first = next(place for place, row in enumerate(table) if f"({SINCE})" in row.versions)
@@ -475,18 +499,18 @@ def kodak():
     return [row for row in rows if row.codec not in short]
 
 
-def _rate(standing):
-    """The mean of the pictures' BD-rates; of a published mean, that of its curve."""
-    return _percent(standing and standing.overall) + (
+def _rate(standing: Standing | None) -> str:
+    """Write the mean of the pictures' BD-rates, or the BD-rate of a published mean curve."""
+    return _percent(standing.overall if standing else None) + (
         f" (of {len(standing.counted)})" if standing and standing.overall is not None and not standing.placed else ""
     )
 
 
-def _percent(rate):
+def _percent(rate: float | None) -> str:
     return "" if rate is None else f"{rate:+.1f} %"
 
 
-def _name(pictures):
+def _name(pictures: Sequence[str]) -> str:
     return (
         f"{len(pictures)} pictures"
         if len(pictures) > MOST_NAMED
@@ -494,8 +518,8 @@ def _name(pictures):
     )
 
 
-def draw():
-    """Draws the plots of docs/results.md from the same rows, and writes beside them what they were drawn from."""
+def draw() -> None:
+    """Draw the plots of docs/results.md from the same rows, and write the digest of these beside them."""
     whole, of_efforts = _groups()[0], _group_of_efforts()
     _save("mean", _rates(whole, CURVES, "psnr"))
     _save("mean-eye", _rates(whole, CURVES[1:], EYE, lowest=0))
@@ -509,14 +533,19 @@ def draw():
     _save(
         "time",
         time_chart(
-            [Spot(labels[codec], looks[codec], _seconds(whole.rows, codec), standings[codec].rate) for codec in SPOTS],
+            [
+                Spot(labels[codec], looks[codec], _seconds(whole.rows, codec), rate)
+                for codec in SPOTS
+                if (rate := standings[codec].rate) is not None
+            ],
             labels[ANCHOR],
         ),
     )
     DRAWN_FROM.write_text(source_digest() + "\n")
 
 
-def _study(group, codecs):
+def _study(group: Group, codecs: Sequence[str]) -> Study:
+    """Make a study of some codecs of a group, and the anchor."""
     rows = [row for row in group.rows if row.codec in codecs or row.codec == ANCHOR]
     return Study(
         rows,
@@ -530,7 +559,8 @@ def _study(group, codecs):
     )
 
 
-def _seconds(rows, codec):
+def _seconds(rows: Iterable[Row], codec: str) -> float:
+    """Average the seconds of an encode over the rows of the machine that measured most of them."""
     own = [row for row in rows if row.codec == codec]
     machine = Counter(row.machine for row in own).most_common(1)[0][0]
     return fmean(row.encode_s for row in own if row.machine == machine)
@@ -554,8 +584,8 @@ def _save(name: str, chart: Chart) -> None:
         (PLOTS / f"{name}.{kind}").write_bytes(saved(chart.figure, kind))
 
 
-def source_digest():
-    """SHA-256 of the files that the plots show."""
+def source_digest() -> str:
+    """Compute the SHA-256 of the files that the plots show."""
     return sha256(results_of("kodak").read_bytes() + PUBLISHED.read_bytes()).hexdigest()
 
 
@@ -575,11 +605,11 @@ TABLES = (
     low,
     sections,
 )
-"""Each stands where a document names it."""
+"""Functions that write a table; it stands where a document has the function's name as a mark."""
 
 
-def with_tables(text):
-    """A document with its tables as the files say."""
+def with_tables(text: str) -> str:
+    """Replace the tables of a document by those that the files give."""
     for table in TABLES:
         name = table.__name__
         text = re.sub(
