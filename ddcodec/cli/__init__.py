@@ -1,5 +1,6 @@
-"""The command line: one file a command. Nothing heavy is imported before a command runs, so that `--help` answers at
-once.
+"""The command line: one file a command.
+
+Nothing heavy is imported before a command runs, so that `--help` answers at once.
 """
 
 import math
@@ -7,6 +8,7 @@ import signal
 import sys
 import warnings
 from time import monotonic
+from typing import Any
 
 import click
 
@@ -28,6 +30,7 @@ from .view import view
 ENDING = ("SIGTERM", "SIGHUP", "SIGXCPU", "SIGBREAK")
 """Signals that ask for an end in order; SIGQUIT stays the one that ends a process at once."""
 SECONDS_TO_TIDY_UP = 2
+"""Seconds after a signal in which others are ignored."""
 
 
 @click.group(
@@ -50,7 +53,7 @@ Exit codes:
     + "\n".join(f"  {code:<4} {meaning}" for code, meaning in EXIT_CODES.items()),
 )
 @click.version_option(__version__, "-V", "--version", message="ddcodec %(version)s")
-def cli():
+def cli() -> None:
     """A learned image codec: each .ddc file is a small neural network, fitted to one picture."""
 
 
@@ -58,7 +61,7 @@ for command in (encode, decode, info, verify, compare, view, restore, bench, ben
     cli.add_command(command)
 
 
-def main():
+def main() -> None:
     """Run the command line of this process and exit with its code."""
     prepare_streams()
     _end_in_order()
@@ -67,17 +70,18 @@ def main():
     try:
         cli(prog_name="ddcodec")
     except StandardOutputError as error:
-        # The help of the program itself, its version, or a shell's completions, before there is a command.
+        # There is no command yet: these are the help of the program itself, its version, or a shell's completions.
         sys.exit(not_written(Talk(), error))
 
 
-def _end_in_order():
-    """Turn the signals that end a process into exceptions, so that temporary files are removed on the way out. What was
-    ignored, as by nohup, stays so.
+def _end_in_order() -> None:
+    """Turn the signals that end a process into exceptions, so that temporary files are removed on the way out.
+
+    Signals that were ignored, as nohup does, stay ignored.
     """
     last = -math.inf
 
-    def end(number, _):
+    def end(number: int, _: Any) -> None:
         nonlocal last
         # Terminals and service managers send several at once; the second must not hit the tidying up after the first.
         if monotonic() - last > SECONDS_TO_TIDY_UP:

@@ -1,12 +1,10 @@
-"""One file or many: what `encode` and `decode` do to each is carried out here, in this process, in others, or on a
-cluster.
-"""
+"""The work of `encode` and `decode` on one file or many, in this process, in others, or on a cluster."""
 
 import math
 import os
 import traceback
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,30 +23,34 @@ from .talk import Relayed, Talk, bar_parts, bytes_text, duration_text, phase_tex
 
 @dataclass(frozen=True)
 class Batch:
-    """What a command line says of its files; see `options.batching`."""
+    """The files of a command line and the options for them; see `options.batching`.
 
-    inputs: tuple = ()
+    output: a file, a folder, or None for the place beside each input. jobs: files at once, None for the default. shard:
+    (k, n) for the k-th of n parts. scheduler: address of a Dask cluster, or None.
+    """
+
+    inputs: tuple[str, ...] = ()
     output: str | None = None
     force: bool = False
     skip_existing: bool = False
     keep_timestamps: bool = False
     recursive: bool = False
     jobs: int | None = None
-    shard: tuple = (1, 1)
+    shard: tuple[int, int] = (1, 1)
     scheduler: str | None = None
 
-    def is_into_folder(self):
-        """Whether `output` is a folder, and not a file."""
+    def is_into_folder(self) -> bool:
+        """Whether results go to a folder: there are several inputs, or a folder is named."""
         named = self.output is not None and self.output.endswith((os.sep, os.altsep or os.sep))
         return len(self.inputs) > 1 or os.path.isdir(self.inputs[0]) or named
 
-    def is_many(self):
-        """Whether the files are counted, and fail each for itself."""
+    def is_many(self) -> bool:
+        """Whether the files are counted, and each may fail for itself."""
         return self.is_into_folder() or self.shard != (1, 1) or self.scheduler is not None
 
 
 class Loaded(NamedTuple):
-    """A `batch.Job`, what messages call its input, and the bytes of that."""
+    """A `jobs.files.Job` with the bytes of its input. name: what messages call the input."""
 
     job: Job
     name: str
@@ -57,30 +59,37 @@ class Loaded(NamedTuple):
 
 @dataclass(frozen=True)
 class Made:
-    """The bytes of a result, and the facts that are told about it."""
+    """The bytes of a result. facts: name -> value, for messages and JSON."""
 
     data: bytes
-    facts: dict
+    facts: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Failed:
-    """Why there is no result: an exit code and a sentence; trace: a bug's traceback."""
+    """A job without a result. code: the exit code. sentence: why. trace: the traceback of a bug."""
 
     code: int
     sentence: str
     trace: str = ""
 
 
-class Work(Protocol):
-    """What is done to each file of a batch; it can be pickled.
+Results = Generator[tuple[Loaded, Made | Failed], None, None]
+"""Files with their results."""
 
-    done: the word for it, such as "encoded". sizes: whether the bytes that are made are worth telling. extension: of a
-    result, such as ".ddc". keeps_extension: whether it comes behind that of the input and not instead.
+
+class Work(Protocol):
+    """The work on each file of a batch; it can be pickled.
+
+    done: the word for it, such as "encoded". sizes: whether the bytes of the results are worth telling. extension: of a
+    result, such as ".ddc". keeps_extension: whether it comes behind the input's extension and not in its place.
     """
 
-    done: str
-    sizes: bool
+    @property
+    def done(self) -> str: ...
+
+    @property
+    def sizes(self) -> bool: ...
 
     @property
     def extension(self) -> str: ...
@@ -89,42 +98,42 @@ class Work(Protocol):
     def keeps_extension(self) -> bool: ...
 
     def wants(self, path: str) -> bool:
-        """Whether it takes that file of a folder."""
+        """Whether the work takes this file of a folder."""
 
     def bytes_of(self, beginning: bytes) -> float:
-        """How many bytes of a file that begins so are worth reading; see `jobs.input`."""
+        """Count the bytes worth reading of a file with this beginning; see `jobs.input.read_whole`."""
 
     def prepare(self, talk: Talk, name: str, data: bytes) -> Any:
-        """Make of the bytes of a file whatever `finish` takes."""
+        """Make of a file's bytes whatever `finish` takes."""
 
     def kind(self, prepared: Any) -> Any:
-        """What those have in common that can be finished together."""
+        """Make a key: what has equal keys can be finished together."""
 
-    def finish(self, talk: Talk, prepared: list) -> list[Made]:
-        """Finish what has been prepared, all of one kind."""
+    def finish(self, talk: Talk, prepared: list[Any]) -> list[Made]:
+        """Make the results of what has been prepared, all of one kind."""
 
     def at_once(self) -> int:
-        """How many to finish together on this machine; 1 where processes side by side are better."""
+        """Count the files to finish together on this machine; 1 where processes side by side are better."""
 
     def with_threads(self, count: int) -> "Work":
-        """The same work on so many threads, where nobody has asked for another number."""
+        """Make the same work on so many threads, unless the user has set their number."""
 
     def line(self, made: Made) -> str:
-        """What is said of a result."""
+        """Write the line that says what a result is."""
 
     def details(self, made: Made) -> Iterable[str]:
-        """Further lines on a result."""
+        """Write further lines on a result, for --verbose."""
 
     def note(self, job: Job, made: Made) -> str | None:
-        """A sentence on a result that might surprise, or None."""
+        """Write a sentence on a result that might surprise; None if there is nothing to say."""
 
 
-def carry_out(talk, work: Work, batch):
+def carry_out(talk: Talk, work: Work, batch: Batch) -> None:
     """Do `work` to the files of a `Batch`, and tell what comes of it.
 
-    Of many files one that fails costs no other one, and the exit code is 1 in the end.
+    If there are many files, one that fails does not stop the others, and the exit code is 1 in the end.
 
-    Raises `DdcError`s: for one file whatever there is, for many what concerns them all.
+    Raises `DdcError`: any error of a single file; of many files only an error that concerns them all.
     """
     if batch.skip_existing and batch.force:
         raise UsageError("Give either --force or --skip-existing, not both.")
@@ -148,19 +157,20 @@ def carry_out(talk, work: Work, batch):
         click.get_current_context().exit(SOME_FAILED)
 
 
-def attempted(work, loadeds, threads):
-    """What becomes of some `Loaded`s in another process, on so many threads: for each its `Made` or `Failed`, and the
-    sentences that were said.
+def attempted(work: Work, loadeds: Sequence[Loaded], threads: int) -> list[tuple[Made | Failed, list[str]]]:
+    """Do the work on some files in another process, on so many threads.
+
+    Returns for each file its `Made` or `Failed`, and the sentences that were said.
     """
-    said = [[] for _ in loadeds]
+    said: list[list[str]] = [[] for _ in loadeds]
     talks = [Relayed(sentences.append) for sentences in said]
     results = dict(_attempts(work.with_threads(threads), loadeds, talks))
     return [(results[index], said[index]) for index in range(len(loadeds))]
 
 
-def _attempts(work, loadeds, talks):
-    """Yield (index, its `Made` or `Failed`) of some `Loaded`s, each with its `Talk`."""
-    alike = {}
+def _attempts(work: Work, loadeds: Sequence[Loaded], talks: Sequence[Talk]) -> Iterator[tuple[int, Made | Failed]]:
+    """Do the work on some files, and yield (index, its `Made` or `Failed`). talks: one for each file."""
+    alike: dict[Any, list[tuple[int, Talk, Any]]] = {}
     for index, (loaded, talk) in enumerate(zip(loadeds, talks)):
         try:
             prepared = work.prepare(talk, loaded.name, loaded.data)
@@ -172,10 +182,11 @@ def _attempts(work, loadeds, talks):
         yield from _finished(work, group)
 
 
-def _finished(work, group):
+def _finished(work: Work, group: Sequence[tuple[int, Talk, Any]]) -> Iterator[tuple[int, Made | Failed]]:
     indices, talks, prepared = zip(*group)
+    results: list[Made | Failed]
     try:
-        results = work.finish(talks[0], list(prepared))
+        results = [*work.finish(talks[0], list(prepared))]
     except Exception as error:
         if len(group) == 1:
             results = [_failed(error)]
@@ -185,14 +196,13 @@ def _finished(work, group):
     yield from zip(indices, results)
 
 
-def _failed(error):
-    return Failed(
-        *explain(error),
-        "" if isinstance(error, (DdcError, MemoryError)) else "".join(traceback.format_exception(error)),
-    )
+def _failed(error: Exception) -> Failed:
+    code, sentence = explain(error)
+    is_bug = not isinstance(error, (DdcError, MemoryError))
+    return Failed(code, sentence, "".join(traceback.format_exception(error)) if is_bug else "")
 
 
-def _carry_out_one(talk, work, batch):
+def _carry_out_one(talk: Talk, work: Work, batch: Batch) -> None:
     (input_,) = batch.inputs
     talk.about = {"input": input_}
     try:
@@ -210,10 +220,10 @@ def _carry_out_one(talk, work, batch):
         _tell(talk, work, job, made)
 
 
-def _jobs(work, batch):
+def _jobs(work: Work, batch: Batch) -> list[Job]:
     if STANDARD in (*batch.inputs, batch.output):
         raise UsageError("Standard input and output are for one file alone.")
-    wanted = {"keep": work.keeps_extension, "recursive": batch.recursive, "shard": batch.shard}
+    wanted: dict[str, Any] = {"keep": work.keeps_extension, "recursive": batch.recursive, "shard": batch.shard}
     if not batch.is_into_folder():
         jobs = jobs_of(batch.inputs, None, work.extension, work.wants, **wanted)
         return [replace(job, output=batch.output or job.output) for job in jobs]
@@ -222,8 +232,8 @@ def _jobs(work, batch):
     return jobs_of(batch.inputs, batch.output, work.extension, work.wants, **wanted)
 
 
-def _results(talk, work, batch, course):
-    """Yield (`Loaded`, its `Made` or `Failed`) of all jobs in the order in which they end."""
+def _results(talk: Talk, work: Work, batch: Batch, course: "_Course") -> Results:
+    """Yield the results of all jobs in the order in which they end."""
     if batch.scheduler is not None:
         return _results_of_cluster(talk, work, batch, course)
     processes = min(batch.jobs or 1, len(course.jobs))
@@ -233,14 +243,14 @@ def _results(talk, work, batch, course):
     return _results_here(talk, work, 1 if at_once == 1 else batch.jobs or at_once, course)
 
 
-def _results_here(talk, work, at_once, course):
+def _results_here(talk: Talk, work: Work, at_once: int, course: "_Course") -> Results:
     for bundle in in_bundles(course.loaded(), at_once):
         talks = [Relayed(partial(course.say, loaded.name), partial(course.follow, loaded.name)) for loaded in bundle]
         for index, result in _attempts(work, bundle, talks):
             yield bundle[index], result
 
 
-def _results_of_processes(work, processes, course):
+def _results_of_processes(work: Work, processes: int, course: "_Course") -> Results:
     from ..jobs.workers import Crashed, run_jobs
 
     share = max(1, available_cores() // processes)
@@ -259,7 +269,7 @@ def _results_of_processes(work, processes, course):
             yield from course.heard([loaded], answer)
 
 
-def _results_of_cluster(talk, work, batch, course):
+def _results_of_cluster(talk: Talk, work: Work, batch: Batch, course: "_Course") -> Results:
     from ..jobs.cluster import LOCAL, Lost, connected, run_jobs_on
 
     if batch.jobs is not None and batch.scheduler != LOCAL:
@@ -274,17 +284,17 @@ def _results_of_cluster(talk, work, batch, course):
                 yield from course.heard(bundle, answer)
 
 
-def _write(talk, batch, job, made):
+def _write(talk: Talk, batch: Batch, job: Job, made: Made) -> None:
     write_output(talk, job.output, made.data, batch.force)
     if batch.keep_timestamps and STANDARD not in (job.input, job.output):
         try:
             status = os.stat(job.input)
             os.utime(job.output, ns=(status.st_atime_ns, status.st_mtime_ns))
         except OSError:
-            pass  # The input has gone meanwhile; the result has not.
+            pass  # The input has gone meanwhile; the result stays.
 
 
-def _tell(talk, work, job, made):
+def _tell(talk: Talk, work: Work, job: Job, made: Made) -> None:
     talk.say(f"{passage(job.input, job.output)}: {work.line(made)}")
     note = work.note(job, made)
     if note:
@@ -295,7 +305,7 @@ def _tell(talk, work, job, made):
 
 
 class _Standing(NamedTuple):
-    """Where a batch stands; doing: in words what is done just now."""
+    """The state of a batch. step, total, failed: files. doing: what is being done, in words."""
 
     step: int
     total: int
@@ -304,26 +314,29 @@ class _Standing(NamedTuple):
     doing: str
 
 
-def _standing_parts(standing, seconds_left, columns):
+def _standing_parts(standing: _Standing, seconds_left: float, columns: int) -> list[str]:
     failed = [f"{standing.failed} failed"] if standing.failed else []
     return [*bar_parts(standing, seconds_left, columns), *failed, *([standing.doing] if standing.doing else [])]
 
 
 class _Course:
-    """The jobs of a batch and what has become of them so far: counted, said, and shown with the time that is left."""
+    """The jobs of a batch and their results so far, counted, said, and shown with the time that is left."""
 
-    def __init__(self, talk, work, batch, jobs):
-        self.jobs, self.show = jobs, None
+    def __init__(self, talk: Talk, work: Work, batch: Batch, jobs: list[Job]) -> None:
+        self.jobs = jobs
+        self.show: Callable[[_Standing], None] | None = None
         self.made = self.failed = self.skipped = 0
         self._talk, self._work, self._batch = talk, work, batch
         self._start, self._bytes, self._metadata, self._pixels = monotonic(), 0, 0, 0
         self._seconds_at_end = 0.0
         self._weight_done, self._weight_left = 0, sum(job.weight for job in jobs)
-        self._warnings, self._notes = defaultdict(list), defaultdict(list)
+        self._warnings: dict[str, list[str]] = defaultdict(list)
+        self._notes: dict[str, list[str]] = defaultdict(list)
 
-    def loaded(self):
-        """Yield the `Loaded` of each job whose input can be read and whose output can be written, checked when it is
-        wanted.
+    def loaded(self) -> Iterator[Loaded]:
+        """Read inputs one by one, and yield the `Loaded` of each job whose input and output are fit.
+
+        Each is checked only when its turn comes.
         """
         self._show()
         for job in self.jobs:
@@ -337,28 +350,31 @@ class _Course:
             else:
                 yield loaded
 
-    def heard(self, loadeds, answers):
-        """Say what was said elsewhere, and yield (`Loaded`, `Made` or `Failed`)."""
+    def heard(
+        self, loadeds: Sequence[Loaded], answers: Iterable[tuple[Made | Failed, list[str]]]
+    ) -> Iterator[tuple[Loaded, Made | Failed]]:
+        """Say what was said in another process, and yield the results. answers: of `attempted`."""
         for loaded, (result, sentences) in zip(loadeds, answers):
             for sentence in sentences:
                 self.say(loaded.name, sentence)
             yield loaded, result
 
-    def say(self, name, sentence):
-        """Say something of an input, and keep it for its result's JSON if it is a warning or a note: those of several
-        inputs come in between.
+    def say(self, name: str, sentence: str) -> None:
+        """Say a sentence on an input, and keep it for the JSON of its result if it is a warning or a note.
+
+        Sentences on several inputs may come mixed.
         """
         talk = self._talk
         talk.warnings, talk.notes = self._warnings[name], self._notes[name]
         talk.say(sentence if name in sentence else f"{name}: {sentence}")
         talk.warnings, talk.notes = [], []
 
-    def follow(self, name, progress):
-        """Show how far the fit of one of the inputs is."""
+    def follow(self, name: str, progress: Any) -> None:
+        """Show the progress of the fit of one of the inputs."""
         self._show(f"{phase_text(progress)} of {name}")
 
-    def settle(self, loaded, result):
-        """Write what was made of an input, or say why there is nothing."""
+    def settle(self, loaded: Loaded, result: Made | Failed) -> None:
+        """Write the result of an input, or say why there is none."""
         if isinstance(result, Failed):
             return self._fail(loaded.job, result)
         try:
@@ -374,8 +390,8 @@ class _Course:
         self._weight_done += loaded.job.weight
         self._end(loaded.job)
 
-    def sum_up(self):
-        """Say what has become of all."""
+    def sum_up(self) -> None:
+        """Say how many files were done, failed or skipped, with their bytes and the time."""
         of_them = f" ({bytes_text(self._metadata)} of them metadata)" if self._metadata else ""
         size = (
             self._work.sizes
@@ -385,7 +401,7 @@ class _Course:
         counts = f"{self.made} {self._work.done}, {self.failed} failed, {self.skipped} skipped, "
         self._talk.say(counts + (size or "") + duration_text(monotonic() - self._start))
 
-    def _give_up(self, job, error):
+    def _give_up(self, job: Job, error: DdcError) -> None:
         if not isinstance(error, ExistsError) or not self._batch.skip_existing:
             return self._fail(job, _failed(error))
         self.skipped += 1
@@ -394,7 +410,7 @@ class _Course:
         self._talk.report(input=job.input, output=job.output, skipped=True)
         self._end(job)
 
-    def _fail(self, job, failed):
+    def _fail(self, job: Job, failed: Failed) -> None:
         name = name_of(job.input)
         self.failed += 1
         self._recall(job)
@@ -406,18 +422,19 @@ class _Course:
         self._talk.detail_lines(failed.trace)
         self._end(job)
 
-    def _recall(self, job):
+    def _recall(self, job: Job) -> None:
+        """Hand the warnings and notes on an input to the talk, which puts them into its next JSON."""
         self._talk.warnings, self._talk.notes = self._warnings.pop(job.input, []), self._notes.pop(job.input, [])
 
-    def _end(self, job):
+    def _end(self, job: Job) -> None:
         self._weight_left -= job.weight
         self._seconds_at_end = monotonic() - self._start
         self._show()
 
-    def _show(self, doing=""):
+    def _show(self, doing: str = "") -> None:
         if self.show:
             ended, since = self.made + self.failed + self.skipped, monotonic() - self._start - self._seconds_at_end
-            # What has been done since the last one ended is no weight yet.
+            # The work since the last file ended has no weight yet.
             left = (
                 self._seconds_at_end * self._weight_left / self._weight_done - since if self._weight_done else math.inf
             )

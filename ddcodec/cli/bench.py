@@ -1,12 +1,12 @@
-"""`ddcodec bench`: rate against distortion of this and other codecs, from files that are written, decoded and
-measured.
-"""
+"""`ddcodec bench`: compare codecs by files that are written, decoded and measured."""
 
 import os
 import shlex
 import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from shutil import get_terminal_size
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,7 +15,20 @@ from . import offers
 from .files import STANDARD
 from .help import Command
 from .options import talking
-from .talk import bar_parts
+from .talk import Talk, bar_parts
+
+if TYPE_CHECKING:
+    from ..benchmark.peers import Peer
+    from ..benchmark.published import Published
+    from ..benchmark.run import Progress, Run
+    from ..benchmark.summary import Group, Standing
+
+UNWRAPPED = 1_000_000
+"""Characters of a line where standard output is no terminal: lines are not broken."""
+COLUMNS = ("codec", "BD-rate", "BD-PSNR", "over", "encode", "decode", "")
+"""Heads of the table."""
+FIRST_TO_GO = ("over", "decode", "BD-PSNR")
+"""Columns that a narrow terminal does without, the first to go first; the report has all."""
 
 
 @click.command(
@@ -77,7 +90,15 @@ Examples:
     "-j", "--jobs", type=click.IntRange(min=1), default=1, show_default=True, metavar="N", help="Rows measured at once."
 )
 @talking
-def bench(talk, pictures, output, codecs, anchor, published, jobs):
+def bench(
+    talk: Talk,
+    pictures: tuple[str, ...],
+    output: str,
+    codecs: str,
+    anchor: str,
+    published: str | None,
+    jobs: int,
+) -> None:
     """Code every one of PICTURES (files, or folders of them) with several codecs at a ladder of settings, and report.
 
     Every file is written, decoded and measured. FOLDER gets rows.tsv (one line a measurement, written as it comes),
@@ -102,8 +123,8 @@ def bench(talk, pictures, output, codecs, anchor, published, jobs):
         talk.warn(sentence)
     if not sources:
         raise SourceError("None of the pictures can be read.")
-    present, missing = benchmark.split_missing(peers)
-    missing = [f"{peer.name}: {reason}" for peer, reason in missing]
+    present, absent = benchmark.split_missing(peers)
+    missing = [f"{peer.name}: {reason}" for peer, reason in absent]
     for sentence in missing:
         talk.warn(f"Not measured: {sentence}.")
     if anchor not in (peer.name for peer in present):
@@ -123,7 +144,7 @@ def bench(talk, pictures, output, codecs, anchor, published, jobs):
         ) from None
 
 
-def _check_installed():
+def _check_installed() -> None:
     from importlib.util import find_spec
 
     absent = [package for package in ("scipy", "matplotlib") if find_spec(package) is None]
@@ -134,8 +155,8 @@ def _check_installed():
         )
 
 
-def _peers(codecs, anchor, threads):
-    """The `Peer`s of a list with commas, each once, after the anchor."""
+def _peers(codecs: str, anchor: str, threads: int) -> "list[Peer]":
+    """Find the peers of a list with commas, each once, after the anchor."""
     from ..benchmark.peers import NAMES, peer_of
 
     names = [name.strip() for name in codecs.split(",") if name.strip()]
@@ -146,20 +167,33 @@ def _peers(codecs, anchor, threads):
     return list({peer.name: peer for peer in (peer_of(name, threads) for name in [anchor, *wanted])}.values())
 
 
-def _bar(progress, seconds_left, columns):
-    """ "[#####...............] 312/2088", "23 min 4 s left", "avif of kodim07" """
+def _bar(progress: "Progress", seconds_left: float, columns: int) -> list[str]:
+    """Write the parts of the line of progress.
+
+    They are "[#####...............] 312/2088", "23 min 4 s left", "avif of kodim07".
+    """
     return [*bar_parts(progress, seconds_left, columns), f"{progress.codec} of {progress.picture}"]
 
 
-def _report(talk, run, anchor, published, missing, failed):
-    """Write the report, say its tables, and end with the code that failures ask for."""
+def _report(
+    talk: Talk,
+    run: "Run",
+    anchor: str,
+    published: "Sequence[Published]",
+    missing: list[str],
+    failed: list[str],
+) -> None:
+    """Write the report, say its tables, and end with the exit code of a failure if there are any.
+
+    missing, failed: sentences on codecs that are not there, and on pictures and rows that failed.
+    """
     from ..benchmark.study import study_of, write_report
     from ..benchmark.summary import left_out, named
 
     width = get_terminal_size((UNWRAPPED, 0)).columns
     study = study_of(run, anchor, published, missing + failed, _command())
     path = write_report(study, run.folder)
-    # What was said is of the whole run, not of its first row.
+    # The warnings are of the whole run, not of its first row.
     warnings, notes, talk.warnings, talk.notes = talk.warnings, talk.notes, [], []
     for row in study.rows:
         talk.report(**asdict(row), bpp=row.bpp)
@@ -167,7 +201,7 @@ def _report(talk, run, anchor, published, missing, failed):
     for group in [] if talk.json else study.groups:
         said = [f"Against {anchor}, {named(group.pictures)}:", *_table(group.standings, width), *left_out(group)]
         for line in said:
-            # Each is shown for itself: what stands for a line's end in a name must not become one.
+            # Each part is shown for itself: the escape of a line's end in a name must not become one.
             for part in (
                 click.wrap_text(line, width, subsequent_indent="  ") if len(line) > width else line
             ).splitlines():
@@ -189,17 +223,8 @@ def _report(talk, run, anchor, published, missing, failed):
     talk.report(**fields)
 
 
-UNWRAPPED = 1_000_000
-"""Characters of a line of what is no terminal."""
-COLUMNS = ("codec", "BD-rate", "BD-PSNR", "over", "encode", "decode", "")
-FIRST_TO_GO = ("over", "decode", "BD-PSNR")
-"""What a terminal leaves out that is too narrow for a line; the report has all."""
-
-
-def _table(standings, width):
-    """Lines of the table, best first, no wider than `width` where that can be: rates against the anchor at equal
-    PSNR.
-    """
+def _table(standings: "Sequence[Standing]", width: int) -> Iterator[str]:
+    """Yield the lines of the table, the best codec first, no wider than `width` characters where that can be."""
     rows = [dict(zip(COLUMNS, COLUMNS)), *map(_cells, standings)]
     for gone in (None, *FIRST_TO_GO):
         columns = {name: max(len(row[name]) for row in rows) for name in rows[0] if name != gone}
@@ -212,7 +237,7 @@ def _table(standings, width):
         ).rstrip()
 
 
-def _cells(standing):
+def _cells(standing: "Standing") -> dict[str, str]:
     rate = standing.overall
     partly = standing.rate is not None and not standing.ranked
     return dict(
@@ -231,13 +256,14 @@ def _cells(standing):
     )
 
 
-def _seconds(seconds):
+def _seconds(seconds: float | None) -> str:
     from ..benchmark.charts import seconds_text
 
     return "-" if seconds is None else seconds_text(seconds)
 
 
-def _fields(group):
+def _fields(group: "Group") -> dict[str, Any]:
+    """Make the JSON of a group."""
     from ..benchmark.summary import left_out
 
     return {
@@ -248,7 +274,7 @@ def _fields(group):
     }
 
 
-def _standing_fields(standing):
+def _standing_fields(standing: "Standing") -> dict[str, Any]:
     names = (
         "codec",
         "measured",
@@ -272,13 +298,13 @@ def _standing_fields(standing):
     return {name: getattr(standing, name) for name in names}
 
 
-def _command():
-    """This process's command line, as it could be typed again."""
+def _command() -> str:
+    """Write this process's command line as it could be typed again."""
     return " ".join(map(_typed, ["ddcodec", *sys.argv[1:]]))
 
 
-def _typed(word):
-    """A word as a shell takes it; as bash's $'...' where something in it cannot be shown."""
+def _typed(word: str) -> str:
+    """Quote a word for a shell, by bash's $'...' if a character in it cannot be shown."""
     if word.isprintable():
         return shlex.quote(word)
     shown = (

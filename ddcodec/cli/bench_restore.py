@@ -1,7 +1,8 @@
-"""`ddcodec bench-restore`: how near restorations come to the truth."""
+"""`ddcodec bench-restore`: measure restorations against the truth."""
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,6 +11,10 @@ from . import offers
 from .help import Command, Expert
 from .options import fitting, talking
 from .restore import progress_parts, restore_options
+from .talk import Talk
+
+if TYPE_CHECKING:
+    from ..benchmark.restoration import Row
 
 
 @click.command(
@@ -80,7 +85,18 @@ Examples:
 )
 @fitting(effort="Higher is slower and better.")
 @talking
-def bench_restore(talk, truths, output, inputs, ending, add_noise, mask, save, sigma, **options):
+def bench_restore(
+    talk: Talk,
+    truths: tuple[str, ...],
+    output: str,
+    inputs: str | None,
+    ending: tuple[str, str],
+    add_noise: float | None,
+    mask: str | None,
+    save: str | None,
+    sigma: str,
+    **options: Any,
+) -> None:
     """Restore pictures whose TRUTHS (files, or folders of them) are known, and measure by how much that has helped.
 
     The truth makes the input where none is given, and the score; the method never sees it. A time limit is for each
@@ -144,7 +160,7 @@ def bench_restore(talk, truths, output, inputs, ending, add_noise, mask, save, s
     )
 
 
-def _line(row):
+def _line(row: "Row") -> str:
     missing = f", missing pixels {row.missing:.2f} dB" if row.missing is not None else ""
     sigma = f", sigma {row.sigma:.1f}" if row.sigma is not None else ""
     return (

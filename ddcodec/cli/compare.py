@@ -1,6 +1,7 @@
-"""`ddcodec compare`: how far a picture is from its original."""
+"""`ddcodec compare`: measure how far pictures are from their original."""
 
 import math
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -9,7 +10,11 @@ from . import offers
 from .files import STANDARD, each_file, name_of, naming, read_input
 from .help import Command
 from .options import limited, reading, talking
-from .talk import kind_text, size_text
+from .talk import Talk, kind_text, size_text
+
+if TYPE_CHECKING:
+    from ..decoder import Limits
+    from ..picture import Picture
 
 
 @click.command(
@@ -24,7 +29,7 @@ Examples:
 @reading("DIST...", offers.is_either_name, "distorted", many=True)
 @limited
 @talking
-def compare(talk, reference, distorted, max_pixels, max_memory):
+def compare(talk: Talk, reference: str, distorted: tuple[str, ...], max_pixels: int, max_memory: int) -> None:
     """Compare each DIST with the original REF: PSNR and MS-SSIM. All may be pictures or .ddc files.
 
     Where the original has transparency, colours count where they can be seen, and alpha has a PSNR of its own.
@@ -48,7 +53,7 @@ def compare(talk, reference, distorted, max_pixels, max_memory):
     )
 
 
-def _compare(talk, original, reference, path, limits, named):
+def _compare(talk: Talk, original: "Picture", reference: str, path: str, limits: "Limits", named: bool) -> None:
     from ..metrics import MS_SSIM_SIDE_MIN, compared
 
     picture, count = load(path, limits)
@@ -83,9 +88,12 @@ def _compare(talk, original, reference, path, limits, named):
         talk.show(f"MS-SSIM  {found.ms_ssim:.5f}")
 
 
-def load(path, limits):
-    """The `Picture` of a picture file or of a `.ddc` file, told apart by their first bytes, and the bytes of the latter
-    (else 0).
+def load(path: str, limits: "Limits") -> tuple["Picture", int]:
+    """Read a picture file or decode a `.ddc` file, told apart by their first bytes.
+
+    Returns the picture, and the bytes of a `.ddc` file, else 0. limits: of a `.ddc` file.
+
+    Raises as `decoder.decode_file` and `pictures.read.read_picture` do.
     """
     from ..decoder import decode_file
     from ..format.files import read_info
@@ -99,8 +107,8 @@ def load(path, limits):
         return decode_file(data, limits=limits, metadata=()), read_info(data)["bytes"]
 
 
-def check_alike(original, picture, reference, distorted):
-    """Refuse two `Picture`s that differ in size or kind; `reference` and `distorted` are their paths."""
+def check_alike(original: "Picture", picture: "Picture", reference: str, distorted: str) -> None:
+    """Raise `UsageError` for two pictures that differ in size or kind. reference, distorted: their paths."""
     if original.samples.shape != picture.samples.shape:
         raise UsageError(
             f"The pictures cannot be compared: {name_of(reference)} is {_shape_text(original.samples)}, "
@@ -108,9 +116,9 @@ def check_alike(original, picture, reference, distorted):
         )
 
 
-def _shape_text(samples):
+def _shape_text(samples: Any) -> str:
     return f"{samples.shape[1]}x{samples.shape[0]} {kind_text(_planes(samples))}"
 
 
-def _planes(samples):
+def _planes(samples: Any) -> int:
     return 1 if samples.ndim == 2 else samples.shape[2]

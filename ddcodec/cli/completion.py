@@ -1,6 +1,7 @@
 """`ddcodec completion`: the script that completes commands, options and files in a shell."""
 
 import os
+from typing import Any
 
 import click
 
@@ -70,7 +71,7 @@ end
 complete --no-files --command %(prog_name)s --arguments "(%(complete_func)s)"
 """,
 }
-"""As click's own, which asks the command itself, and with files that the command has chosen (`offers.PATH`)."""
+"""Shell -> its script: click's own, but with files that the command itself offers (`offers.PATH`)."""
 
 
 @click.command(
@@ -93,7 +94,7 @@ Examples:
 )
 @click.argument("shell", required=False, type=click.Choice(SHELLS), metavar="[SHELL]")
 @click.pass_context
-def completion(ctx, shell):
+def completion(ctx: click.Context, shell: str | None) -> None:
     """Print the script that completes ddcodec's commands, options and files in SHELL: bash (4.4 or newer), zsh or fish.
     Without it, in that of $SHELL.
 
@@ -103,12 +104,13 @@ def completion(ctx, shell):
     from click.shell_completion import get_completion_class
 
     shell = shell or _own_shell()
-    complete = get_completion_class(shell)(ctx.find_root().command, {}, "ddcodec", "_DDCODEC_COMPLETE")
+    kind: Any = get_completion_class(shell)
+    complete = kind(ctx.find_root().command, {}, "ddcodec", "_DDCODEC_COMPLETE")
     complete.source_template = SCRIPTS[shell]
     click.echo(complete.source(), nl=False)
 
 
-def _own_shell():
+def _own_shell() -> str:
     name = os.path.basename(os.environ.get("SHELL", ""))
     if name not in SHELLS:
         raise UsageError(

@@ -1,21 +1,31 @@
-"""`ddcodec decode`: .ddc files in, pictures out."""
+"""`ddcodec decode`: make pictures of .ddc files."""
 
 import os
 from dataclasses import dataclass, replace
 from time import monotonic
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import DamagedError, UsageError
 from ..jobs.output import is_standard_output
 from . import offers
-from .batch import Made, carry_out
+from .batch import Batch, Made, carry_out
 from .files import naming, say_lost
 from .help import Command
 from .options import batching, keeping, limited, reading, talking, writing
+from .talk import Talk
+
+if TYPE_CHECKING:
+    from ..decoder import Limits
+    from ..jobs.files import Job
+    from ..partial import Beginning
+    from ..picture import Picture
 
 EXTENSIONS = {".png": "png", ".ppm": "ppm", ".pgm": "ppm", ".pnm": "ppm", ".npy": "npy"}
+"""Extension of an output -> format."""
 SCALES = {"1": 1, "1/2": 2, "1/4": 4, "1/8": 8}
+"""Value of --scale -> the divisor of both sides."""
 
 
 @click.command(
@@ -49,7 +59,16 @@ Examples:
 @limited
 @batching()
 @talking
-def decode(talk, batch, format, scale, preview, kinds, max_pixels, max_memory):
+def decode(
+    talk: Talk,
+    batch: Batch,
+    format: str | None,
+    scale: str,
+    preview: bool,
+    kinds: tuple[str, ...],
+    max_pixels: int,
+    max_memory: int,
+) -> None:
     """Decode each INPUT, a .ddc file, to a PNG, PPM or NumPy file. INPUT - is standard input; a file of that name is
     ./-.
 
@@ -65,40 +84,41 @@ def decode(talk, batch, format, scale, preview, kinds, max_pixels, max_memory):
 
 @dataclass(frozen=True)
 class Decoding:
-    """What is done to a .ddc file; see `batch.carry_out`. scale: one of `SCALES`; limits: `decoder.Limits`; kinds: of
-    metadata that are kept; preview: whether a file that is cut off shows what is there; threads: or None for as many as
-    are useful.
+    """The work of `decode` on a .ddc file; its methods are those of `batch.Work`.
+
+    format: "png", "ppm" or "npy". scale: a key of `SCALES`. kinds: of metadata to keep. preview: whether a file that is
+    cut off is decoded as far as it goes. threads: None for as many as are useful.
     """
 
     format: str
     scale: str
-    limits: object
-    kinds: tuple
+    limits: "Limits"
+    kinds: tuple[str, ...]
     preview: bool
     threads: int | None = None
 
     done, sizes, keeps_extension = "decoded", False, True
 
     @property
-    def extension(self):
+    def extension(self) -> str:
         return f".{self.format}"
 
-    def wants(self, path):
+    def wants(self, path: str) -> bool:
         return offers.is_ddc_name(path)
 
-    def bytes_of(self, beginning):
+    def bytes_of(self, beginning: bytes) -> float:
         from ..format.files import ddc_bytes
 
         return ddc_bytes(beginning)
 
-    def at_once(self):
+    def at_once(self) -> int:
         return 1
 
-    def with_threads(self, count):
+    def with_threads(self, count: int) -> "Decoding":
         return replace(self, threads=self.threads or count)
 
-    def prepare(self, talk, name, data):
-        """The `Made` of a file."""
+    def prepare(self, talk: Talk, name: str, data: bytes) -> Made:
+        """Decode a file and write its picture as bytes."""
         from ..decoder import decode_file
         from ..format.metadata import kinds_of
         from ..partial import beginning_of
@@ -106,7 +126,7 @@ class Decoding:
         from ..pictures.write import encode_image_bytes
 
         start = monotonic()
-        # A file has the one or the other, whichever was named.
+        # A file has one of these two, whichever was named.
         kinds = {*self.kinds, "color", "icc"} if {"color", "icc"} & set(self.kinds) else self.kinds
         wanted = kinds if self.format == "png" else ()
         with naming(name, data):
@@ -138,8 +158,10 @@ class Decoding:
         }
         return Made(encode_image_bytes(picture, self.format), {**facts, "seconds": monotonic() - start})
 
-    def _of_beginning(self, talk, name, beginning, wanted):
-        """The `Picture` of a file that is cut off, and what JSON says of it beside."""
+    def _of_beginning(
+        self, talk: Talk, name: str, beginning: "Beginning", wanted: Any
+    ) -> tuple["Picture", dict[str, Any]]:
+        """Decode what there is of a file that is cut off. Returns the picture, and fields for JSON."""
         from ..partial import decode_beginning
 
         there = f"cut off: {beginning.bytes:,} of {beginning.body.file_bytes:,} bytes are there"
@@ -155,24 +177,24 @@ class Decoding:
         talk.note(f"{name} is {there}; the picture is made of {made_of} of {coded[0]} to {coded[-1]}.")
         return picture, {"octaves": octaves}
 
-    def kind(self, made):
+    def kind(self, made: Made) -> tuple[int, int]:
         return made.facts["width"], made.facts["height"]
 
-    def finish(self, talk, made):
+    def finish(self, talk: Talk, made: list[Made]) -> list[Made]:
         return made
 
-    def line(self, made):
-        """ "768x512, 0.5 s" """
+    def line(self, made: Made) -> str:
+        """Write "768x512, 0.5 s"."""
         return f"{made.facts['width']}x{made.facts['height']}, {made.facts['seconds']:.1f} s"
 
-    def note(self, job, made):
+    def note(self, job: "Job", made: Made) -> None:
         return None
 
-    def details(self, made):
+    def details(self, made: Made) -> tuple[str, ...]:
         return ()
 
 
-def _format_of(output):
+def _format_of(output: str | None) -> str:
     from ..pictures.kinds import is_picture_name
 
     if output is None or is_standard_output(output):

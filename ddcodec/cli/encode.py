@@ -1,18 +1,27 @@
-"""`ddcodec encode`: pictures in, .ddc files out."""
+"""`ddcodec encode`: make .ddc files of pictures."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import UsageError
 from . import offers
-from .batch import Made, carry_out
+from .batch import Batch, Made, carry_out
 from .help import Command, Expert
 from .options import ByteCount, batching, fitting, keeping, reading, talking, writing
 from .restore import restore_options, restore_read
-from .talk import metadata_bytes, section_table, size_text
+from .talk import Talk, metadata_bytes, section_table, size_text
+
+if TYPE_CHECKING:
+    from ..encoder import Encoded, Source
+    from ..jobs.files import Job
+    from ..options import EncodeOptions
+    from ..restoration.options import RestoreOptions
 
 AT_ONCE_ON_A_GPU = 16
+"""Pictures that a GPU fits at once, where -j says nothing."""
 
 
 @click.command(
@@ -146,7 +155,19 @@ Many pictures:
 )
 @batching(cluster=True)
 @talking
-def encode(talk, batch, kinds, frame, ignore_alpha, max_pixels, task, sigma, mask, keep_extension, **fit):
+def encode(
+    talk: Talk,
+    batch: Batch,
+    kinds: tuple[str, ...],
+    frame: int | None,
+    ignore_alpha: bool,
+    max_pixels: int,
+    task: str | None,
+    sigma: str,
+    mask: str | None,
+    keep_extension: bool,
+    **fit: Any,
+) -> None:
     """Encode each INPUT, a picture of 8 or 16 bits a sample, grey or colour, with or without alpha, to a .ddc file.
 
     PNG, JPEG, WebP, AVIF, TIFF, PPM, BMP and GIF are read; HEIC and JPEG XL where pillow-heif and pillow-jxl-plugin are
@@ -159,7 +180,7 @@ def encode(talk, batch, kinds, frame, ignore_alpha, max_pixels, task, sigma, mas
     from ..options import EncodeOptions
     from ..pictures.kinds import is_picture_name
 
-    # The options are named as the fields, in one place above and in one place there.
+    # The options of a fit have the names of the fields of `EncodeOptions`.
     options = EncodeOptions(**fit)
     options.validate()
     wished = _wished(task, sigma, mask, options)
@@ -177,16 +198,17 @@ def encode(talk, batch, kinds, frame, ignore_alpha, max_pixels, task, sigma, mas
 
 @dataclass(frozen=True)
 class Encoding:
-    """What is done to a picture; see `batch.carry_out`. options: `EncodeOptions`; wished: `RestoreOptions` of what is
-    done before, or None; mask: a path or None, for that. kinds: of metadata that are kept; frame: or None for the
-    first; ignore_alpha: whether all becomes opaque; max_pixels: of a picture, or 0; keeps_extension: whether .ddc comes
-    behind the input's ending.
+    """The work of `encode` on a picture; its methods are those of `batch.Work`.
+
+    wished: options of a restoration before the encode, or None. mask: path of its mask, or None. kinds: of metadata to
+    keep. frame: number of the frame from 1 on, None for the first. ignore_alpha: whether all becomes opaque.
+    max_pixels: of a picture, 0 for Pillow's limit. keeps_extension: whether .ddc comes behind the input's extension.
     """
 
-    options: object
-    wished: object
+    options: "EncodeOptions"
+    wished: "RestoreOptions | None"
     mask: str | None
-    kinds: tuple
+    kinds: tuple[str, ...]
     frame: int | None
     ignore_alpha: bool
     max_pixels: int
@@ -194,27 +216,27 @@ class Encoding:
 
     done, extension, sizes = "encoded", ".ddc", True
 
-    def wants(self, path):
+    def wants(self, path: str) -> bool:
         from ..pictures.kinds import is_picture_name
 
         return is_picture_name(path)
 
-    def bytes_of(self, beginning):
+    def bytes_of(self, beginning: bytes) -> float:
         from ..pictures.kinds import picture_bytes
 
         return picture_bytes(beginning)
 
-    def at_once(self):
+    def at_once(self) -> int:
         from ..fit.engine import device_of
 
         return 1 if device_of(self.options.device) == "cpu" else AT_ONCE_ON_A_GPU
 
-    def with_threads(self, count):
-        set_ = {"threads": self.options.threads or count}
+    def with_threads(self, count: int) -> "Encoding":
+        set_: dict[str, Any] = {"threads": self.options.threads or count}
         return replace(self, options=replace(self.options, **set_), wished=self.wished and replace(self.wished, **set_))
 
-    def prepare(self, talk, name, data):
-        """The `encoder.Source` that a file holds, restored if that is wished."""
+    def prepare(self, talk: Talk, name: str, data: bytes) -> "Source":
+        """Read the picture of a file, and restore it if that is wished."""
         from ..encoder import Source
         from ..machine import keep_freed_memory
         from ..pictures.read import read_picture
@@ -231,10 +253,10 @@ class Encoding:
             alpha = None if self.wished.task == "inpaint" else alpha
         return Source(samples, metadata=metadata, alpha=alpha)
 
-    def kind(self, source):
+    def kind(self, source: "Source") -> tuple[int, ...]:
         return source.samples.shape
 
-    def finish(self, talk, sources):
+    def finish(self, talk: Talk, sources: "list[Source]") -> list[Made]:
         from ..encoder import encode_pictures
 
         with talk.progress() as progress:
@@ -245,8 +267,8 @@ class Encoding:
                 )
             ]
 
-    def line(self, made):
-        """ "768x512, 12345 bytes (0.251 bpp; 570 of them metadata), PSNR 31.24 dB, 42.1 s (cpu)" """
+    def line(self, made: Made) -> str:
+        """Write "768x512, 12345 bytes (0.251 bpp; 570 of them metadata), PSNR 31.24 dB, 42.1 s (cpu)"."""
         facts = made.facts
         psnr = "inf" if facts["psnr"] is None else f"{facts['psnr']:.2f}"
         size = size_text(facts["width"], facts["height"], facts["bytes"], facts["metadata_bytes"])
@@ -255,8 +277,8 @@ class Encoding:
             f"({facts['device']})"
         )
 
-    def note(self, job, made):
-        """Where another file would do better."""
+    def note(self, job: "Job", made: Made) -> str | None:
+        """Write that a lossless file or the input itself is smaller, if one is."""
         lossless = made.facts["lossless"]
         if lossless:
             return (
@@ -270,14 +292,14 @@ class Encoding:
             )
         return None
 
-    def details(self, made):
+    def details(self, made: Made) -> Iterator[str]:
         from ..format.files import read_info
 
         yield f"lambda {made.facts['lambda']:.3g}, {made.facts['steps']} steps"
         yield from section_table(read_info(made.data)["sections"], len(made.data))
 
 
-def _made(encoded, source):
+def _made(encoded: "Encoded", source: "Source") -> Made:
     from ..format.files import read_info
     from ..picture import Picture, bits_of
     from ..pictures.lossless import smaller_lossless
@@ -303,8 +325,8 @@ def _made(encoded, source):
     return Made(encoded.data, facts)
 
 
-def _wished(task, sigma, mask, options):
-    """The `RestoreOptions` of what is to be done before the encode, or None."""
+def _wished(task: str | None, sigma: str, mask: str | None, options: "EncodeOptions") -> "RestoreOptions | None":
+    """Make the options of the restoration before the encode; None if there is none."""
     if task is None:
         if mask is not None or sigma != "auto":
             raise UsageError("A mask and a sigma are for --restore, which says what to do with them.")

@@ -1,10 +1,11 @@
-"""Files that a command line names: `-` for the standard streams, and the names that are left out.
+"""Files of a command line: reading, writing, default names, and `-` for the standard streams.
 
 Paths stay strings here: `pathlib` would turn `./-`, a file, into `-`, a stream.
 """
 
 import os
 import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import click
@@ -13,24 +14,28 @@ from ..errors import DamagedError, DdcError, SourceError, UsageError
 from ..jobs.files import named_after
 from ..jobs.input import read_whole
 from ..jobs.output import check_target, is_standard_output, write_target
+from .talk import Talk
 
 STANDARD = "-"
+"""The path that stands for standard input or output."""
 SOME_FAILED = 1
+"""Exit code where some of several inputs failed."""
 
 
-def name_of(path):
-    """What messages call an input."""
+def name_of(path: str) -> str:
+    """Give the name by which messages call an input."""
     return "standard input" if path == STANDARD else path
 
 
-def passage(input_, output):
-    """What messages call the way from an input to an output."""
+def passage(input_: str, output: str) -> str:
+    """Write "input -> output" for messages."""
     return f"{name_of(input_)} -> {'standard output' if output == STANDARD else output}"
 
 
-def read_input(path, wanted):
-    """The bytes of a file or of standard input, as `input.read_whole` reads them. Raises `SourceError`,
-    `LimitError`.
+def read_input(path: str, wanted: Callable[[bytes], float]) -> bytes:
+    """Read the bytes of a file or of standard input. wanted: see `jobs.input.read_whole`.
+
+    Raises `SourceError`, `LimitError`.
     """
     if path != STANDARD:
         from ..pictures.read import read_file
@@ -44,9 +49,15 @@ def read_input(path, wanted):
         raise SourceError(f"Standard input cannot be read: {error.strerror or error}.") from None
 
 
-def prepare_output(talk, input_, output, force, extension=None, *, keep=False):
-    """The path to write to, checked: `output`, or that `named_after` the input, or standard output for standard
-    input.
+def prepare_output(
+    talk: Talk, input_: str, output: str | None, force: bool, extension: str | None = None, *, keep: bool = False
+) -> str:
+    """Check and return the path to write to.
+
+    It is `output`; without one it is `named_after` the input, or standard output for standard input. extension, keep:
+    of `named_after`.
+
+    Raises `UsageError`, `SourceError`, `ExistsError` and `OutputError`.
     """
     if output is None:
         output = STANDARD if input_ == STANDARD else named_after(input_, extension, keep=keep)
@@ -67,17 +78,20 @@ def prepare_output(talk, input_, output, force, extension=None, *, keep=False):
     return output
 
 
-def write_output(talk, path, data, force):
-    """Write the bytes of a result, and warn of what is not kept of the file that it replaces. Raises `OutputError`."""
+def write_output(talk: Talk, path: str, data: bytes, force: bool) -> None:
+    """Write the bytes of a result, and warn of properties of a replaced file that the new one lacks.
+
+    Raises `OutputError`.
+    """
     for note in write_target(path, data, force=force):
         talk.warn(note)
 
 
-def each_file(talk, paths, work, *, field="input"):
-    """Call `work` with each of some paths. One that fails is told and does not stop the rest; the command ends with its
-    exit code if it is the only one, else with `SOME_FAILED`.
+def each_file(talk: Talk, paths: Sequence[str], work: Callable[[str], object], *, field: str = "input") -> None:
+    """Call `work` with each path; one that fails does not stop the rest.
 
-    field: what a path is called in JSON.
+    If one fails, the command ends with `SOME_FAILED`, or with the failure's own exit code if there is only one path.
+    field: name of a path in JSON.
     """
     codes = []
     for path in paths:
@@ -90,9 +104,10 @@ def each_file(talk, paths, work, *, field="input"):
         click.get_current_context().exit(codes[0] if len(paths) == 1 else SOME_FAILED)
 
 
-def say_lost(talk, name, format, kinds, alpha):
-    """Say which metadata, and whether alpha, a picture file of a format will not hold. kinds: names of the metadata;
-    alpha: whether there is one.
+def say_lost(talk: Talk, name: str, format: str, kinds: Iterable[str], alpha: bool) -> None:
+    """Say which metadata, and whether alpha, a picture file of a format cannot keep.
+
+    kinds: of the metadata that there are. alpha: whether there is alpha.
     """
     lost = [kind for kind in kinds if format != "png"] + ["alpha"] * (alpha and format == "ppm")
     if lost:
@@ -100,9 +115,10 @@ def say_lost(talk, name, format, kinds, alpha):
 
 
 @contextmanager
-def naming(path, data=b""):
-    """Put the name of the file before the sentence of an error that does not know it. data: its bytes, which may be
-    those of a picture where a .ddc file should be.
+def naming(path: str, data: bytes = b"") -> Iterator[None]:
+    """Put a file's name before the sentence of any `DdcError` that is raised inside.
+
+    data: bytes of the file. If they are those of a picture in place of a .ddc file, the sentence says so.
     """
     from ..pictures.kinds import is_ddc, kind_of_picture
 

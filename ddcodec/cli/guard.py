@@ -1,8 +1,10 @@
-"""From exceptions to exit codes: every failure of a command ends here, as one sentence on stderr and never as a
-traceback.
+"""The way from exceptions to exit codes: every failure of a command ends here, as one sentence on stderr.
+
+A traceback is shown with --verbose only.
 """
 
 import traceback
+from typing import Any
 
 import click
 
@@ -25,31 +27,33 @@ EXIT_CODES = {
     130: "interrupted (143: terminated, 129: hung up)",
     141: "whoever read the text has gone, as head does",
 }
+"""Exit code -> its meaning, for the help."""
 CANNOT_WRITE, INTERRUPTED, UNREAD = 6, 130, 141
+"""Exit codes for which there is no `DdcError`."""
 
 
 class Guarded(click.Group):
     """A group that gives its commands a `Talk` and turns whatever they raise into an exit code."""
 
-    def main(self, *args, **extra):
+    def main(self, *args: Any, **extra: Any) -> Any:
         prepare_talk()
         return super().main(*args, **extra)
 
-    def parse_args(self, ctx, args):
-        # A command line that does not even parse shall be answered in JSON, too, if it asks for it.
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        # A command line that does not even parse is answered in JSON, too, if it asks for it.
         ctx.obj = Talk(json="--json" in args)
         return super().parse_args(ctx, args)
 
-    def make_context(self, *args, **extra):
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
         try:
             return super().make_context(*args, **extra)
         except click.ClickException as error:
             raise _cleaned(error) from None
 
-    def list_commands(self, ctx):
+    def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
 
-    def invoke(self, ctx):
+    def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except (click.exceptions.Exit, SystemExit):
@@ -68,14 +72,15 @@ class Guarded(click.Group):
         ctx.exit(code)
 
 
-def _cleaned(error):
-    """A click exception whose sentence can be shown: it quotes the command line."""
+def _cleaned(error: Any) -> click.ClickException:
+    """Make the sentence of a click exception printable: it quotes the command line."""
     error.message = printable(error.message)
     return error
 
 
-def not_written(talk, error):
-    """Say that standard output takes no more; returns the exit code. A reader that has enough, as `head` has, is told
-    nothing: so do programs that end by SIGPIPE.
+def not_written(talk: Talk, error: StandardOutputError) -> int:
+    """Say that standard output takes no more, and return the exit code.
+
+    Nothing is said if the reader has enough, as `head` has: programs that end by SIGPIPE say nothing, either.
     """
     return UNREAD if error.unread else talk.fail(CANNOT_WRITE, str(error))

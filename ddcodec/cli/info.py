@@ -1,4 +1,6 @@
-"""`ddcodec info`: what .ddc files say of themselves, without decoding them."""
+"""`ddcodec info`: show what .ddc files say of themselves, without decoding them."""
+
+from collections.abc import Iterable
 
 import click
 
@@ -6,7 +8,7 @@ from . import offers
 from .files import each_file, naming, read_input
 from .help import Command
 from .options import reading, talking
-from .talk import kind_text, metadata_bytes, section_table, size_text
+from .talk import Talk, kind_text, metadata_bytes, section_table, size_text
 
 
 @click.command(
@@ -19,7 +21,7 @@ Examples:
 )
 @reading("FILE...", offers.is_ddc_name, "paths", many=True)
 @talking
-def info(talk, paths):
+def info(talk: Talk, paths: tuple[str, ...]) -> None:
     """Show size, network and sections of each FILE, a .ddc file, and where its bytes went. Nothing is decoded.
 
     A file that fails does not stop the rest; the exit code then is 1, or that of the failure if there is only one file.
@@ -27,7 +29,7 @@ def info(talk, paths):
     each_file(talk, paths, lambda path: _show(talk, path, several=len(paths) > 1))
 
 
-def _show(talk, path, several):
+def _show(talk: Talk, path: str, several: bool) -> None:
     from ..decoder import TRAILING_BYTES
     from ..format.color import unpacked
     from ..format.files import ddc_bytes, read_info
@@ -64,8 +66,8 @@ def _show(talk, path, several):
         talk.show(line)
 
 
-def _inches_text(resolution):
-    """ "300", or "300x150" where pixels are not square."""
+def _inches_text(resolution: Iterable[float]) -> str:
+    """Write dots per inch: "300", or "300x150" where pixels are not square. resolution: pixels per metre."""
     from ..pictures.metadata import METRES_AN_INCH
 
     return "x".join(f"{round(METRES_AN_INCH * number, 1):g}" for number in dict.fromkeys(resolution))

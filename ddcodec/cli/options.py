@@ -1,23 +1,31 @@
 """Options that several commands share, and the types of their values."""
 
 import re
+from collections.abc import Callable
 from dataclasses import fields
 from functools import wraps
+from typing import Any
 
 import click
 
 from . import offers
 from .help import Expert
 from .streams import let_libraries_speak
+from .talk import Talk
+
+Function = Callable[..., Any]
+"""A function that becomes a command of click's."""
+Decorator = Callable[[Function], Function]
 
 
 class Duration(click.ParamType):
-    """A time in seconds: 90, 90s, 1.5m, 1h."""
+    """A time, as a number of seconds: 90, 90s, 1.5m, 1h."""
 
     name = "time"
     UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
-    def convert(self, value, param, ctx):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read seconds. Raises click's usage error."""
         if isinstance(value, (int, float)):
             return value
         match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", value.strip())
@@ -27,11 +35,12 @@ class Duration(click.ParamType):
 
 
 class Shard(click.ParamType):
-    """A part of a whole: 2/4, the second of four."""
+    """A part of a whole, as (k, n): 2/4 is the second of four."""
 
     name = "shard"
 
-    def convert(self, value, param, ctx):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """Read (k, n). Raises click's usage error."""
         if isinstance(value, tuple):
             return value
         match = re.fullmatch(r"(\d+)/(\d+)", value.strip())
@@ -46,10 +55,11 @@ class ByteCount(click.ParamType):
     name = "bytes"
     UNITS = {letter: 1024**power for power, letter in enumerate(("", "K", "M", "G", "T"))}
 
-    def __init__(self, least=0):
+    def __init__(self, least: int = 0) -> None:
         self.least = least
 
-    def convert(self, value, param, ctx):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read a number of bytes. Raises click's usage error."""
         if isinstance(value, int):
             return value
         match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)(?:iB|B)?", value.strip(), re.IGNORECASE)
@@ -63,13 +73,14 @@ class ByteCount(click.ParamType):
 
 
 class MetadataKinds(click.ParamType):
-    """Which metadata is kept, as a tuple: all, none, or some of `KINDS`."""
+    """Kinds of metadata to keep, as a tuple: all, none, or some of `KINDS`."""
 
     name = "kinds"
     USUAL = ("color", "exif", "xmp", "resolution")
     KINDS = ("color", "icc", *USUAL[1:])
 
-    def convert(self, value, param, ctx):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Read kinds of metadata. Raises click's usage error."""
         if isinstance(value, tuple):
             return value
         kinds = {"all": self.USUAL, "none": ()}.get(value.strip(), tuple(part.strip() for part in value.split(",")))
@@ -78,8 +89,8 @@ class MetadataKinds(click.ParamType):
         return kinds
 
 
-def keeping(command):
-    """Give a command --metadata: a tuple of kinds as parameter `kinds`."""
+def keeping(command: Function) -> Function:
+    """Give a command --metadata, as parameter `kinds`: a tuple."""
     return click.option(
         "--metadata",
         "kinds",
@@ -92,8 +103,8 @@ def keeping(command):
     )(command)
 
 
-def talking(command):
-    """Give a command -v, --quiet and --json, and hand it the `Talk` that they describe as first argument."""
+def talking(command: Function) -> Function:
+    """Give a command -v, --quiet and --json; its first argument is the `Talk` that they describe."""
 
     @click.option(
         "-v", "--verbose", is_flag=True, help="Say more, also about internal errors; libraries may speak, too."
@@ -102,7 +113,7 @@ def talking(command):
     @click.option("--json", is_flag=True, help="Print each result or error as one line of JSON.")
     @click.pass_obj
     @wraps(command)
-    def run(talk, *, verbose, quiet, json, **options):
+    def run(talk: Talk, *, verbose: bool, quiet: bool, json: bool, **options: Any) -> Any:
         talk.verbose, talk.quiet, talk.json = verbose, quiet, json
         if verbose:
             let_libraries_speak(talk.detail)
@@ -113,9 +124,11 @@ def talking(command):
     return run
 
 
-def fitting(effort, seed=None):
-    """Give a command what steers a fit: parameters `effort`, `time_limit`, `iterations`, `device` and `threads`, and
-    where its help is given `seed`. effort, seed: the help of these two.
+def fitting(effort: str, seed: str | None = None) -> Decorator:
+    """Give a command the options that steer a fit.
+
+    They are parameters `effort`, `time_limit`, `iterations`, `device` and `threads`, and `seed` if its help is given.
+    effort, seed: the help of these two.
     """
     options = [
         click.option("-e", "--effort", type=int, default=5, show_default=True, metavar="1..9", help=effort),
@@ -149,7 +162,7 @@ def fitting(effort, seed=None):
             click.option("--seed", cls=Expert, type=int, default=0, show_default=True, metavar="N", help=seed)
         )
 
-    def decorate(command):
+    def decorate(command: Function) -> Function:
         for option in reversed(options):
             command = option(command)
         return command
@@ -157,8 +170,8 @@ def fitting(effort, seed=None):
     return decorate
 
 
-def limited(command):
-    """Give a command --max-pixels and --max-memory: parameters `max_pixels` and `max_memory`."""
+def limited(command: Function) -> Function:
+    """Give a command --max-pixels and --max-memory, as parameters `max_pixels` and `max_memory`."""
     command = click.option(
         "--max-memory",
         cls=Expert,
@@ -178,19 +191,21 @@ def limited(command):
     )(command)
 
 
-def writing(what):
-    """Give a command -o/--output and -f/--force: parameters `output` and `force`."""
+def writing(what: str) -> Decorator:
+    """Give a command -o/--output and -f/--force, as parameters `output` and `force`. what: the help of -o."""
 
-    def decorate(command):
+    def decorate(command: Function) -> Function:
         command = click.option("-f", "--force", is_flag=True, help="Replace an existing output.")(command)
         return click.option("-o", "--output", type=click.Path(allow_dash=True), metavar="FILE", help=what)(command)
 
     return decorate
 
 
-def batching(*, cluster=False):
-    """Give a command the options of many inputs, and it gets these, the inputs, --output and --force as one parameter:
-    `batch`, a `batch.Batch`. cluster: --scheduler, too.
+def batching(*, cluster: bool = False) -> Decorator:
+    """Give a command the options of many inputs.
+
+    They, the inputs, --output and --force become one parameter `batch`, a `batch.Batch`. cluster: whether there is
+    --scheduler, too.
     """
     options = [
         click.option(
@@ -226,9 +241,9 @@ def batching(*, cluster=False):
             )
         )
 
-    def decorate(command):
+    def decorate(command: Function) -> Function:
         @wraps(command)
-        def run(*args, **given):
+        def run(*args: Any, **given: Any) -> Any:
             from .batch import Batch
 
             gathered = Batch(**{field.name: given.pop(field.name) for field in fields(Batch) if field.name in given})
@@ -241,15 +256,19 @@ def batching(*, cluster=False):
     return decorate
 
 
-def reading(metavar, wants, name="input_", *, many=False, **extra):
-    """Give a command a file to read, "-" for standard input, as parameter `name`; wants: which names a shell is
-    offered; many: or several, as a tuple.
+def reading(
+    metavar: str, wants: Callable[[str], bool], name: str = "input_", *, many: bool = False, **extra: Any
+) -> Decorator:
+    """Give a command a file to read, as parameter `name`; "-" stands for standard input.
+
+    wants: whether a shell is offered a file of this name. many: one or more files, as a tuple.
     """
+    if many:
+        extra |= {"nargs": -1, "required": True}
     return click.argument(
         name,
         metavar=metavar,
         type=click.Path(allow_dash=True, readable=False),
         shell_complete=offers.files(wants),
         **extra,
-        **({"nargs": -1, "required": True} if many else {}),
     )

@@ -1,8 +1,10 @@
-"""`ddcodec restore`: a picture in, a better one out."""
+"""`ddcodec restore`: denoise, inpaint or enlarge a picture, or mend a JPEG."""
 
 import math
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,15 +13,24 @@ from ..jobs.output import is_standard_output
 from . import offers
 from .files import STANDARD, name_of, passage, prepare_output, read_input, say_lost, write_output
 from .help import Command, Expert
-from .options import fitting, reading, talking, writing
-from .talk import left_parts, metadata_bytes, size_text
+from .options import Function, fitting, reading, talking, writing
+from .talk import Talk, left_parts, metadata_bytes, size_text
+
+if TYPE_CHECKING:
+    from ..picture import Picture
+    from ..restoration.options import RestoreOptions
+    from ..restoration.preview import Preview
+    from ..restoration.progress import Progress
+    from ..restoration.restore import Restored
 
 FORMATS = {".png": "png", ".ppm": "ppm", ".pgm": "ppm", ".npy": "npy", ".ddc": "ddc"}
+"""Extension of an output -> format."""
 
 
-def restoring(command):
-    """Give a command the options of a restoration but the task: those of `RestoreOptions`, named as its fields, and
-    those of a mask.
+def restoring(command: Function) -> Function:
+    """Give a command the options of a restoration but the task.
+
+    They are those of `RestoreOptions`, named as its fields, and those of a mask.
     """
     for option in reversed(
         (
@@ -131,7 +142,20 @@ Examples:
 )
 @click.option("-q", "--quality", type=float, metavar="1..100", help="Of a .ddc file: as in encode.")
 @talking
-def restore(talk, input_, output, force, preview, reference, quality, sigma, mask, mask_missing, mask_color, **options):
+def restore(
+    talk: Talk,
+    input_: str,
+    output: str | None,
+    force: bool,
+    preview: str | None,
+    reference: str | None,
+    quality: float | None,
+    sigma: str,
+    mask: str | None,
+    mask_missing: str,
+    mask_color: str | None,
+    **options: Any,
+) -> None:
     """Restore INPUT, a picture of 8-bit grey or RGB, with or without transparency, and write what it should have been.
 
     A network, or the codec itself from the bases of every encode, is fitted to this one picture, which takes from
@@ -213,8 +237,11 @@ def restore(talk, input_, output, force, preview, reference, quality, sigma, mas
     )
 
 
-def restore_options(sigma, options):
-    """The `RestoreOptions` of a command line. Raises `UsageError` for a sigma that is no number."""
+def restore_options(sigma: str, options: Mapping[str, Any]) -> "RestoreOptions":
+    """Make the `RestoreOptions` of a command line. Raises `UsageError` for a sigma that is no number.
+
+    sigma: "auto" or a number, in levels of 0..255. options: the other fields.
+    """
     from ..restoration.options import RestoreOptions
 
     try:
@@ -223,9 +250,22 @@ def restore_options(sigma, options):
         raise UsageError(f"The sigma {sigma!r} is neither a number nor auto.") from None
 
 
-def restore_read(talk, picture, data, options, mask, mask_missing, mask_color, watcher=None):
-    """A `Restored` of a `Picture` that was read from `data`, with a mask as the command line has it. watcher: a
-    `Preview` or None.
+def restore_read(
+    talk: Talk,
+    picture: "Picture",
+    data: bytes,
+    options: "RestoreOptions",
+    mask: str | None,
+    mask_missing: str,
+    mask_color: str | None,
+    watcher: "Preview | None" = None,
+) -> "Restored":
+    """Restore a picture that was read from `data`.
+
+    mask: path of a picture. mask_missing: "black" or "white", the colour of missing pixels. mask_color: RRGGBB of
+    missing pixels, in place of a mask. watcher: follows the fit.
+
+    Raises as `restoration.restore.restore_picture` does.
     """
     from ..pictures.read import plain_samples
     from ..restoration.restore import restore_picture
@@ -233,17 +273,17 @@ def restore_read(talk, picture, data, options, mask, mask_missing, mask_color, w
     plain_samples(replace(picture, alpha=None), "The picture")
     known = _known(picture, options, mask, mask_missing, mask_color)
     with talk.progress(progress_parts) as shown:
-        followers = [follow for follow in (shown, watcher and watcher.follow) if follow]
+        followers: list[Callable[[Any], None]] = [follow for follow in (shown, watcher and watcher.follow) if follow]
 
-        def progress(told):
+        def progress(told: "Progress") -> None:
             for follow in followers:
                 follow(told)
 
         return restore_picture(picture.samples, options, known=known, file=data, progress=progress, say=talk.say)
 
 
-def _preview(folder, reference, force):
-    """A `Preview`, or None if no folder is named."""
+def _preview(folder: str | None, reference: str | None, force: bool) -> "Preview | None":
+    """Make the preview of a fit; None if no folder is named."""
     from ..pictures.kinds import picture_bytes
 
     if folder is None:
@@ -257,7 +297,8 @@ def _preview(folder, reference, force):
     return Preview(folder, reference=truth, force=force)
 
 
-def _known(picture, options, mask, missing, color):
+def _known(picture: "Picture", options: "RestoreOptions", mask: str | None, missing: str, color: str | None) -> Any:
+    """Find the known pixels of a picture to be inpainted, bool (H, W); None for other tasks."""
     from ..pictures.kinds import picture_bytes
     from ..pictures.read import read_picture
     from ..restoration.masks import checked, known_from
@@ -290,11 +331,11 @@ def _known(picture, options, mask, missing, color):
     return checked(picture.alpha > 0, "The transparency")
 
 
-def _enlarged(alpha, scale):
+def _enlarged(alpha: Any, scale: int | None) -> Any:
     return alpha if alpha is None or not scale else alpha.repeat(scale, 0).repeat(scale, 1)
 
 
-def _format_of(output, input_):
+def _format_of(output: str | None, input_: str) -> str:
     if output is None:
         if input_ != STANDARD:
             raise UsageError("Name the output with -o: the input is never replaced.")
@@ -307,7 +348,7 @@ def _format_of(output, input_):
     return FORMATS[extension]
 
 
-def progress_parts(progress, seconds_left, columns):
-    """What is shown of a `restoration.progress.Progress`; see `Talk.progress`."""
+def progress_parts(progress: "Progress", seconds_left: float, columns: int) -> list[str]:
+    """Write the parts of a restoration's line of progress; see `Talk.progress`."""
     loss = [] if progress.loss is None else [f"PSNR to the input {-10 * math.log10(max(progress.loss, 1e-10)):.2f} dB"]
     return [f"step {progress.step}/{progress.total}", *left_parts(seconds_left), *filter(None, [progress.what]), *loss]

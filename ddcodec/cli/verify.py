@@ -1,6 +1,7 @@
-"""`ddcodec verify`: are .ddc files whole, and does this machine decode them to the samples that they promise?"""
+"""`ddcodec verify`: check that .ddc files are whole and decode here to the samples whose checksum they hold."""
 
 from time import monotonic
+from typing import TYPE_CHECKING
 
 import click
 
@@ -8,7 +9,10 @@ from . import offers
 from .files import each_file, name_of, naming, read_input
 from .help import Command
 from .options import limited, reading, talking
-from .talk import metadata_bytes, size_text
+from .talk import Talk, metadata_bytes, size_text
+
+if TYPE_CHECKING:
+    from ..decoder import Limits
 
 
 @click.command(
@@ -22,7 +26,7 @@ Examples:
 @reading("FILE...", offers.is_ddc_name, "paths", many=True)
 @limited
 @talking
-def verify(talk, paths, max_pixels, max_memory):
+def verify(talk: Talk, paths: tuple[str, ...], max_pixels: int, max_memory: int) -> None:
     """Check all checksums of each FILE, a .ddc file, and decode it, its samples and its metadata included. Nothing is
     written.
 
@@ -34,7 +38,7 @@ def verify(talk, paths, max_pixels, max_memory):
     each_file(talk, paths, lambda path: _verify(talk, path, limits))
 
 
-def _verify(talk, path, limits):
+def _verify(talk: Talk, path: str, limits: "Limits") -> None:
     from ..decoder import decode_file
     from ..format.files import ddc_bytes, read_info
 

@@ -1,7 +1,8 @@
-"""`ddcodec view`: a .ddc file in, a page to look at it out, opened in the browser."""
+"""`ddcodec view`: make a page of a .ddc file and open it in the browser."""
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,10 +12,13 @@ from .compare import check_alike, load
 from .files import STANDARD, name_of, naming, passage, prepare_output, read_input, write_output
 from .help import Command
 from .options import limited, reading, talking, writing
-from .talk import metadata_bytes, size_text
+from .talk import Talk, metadata_bytes, size_text
+
+if TYPE_CHECKING:
+    from ..viewer.view import View
 
 NAME_MAX = 60
-"""Characters of the picture's name in that of a temporary file."""
+"""Most characters of the picture's name in that of a temporary file."""
 
 
 @click.command(
@@ -32,7 +36,16 @@ Examples:
 @click.option("--no-open", is_flag=True, help="Only write the page.")
 @limited
 @talking
-def view(talk, input_, original, output, force, no_open, max_pixels, max_memory):
+def view(
+    talk: Talk,
+    input_: str,
+    original: str | None,
+    output: str | None,
+    force: bool,
+    no_open: bool,
+    max_pixels: int,
+    max_memory: int,
+) -> None:
     """Make a page of FILE, a .ddc file, and open it in the browser: the picture, where its bytes and bits went, and its
     code.
 
@@ -66,8 +79,8 @@ def view(talk, input_, original, output, force, no_open, max_pixels, max_memory)
     _summarise(talk, shown, opened, input_, original, output)
 
 
-def _write_temporary(input_, page):
-    """The path of a new file in the system's folder for such, which nobody else may read."""
+def _write_temporary(input_: str, page: bytes) -> str:
+    """Write a page to a new temporary file, which nobody else may read, and return its path."""
     import tempfile
 
     from ..jobs.output import write_target
@@ -86,9 +99,10 @@ def _write_temporary(input_, page):
     return path
 
 
-def _open(talk, path):
-    """Whether a browser was told to show a page. Where there is no display, Python would start one of those that take
-    the terminal.
+def _open(talk: Talk, path: str) -> bool:
+    """Let a browser show a page, and return whether one was told to.
+
+    Without a display nothing is opened: Python would start a browser that takes the terminal.
     """
     import webbrowser
     from pathlib import Path
@@ -104,8 +118,8 @@ def _open(talk, path):
     return opened
 
 
-def _summarise(talk, shown, opened, input_, original, output):
-    info, found = shown.info, shown.original and shown.original.found
+def _summarise(talk: Talk, shown: "View", opened: bool, input_: str, original: str | None, output: str) -> None:
+    info, found = shown.info, shown.original.found if shown.original else None
     measured = {} if found is None else {"original": original, **found._asdict(), "identical": found.identical}
     decibels = f", PSNR {found.psnr:.2f} dB" if found else ""
     talk.say(
