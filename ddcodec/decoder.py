@@ -5,7 +5,8 @@ Limits are checked before anything is allocated.
 
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from .errors import DamagedError, LimitError, ShortMemoryError, UsageError
 from .format.alpha import alpha_of
@@ -23,9 +24,6 @@ from .machine import available_addresses, available_memory, memory_text
 from .option_types import settle_types, settled
 from .picture import Picture
 from .surroundings import with_usual_errors
-
-if TYPE_CHECKING:
-    from .picture import np
 
 LEAST_SECONDS = 2
 """Seconds by `Arch.seconds` that a decode of any picture may take, however small."""
@@ -151,7 +149,7 @@ def notes_on(data: bytes, body: Body) -> tuple[str, ...]:
 
 
 def with_chunks(
-    samples: "np.ndarray", arch: Arch, chunks: Sequence[tuple[int, bytes]], finest: int, metadata: Container[str]
+    samples: np.ndarray, arch: Arch, chunks: Sequence[tuple[int, bytes]], finest: int, metadata: Container[str]
 ) -> Picture:
     """Make the `Picture` of samples and of what stands in chunks: alpha and metadata.
 
