@@ -5,20 +5,22 @@ import re
 import sys
 import threading
 import weakref
+from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import resolve_name
 from math import inf, log
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 from zlib import crc32
 
 import numpy as np
 from numba import types
 
-from ...format.arch import CODE_MAX
+from ...format.arch import CODE_MAX, Arch
 from ...picture import deep, peak_of
 from ..descent.schedule import Point
-from ..descent.soap import BETAS, Soap, by_qr, code_epsilon
+from ..descent.soap import BETAS, Betas, Soap, by_qr, code_epsilon
 from ..descent.start import CODE_UNITS, initial_code, initial_weights, moving, real_base
 from ..loss.terms import Loss, share_of, weight_step
 from .filters import filtered_back
@@ -31,19 +33,34 @@ from .simd import atomic_add, atomic_load, clear, compiled, kept
 from .synthesis import backward, finest_back, forward, merge_mixed, outputs
 from .update import add_own_rate, gather_gradients, move_code, pack_all, rounded, soft_rounded
 
-SOFTLY, HARD = 1, 2
-"""How a pass rounds the code first; 0: it is rounded already."""
+SOFTLY = 1
+"""A pass first rounds the code softly, with noise."""
+HARD = 2
+"""A pass first rounds the code to integers. With 0 it is rounded already."""
 _SPINS = 200
+"""Looks at the barrier before a waiting thread offers its core to others."""
 
 
 class CpuEngine:
-    """The engine of one fit on the CPU; see `fit.engine` for what engines have in common. known: bool (H, W), the
-    pixels that count, or None for all. threads: at least 1.
+    """The engine of one fit on the CPU; `fit.engine` says what engines have in common.
 
-    Raises `MemoryError`. Results do not depend on timing, but in the last digits on the number of threads.
+    samples: uint8 or uint16 (H, W, planes). lambda_: the MSE that one bit per pixel is worth. threads: at least 1.
+    known: bool (H, W), the pixels that count, or None for all.
+
+    Results do not depend on timing. Their last digits depend on the number of threads. Raises `MemoryError`.
     """
 
-    def __init__(self, samples, arch, lambda_, *, betas=BETAS, seed=0, threads=1, known=None):
+    def __init__(
+        self,
+        samples: np.ndarray,
+        arch: Arch,
+        lambda_: float,
+        *,
+        betas: Betas = BETAS,
+        seed: int = 0,
+        threads: int = 1,
+        known: np.ndarray | None = None,
+    ) -> None:
         self.arch, self.lambda_, self.pixels = arch, lambda_, arch.width * arch.height
         self.known, self.share = known, share_of(known)
         counted = samples.reshape(-1, arch.planes) if known is None else samples[known]
@@ -77,14 +94,15 @@ class CpuEngine:
         self._is_rounded = False
 
     @property
-    def fits(self):
+    def fits(self) -> tuple["CpuEngine"]:
+        """The one fit: this engine itself."""
         return (self,)
 
-    def warm_up(self):
-        """There is nothing to prepare, after `prepare`."""
+    def warm_up(self) -> None:
+        """Do nothing: `prepare` has compiled the kernels."""
 
-    def step(self, point):
-        """One step of the optimisation."""
+    def step(self, point: Point) -> None:
+        """Take one step of the optimisation."""
         self._steps += 1
         self._code_steps += not point.hard
         rounding = SOFTLY if not point.hard else 0 if self._is_rounded else HARD
@@ -96,99 +114,104 @@ class CpuEngine:
         self._soap.end()
         self._pack(self._layout.weights)
 
-    def losses(self):
-        """The `Loss` before the last step."""
+    def losses(self) -> list[Loss]:
+        """Return the `Loss` before the last step."""
         return [self._loss]
 
-    def average(self):
+    def average(self) -> None:
         """Take the mean of the pictures of all steps from now on."""
         self._layout.sums()[:] = 0
         self._layout.sum_from_now()
         self._averaged_from = self._steps
 
-    def mean(self):
-        """That of the pictures since `average`, float32 (H, W, planes) in 0..1, or None where there has been no
-        step.
+    def mean(self) -> np.ndarray | None:
+        """Return the mean picture of the steps since `average`, float32 (H, W, planes) in 0..1.
+
+        Returns None where there has been no step.
         """
         count = self._steps - self._averaged_from
         return self._layout.sums().transpose(1, 2, 0) / np.float32(count) if count else None
 
-    def evaluate(self):
-        """The `Loss` with the code rounded."""
+    def evaluate(self) -> Loss:
+        """Measure the `Loss` with the code rounded."""
         return self._measure(self._layout.weights, True, True)
 
-    def distortion(self, weights):
-        """That of the rounded code with other weights (name -> array)."""
+    def distortion(self, weights: dict[str, np.ndarray]) -> float:
+        """Measure the distortion of the rounded code with other weights (name -> array)."""
         self._put(self._layout.trial, weights)
         return self._measure(self._layout.trial, False, True).distortion
 
-    def bits(self, weights):
-        """Those of the rounded code with other weights (name -> array)."""
+    def bits(self, weights: dict[str, np.ndarray]) -> float:
+        """Measure the bits of the rounded code with other weights (name -> array)."""
         self._put(self._layout.trial, weights)
         return self._measure(self._layout.trial, True, False).bits
 
-    def slopes(self, weights):
-        """name -> float64 array: the derivatives of D + lambda R of the rounded code by other weights (name -> array),
-        at these. They are zero for what is fixed.
+    def slopes(self, weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Compute the derivatives of D + lambda R of the rounded code by weights, at other weights (name -> array).
+
+        Returns name -> float64 array, with zeros for fixed tensors.
         """
         self._put(self._layout.trial, weights)
-        # In infinite steps weights have no bits of their own.
+        # In steps of infinite size weights have no bits of their own.
         self._measure(self._layout.trial, True, True, True, step=inf)
         return self.gradients()
 
-    def maps(self, octave):
-        """With the code rounded: bits of each integer of an octave and of all finer ones, [(rows, columns)], and the
-        squared error of each pixel, (H, W), summed over its planes.
+    def maps(self, octave: int) -> tuple[list[np.ndarray], np.ndarray]:
+        """Measure the bits of integers and the squared errors of pixels, with the code rounded.
 
-        For codes of one plane an octave. Coarser octaves are taken to be as they were when all was measured last.
+        Returns a list of bits of each integer, (rows, columns), for the octave and all finer ones, and the squared
+        errors of pixels, (H, W), summed over the planes. For codes of one plane an octave. Coarser octaves are taken as
+        they were when all was measured last.
         """
         layout = self._layout
         self._measure(layout.weights, True, True, last=octave, keep=True)
         bits = [layout.plane(GRADIENT, o, 0) / np.float32(log(2)) for o in range(octave, -1, -1)]
         return bits, layout.errors() * np.float32((self.pixels * self.arch.planes / 2) ** 2)
 
-    def put_plane(self, octave, values):
-        """Integers (rows, columns) in the place of an octave's only code plane."""
+    def put_plane(self, octave: int, values: np.ndarray) -> None:
+        """Put integers (rows, columns) in the place of an octave's only code plane."""
         self._layout.plane(Y, octave, 0)[:] = values / np.float32(CODE_UNITS)
         self._layout.plane(Q, octave, 0)[:] = values
 
-    def weights(self):
-        """name -> float32 array, a copy."""
+    def weights(self) -> dict[str, np.ndarray]:
+        """Copy the weights: name -> float32 array."""
         return {
             name: self._weights[self._layout.names[name]].reshape(shape).copy() for name, shape in self.arch.tensors()
         }
 
-    def rounded_code(self):
-        """octave -> int16 (planes, rows, columns), what the file will hold."""
+    def rounded_code(self) -> dict[int, np.ndarray]:
+        """Return the code as the file will hold it: octave -> int16 (planes, rows, columns)."""
         return {
             o: np.stack([self._rounded(o, plane) for plane in range(self.arch.code_planes(o))])
             for o in self.arch.coded_octaves
         }
 
-    def retarget(self, samples):
+    def retarget(self, samples: np.ndarray) -> None:
         """Go on towards other samples, uint8 or uint16 (H, W, planes)."""
         self._layout.target()[:, :, : self.arch.width] = deep(samples).transpose(2, 0, 1)
 
-    def real_code(self):
-        """octave -> float32 (planes, rows, columns), in code units, before it is rounded."""
+    def real_code(self) -> dict[int, np.ndarray]:
+        """Return the code before it is rounded, in code units: octave -> float32 (planes, rows, columns)."""
         return {
             o: CODE_UNITS * np.stack([self._layout.plane(Y, o, plane) for plane in range(self.arch.code_planes(o))])
             for o in self.arch.coded_octaves
         }
 
-    def fold(self):
-        """This engine has no channel normalisation."""
+    def fold(self) -> None:
+        """Do nothing: this engine has no channel normalisation."""
 
-    def state(self, code=True):
-        """A copy of the weights and of the rounded code, or of the weights alone, for `restore`."""
+    def state(self, code: bool = True) -> tuple[dict[str, np.ndarray], dict[int, np.ndarray]]:
+        """Copy the weights and the rounded code, or the weights alone, for `restore`."""
         return self.weights(), self.rounded_code() if code else {}
 
-    def restore(self, state):
+    def restore(self, state: tuple[dict[str, np.ndarray], dict[int, np.ndarray]]) -> None:
+        """Go back to a state."""
         self.take(*state)
 
-    def take(self, weights, code):
-        """Go on from weights (name -> array) and a code (octave -> (planes, rows, columns)), rounded or not, of another
-        engine or from a file.
+    def take(self, weights: dict[str, np.ndarray], code: dict[int, np.ndarray]) -> None:
+        """Go on from weights (name -> array) and a code (octave -> (planes, rows, columns)), rounded or not.
+
+        Both come from another engine or from a file.
         """
         self._put(self._layout.weights, weights)
         for octave, planes in code.items():
@@ -212,25 +235,28 @@ class CpuEngine:
         _pack(address, self._layout.matrices, self._layout.ups, self.arch.taps)
 
     def _measure(self, weights, rate, picture, learn=False, **options):
-        """With the code rounded; see `_arguments`."""
+        """Run a pass that moves nothing, with the code rounded; see `_arguments`."""
         rounding, self._is_rounded = 0 if self._is_rounded else HARD, True
         return self._run(weights, rounding, rate, picture, learn, _STILL, **options)
 
-    def gradients(self):
-        """name -> float64 array: those of the last step, before they were clipped."""
+    def gradients(self) -> dict[str, np.ndarray]:
+        """Copy the gradients of the last step, before they were clipped: name -> float64 array."""
         return {
             name: self._gradient[self._layout.names[name]].reshape(shape).copy() for name, shape in self.arch.tensors()
         }
 
     def _run(self, *task, **options):
-        """One pass; see `_arguments`."""
+        """Run one pass on all threads and return the `Loss`; see `_arguments`."""
         self._crew.run(_pass, *self._arguments(*task, **options))
         squares, bits = self._results.sum(0).tolist()
         return Loss(squares / (self.pixels * self.arch.planes), bits)
 
     def _arguments(self, weights, rounding, rate, picture, learn, point, last=None, keep=False, step=None):
-        """last: the coarsest octave whose bits are wanted; what is coarser is neither seen nor synthesised anew. keep:
-        what each integer and each pixel costs. step: of the weights, whose bits count in the gradients.
+        """List the arguments of a pass.
+
+        - last: the coarsest octave whose bits are wanted; coarser ones are neither seen nor synthesised anew
+        - keep: keep what each integer and each pixel costs
+        - step: the step of the weights' integers, for their own bits in the gradients; None for that of the price
         """
         layout, price = self._layout, self.lambda_ / self.pixels
         last = self.arch.octaves - 1 if last is None else last
@@ -271,19 +297,26 @@ class CpuEngine:
 
 
 COMPILING = "Compiling the fit for this processor, which takes some 20 seconds"
+"""The beginning of what a user reads while kernels are compiled."""
 ONCE = f"{COMPILING}; this happens once."
+"""Said where the kernels will be kept."""
 ALWAYS = f"{COMPILING}, at every start: no folder can be written that would keep it. NUMBA_CACHE_DIR names another one."
+"""Said where the kernels cannot be kept."""
 NOT_KEPT = (
     "Note: the compiled fit could not be kept, so that it is compiled at every start; NUMBA_CACHE_DIR names another "
     "folder for it."
 )
+"""Said afterwards where the kernels were to be kept but were not."""
 
 
-def prepare(arch, say=None):
-    """Compile what is not compiled yet, or take it from the disk: it is the same for all architectures. say: called
-    with sentences to the user where something is compiled.
+def prepare(arch: Arch, say: Callable[[str], None] | None = None) -> None:
+    """Compile the kernels that are not compiled yet, or load them from the disk.
+
+    The kernels are the same for all architectures. say: called with sentences to the user where something is compiled.
+    Raises `ShortMemoryError`.
     """
-    stores, promises = [kernel._cache for kernel in (_pack, _pass)], []
+    stores = [kernel._cache for kernel in (_pack, _pass)]
+    promises: list[bool] = []
 
     def on_compile(is_kept):
         if say and not promises:
@@ -297,19 +330,25 @@ def prepare(arch, say=None):
         say(NOT_KEPT)
 
 
-def _variance(samples):
-    """Of uint8 or uint16 samples as numbers in [0, 1]; by counting, which is exact however many there are."""
+def _variance(samples: np.ndarray) -> float:
+    """Compute the variance of uint8 or uint16 samples as numbers in [0, 1].
+
+    It counts the samples' values, which is exact however many samples there are.
+    """
     values = np.arange(peak_of(samples) + 1) / peak_of(samples)
     shares = np.bincount(samples, minlength=len(values)) / samples.size
     return shares @ (values - shares @ values) ** 2
 
 
 _STILL = Point(True, 1.0, 0.0, 0.0, 0.0)
-"""For measurements, which move nothing."""
+"""The point of measurements, which move nothing."""
 
 
-def memory_of(arch, threads=1):
-    """Bytes that a fit takes, beside the program: the engine's arrays, the picture, two rounded copies of the code."""
+def memory_of(arch: Arch, threads: int = 1) -> int:
+    """Estimate the bytes that a fit takes, beside the program.
+
+    They are the engine's arrays, the picture, and two rounded copies of the code.
+    """
     return Layout(arch, threads).size + 2 * 2 * arch.positions() + 5 * arch.width * arch.height * arch.planes
 
 
@@ -321,7 +360,7 @@ else:
 
 @compiled
 def _wait(plan):
-    """Until all threads are here; False if one never will be."""
+    """Wait until all threads are here; return False if one never will be."""
     at, count = plan[BARRIER], plan[THREADS]
     if count == 1:
         return True
@@ -334,7 +373,7 @@ def _wait(plan):
     while atomic_load(at + 8) == generation:
         spins += 1
         if spins > _SPINS:
-            # Another process may need this core so that the others get here.
+            # Perhaps the threads that are awaited have no core but this one.
             if atomic_load(at + 16):
                 return False
             _yield()
@@ -342,18 +381,24 @@ def _wait(plan):
 
 
 class _Crew:
-    """Threads that wait for work; the caller's is the first of them. `barrier`: the three int64 of `_wait`."""
+    """Threads that wait for work; the caller's is the first of them.
 
-    def __init__(self, count, barrier):
+    barrier: the three int64 of `_wait`: threads that are here, rounds of waiting so far, and 1 if a thread never comes.
+    """
+
+    def __init__(self, count: int, barrier: np.ndarray) -> None:
         self._barrier = barrier
-        self._calls = [SimpleQueue() for _ in range(count - 1)]
+        self._calls: list[SimpleQueue] = [SimpleQueue() for _ in range(count - 1)]
         for calls in self._calls:
             threading.Thread(target=_work, args=(calls,), daemon=True).start()
         weakref.finalize(self, _dismiss, self._calls)
 
-    def run(self, function, plan, octaves, threads, *arguments):
-        """function(plan, octaves, threads, thread, *arguments) on all threads."""
-        done, started = SimpleQueue(), 0
+    def run(
+        self, function: Callable, plan: np.ndarray, octaves: np.ndarray, threads: np.ndarray, *arguments: Any
+    ) -> None:
+        """Call function(plan, octaves, threads, thread, *arguments) on all threads."""
+        done: SimpleQueue = SimpleQueue()
+        started = 0
         try:
             for index, calls in enumerate(self._calls, 1):
                 calls.put((done, function, (plan, octaves, threads, index, *arguments)))
@@ -383,7 +428,10 @@ def _dismiss(queues):
 
 
 def _made(digest):
-    """What Python calls, as compiled for the sources of that digest: numba's store looks at one file alone."""
+    """Make the functions that Python calls, `_pass` and `_pack`, for sources of that digest.
+
+    The digest stands in both functions, since numba's store looks at the changes of one file alone.
+    """
 
     @kept
     def _pack(block, matrices, ups, taps):
@@ -424,7 +472,7 @@ def _made(digest):
         code_steps,
         results,
     ):
-        """One thread's part of a step or a measurement; all threads run it at once and wait for one another."""
+        """Do one thread's part of a step or a measurement; all threads do so at once and wait for one another."""
         digest  # noqa: B018
         own, count = threads[thread], plan[OCTAVES]
         results[thread] = 0
@@ -483,9 +531,10 @@ def _made(digest):
     return _pass, _pack
 
 
-def _sources(module):
-    """The files of a module and of all modules of this package that it imports from, and these from others."""
-    found, left = {}, [module]
+def _sources(module: str) -> list[Path]:
+    """Find the files of a module and of all modules of this package that it imports from, and so on."""
+    found: dict[str, Path] = {}
+    left = [module]
     while left:
         name = left.pop()
         if name not in found:
@@ -495,8 +544,8 @@ def _sources(module):
     return [found[name] for name in sorted(found)]
 
 
-def _digest():
-    """Of the sources that are compiled, and of those whose constants are."""
+def _digest() -> int:
+    """Compute a digest of the sources that are compiled, and of those whose constants are."""
     return crc32(b"".join(path.read_bytes() for path in _sources(__name__)))
 
 

@@ -1,7 +1,7 @@
 """The filter of the code on the CPU, and the way back through it (FORMAT.md, chapter 7), row by row.
 
-It sees rows of other threads, in both directions, so that threads wait before: until the code is rounded, and until all
-gradients by what the synthesis saw are there.
+The filter reads rows of other threads, above and below. So threads wait before it. The way forward waits until the code
+is rounded. The way back waits until all gradients by the filtered code are there.
 """
 
 from ...format.arch import FILTER_REACH, FILTER_SIDE
@@ -30,7 +30,7 @@ from .simd import BYTES, LANES, compiled, load, poke_long, store
 
 @compiled
 def filtered(plan, octaves, own, o, thread, weights):
-    """A thread's rows of the code of octave `o` as the synthesis sees it."""
+    """Filter a thread's rows of the code of octave `o`, for the synthesis."""
     here = octaves[o]
     vectors = (here[COLUMNS] + LANES - 1) // LANES
     start, stop = own_rows(plan, here, thread)
@@ -45,8 +45,9 @@ def filtered(plan, octaves, own, o, thread, weights):
 
 @compiled
 def filtered_back(plan, octaves, own, o, thread, weights, soft):
-    """From the gradients by what the synthesis saw of octave `o`, a thread's rows of those by the code, if `soft`, and
-    its sums of those by the filter.
+    """Go back from the gradients by the filtered code of octave `o` to a thread's rows.
+
+    Adds to the thread's sums of gradients by the filter and, if `soft`, to the gradients by the code.
     """
     here = octaves[o]
     vectors = (here[COLUMNS] + LANES - 1) // LANES
@@ -81,7 +82,7 @@ def filtered_back(plan, octaves, own, o, thread, weights, soft):
 def _around(here, own, row):
     """List the rows of the square around a row at the address `row`, each from its own column on.
 
-    Outside the plane are zeros.
+    Zeros surround the plane.
     """
     for dy in range(FILTER_SIDE):
         for dx in range(FILTER_SIDE):
@@ -93,6 +94,7 @@ def _around(here, own, row):
 
 @compiled
 def _add(plan, own, target, weights, vectors):
+    """Add the listed rows, times the packed weights, to the row at `target`."""
     poke_long(own[ONE_TARGET], target)
     added(
         own[ONE_TARGET],

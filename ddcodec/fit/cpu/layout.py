@@ -1,50 +1,57 @@
-"""Where everything of a fit on the CPU lies in memory: one block of float32, and tables of addresses in it.
+"""The memory of a fit on the CPU: one block of float32, and tables of addresses in it.
 
-The kernels read these tables. The block holds, one after the other:
+The kernels read these tables. Beside weights, samples, lists and constants the block holds:
 
-code planes   y, its two moments, the noisy integers q, their slope and their gradient; q through its filter, and the
-              gradient by that. All have one form: three rows of zeros, then rows of MARGIN zeros and the plane's
-              columns. So a neighbour is a shifted row, and outside the plane are zeros.
-features      what contexts see of coarser octaves, and gradients by it, of an octave's size; see `seen`
-mixed         the input of an upsampling, (rows, channels, columns) of the coarser octave, and its gradient
-outputs       what the residual layer sees, the gradients by the samples, and sums of samples over steps: rows with a
-              margin on both sides
-blocks        the hidden channels of all octaves but the finest, run by run in the order in which they are made
-halos         what a thread adds to rows of its neighbours, until they take it over
-scratch       rows of one run, for each thread
+- code planes: y, its two moments, the noisy integers q, their slope and their gradient; q through its filter, and the
+  gradient by that
+- features: what contexts see of coarser octaves, and the gradients by it, of an octave's size; see `seen`
+- mixed: the input of an upsampling, (rows, channels, columns) of the coarser octave, and its gradient
+- blocks: the hidden channels of all octaves but the finest, run by run in the order in which they are made
+- outputs: what the residual layer sees, the gradients by the samples, and sums of samples over steps; rows have a
+  margin on both sides
+- scratch: rows of one run, for each thread
+- halos: gradients that a thread makes for rows of its neighbours, until these rows are done and it adds them there
 
-Sizes and addresses are int64 and in bytes; numbers of the code planes are in units of a float32. The constants below
-are the tables' columns.
+All code planes have one form: three rows of zeros, then rows of MARGIN zeros and the plane's columns. So a neighbour is
+a shifted row, and zeros surround the plane.
+
+The constants below are the tables' columns. Addresses, and sizes in memory, are int64 and in bytes. Rows, columns, runs
+and the like are numbers of things. An octave's POSITION is the number of its first integer.
 """
 
 import numpy as np
 
-from ...format.arch import CODE_STEP, FILTER_REACH, FILTER_SIDE, NEIGHBOURS, SQUARE, SYNTHESIS_UNIT
+from ...format.arch import CODE_STEP, FILTER_REACH, FILTER_SIDE, NEIGHBOURS, SQUARE, SYNTHESIS_UNIT, Arch
 from ...format.arch import FEATURES as FEATURE_COUNT
 from .products import NONE
 from .simd import BYTES
 
 MARGIN = 16
-"""Floats beside and between rows; at least a vector, and all that a context or an upsampling reaches."""
+"""Floats of zeros beside and between rows: at least a vector, and all that a context or an upsampling reaches."""
 ABOVE = 3
 """Rows that a context reaches up."""
 RUN = 768
-"""Pixels of a run: so many that what is loaded and stored once a run costs little, so few that its rows stay in the
+"""Pixels of a run.
+
+There are so many that what is loaded and stored once a run costs little. There are so few that a run's rows stay in the
 processor's second cache.
 """
 PHASE = RUN // 4
-"""Pixels of a run of the synthesis that have the same parity of row and column."""
+"""Pixels of a phase: those of a run of the synthesis that have the same parity of row and column."""
 SHIFTED = RUN + 3 * MARGIN
-"""Floats of a row that is read from up to `MARGIN` to its left or right, and in whole margins."""
+"""Floats of a row that is read from up to `MARGIN` floats to its left or right, in whole margins."""
 GAPPED = MARGIN + 4 * (PHASE + MARGIN)
 """Floats of a row whose four phases have zeros between them."""
 NEVER = np.float32(-3e38)
 """A floor that no channel without ReLU gets below."""
 LONG = 8
+"""Bytes of an int64."""
 FLOAT = 4
+"""Bytes of a float32."""
 SHORT = 2
+"""Bytes of a uint16."""
 
-# The plan: one row.
+# Columns of `Layout.plan`, which is one row for the whole fit.
 (
     THREADS, OCTAVES, PLANES, TAPS, NEIGHBOUR_COUNT, HIDDEN, Y, FIRST_MOMENT, SECOND_MOMENT, Q, SLOPE, GRADIENT,
     FILTERED, BY_FILTERED, TARGET, TARGET_PITCH, TARGET_PLANE, FLOORS, PAIR_FLOORS, NO_FLOORS, ZEROS, ONES,
@@ -55,13 +62,14 @@ SHORT = 2
     RESIDUAL_BACK, RESIDUAL_BACK_SIZE, RESIDUAL_WEIGHTS, SUMS_RESIDUAL, BARRIER, KNOWN, MEANS, SCATTER_STARTS,
 ) = range(68)  # fmt: skip
 PLAN_SIZE = SCATTER_STARTS + ABOVE + 2
+"""Columns of the plan. SCATTER_STARTS is a list, so that it takes ABOVE + 2 of them."""
 _PLAN_ADDRESSES = (
     Y, FIRST_MOMENT, SECOND_MOMENT, Q, SLOPE, GRADIENT, FILTERED, BY_FILTERED, TARGET, FLOORS, PAIR_FLOORS,
     NO_FLOORS, ZEROS, ONES, ONES_LIST, SINGLE, STRIDES, GAPPED_STRIDES, SHIFTS, FROM_EVEN_ROW, FROM_ODD_ROW,
     EVEN_ROW_PHASES, ODD_ROW_PHASES, PARITIES, ERRORS, OUTPUTS, OUTPUT_ERRORS, BARRIER, KNOWN, MEANS,
 )  # fmt: skip
 
-# One row an octave.
+# Columns of `Layout.octaves`, one row for each octave, the finest first.
 (
     ROWS, COLUMNS, CODE_PLANES, CHANNELS, CODE, PITCH, PLANE, POSITION, HAS_PARENT, FEATURES, SEEN, RAISED, HANDED,
     BY_SEEN, SEEN_PLANE, SEEN_PITCH, SEE, SEE_BACK, SUMS_SEE, MIXED, MIXED_GRADIENT, MIXED_PITCH, MIXED_ROW, BLOCKS,
@@ -71,7 +79,7 @@ _PLAN_ADDRESSES = (
 ) = range(46)  # fmt: skip
 _OCTAVE_ADDRESSES = (FEATURES, RAISED, HANDED, BY_SEEN, MIXED, MIXED_GRADIENT, BLOCKS)
 
-# One row a thread.
+# Columns of `Layout.threads`, one row for each thread.
 (
     SUMS, X_LIST, H1_LIST, H2_LIST, O_LIST, OUT_ROWS, BACK_LIST, DX_LIST, DX_RUN, SCATTER_LIST, ONE_TARGET,
     FEATURE_ROWS, FEATURE_GRADIENTS, FEATURE_ROW_BYTES, PARENT_ROWS, PARENT_ROW_BYTES, HIDDEN_RUN, HIDDEN_LIST,
@@ -82,34 +90,35 @@ _OCTAVE_ADDRESSES = (FEATURES, RAISED, HANDED, BY_SEEN, MIXED, MIXED_GRADIENT, B
 _NO_THREAD_ADDRESSES = (FEATURE_ROW_BYTES, PARENT_ROW_BYTES)
 
 
-def whole(count):
-    """Rounded up to a whole number of the longest vectors."""
+def whole(count: int) -> int:
+    """Round up to a whole number of the longest vectors, in floats."""
     return -(-count // MARGIN) * MARGIN
 
 
 class Block:
-    """Memory handed out piece by piece, in floats, each piece starting at a whole vector.
+    """Memory that is handed out piece by piece; each piece starts at a whole vector.
 
-    `take` first, then `allocate`, then use.
+    Call `take` for all pieces, then `allocate`, then use the memory: `floats`, which start at `address`.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.size = 0
 
-    def take(self, floats):
+    def take(self, floats: int) -> int:
+        """Reserve a number of floats and return their place in bytes."""
         start = self.size
         self.size += whole(floats)
         return start * FLOAT
 
-    def allocate(self):
-        """Zeros, whose first address is that of a whole vector."""
+    def allocate(self) -> int:
+        """Get the memory, all zeros, and return its address, which is that of a whole vector."""
         self._memory = np.zeros(self.size + MARGIN, np.float32)
         skipped = -(self._memory.ctypes.data // FLOAT) % MARGIN
         self.floats = self._memory[skipped : skipped + self.size]
         self.address = self.floats.ctypes.data
         return self.address
 
-    def longs(self, place, values):
+    def longs(self, place: int, values: np.ndarray) -> None:
         """Write int64 at a place in bytes."""
         count = len(values)
         self.floats[place // FLOAT : place // FLOAT + 2 * count].view(np.int64)[:] = values
@@ -118,14 +127,15 @@ class Block:
 class Layout:
     """The tables of a fit and, after `settle`, their memory.
 
-    `weights` and `trial` are two blocks of weights, for the fit and for weights on trial.
+    - plan (PLAN_SIZE,), octaves (octaves, OCTAVE_SIZE), threads (threads, THREAD_SIZE): int64 tables for the kernels
+    - names: name of a tensor -> slice of the weights in coding order
+    - weights, trial: addresses of two blocks of weights, those of the fit and those on trial
+    - places, gains, taps, matrices, ups: what `update` needs to gather gradients and to pack weights
 
-    plan (PLAN_SIZE,), octaves (octaves, OCTAVE_SIZE), threads (threads, THREAD_SIZE): int64, for the kernels. names:
-    name -> slice of the weights in coding order. masked: whether there is room for which pixels count. places, gains,
-    taps, matrices, ups: what `update` needs to gather gradients and to pack.
+    masked: there is room for which pixels count.
     """
 
-    def __init__(self, arch, threads, masked=False):
+    def __init__(self, arch: Arch, threads: int, masked: bool = False) -> None:
         self.arch, self.count, self._masked = arch, threads, masked
         self.plan = np.zeros(PLAN_SIZE, np.int64)
         self.octaves = np.zeros((arch.octaves, OCTAVE_SIZE), np.int64)
@@ -134,7 +144,7 @@ class Layout:
         self.channels = max(arch.channels_of(o) for o in range(arch.octaves))
         self.widest = max(self.channels, arch.finest_channels + arch.top_channels, arch.planes + arch.top_channels)
         self.block = Block()
-        self._lists = []
+        self._lists: list[tuple[int, np.ndarray, bool]] = []
         self._shape()
         self._weights()
         self._planes()
@@ -144,6 +154,7 @@ class Layout:
         self.weights, self.trial = self.block.take(self.packed_size), self.block.take(self.packed_size)
 
     def _shape(self):
+        """Write the numbers of rows, columns, planes and channels."""
         arch, plan = self.arch, self.plan
         plan[[THREADS, OCTAVES, PLANES, TAPS]] = self.count, arch.octaves, arch.planes, arch.taps
         plan[[NEIGHBOUR_COUNT, HIDDEN, TOPS]] = arch.neighbours, arch.context_channels, arch.top_channels
@@ -156,11 +167,13 @@ class Layout:
             row[BLOCK] = row[CHANNELS] * RUN * FLOAT
 
     def _weights(self):
-        """Places in a block of weights: first all weights in coding order, then what is packed of them; and places of
-        the sums of gradients.
+        """Find places in a block of weights, and places of the sums of gradients.
+
+        A block holds all weights in coding order, then the matrices packed from them.
         """
         arch, plan = self.arch, self.plan
-        self.names, start = {}, 0
+        self.names: dict[str, slice] = {}
+        start = 0
         for name, shape in arch.tensors():
             self.names[name] = slice(start, start + int(np.prod(shape)))
             start = self.names[name].stop
@@ -184,14 +197,17 @@ class Layout:
             matrices.append((place, matrix, outputs, inputs, by_output, by_input, divisor, first, of or inputs))
 
         def matrix(name, outputs, inputs, divisor=1):
-            """Packed forward and transposed."""
+            """Pack a matrix forward and transposed."""
             forward, back = take(outputs * inputs), take(outputs * inputs)
             packed(forward, at(name), outputs, inputs, inputs, 1, divisor)
             packed(back, at(name), inputs, outputs, 1, inputs, divisor)
             return forward, back
 
         def gathered(name, bias, outputs, inputs, divisor=1, bias_first=False):
-            """Sums (outputs, inputs + 1), whose last or first column is the bias, if there is one."""
+            """Find a place for sums (outputs, inputs + 1), and note which weight each sum is for.
+
+            The last column is the bias, or the first if `bias_first`. Without a bias there is no such column.
+            """
             columns = inputs + bool(bias)
             place = sums(outputs, columns)
             places = place + BYTES * np.arange(outputs * columns).reshape(outputs, columns)
@@ -214,13 +230,13 @@ class Layout:
         packed(plan[CONTEXT_1], at("context.1.weight"), hidden, inputs, inputs, 1)
         packed(plan[CONTEXT_3], at("context.3.weight"), 2, last, last, 1)
         packed(plan[BACK_3], at("context.3.weight"), hidden, 2, 1, last)
-        # To the inputs gradients come back from the first layer and from the last.
+        # Gradients by the inputs come from the first layer and from the last.
         packed(plan[BACK_1], at("context.1.weight"), inputs, hidden, 1, inputs, of=hidden + 2)
         packed(plan[BACK_1], at("context.3.weight") + hidden * FLOAT, inputs, 2, 1, last, first=hidden, of=hidden + 2)
         features, tops, planes = arch.finest_channels, arch.top_channels, arch.planes
         plan[OUTPUT], plan[OUTPUT_BACK] = take(planes * (features + tops)), take(features * (planes + tops))
         packed(plan[OUTPUT], at("output.weight"), planes, features + tops, features + tops, 1)
-        # To the features gradients come back from the samples and from the top channels.
+        # Gradients by the features come from the samples and from the top channels.
         packed(plan[OUTPUT_BACK], at("output.weight"), features, planes, 1, features + tops, of=planes + tops)
         if tops:
             plan[TOP], plan[TOP_BACK] = take(tops * features), take(tops * planes)
@@ -262,7 +278,7 @@ class Layout:
                 places, name = FILTER_SIDE**2, f"filter.{o}"
                 row[[FILTER, FILTER_BACK]] = take(places), take(places)
                 packed(row[FILTER], at(name), 1, places, places, 1)
-                # Backwards, from the last place to the first.
+                # The way back reads the filter from its last place to the first.
                 packed(row[FILTER_BACK], at(name) + (places - 1) * FLOAT, 1, places, places, -1)
                 row[SUMS_FILTER] = gathered(name, None, 1, places)
                 index = arch.coded_octaves.index(o)
@@ -286,15 +302,15 @@ class Layout:
                 packed(row[UP_ACROSS], expanded, self.reach, 2, 1, self.reach)
                 row[SUMS_UP] = sums(2, self.reach)
                 taps.append((self.names[f"taps.{o}"].start, row[SUMS_UP]))
-        for name, place in self.names.items():
+        for name, own in self.names.items():
             if arch.is_fixed(name):
-                self.places[place] = -1
+                self.places[own] = -1
         self.matrices, self.ups, self.taps = (
             np.array(rows, np.int64).reshape(-1, n) for rows, n in ((matrices, 9), (ups, 3), (taps, 2))
         )
 
     def _planes(self):
-        """Code planes, features, mixed channels, blocks, samples; and how large the halos are."""
+        """Find places for code planes, features, mixed channels, blocks and samples, and sizes of the halos."""
         take, plan, size = self.block.take, self.plan, 0
         position, self.halo_code, self.halo_features, self.halo_mixed = 0, 0, 0, 0
         for row in self.octaves:
@@ -302,7 +318,7 @@ class Layout:
             row[[CODE, POSITION]] = size * FLOAT, position
             row[PITCH] = (whole(columns) + MARGIN) * FLOAT
             row[PLANE] = (rows + ABOVE) * row[PITCH]
-            # Below the last plane, too, there are as many zeros as the filter reaches: what follows is narrower.
+            # The filter reads zeros below the last plane, too; those of the next octave are fewer, in shorter rows.
             size += int(planes * row[PLANE] + FILTER_REACH * row[PITCH]) // FLOAT
             position += planes * rows * columns
             row[HALO_CODE_PLANE] = self.halo_code * FLOAT
@@ -346,12 +362,16 @@ class Layout:
         ]
 
     def _list(self, table, field, values, relative):
-        """A list of addresses: places in the block if `relative`, to be settled when its address is known."""
+        """Find a place for a list of addresses.
+
+        relative: the values are places in the block. `settle` makes addresses of them.
+        """
         place = self.block.take(2 * len(values))
         table[field] = place
         self._lists.append((place, np.array(values, np.int64), relative))
 
     def _constants(self):
+        """Find places for the rows and lists that all threads share and nothing changes."""
         arch, plan, take = self.arch, self.plan, self.block.take
         taps, most = arch.taps, max(128, self.widest)
         plan[[FLOORS, NO_FLOORS, ZEROS, ONES]] = (take(most), take(most), take(max(most, RUN)), take(max(most, RUN)))
@@ -372,13 +392,14 @@ class Layout:
         self._list(plan, PARITIES, [0, plan[UP_ROW]], False)
         self._list(plan, SINGLE, [0], False)
         self._list(plan, ONES_LIST, [plan[ONES]], True)
-        # Neighbours by how far up they are: the starts of four groups in a list.
+        # Neighbours are sorted by how far up they are. The plan has the starts of these four groups.
         self.by_row = sorted(range(arch.neighbours), key=lambda k: -NEIGHBOURS[k][1])
         counts = [sum(NEIGHBOURS[k][1] == -up for k in range(arch.neighbours)) for up in range(ABOVE + 1)]
         plan[SCATTER_STARTS:] = np.cumsum([0, *counts])
         plan[BARRIER] = take(MARGIN)
 
     def _thread(self, own):
+        """Find places for the sums, rows, lists and halos of one thread."""
         arch, take = self.arch, self.block.take
         hidden, neighbours, most = arch.context_channels, arch.neighbours, self.widest
         inputs, planes = arch.context_inputs, max(arch.code_planes(o) for o in range(arch.octaves))
@@ -391,7 +412,7 @@ class Layout:
         first, second, out = take(hidden * RUN), take(hidden * RUN), take(2 * RUN)
         own[OUT_ROWS] = out
         self._list(own, H1_LIST, [*rows(first, hidden), ones], True)
-        # The last layer sees the inputs, too, whose addresses change from run to run: theirs is the end of its list.
+        # The last layer sees the inputs, too. Their addresses, at the end of its list, change from run to run.
         self._list(own, H2_LIST, [*rows(second, hidden), *[0] * inputs, ones], True)
         own[X_LIST] = own[H2_LIST] + LONG * hidden
         self._list(own, O_LIST, rows(out, 2), True)
@@ -436,11 +457,11 @@ class Layout:
         )
 
     @property
-    def size(self):
-        """Bytes of memory."""
+    def size(self) -> int:
+        """The memory in bytes."""
         return FLOAT * self.block.size
 
-    def settle(self):
+    def settle(self) -> None:
         """Get the memory, make addresses of places, and write what never changes."""
         address = self.block.allocate()
         self.weights, self.trial = self.weights + address, self.trial + address
@@ -461,44 +482,47 @@ class Layout:
     def _floats(self, field, count):
         return self.at(int(self.plan[field]), count)
 
-    def at(self, address, count):
-        """A view of `count` floats."""
+    def at(self, address: int, count: int) -> np.ndarray:
+        """View `count` floats at an address."""
         start = (address - self.block.address) // FLOAT
         return self.block.floats[start : start + count]
 
-    def plane(self, field, octave, plane):
-        """A view (rows, columns) of one of the arrays that have the form of code planes."""
+    def plane(self, field: int, octave: int, plane: int) -> np.ndarray:
+        """View one of the arrays in the form of code planes: (rows, columns), without the margins."""
         row = self.octaves[octave]
         pitch, rows = int(row[PITCH]) // FLOAT, int(row[ROWS])
         start = int(self.plan[field] + row[CODE] + plane * row[PLANE] + ABOVE * row[PITCH]) + MARGIN * FLOAT
-        # The last row's margin is left out by taking whole rows from one margin later.
+        # The view starts after the first row's margin, so that each of its rows ends with the next one's.
         return self.at(start, rows * pitch).reshape(rows, pitch)[:, : row[COLUMNS]]
 
-    def errors(self):
-        """What `distortion` keeps of every pixel: a view (rows, columns)."""
+    def errors(self) -> np.ndarray:
+        """View what `residual.loss` keeps of every pixel: (rows, columns)."""
         return self._pixels(ERRORS)
 
-    def sum_from_now(self):
-        """Let every step add its samples to `sums`."""
+    def sum_from_now(self) -> None:
+        """Let every step from now on add its samples to `sums`."""
         self.plan[MEANS] = self._means
 
-    def sums(self):
-        """The sums of samples: a view (planes, rows, columns)."""
+    def sums(self) -> np.ndarray:
+        """View the sums of samples: (planes, rows, columns)."""
         arch, pitch = self.arch, int(self.plan[OUTPUT_PITCH]) // FLOAT
         return self.at(self._means - MARGIN * FLOAT, arch.planes * arch.height * pitch).reshape(
             arch.planes, arch.height, pitch
         )[..., MARGIN : MARGIN + arch.width]
 
-    def known(self):
-        """1 for each pixel that counts, else 0: a view (rows, columns)."""
+    def known(self) -> np.ndarray:
+        """View the mask: (rows, columns), 1 for each pixel that counts, else 0."""
         return self._pixels(KNOWN)
 
     def _pixels(self, field):
         pitch, height = int(self.plan[ERRORS_PITCH]) // FLOAT, self.arch.height
         return self.at(int(self.plan[field]), height * pitch).reshape(height, pitch)[:, : self.arch.width]
 
-    def target(self):
-        """The samples' place: uint16 (planes, rows, pitch), of full range whatever the picture's depth."""
+    def target(self) -> np.ndarray:
+        """View the place of the picture's samples: uint16 (planes, rows, pitch).
+
+        They have the full range of 16 bits, whatever the picture's depth.
+        """
         pitch, height = int(self.plan[TARGET_PITCH]), self.arch.height
         count = self.arch.planes * height * pitch
         return (

@@ -1,15 +1,16 @@
-"""Small matrix products over runs of pixels, in registers: what every linear layer of the fit is made of, the
-upsampling included.
+"""Products of small matrices with runs of pixels, in registers.
 
-A row is a run of float32 pixels. Rows are given as lists of addresses (arrays of int64 in memory) plus an offset in
-bytes that all rows share. Weights are packed by `pack`. A tile of up to 4 rows and 5 vectors of sums stays in registers
-while the inputs stream past it, as in BLIS (Van Zee & van de Geijn 2015, section 3); so the products run at the speed
-of the processor's multipliers while inputs lie in its cache.
+All linear layers of the fit are made of these products, and so is the upsampling. A row is a run of float32 pixels.
+Rows are given as lists of addresses (arrays of int64 in memory), plus an offset in bytes that all rows share. `pack`
+puts the weights into the order in which they are read.
+
+A tile of sums stays in registers while the inputs stream past it: 4 rows and 4 vectors at most, or one row and 5. BLIS
+does the same (Van Zee & van de Geijn 2015, section 3). So products run at the speed of the processor's multipliers
+while the inputs lie in its cache.
 """
 
 import numpy as np
 from numba import types
-from numba.extending import intrinsic
 
 from .simd import (
     BYTES,
@@ -19,6 +20,7 @@ from .simd import (
     fused,
     greater,
     integer,
+    intrinsic,
     peek,
     poke,
     read,
@@ -31,22 +33,26 @@ from .simd import (
 )
 
 NONE, ONE, TWO = np.int64(0), np.int64(1), np.int64(2)
-"""For arguments: numba compiles a function anew for every literal number, but not for these."""
+"""Integers for arguments. numba compiles a function anew for every literal number, but not for these."""
 VECTORS = 4 if LANES == 16 else 3
-"""Of a tile: as the processor has 32 or 16 registers."""
+"""Vectors of a tile: the processor has 32 registers with AVX-512, else 16."""
 COLUMNS = {4: 4, 2: 4, 1: 4} if LANES == 16 else {4: 3, 2: 4, 1: 8}
-"""Of a tile of products with gradients, by its rows: a sum more than there are registers for would go through memory at
-every step.
+"""Columns of a tile of `outer`, by the tile's rows.
+
+With one sum more than there are registers, that sum would go through memory at every step.
 """
 
 
 def _tile(rows, vectors, form):
-    """One tile of a product, as an intrinsic (targets, target, sources, source, weights, extra, gate, floor, count).
+    """Make an intrinsic for one tile of a product, of `rows` rows and `vectors` vectors.
 
-    `targets`, `sources` are lists, `target`, `source`, `gate` offsets; `count` is the number of sources. form:
-    "affine": max(extra + W x, floor), where extra is a bias;
-    "gated": W x where the rows of the list `extra` are above floor, else 0;
-    "added": max(what stands in the target + W x, floor).
+    Its arguments are (targets, target, sources, source, weights, extra, gate, floor, count). `targets` and `sources`
+    are lists; `target`, `source` and `gate` are offsets. `count` is the number of sources. `form` says what it
+    computes:
+
+    - "affine": max(extra + W x, floor), where `extra` is a bias
+    - "gated": W x where the rows of the list `extra` are above `floor`, else 0
+    - "added": max(the target before + W x, floor)
     """
 
     @intrinsic
@@ -85,8 +91,10 @@ def _tile(rows, vectors, form):
 
 
 def _outer_tile(rows, columns):
-    """sums[row, column] += the products of gradients and inputs, lane by lane, over `vectors` vectors and `repeats` of
-    both at a distance.
+    """Make an intrinsic for one tile of `outer`, of `rows` rows and `columns` columns.
+
+    It adds the products of gradients and inputs to sums[row, column], lane by lane, over `vectors` vectors. It does so
+    `repeats` times; gradients and inputs then lie a step further on each time.
     """
 
     @intrinsic
@@ -125,9 +133,9 @@ def _outer_tile(rows, columns):
 
 
 def _tiles(vectors, form):
-    """All outputs over one group of vectors, by tiles of 4, 2 and 1 rows."""
+    """Make the product of all outputs over one group of vectors, by tiles of 4, 2 and 1 rows."""
     four, two, one = (_tile(rows, vectors, form) for rows in (4, 2, 1))
-    # What steps from row to row of `extra`: a bias or an address.
+    # Bytes from row to row of `extra`: those of a bias or of an address.
     step = 4 if form == "affine" else 8
 
     @compiled
@@ -149,7 +157,10 @@ def _tiles(vectors, form):
 
 
 def _product(form):
-    """The whole product over groups of vectors. `outputs` by `count` weights as `pack` has left them."""
+    """Make a whole product, over all groups of vectors.
+
+    Its weights are `outputs` by `count` numbers in the order of `pack`.
+    """
     wide, narrow, more = _tiles(VECTORS, form), _tiles(1, form), _tile(1, VECTORS + 1, form)
 
     @compiled
@@ -173,16 +184,20 @@ def _product(form):
 
 
 affine, gated, added = (_product(form) for form in ("affine", "gated", "added"))
-"""(targets, target, sources, source, weights, extra, gate, floor, outputs, count, vectors); all targets of a call must
-be different rows.
+"""The products, of arguments (targets, target, sources, source, weights, extra, gate, floor, outputs, count, vectors).
 
-affine: targets[j] = max(extra[j] + sum over i of W[j, i] sources[i], floor[j]); extra is a bias. gated: targets[j] =
-sum over i of W[j, i] sources[i] where the row extra[j] at `gate` is above floor[j], else 0: back through a layer with
-ReLU. added: targets[j] = max(targets[j] + sum over i of W[j, i] sources[i], floor[j]).
+All targets of a call must be different rows. Sums go over all sources i.
+
+- affine: targets[j] = max(extra[j] + sum of W[j, i] sources[i], floor[j]), where `extra` is a bias
+- gated: targets[j] = sum of W[j, i] sources[i] where the row extra[j] at `gate` is above floor[j], else 0
+- added: targets[j] = max(targets[j] + sum of W[j, i] sources[i], floor[j])
+
+`gated` goes back through a layer with ReLU.
 """
 
 
 def _outer_rows(rows):
+    """Make `outer` for `rows` rows, by tiles of several, 2 and 1 columns."""
     most = COLUMNS[rows]
     many, two, one = (_outer_tile(rows, columns) for columns in (most, 2, 1))
 
@@ -239,8 +254,10 @@ _rows_4, _rows_2, _rows_1 = (_outer_rows(rows) for rows in (4, 2, 1))
 
 @compiled
 def outer(sums, gradients, gradient, inputs, input_, rows, columns, vectors, repeats, gradient_step, input_step):
-    """sums (rows, columns, LANES) += gradients (rows) times inputs (columns), lane by lane, over a run, and over
-    `repeats` runs at a distance.
+    """Add gradients (rows) times inputs (columns) to sums (rows, columns, LANES), lane by lane, over a run.
+
+    It adds `repeats` such runs. From one to the next, gradients lie `gradient_step` bytes further on, inputs
+    `input_step`.
     """
     row = 0
     while row + 4 <= rows:
@@ -288,10 +305,11 @@ def outer(sums, gradients, gradient, inputs, input_, rows, columns, vectors, rep
 
 @compiled
 def pack(packed, matrix, outputs, count, before, of, by_output, by_input, gain):
-    """Weights in the order in which tiles read them: blocks of 4, 2 and 1 outputs, in a block input by input.
+    """Write weights, times `gain`, in the order in which tiles read them.
 
-    W[j, i] stands at `matrix` + 4 (by_output j + by_input i), so that a matrix and its transpose are packed from the
-    same place. The `count` inputs are those from `before` on of a product of `of` inputs.
+    They stand in blocks of 4, 2 and 1 outputs, in a block input by input. W[j, i] is read from `matrix` + 4 (by_output
+    j + by_input i). So a matrix and its transpose are packed from the same place. The `count` inputs are those from
+    `before` on, of a product of `of` inputs.
     """
     row = 0
     while row < outputs:
@@ -307,7 +325,7 @@ def pack(packed, matrix, outputs, count, before, of, by_output, by_input, gain):
 
 @compiled
 def folded(sums):
-    """The sum of one entry's lanes."""
+    """Add up the lanes of one entry of the sums, in float64."""
     result = 0.0
     for lane in range(LANES):
         result += peek(sums + 4 * lane)

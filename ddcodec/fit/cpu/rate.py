@@ -1,8 +1,7 @@
-"""The rate of the code and its gradients on the CPU: context model and Laplace distribution (FORMAT.md, chapter 6), run
-by run.
+"""The rate of the code and its gradients on the CPU: context model and Laplace distribution (FORMAT.md, chapter 6).
 
-One pass over a run of a row does all: the layers forward, the bits, and the way back to weights, to the code's
-neighbours and to the parent plane, while the run's rows lie in the processor's caches.
+One pass over a run of a row does all. It goes through the layers to the bits, and back to the weights, the code's
+neighbours and the features. Meanwhile the run's rows lie in the processor's caches.
 """
 
 import numpy as np
@@ -104,13 +103,17 @@ from .simd import (
 _DX = np.array([dx for dx, _ in NEIGHBOURS])
 _DY = np.array([dy for _, dy in NEIGHBOURS])
 SEEN_FEATURES = FEATURE_COUNT + 1
-"""With the magnitudes."""
+"""Features that a context sees: the mixed ones, and the magnitudes."""
 
 
 @compiled
 def octave_bits(plan, octaves, own, o, thread, weights, price, soft, learn, keep):
-    """Bits of a thread's rows of octave `o`. learn: add to the weights' sums and to the gradients by features. soft:
-    add to the code's gradients. price: of a bit. keep: write each integer's nats where its gradient would be.
+    """Compute the bits of a thread's rows of octave `o`.
+
+    - price: the price of a bit in the loss
+    - soft: add to the code's gradients
+    - learn: add to the weights' sums and to the gradients by the features
+    - keep: write the nats of each integer where its gradient would be
     """
     here = octaves[o]
     rows, columns = here[ROWS], here[COLUMNS]
@@ -137,7 +140,10 @@ def octave_bits(plan, octaves, own, o, thread, weights, price, soft, learn, keep
 
 @compiled
 def _clear_halos(octaves, own, o, first_pair):
-    """And the first of the parent's rows, which the first pair reaches; every pair then clears one more."""
+    """Clear the thread's halos, and the first of the parent's rows of gradients.
+
+    The first pair reaches that row and the next; every pair then clears one more.
+    """
     here = octaves[o]
     for plane in range(here[CODE_PLANES]):
         clear(_halo(own, here, plane), ABOVE * here[PITCH])
@@ -150,7 +156,10 @@ def _clear_halos(octaves, own, o, first_pair):
 
 @compiled
 def _clear_rows(plan, octaves, o, plane, y, last_pair):
-    """Just before they are first added to, rows of gradients come into the cache once, not twice."""
+    """Clear rows of gradients just before they are first added to.
+
+    So they come into the cache once, not twice.
+    """
     here = octaves[o]
     clear(plan[GRADIENT] + here[CODE] + plane * here[PLANE] + (y + ABOVE) * here[PITCH], here[PITCH])
     row = y // 2 + 1
@@ -162,12 +171,13 @@ def _clear_rows(plan, octaves, o, plane, y, last_pair):
 
 @compiled
 def _halo(own, here, plane):
-    """Where a thread keeps the gradients of the three rows above its own."""
+    """Find where a thread keeps the gradients of the rows above its own."""
     return own[HALO_CODE] + here[HALO_CODE_PLANE] + plane * ABOVE * here[PITCH]
 
 
 @compiled
 def _run(plan, here, own, o, plane, y, x, start, weights, price, soft, learn, keep):
+    """Compute the bits of a run, and go back through it if `learn`."""
     columns, neighbours, hidden = here[COLUMNS], plan[NEIGHBOUR_COUNT], plan[HIDDEN]
     inputs = neighbours + SEEN_FEATURES
     vectors = (min(RUN, columns - x) + LANES - 1) // LANES
@@ -236,11 +246,10 @@ def _run(plan, here, own, o, plane, y, x, start, weights, price, soft, learn, ke
 
 @compiled
 def _laplace(plan, own, q, gradient, columns, vectors, price, soft, learn, keep):
-    """Bits of a run; leaves the price's gradients by mean and scale in their place, and adds those by the code to
-    `gradient`.
+    """Compute the bits of a run as `reference.rate.laplace_bits` does.
 
-    As `objective.laplace_bits`: the distance from the mean, up to 1/2, and what lies beyond, where the logarithm is
-    linear.
+    The distance from the mean counts up to 1/2; beyond that the logarithm is linear. If `learn`, the gradients by mean
+    and scale, times the price, take the place of both. If `soft`, those by the code are added to `gradient`, too.
     """
     means, scales = own[OUT_ROWS], own[OUT_ROWS] + FLOAT * RUN
     nats, half, nothing = full(float32(0)), full(float32(0.5)), full(float32(0))
@@ -263,7 +272,7 @@ def _laplace(plan, own, q, gradient, columns, vectors, price, soft, learn, keep)
         if learn:
             by_distance = first((above - below) * inverse / chance * sign(difference) * float32(price / NAT), count)
             by_scale = (near * above + far * below) / chance - beyond
-            # Beyond the ladder of scales only a step back inside has a gradient.
+            # Beyond the scales that have tables only a step back inside has a gradient.
             by_scale = where(raw, full(float32(GREATEST_SCALE)), maximum(by_scale, nothing), by_scale)
             by_scale = where(full(float32(LEAST_SCALE)), raw, minimum(by_scale, nothing), by_scale)
             store(means + at, nothing - by_distance)
@@ -275,9 +284,10 @@ def _laplace(plan, own, q, gradient, columns, vectors, price, soft, learn, keep)
 
 @compiled
 def _back_to_inputs(plan, here, own, plane, y, x, start, vectors, weights, soft):
+    """Write the gradients of a run by the features and, if `soft`, add those by the neighbours."""
     neighbours, hidden = plan[NEIGHBOUR_COUNT], plan[HIDDEN]
     back = own[DX_LIST]
-    # Without a parent nobody reads these; but the weights are packed for so many outputs.
+    # Without a parent nobody reads these, but the weights are packed for so many outputs.
     for feature in range(SEEN_FEATURES):
         poke_long(
             back + LONG * (neighbours + feature), own[FEATURE_GRADIENTS] + feature * own[FEATURE_ROW_BYTES] + x * FLOAT
@@ -328,7 +338,7 @@ def _back_to_inputs(plan, here, own, plane, y, x, start, vectors, weights, soft)
 
 @compiled
 def _double_parent(plan, octaves, own, o, y):
-    """The features of a row: what the next coarser octave hands down, and its magnitudes, doubled."""
+    """Double the features of a row: those that the next coarser octave hands down, and its magnitudes."""
     parent = octaves[o + 1]
     row, other = y // 2, other_row(parent, y)
     across = own[PARENT_ROWS] + MARGIN * FLOAT
@@ -341,7 +351,7 @@ def _double_parent(plan, octaves, own, o, y):
 
 @compiled
 def _back_to_parent(octaves, own, o, y, first_pair, last_pair):
-    """The adjoint of `_double_parent`, onto the parent's gradients."""
+    """Add the adjoint of `_double_parent` to the parent's gradients."""
     width, parent = octaves[o, COLUMNS], octaves[o + 1]
     columns = parent[COLUMNS]
     row, other = y // 2, other_row(parent, y)
@@ -351,10 +361,10 @@ def _back_to_parent(octaves, own, o, y, first_pair, last_pair):
         along = own[FEATURE_GRADIENTS] + feature * own[FEATURE_ROW_BYTES]
         for v in range(vectors):
             a, b = load(along + 2 * v * BYTES), load(along + (2 * v + 1) * BYTES)
-            # Beyond the row there is what a longer one left behind.
+            # Beyond the row stands what a longer one left behind.
             store(lefts + v * BYTES, first(even(a, b) * 0.0625, (width + 1) // 2 - v * LANES))
             store(rights + v * BYTES, first(odd(a, b) * 0.0625, width // 2 - v * LANES))
-        # Outside there is nothing, but the outermost columns stand for what would be there.
+        # Outside are zeros; the outermost columns are also seen in place of the columns there.
         poke(lefts + columns * FLOAT, float32(0))
         poke(rights - FLOAT, float32(0))
         edge_left, edge_right = peek(lefts), peek(rights + (columns - 1) * FLOAT)
@@ -373,7 +383,7 @@ def _back_to_parent(octaves, own, o, y, first_pair, last_pair):
 
 @compiled
 def _feature_row(own, parent, feature, row, first_pair, last_pair):
-    """Where a thread adds to a row of the parent's gradients: its own, or the halo before or after."""
+    """Find the row of the parent's gradients that a thread adds to: its own, or the halo before or after."""
     pitch = parent[SEEN_PITCH]
     if row < first_pair:
         return own[HALO_FEATURES] + parent[HALO_FEATURE] + feature * pitch
@@ -384,8 +394,9 @@ def _feature_row(own, parent, feature, row, first_pair, last_pair):
 
 @compiled
 def merge_gradients(plan, octaves, own, o, thread):
-    """Hand the gradients of rows that are another thread's over; between two waits, since that thread must have
-    done.
+    """Add the gradients in a thread's halos to the rows of other threads.
+
+    It stands between two waits, since those threads must have done with these rows.
     """
     here = octaves[o]
     rows = here[ROWS]

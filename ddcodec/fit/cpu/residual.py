@@ -1,8 +1,7 @@
-"""The residual layer, the loss, and the way back through both on the CPU (FORMAT.md, chapter 7), row by row, columns in
-their order.
+"""The residual layer, the loss, and the way back through both on the CPU (FORMAT.md, chapter 7).
 
-What comes before has left the outputs of the whole picture; what goes back later reads the errors of rows of other
-threads. So threads wait in between.
+All go row by row, with the columns in their order. The way forward reads outputs of other threads' rows, and the way
+back reads their errors. So threads wait before each.
 """
 
 from numba import float32
@@ -60,13 +59,13 @@ from .simd import (
 
 @compiled
 def output_row(plan, start, plane, row):
-    """The address of a row of outputs or of their errors."""
+    """Find the address of a row of outputs, or of their errors, in the array at `start`."""
     return start + plane * plan[OUTPUT_PLANE] + row * plan[OUTPUT_PITCH]
 
 
 @compiled
 def close_row(plan, here, row):
-    """Repeat the outermost outputs of a row where the layer looks beyond it."""
+    """Repeat the outermost outputs of a row where the residual layer looks beyond it."""
     for plane in range(plan[PLANES]):
         start = output_row(plan, plan[OUTPUTS], plane, row)
         poke(start - FLOAT, peek(start))
@@ -75,10 +74,12 @@ def close_row(plan, here, row):
 
 @compiled
 def loss(plan, here, own, thread, weights, learn, keep):
-    """The sum of squares of a thread's rows of samples, clamped, of the pixels that count; leaves the gradients of the
-    mean square by the samples, as if nothing were clamped.
+    """Sum the squared errors of a thread's rows of samples, clamped, over the pixels that count.
 
-    learn: add the samples to `MEANS`, where they are wanted. keep: write the sum of each pixel to `ERRORS`.
+    Leaves the gradients of the mean square by the samples in `OUTPUT_ERRORS`, as if nothing were clamped.
+
+    learn: add to the sums of gradients by the weights, and the samples to `MEANS`, where they are wanted. keep: write
+    each pixel's sum to `ERRORS`.
     """
     rows, columns, planes = here[ROWS], here[COLUMNS], plan[PLANES]
     start, stop = own_rows(plan, here, thread)
@@ -134,12 +135,14 @@ def loss(plan, here, own, thread, weights, learn, keep):
 
 @compiled
 def _copy(target, source, vectors):
+    """Copy a row."""
     for v in range(vectors):
         store(target + v * BYTES, load(source + v * BYTES))
 
 
 @compiled
 def _errors(plan, plane, row, columns, vectors, gain, learn):
+    """Sum the squared errors of a row of one plane; leave `gain` times the errors in the row's place."""
     values = output_row(plan, plan[OUTPUT_ERRORS], plane, row)
     target = plan[TARGET] + plane * plan[TARGET_PLANE] + row * plan[TARGET_PITCH]
     known = plan[KNOWN] + row * plan[ERRORS_PITCH] if plan[KNOWN] != NONE else NONE
@@ -160,7 +163,10 @@ def _errors(plan, plane, row, columns, vectors, gain, learn):
 
 @compiled
 def _keep_errors(plan, row, vectors):
-    """The squares of a row, summed over the planes, in units of (2 / count)^2 as `_errors` has left their roots."""
+    """Write the squared errors of a row's pixels, summed over the planes, to `ERRORS`.
+
+    Their unit is (2 / count)^2, since `_errors` has left the errors in units of 2 / count.
+    """
     for v in range(vectors):
         squares = full(float32(0))
         for plane in range(plan[PLANES]):
@@ -171,8 +177,9 @@ def _keep_errors(plan, row, vectors):
 
 @compiled
 def back(plan, here, own, row, weights, stop):
-    """The gradients by the outputs of a row, from those by the samples around it, in `GRADIENT_ROWS`; zeros from the
-    picture's last column to `stop`, in vectors.
+    """Write the gradients by the outputs of a row, from those by the samples around it, to `GRADIENT_ROWS`.
+
+    From the picture's last column to `stop`, in vectors, it writes zeros.
     """
     rows, columns, planes = here[ROWS], here[COLUMNS], plan[PLANES]
     vectors = (columns + LANES - 1) // LANES
@@ -182,7 +189,7 @@ def back(plan, here, own, row, weights, stop):
         _copy(target, output_row(plan, plan[OUTPUT_ERRORS], plane, row), vectors)
     for near in range(max(row - 1, 0), min(row + 2, rows)):
         for dy in range(3):
-            # A row at the border stands for what would be beyond it, too.
+            # A row at the border is also seen in place of the rows beyond it.
             if min(max(near + dy - 1, 0), rows - 1) == row:
                 _back_from(plan, own, row, near, dy, weights, columns, vectors)
     for plane in range(planes):
@@ -193,12 +200,13 @@ def back(plan, here, own, row, weights, stop):
 
 @compiled
 def gradient_row(plan, own, plane, row):
+    """Find the address of a row of gradients by the outputs; two rows of each plane are kept."""
     return own[GRADIENT_ROWS] + (2 * plane + row % 2) * plan[OUTPUT_PITCH]
 
 
 @compiled
 def _back_from(plan, own, row, near, dy, weights, columns, vectors):
-    """What the samples of the row `near` add, as far as they saw `row` in the row `dy` of their square."""
+    """Add the gradients from the samples of row `near` that saw `row` as row `dy` of their square."""
     planes = plan[PLANES]
     for dx in range(3):
         for plane in range(planes):
@@ -219,7 +227,7 @@ def _back_from(plan, own, row, near, dy, weights, columns, vectors):
         3 * planes,
         vectors,
     )
-    # The outermost columns stand for what would be beyond them.
+    # The outermost columns are also seen in place of the columns beyond them.
     for seen in range(planes):
         left = gradient_row(plan, own, seen, row)
         right = left + (columns - 1) * FLOAT

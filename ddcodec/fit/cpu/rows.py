@@ -1,4 +1,4 @@
-"""Which rows of an octave are a thread's on the CPU, and where rows of code lie."""
+"""The rows of an octave that are a thread's on the CPU, and the places of rows of code."""
 
 from .layout import ABOVE, CODE, FLOAT, MARGIN, PITCH, PLANE, ROWS, THREADS
 from .simd import compiled
@@ -9,7 +9,10 @@ LEAST_BAND = 8
 
 @compiled
 def band(pairs, threads, thread):
-    """The pairs of rows first .. last - 1 of an octave that are a thread's; small octaves are one thread's alone."""
+    """Find the pairs of rows of an octave that are a thread's: first .. last - 1.
+
+    A small octave has fewer bands than there are threads. The threads beyond get no pairs.
+    """
     bands = max(1, min(threads, pairs // LEAST_BAND))
     if thread >= bands:
         return pairs, pairs
@@ -18,12 +21,12 @@ def band(pairs, threads, thread):
 
 @compiled
 def own_rows(plan, here, thread):
-    """The rows start .. stop - 1 of an octave that are a thread's."""
+    """Find the rows of an octave that are a thread's: start .. stop - 1."""
     first_pair, last_pair = band((here[ROWS] + 1) // 2, plan[THREADS], thread)
     return 2 * first_pair, min(2 * last_pair, here[ROWS])
 
 
 @compiled
 def row_place(here, plane, row):
-    """Where the columns of a row of code begin, in bytes from the start of an array in the form of code planes."""
+    """Find where a row of code begins, in bytes from the start of an array in the form of code planes."""
     return here[CODE] + plane * here[PLANE] + (row + ABOVE) * here[PITCH] + MARGIN * FLOAT

@@ -1,9 +1,11 @@
-"""What contexts see of coarser octaves, on the CPU: planes doubled from octave to octave, mixed to features, and the
-way back (FORMAT.md, chapter 6, *Features*).
+"""The features of contexts on the CPU, from coarser octaves, and the way back (FORMAT.md, chapter 6, *Features*).
 
-Of every octave that a finer one sees there are its own plane of code and the planes of all coarser ones at its size,
-`RAISED`; what they are mixed to, `HANDED`; and the gradients of the loss by what is handed down and the own plane's
-magnitudes, `FEATURES`, and by what is seen, `BY_SEEN`.
+Planes are doubled from octave to octave and mixed to features. Each octave that a finer one sees has these arrays:
+
+- `RAISED`: the code planes of all coarser octaves at its size; with its own plane they are what is seen
+- `HANDED`: the features that these planes are mixed to
+- `FEATURES`: the gradients of the loss by the features, and by the own plane's magnitudes
+- `BY_SEEN`: the gradients of the loss by what is seen
 """
 
 from numba import float32
@@ -58,7 +60,7 @@ from .simd import (
 
 @compiled
 def seen_row(plan, here, plane, row):
-    """The address of a row of what is seen of an octave: of its own plane, or of a coarser one at its size."""
+    """Find the address of a row of what is seen of an octave: of its own plane (0), or of a coarser one."""
     if plane == 0:
         return plan[Q] + row_place(here, 0, row)
     return here[RAISED] + (plane - 1) * here[SEEN_PLANE] + row * here[SEEN_PITCH]
@@ -66,14 +68,15 @@ def seen_row(plan, here, plane, row):
 
 @compiled
 def row_of(here, planes, plane, row):
-    """The address of a row of `HANDED`, `FEATURES` or `BY_SEEN`."""
+    """Find the address of a row of `HANDED`, `FEATURES` or `BY_SEEN`."""
     return here[planes] + plane * here[SEEN_PLANE] + row * here[SEEN_PITCH]
 
 
 @compiled
 def other_row(here, finer_row):
-    """The second row of an octave that a row of the next finer one is doubled from; the first is the half of its
-    number.
+    """Find the second row of an octave that a row of the next finer one is doubled from.
+
+    The number of the first is half that of the finer row.
     """
     row = finer_row // 2
     return max(row - 1, 0) if finer_row % 2 == 0 else min(row + 1, here[ROWS] - 1)
@@ -81,8 +84,9 @@ def other_row(here, finer_row):
 
 @compiled
 def double_row(near, far, magnitudes, across, along, columns):
-    """A row of twice the columns, at `along`, from two rows, with the taps 1, 3; `across` is for what is between, with
-    margins.
+    """Make a row of twice the columns, at `along`, from two rows, with the taps 1 and 3.
+
+    `across` holds the sum of both rows, with margins. magnitudes: take the magnitudes of both rows.
     """
     vectors = (columns + LANES - 1) // LANES
     for v in range(vectors):
@@ -102,7 +106,7 @@ def double_row(near, far, magnitudes, across, along, columns):
 
 @compiled
 def see(plan, octaves, own, o, thread, weights):
-    """A thread's rows of what octave `o` has of coarser ones, and of what it hands down.
+    """Make a thread's rows of the coarser planes at the size of octave `o`, and of the features that it hands down.
 
     The next coarser octave must be done.
     """
@@ -137,6 +141,7 @@ def see(plan, octaves, own, o, thread, weights):
 
 @compiled
 def _list_rows(plan, here, own, planes, y):
+    """List the rows `y` of what is seen, and of the features in `planes`."""
     for plane in range(here[SEEN]):
         poke_long(own[SEEN_LIST] + LONG * plane, seen_row(plan, here, plane, y))
     for feature in range(COUNT):
@@ -145,8 +150,10 @@ def _list_rows(plan, here, own, planes, y):
 
 @compiled
 def see_back(plan, octaves, own, o, thread, weights, soft):
-    """From the gradients by what octave `o` hands down, a thread's rows of those by the weights and, if `soft`, by what
-    is seen. The next finer octave must be done.
+    """Go back from the gradients by the features that octave `o` hands down, for a thread's rows.
+
+    Adds to the thread's sums of gradients by the weights and, if `soft`, writes the gradients by what is seen. The next
+    finer octave must be done.
     """
     here = octaves[o]
     first_pair, last_pair = band((here[ROWS] + 1) // 2, plan[THREADS], thread)
@@ -198,10 +205,10 @@ def see_back(plan, octaves, own, o, thread, weights, soft):
 
 @compiled
 def _halve_rows(finer, here, own, plane, y, target):
-    """The adjoint of `double_row`, of all rows that row `y` went into."""
+    """Write the adjoint of `double_row` to a row at `target`, from all finer rows that row `y` went into."""
     columns = finer[COLUMNS]
     across = own[PARENT_ROWS] + MARGIN * FLOAT
-    # As many as the loop below reads, and its last row's right neighbours.
+    # So many are read by the last loop, which also reads the right neighbours of the last one.
     vectors = 2 * ((here[COLUMNS] + LANES - 1) // LANES)
     clear(across - FLOAT, (vectors * LANES + MARGIN) * FLOAT)
     for step in range(-1, 3):

@@ -1,9 +1,13 @@
-"""Compiled kernels on the disk: numba's own store, but one that outlives whatever has become of its files, reads where
-it must not write, and says when something is compiled.
+"""Compiled kernels on the disk.
+
+This is numba's own store with three changes. It outlives whatever has become of its files, it reads where it must not
+write, and it says when something is compiled.
 """
 
 import pickle
+from collections.abc import Callable
 from shutil import disk_usage
+from typing import Any
 from zlib import crc32
 
 from numba.core.caching import (
@@ -20,15 +24,19 @@ from ...errors import ShortMemoryError
 from ...machine import available_memory, memory_text
 
 COMPILING_MEMORY = 224 * 2**20
-"""Bytes that numba and LLVM take to compile a kernel (139 were too few, 179 enough); where LLVM gets none it ends the
-process.
+"""Bytes that numba and LLVM take to compile a kernel: 139 MiB were too few, 179 MiB enough.
+
+Where LLVM gets none it ends the process.
 """
 ROOM = 2**23
 """Bytes on a disk that the kernels certainly fit into."""
 
 
 class _Entry(CompileResultCacheImpl):
-    """A compiled function, with a checksum and the processor that it is for: other machine code would crash."""
+    """A compiled function, with a checksum and the processor that it is for.
+
+    Machine code for another processor would crash.
+    """
 
     def reduce(self, cres):
         content = dumps((cres.codegen.magic_tuple(), super().reduce(cres)))
@@ -43,13 +51,16 @@ class _Entry(CompileResultCacheImpl):
 
 
 class _Place(FunctionCache):
-    """Where numba would keep a function; `RuntimeError` where it can write nowhere."""
+    """The place where numba would keep a function.
+
+    Raises `RuntimeError` where it can write nowhere.
+    """
 
     _impl_class = _Entry
 
 
-def _to_read(locator):
-    """The place that a locator names, whether or not it can be written."""
+def _to_read(locator: Any) -> type[FunctionCache]:
+    """Make a class for the place that a locator names, whether or not it can be written."""
 
     class Reading(locator):
         def ensure_cache_path(self):
@@ -68,24 +79,26 @@ _TO_READ = [_to_read(locator) for locator in (UserProvidedCacheLocator, InTreeCa
 
 
 class Store(NullCache):
-    """What a dispatcher of numba asks for kernels. on_compile: called before one is compiled, with whether it will be
-    kept.
+    """The store that a dispatcher of numba asks for kernels.
+
+    on_compile: called before a kernel is compiled, with whether it will be kept.
     """
 
-    def __init__(self, function):
+    def __init__(self, function: Callable) -> None:
         self._own, *self._others = (_found(place, function) for place in (_Place, *_TO_READ))
-        self.on_compile = lambda is_kept: None
+        self.on_compile: Callable[[bool], None] = lambda is_kept: None
         self.is_kept = True
-        """Whether what was compiled last is on the disk."""
+        """Whether the kernel that was compiled last is on the disk."""
 
     @property
-    def cache_path(self):
+    def cache_path(self) -> str | None:
+        """The folder that kernels are written to, or None where none can be written."""
         return self._own and self._own.cache_path
 
-    def load_overload(self, sig, target_context):
-        """A kernel from the disk, or None: it will be compiled.
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Load a kernel from the disk, or return None, after which numba compiles it.
 
-        Raises `ShortMemoryError` where that would end the process.
+        Raises `ShortMemoryError` where to compile it would end the process.
         """
         for place in (self._own, *self._others):
             found = place and _loaded(place, sig, target_context)
@@ -100,13 +113,15 @@ class Store(NullCache):
         self.on_compile(self._own is not None and _has_room(self._own.cache_path))
         return None
 
-    def save_overload(self, sig, cres):
+    def save_overload(self, sig: Any, cres: Any) -> None:
+        """Write a kernel that has just been compiled, and note in `is_kept` whether that went well."""
         self.is_kept = self._own is not None and (
             _is_saved(self._own, sig, cres) or _is_saved(self._own, sig, cres, anew=True)
         )
 
 
 def _found(place, function):
+    """Make a place for a function, or return None where that cannot be had."""
     try:
         return place(function)
     except (RuntimeError, OSError):
@@ -114,6 +129,7 @@ def _found(place, function):
 
 
 def _has_room(path):
+    """Whether a folder's disk has room for the kernels."""
     try:
         return disk_usage(path).free >= ROOM
     except OSError:
@@ -121,7 +137,10 @@ def _has_room(path):
 
 
 def _loaded(place, sig, target_context):
-    """What a place holds, or None: a spoilt file (pickles, the half of one, rubbish) raises anything."""
+    """Load a kernel from a place, or return None.
+
+    A spoilt file raises anything: it may hold other pickles, the half of one, or rubbish.
+    """
     try:
         return place.load_overload(sig, target_context)
     except MemoryError:
@@ -131,8 +150,9 @@ def _loaded(place, sig, target_context):
 
 
 def _is_saved(place, sig, cres, *, anew=False):
-    """Whether a kernel could be written; anew: after whatever the index holds, since a spoilt one raises anything when
-    it is read.
+    """Write a kernel, and say whether that went well.
+
+    anew: forget first whatever the index holds, since a spoilt one raises anything when it is read.
     """
     try:
         if anew:

@@ -1,10 +1,11 @@
-"""The distortion of the picture and its gradients on the CPU: the deep decoder's synthesis (FORMAT.md, chapter 7), run
-by run.
+"""The synthesis of the deep decoder on the CPU, and its gradients (FORMAT.md, chapter 7), run by run.
 
-Rows are taken in pairs and columns by their parity: then an upsampling is four products of the same few rows, and all
+Rows are taken in pairs, and columns by their parity. Then an upsampling is four products of the same few rows. The
 other layers do not care about the order of pixels. A run has four phases of up to `PHASE` pixels: even row and even
-column, even and odd, odd and even, both odd. Each octave is made whole, coarse to fine, then taken back, fine to
-coarse; the residual layer behind them and the loss are in `residual`.
+column, even and odd, odd and even, both odd.
+
+Each octave is made whole, coarse to fine, then taken back, fine to coarse. The residual layer behind them and the loss
+are in `residual`.
 """
 
 from numba import float32
@@ -96,7 +97,7 @@ from .simd import BYTES, LANES, add_onto, clear, compiled, even, high, load, low
 
 @compiled
 def forward(plan, octaves, own, o, thread, weights):
-    """A thread's rows of the hidden channels of octave `o` (not the finest), and of what the next octave upsamples."""
+    """Make a thread's rows of the hidden channels of octave `o` (not 0), and of what the finer one upsamples."""
     here, finer = octaves[o], octaves[o - 1]
     filtered(plan, octaves, own, o, thread, weights)
     first_pair, last_pair = band((here[ROWS] + 1) // 2, plan[THREADS], thread)
@@ -126,7 +127,7 @@ def forward(plan, octaves, own, o, thread, weights):
 
 @compiled
 def outputs(plan, octaves, own, thread, weights):
-    """A thread's rows of what the residual layer sees."""
+    """Make a thread's rows of what the residual layer sees."""
     here = octaves[0]
     filtered(plan, octaves, own, NONE, thread, weights)
     first_pair, last_pair = band((here[ROWS] + 1) // 2, plan[THREADS], thread)
@@ -157,7 +158,7 @@ def outputs(plan, octaves, own, thread, weights):
 
 @compiled
 def finest_back(plan, octaves, own, thread, weights):
-    """All gradients of the finest octave for a thread's rows, from those by the samples.
+    """Compute all gradients of the finest octave for a thread's rows, from those by the samples.
 
     The hidden channels are made again, which is faster than to keep them.
     """
@@ -234,8 +235,9 @@ def finest_back(plan, octaves, own, thread, weights):
 
 @compiled
 def backward(plan, octaves, own, o, thread, weights):
-    """The gradients of octave `o` (not the finest) for a thread's rows, from those of what the next octave
-    upsampled.
+    """Compute the gradients of octave `o` (not 0) for a thread's rows.
+
+    They come from the gradients by what the finer octave upsampled.
     """
     here, finer = octaves[o], octaves[o - 1]
     first_pair, last_pair = band((here[ROWS] + 1) // 2, plan[THREADS], thread)
@@ -271,8 +273,9 @@ def backward(plan, octaves, own, o, thread, weights):
 
 @compiled
 def merge_mixed(plan, octaves, own, o, thread):
-    """Hand the gradients of coarse rows that are another thread's over; between two waits, since that thread must have
-    done.
+    """Add the gradients in a thread's halos to the coarse rows of other threads.
+
+    It stands between two waits, since those threads must have done with these rows.
     """
     if o == plan[OCTAVES] - 1:
         return
@@ -289,13 +292,13 @@ def merge_mixed(plan, octaves, own, o, thread):
 
 @compiled
 def _vectors(here, run):
-    """Of a phase in the given run of a row."""
+    """Count the vectors of a phase in the given run of a row."""
     return (min(PHASE, (here[COLUMNS] + 1) // 2 - run * PHASE) + LANES - 1) // LANES
 
 
 @compiled
 def _gather_code(plan, here, own, pair, x, vectors):
-    """The code of a run, through its filter, by phases."""
+    """Gather the filtered code of a run by phases."""
     for plane in range(here[CODE_PLANES]):
         source = plan[FILTERED] + row_place(here, plane, 2 * pair) + 2 * x * FLOAT
         _split_pair(here, pair, own[CODE_RUN] + plane * RUN * FLOAT, source, here[PITCH], vectors)
@@ -303,8 +306,9 @@ def _gather_code(plan, here, own, pair, x, vectors):
 
 @compiled
 def _split_pair(here, pair, target, source, pitch, vectors):
-    """A run of a pair's rows, `pitch` bytes apart, by phases: of each row its even columns, then its odd ones; zeros
-    for a row that is not there.
+    """Sort a run of a pair's rows, `pitch` bytes apart, by phases.
+
+    Of each row the even columns come first, then the odd ones. A row that is not there gives zeros.
     """
     for row in range(2):
         phases = target + 2 * row * vectors * BYTES
@@ -320,7 +324,7 @@ def _split_pair(here, pair, target, source, pitch, vectors):
 
 @compiled
 def _join_pair(here, pair, target, pitch, source, vectors):
-    """The inverse of `_split_pair`, for the rows that are there."""
+    """Write the phases of a run back to those of a pair's rows that are there; the inverse of `_split_pair`."""
     for row in range(min(2, here[ROWS] - 2 * pair)):
         phases = source + 2 * row * vectors * BYTES
         for v in range(vectors):
@@ -332,8 +336,9 @@ def _join_pair(here, pair, target, pitch, source, vectors):
 
 @compiled
 def _up_rows(plan, octaves, own, o, pair, weights):
-    """The rows around a pair, upsampled across: for every channel an even and an odd row at the coarser octave's
-    columns.
+    """Upsample the coarse rows around a pair across.
+
+    For every channel this makes an even and an odd row at the coarser octave's columns.
     """
     if o == plan[OCTAVES] - 1:
         return
@@ -367,7 +372,7 @@ def _up_rows(plan, octaves, own, o, pair, weights):
 
 @compiled
 def _top(plan, octaves, own, pair, x, vectors, weights):
-    """The channels of a run of the finest octave and of the top layer, in `HIDDEN_RUN`."""
+    """Make the channels of a run of the finest octave and of the top layer, in `HIDDEN_RUN`."""
     here = octaves[0]
     _hidden(plan, octaves, own, NONE, pair, x, vectors, weights, own[HIDDEN_RUN])
     affine(
@@ -387,7 +392,7 @@ def _top(plan, octaves, own, pair, x, vectors, weights):
 
 @compiled
 def _hidden(plan, octaves, own, o, pair, x, vectors, weights, hidden):
-    """The hidden channels of a run, at the address `hidden`."""
+    """Make the hidden channels of a run, at the address `hidden`."""
     here = octaves[o]
     coarsest = o == plan[OCTAVES] - 1
     _gather_code(plan, here, own, pair, x, vectors)
@@ -427,8 +432,10 @@ def _hidden(plan, octaves, own, o, pair, x, vectors, weights, hidden):
 
 @compiled
 def _back(plan, octaves, own, o, pair, x, vectors, weights, hidden, back, count):
-    """From gradients of a run's outputs (`count` rows in MIXED_RUN, which come from `hidden` by weights whose transpose
-    is `back`) to all below.
+    """Go back from the gradients by a run's outputs to all below.
+
+    These gradients are `count` rows in `MIXED_RUN`. The outputs come from `hidden` by weights whose transpose is
+    `back`.
     """
     here = octaves[o]
     channels, planes, size = here[CHANNELS], here[CODE_PLANES], vectors * BYTES
@@ -515,6 +522,7 @@ def _back(plan, octaves, own, o, pair, x, vectors, weights, hidden, back, count)
 
 @compiled
 def _scatter_code(plan, here, own, pair, x, vectors):
+    """Write the gradients of a run by the filtered code to their rows."""
     for plane in range(here[CODE_PLANES]):
         for row in range(min(2, here[ROWS] - 2 * pair)):
             source = own[CODE_BACK_RUN] + plane * RUN * FLOAT + 2 * row * vectors * BYTES
@@ -528,10 +536,11 @@ def _scatter_code(plan, here, own, pair, x, vectors):
 
 @compiled
 def _clear_back(plan, octaves, own, o, first_pair, last_pair):
+    """Clear a thread's halos and the first rows that it adds gradients to."""
     if o == plan[OCTAVES] - 1 or first_pair >= last_pair:
         return
     here = octaves[o]
-    # The rows that the first pair reaches down to; every pair then clears one more.
+    # The first pair reaches so many rows down; every pair then clears one more.
     clear(
         here[MIXED_GRADIENT] + first_pair * here[MIXED_ROW], min(plan[TAPS], last_pair - first_pair) * here[MIXED_ROW]
     )
@@ -541,7 +550,10 @@ def _clear_back(plan, octaves, own, o, first_pair, last_pair):
 
 @compiled
 def _clear_row(plan, octaves, o, pair, last_pair):
-    """Just before it is first added to, a row of gradients comes into the cache once, not twice."""
+    """Clear a row of gradients just before it is first added to.
+
+    So it comes into the cache once, not twice.
+    """
     row = pair + plan[TAPS]
     if o < plan[OCTAVES] - 1 and row < last_pair:
         clear(octaves[o, MIXED_GRADIENT] + row * octaves[o, MIXED_ROW], octaves[o, MIXED_ROW])
@@ -549,14 +561,17 @@ def _clear_row(plan, octaves, o, pair, last_pair):
 
 @compiled
 def _back_rows(plan, octaves, own, o, pair, first_pair, last_pair, weights):
-    """The adjoint of `_up_rows`, onto the gradients of the coarse rows around a pair; then its rows are zeros again."""
+    """Add the adjoint of `_up_rows` to the gradients by the coarse rows around a pair.
+
+    Then the pair's own rows are zeros again.
+    """
     if o == plan[OCTAVES] - 1:
         return
     here, rows, columns = octaves[o], octaves[o + 1, ROWS], octaves[o + 1, COLUMNS]
     taps, channels, row_bytes = plan[TAPS], here[CHANNELS], plan[UP_ROW]
     reach, vectors = 2 * taps + 1, (columns + LANES - 1) // LANES
     start = own[UP_BACK_ROWS] + MARGIN * FLOAT
-    # The outermost columns stand for what would be beyond them.
+    # The outermost columns are also seen in place of the columns beyond them.
     for line in range(2 * channels):
         row = start + line * row_bytes
         last = row + (columns - 1) * FLOAT
@@ -587,7 +602,7 @@ def _back_rows(plan, octaves, own, o, pair, first_pair, last_pair, weights):
         else:
             target = here[MIXED_GRADIENT] + row * here[MIXED_ROW]
         poke_long(own[ROWS_BACK_LIST] + LONG * k, target)
-    # Where rows are clamped some targets are one, which a product of several rows would not add up.
+    # Where rows are clamped some targets are the same row; a product of several rows would not add those up.
     height = reach if pair >= taps and pair + taps < rows else 1
     for channel in range(channels):
         source = start + 2 * channel * row_bytes

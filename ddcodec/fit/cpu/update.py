@@ -1,5 +1,7 @@
-"""What surrounds the objective in a step on the CPU: the code's rounding with noise and Adam on it, the weights'
-gradients and packing.
+"""The parts of a step on the CPU that surround the objective.
+
+Before it, the code is rounded with noise, or hard. After it, Adam moves the code, the weights' gradients are gathered,
+and the weights that SOAP has moved are packed.
 """
 
 import math
@@ -57,8 +59,9 @@ from .simd import (
 
 @compiled
 def soft_rounded(plan, octaves, thread, temperature, noise, key):
-    """The code as the fit sees it: rounded softly, with noise, rounded softly again (C3, section 3.2); and the slope of
-    that.
+    """Round a thread's rows of the code softly, add noise, and round them softly again (C3, section 3.2).
+
+    Keeps the slope of all that, too. noise: its standard deviation in code units. key: see `simd.normal`.
     """
     gain = float32(0.5 * (1 + 2 / (math.exp(1 / temperature) - 1)))
     steep = float32(1 / temperature)
@@ -79,9 +82,9 @@ def soft_rounded(plan, octaves, thread, temperature, noise, key):
 
 @compiled
 def _soft_round(value, steep, gain):
-    """Value and slope of a differentiable rounding, exact at integers and halves (Agustsson & Theis 2020, equation 16).
+    """Compute value and slope of a differentiable rounding (Agustsson & Theis 2020, equation 16).
 
-    steep: 1 / temperature. gain: 1 / (2 tanh(1 / (2 temperature))).
+    It is exact at integers and halves. steep: 1 / temperature. gain: 1 / (2 tanh(1 / (2 temperature))).
     """
     middle = floor(value) + 0.5
     tanh = 1 - 2 / (exp((value - middle) * (2 * steep)) + 1)
@@ -90,7 +93,7 @@ def _soft_round(value, steep, gain):
 
 @compiled
 def rounded(plan, octaves, thread):
-    """The code as the file will hold it."""
+    """Round a thread's rows of the code as the file will hold them."""
     limit = full(float32(CODE_MAX))
     for o in range(plan[OCTAVES]):
         here = octaves[o]
@@ -105,7 +108,7 @@ def rounded(plan, octaves, thread):
 
 @compiled
 def move_code(plan, octaves, thread, rate, first_beta, second_beta, epsilon, step):
-    """Adam (Kingma & Ba 2015, algorithm 1) on a thread's rows of the code; `step` counts from 1."""
+    """Move a thread's rows of the code by Adam (Kingma & Ba 2015, algorithm 1); `step` counts from 1."""
     pace = float32(rate / (1 - first_beta**step))
     correction, least = float32(1 / sqrt(1 - second_beta**step)), float32(epsilon)
     for o in range(plan[OCTAVES]):
@@ -133,11 +136,11 @@ def move_code(plan, octaves, thread, rate, first_beta, second_beta, epsilon, ste
 
 @compiled
 def gather_gradients(plan, own_all, gradient, places, gains, taps):
-    """The weights' gradients from the sums of all threads.
+    """Add up the sums of all threads to the weights' gradients.
 
-    places, gains: of each weight, where its sum lies and what it is worth; -1 for taps, and for what is fixed. taps:
-    rows of (first weight, place): their sums are those of the matrix of an upsampling, in which every tap stands once
-    in either row.
+    places, gains: for each weight, where its sum lies and by what it is multiplied. Taps and fixed weights have a place
+    of -1. taps: rows of (first weight, place), one for each upsampling. Their sums are those of the upsampling's
+    matrix, in which every tap stands once in either row.
     """
     for i in range(len(places)):
         gradient[i] = 0
@@ -155,7 +158,10 @@ def gather_gradients(plan, own_all, gradient, places, gains, taps):
 
 @compiled
 def add_own_rate(weights, gradient, base, tensors, price, step):
-    """The gradients of `objective.own_bits`, times the price of a bit. tensors: rows of (first, behind the last)."""
+    """Add the gradients of `reference.rate.own_bits`, times the price of a bit.
+
+    tensors: rows of (first weight, first weight behind the tensor).
+    """
     least = step / 2
     for row in range(len(tensors)):
         start, stop = tensors[row, 0], tensors[row, 1]
@@ -170,12 +176,15 @@ def add_own_rate(weights, gradient, base, tensors, price, step):
 
 @compiled
 def pack_all(block, matrices, ups, taps):
-    """Pack every matrix of a block of weights, forward and transposed, after writing those of the upsamplings.
+    """Pack all matrices of a block of weights, forward and transposed; those of the upsamplings are written first.
 
-    matrices: rows of (packed, matrix, outputs, inputs, by_output, by_input, divisor, first, of). ups: rows of (taps,
-    matrix, along). Places in bytes from the block's start. The matrix of an upsampling makes an even and an odd sample
-    of 2 taps + 1 neighbours; `along` is what its transpose needs for one line: the even sample's taps, then the odd
-    one's.
+    All places are in bytes from the block's start.
+
+    - matrices: rows of (packed, matrix, outputs, inputs, by_output, by_input, divisor, first, of); see `products.pack`
+    - ups: rows of (taps, matrix, along)
+
+    The matrix of an upsampling makes an even and an odd sample of 2 taps + 1 neighbours. `along` is what its transpose
+    needs for one line: the even sample's taps, then the odd one's.
     """
     for row in range(len(ups)):
         source, matrix, along = ups[row]
