@@ -1,11 +1,14 @@
-"""The GPU engine: many fits take each step together, in one captured CUDA graph that nothing on the host waits for.
+"""The GPU engine: many fits take each step together, in one captured CUDA graph.
 
-Every array has one more axis in front, for the fits, so that pictures, or rates of one picture, share the launches of a
-step. The objective comes from Triton kernels; where those cannot be had it is the reference's under `torch.func.vmap`,
-several times slower. On a CPU the same steps run one by one, for the tests.
+Nothing on the host waits for a step. All arrays have one more axis in front, for the fits. So pictures, or rates of one
+picture, share the launches of a step.
+
+The objective comes from Triton kernels. Where those cannot be had it is the reference's under `torch.func.vmap`, which
+takes several times as long. On a CPU the same steps run one by one, for the tests.
 """
 
 import warnings
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from math import prod
 
@@ -14,8 +17,10 @@ import torch
 
 from ...format.arch import CODE_MAX
 from ...picture import peak_of
-from ..descent.soap import BETAS, Soap, code_epsilon
+from ..descent.schedule import Point
+from ..descent.soap import BETAS, Betas, Soap, code_epsilon
 from ..descent.start import CODE_UNITS, initial_code, initial_weights, moving, real_base
+from ..descent.task import FitTask
 from ..loss.terms import Loss, share_of, weight_step
 from ..reference.ops import BatchOps
 from ..reference.rate import bits_of, own_bits
@@ -23,22 +28,36 @@ from ..reference.synthesis import distortion_of, variance_of
 from ..reference.update import soft_round
 
 WARM_UP = 3
-"""Steps before a graph is captured, so that libraries have set themselves up; their effect is taken back."""
+"""Steps before a graph is captured, in which libraries set themselves up.
+
+Their effect is taken back.
+"""
 TINY = 1e-30
-"""Beside a mean product of gradients: what has none keeps its basis."""
+"""Added to a mean product of gradients, so that a matrix without gradients keeps its basis."""
 FALLING_BACK = (
     "Warning: the kernels of the GPU cannot be used, so that each step takes several times as long; the reason: {}"
 )
+"""Said where the Triton kernels cannot be used, with the reason."""
 
 
 class GraphEngine:
     """The engine of fits on a GPU; see `fit.engine.Engine`.
 
-    tasks: of architectures that are alike but for their bases. say: called with a sentence where the kernels cannot be
-    used. Raises `torch.OutOfMemoryError`, also in `warm_up`.
+    tasks: their architectures are alike but for the bases. device: "cuda:N", or "cpu" for tests. say: called with a
+    sentence where the kernels cannot be used.
+
+    Raises `torch.OutOfMemoryError`, also in `warm_up`.
     """
 
-    def __init__(self, tasks, *, betas=BETAS, seed=0, device="cpu", say=None):
+    def __init__(
+        self,
+        tasks: Sequence[FitTask],
+        *,
+        betas: Betas = BETAS,
+        seed: int = 0,
+        device: str = "cpu",
+        say: Callable[[str], None] | None = None,
+    ) -> None:
         arch, pictures = tasks[0].arch, [task.picture for task in tasks]
         self.arch, self.device, self.pixels = arch, device, arch.width * arch.height
         self._ops, self._say = BatchOps(device), say or (lambda sentence: None)
@@ -70,7 +89,7 @@ class GraphEngine:
         )
         self.code = self._by_octave(self._y.detach())
         self._generator = torch.Generator(device).manual_seed(seed)
-        # The schedule's values, where a captured graph finds them.
+        # A captured graph finds the schedule's values in these tensors.
         self._temperature, self._noise, self._code_rate, self._weight_rate = torch.ones(
             4, device=device, dtype=torch.float32
         ).unbind()
@@ -93,20 +112,21 @@ class GraphEngine:
         )
         self._objective = torch.func.vmap(self._one, (0, 0, 0, None if self._counts is None else 0))
         self._losses = torch.zeros(2, len(pictures), device=device, dtype=torch.float32)
-        self._graphs, self._evaluated = {}, None
+        self._graphs: dict[bool, torch.cuda.CUDAGraph] = {}
+        self._evaluated: list[Loss] | None = None
         self.fits = tuple(_Fit(self, index, task) for index, task in enumerate(tasks))
 
-    def warm_up(self):
+    def warm_up(self) -> None:
         """Capture the graphs, so that a lack of memory shows at once."""
         if self._is_cuda:
-            # The graphs never run at once and leave nothing behind in their memory, so that one is enough for all.
+            # The graphs never run at once and leave nothing behind in their memory, so that all can share one pool.
             self._pool = torch.cuda.graph_pool_handle()
             self._graphs = {hard: self._captured(hard) for hard in (False, True)}
             self.evaluate()
             self.forget()
 
-    def step(self, point):
-        """One step of every fit."""
+    def step(self, point: Point) -> None:
+        """Take one step of every fit."""
         self._evaluated = None
         values = (
             (self._temperature, point.temperature),
@@ -122,26 +142,27 @@ class GraphEngine:
             self._move(point.hard)
         self._soap.end()
 
-    def losses(self):
-        """The `Loss` of every fit before the last step."""
+    def losses(self) -> list[Loss]:
+        """Return the `Loss` of every fit before the last step."""
         return [Loss(*values) for values in self._losses.T.tolist()]
 
-    def fold(self):
-        """This engine has no channel normalisation."""
+    def fold(self) -> None:
+        """Do nothing: this engine has no channel normalisation."""
 
     @torch.no_grad()
-    def evaluate(self):
-        """The `Loss` of every fit with the code rounded."""
+    def evaluate(self) -> list[Loss]:
+        """Measure the `Loss` of every fit with the code rounded."""
         if self._evaluated is None:
             losses = torch.stack(self._objective(self._rounded(), self.numbers, self._target, self._counts))
             self._evaluated = [Loss(*values) for values in losses.T.tolist()]
         return self._evaluated
 
-    def set_lambda(self, index, value):
+    def set_lambda(self, index: int, value: float) -> None:
+        """Set the lambda of one fit for the steps to come."""
         self._lambdas[index] = value
 
-    def forget(self):
-        """What `evaluate` has kept does not hold any more."""
+    def forget(self) -> None:
+        """Drop the result that `evaluate` has kept: it does not hold any more."""
         self._evaluated = None
 
     @property
@@ -149,11 +170,12 @@ class GraphEngine:
         return self.device != "cpu"
 
     def _by_octave(self, flat):
-        """Views of a tensor like `_y`: octave -> (B, planes, rows, columns)."""
+        """View a tensor like `_y` by octaves: octave -> (B, planes, rows, columns)."""
         parts = flat.split([prod(shape) for shape in self._shapes.values()], 1)
         return {octave: part.reshape(-1, *shape) for (octave, shape), part in zip(self._shapes.items(), parts)}
 
     def _one(self, code, numbers, target, known):
+        """Compute distortion and bits of one fit, as the reference does."""
         return distortion_of(self._ops, self.arch, code, numbers, target, known), bits_of(
             self._ops, self.arch, code, numbers
         )
@@ -170,7 +192,10 @@ class GraphEngine:
         )
 
     def _move(self, hard, fused=False):
-        """The step itself: no value of it is ever looked at here. fused: by the Triton kernels."""
+        """Take the step itself; no value of it is ever looked at here.
+
+        fused: by the Triton kernels.
+        """
         moved = list(self._moved.values()) + ([] if hard else [self._y])
         code = self._rounded() if hard else self._noisy()
         if fused:
@@ -195,9 +220,9 @@ class GraphEngine:
                 self._code_optimiser.step()
 
     def _captured(self, hard):
-        """The graph of a step.
+        """Capture the graph of a step.
 
-        What the steps before it changed is put back, in place: the graph knows these very tensors.
+        The changes that the warm-up made are put back in place, since the graph knows these very tensors.
         """
         kept = {id(tensor): (tensor, tensor.detach().clone()) for tensor in self._everything()}
         try:
@@ -205,7 +230,7 @@ class GraphEngine:
         except torch.OutOfMemoryError:
             raise
         except Exception as error:
-            # Triton needs a C compiler and more at the first use of a kernel and fails in many ways without.
+            # At the first use of a kernel Triton needs a C compiler and more; without them it fails in many ways.
             if not self._fused:
                 raise
             self._fused = False
@@ -213,13 +238,13 @@ class GraphEngine:
             graph = self._capture(hard, False)
         with torch.no_grad():
             for tensor in self._everything():
-                # Moments and counts of steps that did not exist before the warm-up start at nothing.
+                # Moments and counts of steps that did not exist before the warm-up start at zero.
                 tensor.copy_(kept[id(tensor)][1]) if id(tensor) in kept else tensor.zero_()
         return graph
 
     def _capture(self, hard, fused):
         with torch.cuda.device(self.device):
-            # torch's own stream for captures is one for the whole process, and of the first device.
+            # torch's own stream for captures is the same for the whole process, and of the first device.
             side = torch.cuda.Stream()
             side.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(side), warnings.catch_warnings():
@@ -235,7 +260,7 @@ class GraphEngine:
         return graph
 
     def _everything(self):
-        """All tensors that a step changes."""
+        """List all tensors that a step changes."""
         leaves = [*self._moved.values(), self._y]
         moments = [value for state in self._code_optimiser.state.values() for value in state.values()]
         return leaves + moments + self._soap.state()
@@ -245,10 +270,11 @@ def _kernels():
     return import_module(f"{__package__}.synthesis")
 
 
-def next_basis(square, basis):
-    """For `Soap`: orthonormal columns for the product of both, as a QR decomposition has them.
+def next_basis(square: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
+    """Compute orthonormal columns for a product of two matrices, as a QR decomposition has them; for `Soap`.
 
-    Libraries make those of many matrices one after the other on a GPU; by Cholesky's, in doubles, it is all at once.
+    square: a mean product of gradients (..., size, size). basis: the same shape. On a GPU, libraries decompose many
+    matrices one after the other. By Cholesky's decomposition, in float64, all go at once.
     """
     product = square.double() @ basis.double() + TINY * basis
     lower, _ = torch.linalg.cholesky_ex(product.mT @ product)
@@ -256,33 +282,40 @@ def next_basis(square, basis):
 
 
 class _Fit:
-    """One of a `GraphEngine`'s fits."""
+    """One of the fits of a `GraphEngine`; see `fit.engine.Fit`."""
 
-    def __init__(self, engine, index, task):
+    def __init__(self, engine: GraphEngine, index: int, task: FitTask) -> None:
         self._engine, self._index, self.arch, self._lambda = engine, index, task.arch, task.lambda_
         self.pixels, self.known, self.share = engine.pixels, task.known, share_of(task.known)
-        self.variance = variance_of(engine._target[index], None if task.known is None else engine._counts[index])
+        counts = None if task.known is None or engine._counts is None else engine._counts[index]
+        self.variance = variance_of(engine._target[index], counts)
 
     @property
-    def lambda_(self):
+    def lambda_(self) -> float:
+        """The MSE that one bit per pixel is worth; the steps to come take a new value."""
         return self._lambda
 
     @lambda_.setter
-    def lambda_(self, value):
+    def lambda_(self, value: float) -> None:
         self._lambda = value
         self._engine.set_lambda(self._index, value)
 
-    def evaluate(self):
+    def evaluate(self) -> Loss:
+        """Measure the `Loss` with the code rounded."""
         return self._engine.evaluate()[self._index]
 
-    def state(self, code=True):
-        """Copies on the device, so that nothing waits."""
+    def state(self, code: bool = True) -> tuple[list[torch.Tensor], dict[int, torch.Tensor]]:
+        """Copy the weights and the rounded code, or the weights alone, for `restore`.
+
+        The copies stay on the device, so that nothing waits.
+        """
         engine, index = self._engine, self._index
         weights = [leaf.detach()[index].clone() for leaf in engine.numbers.values()]
         return weights, {octave: planes[index].short() for octave, planes in engine._rounded().items()} if code else {}
 
     @torch.no_grad()
-    def restore(self, state):
+    def restore(self, state: tuple[list[torch.Tensor], dict[int, torch.Tensor]]) -> None:
+        """Go back to a state."""
         weights, code = state
         for leaf, value in zip(self._engine.numbers.values(), weights, strict=True):
             leaf[self._index] = value
@@ -290,13 +323,16 @@ class _Fit:
             self._engine.code[octave][self._index] = planes / CODE_UNITS
         self._engine.forget()
 
-    def weights(self):
+    def weights(self) -> dict[str, np.ndarray]:
+        """Copy the weights: name -> float32 array."""
         return {name: leaf.detach()[self._index].cpu().numpy().copy() for name, leaf in self._engine.numbers.items()}
 
-    def rounded_code(self):
+    def rounded_code(self) -> dict[int, np.ndarray]:
+        """Return the code as the file will hold it: octave -> int16 (planes, rows, columns)."""
         return {octave: planes[self._index].short().cpu().numpy() for octave, planes in self._engine._rounded().items()}
 
-    def real_code(self):
+    def real_code(self) -> dict[int, np.ndarray]:
+        """Return the code before it is rounded, in code units: octave -> float32 (planes, rows, columns)."""
         return {
             octave: CODE_UNITS * y.detach()[self._index].float().cpu().numpy()
             for octave, y in self._engine.code.items()

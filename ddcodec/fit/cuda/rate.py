@@ -1,33 +1,38 @@
-"""The rate of the code and all its gradients in one Triton kernel: what `rate` is on the CPU, for many fits on a GPU.
+"""The rate of the code and all its gradients in one Triton kernel, for many fits on a GPU; `fit.cpu.rate` for the CPU.
 
-A block of positions goes through the context model, the Laplace distribution and back while it lies in registers; only
-what the neighbours get is written out and gathered by a second kernel. Sums over positions are kept for each program
-and added up outside, in a fixed order.
+A block of positions goes through the context model, the Laplace distribution and back while it lies in registers. Only
+the gradients by neighbours are written out; a second kernel gathers them. Each program keeps sums over its positions.
+They are added up outside, in a fixed order.
 """
 
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 import torch
 import triton
 import triton.language as tl
 
-from ...format.arch import NEIGHBOURS
+from ...format.arch import NEIGHBOURS, Arch
 from ..loss.terms import GREATEST_SCALE, LEAST_SCALE, NAT
 
-BLOCK, WARPS = 64, 4
-"""Positions that go through at once, on so many warps."""
+BLOCK = 64
+"""Positions that go through at once."""
+WARPS = 4
+"""Warps for one block."""
 PROGRAMS = 528
-"""At most, for one fit: four on each multiprocessor of an H200. Each keeps sums of its own."""
+"""Programs for one fit, at most: four on each multiprocessor of an H200. Each keeps sums of its own."""
 LEAST_SIDE = 16
-"""Of a matrix in `tl.dot`."""
-FORWARD, BACKWARD = tl.constexpr("tf32x3"), tl.constexpr("tf32")
-"""How tensor cores make products of matrices: with three for one, which is about as exact as float32; and to 11 bits,
-in gradients, which hold more noise than that.
-"""
+"""Rows and columns, at least, of a matrix in `tl.dot`."""
+FORWARD = tl.constexpr("tf32x3")
+"""Tensor cores make three products for one on the way forward, which is about as exact as float32."""
+BACKWARD = tl.constexpr("tf32")
+"""They multiply to 11 bits on the way back: gradients hold more noise than that."""
 
 
-def fused_bits(arch, octave, planes, features, numbers):
-    """Bits of an octave's code of every fit: (B,), differentiable by all that is passed.
+def fused_bits(
+    arch: Arch, octave: int, planes: torch.Tensor, features: torch.Tensor, numbers: Mapping[str, torch.Tensor]
+) -> torch.Tensor:
+    """Compute the bits of an octave's code for every fit: (B,), differentiable by all that is passed.
 
     planes: (B, P, rows, columns) in code units. features: (B, FEATURES + 1, rows, columns). numbers: name -> (B, ...),
     the weights of all fits.
@@ -37,24 +42,30 @@ def fused_bits(arch, octave, planes, features, numbers):
     return _FusedBits.apply(planes, features, *weights, numbers["context.3.weight"], bias, arch.neighbours)
 
 
-def padded(count):
-    """The side of a matrix in `tl.dot` that holds so many."""
+def padded(count: int) -> int:
+    """Find the side of a matrix in `tl.dot` that holds so many rows or columns."""
     return max(LEAST_SIDE, triton.next_power_of_2(count))
 
 
-def scaled(parts, gradient):
-    """What was made for a gradient of 1, for that of each fit (B,). parts: (B, ...) each."""
+def scaled(parts: Sequence[torch.Tensor], gradient: torch.Tensor) -> list[torch.Tensor]:
+    """Multiply gradients (B, ...) that were made for a gradient of 1 by that of each fit (B,)."""
     return [part * gradient.reshape(-1, *[1] * (part.ndim - 1)) for part in parts]
 
 
 @cache
 def _reach(count, device):
-    """dx, then dy of the neighbours; made once, since a graph that is being captured takes nothing from the host."""
+    """Make a tensor of dx, then dy, of the neighbours.
+
+    It is made once, since a graph that is being captured takes nothing from the host.
+    """
     return torch.tensor(NEIGHBOURS[:count], dtype=torch.int32, device=device).T.contiguous()
 
 
 class _FusedBits(torch.autograd.Function):
-    """All gradients are made on the way forward, for a gradient of 1, and scaled on the way back."""
+    """The bits of an octave's code.
+
+    All gradients are made on the way forward, for a gradient of 1, and scaled on the way back.
+    """
 
     @staticmethod
     def forward(ctx, planes, features, weight_1, bias_1, weight_2, bias_2, weight_3, bias_3, neighbours):
@@ -63,7 +74,7 @@ class _FusedBits(torch.autograd.Function):
         positions = count * rows * columns
         programs = min(PROGRAMS, triton.cdiv(positions, BLOCK))
         reach = _reach(neighbours, planes.device)
-        # One more than there are, for the biases.
+        # Each side but the outputs' holds one more, for the biases.
         wide, deep, few = (padded(n + 1) for n in (inputs, hidden, 1))
         by_input = planes.new_empty(fits, inputs, positions)
         by_value = planes.new_empty(fits, positions)
@@ -148,9 +159,9 @@ def _rate(
     FEW: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """One program's share of the positions of one fit.
+    """Compute one program's share of the positions of one fit.
 
-    Biases are the column behind a matrix's last, for a row of ones behind its inputs.
+    The biases are the column behind a matrix's last; a row of ones stands behind its inputs.
     """
     program, programs, fit = tl.program_id(0), tl.num_programs(0), tl.program_id(1).to(tl.int64)
     k, h, r = tl.arange(0, WIDE), tl.arange(0, DEEP), tl.arange(0, FEW)
@@ -204,7 +215,7 @@ def _rate(
             tl.sum(tl.where((r == 1)[:, None], both, 0.0), 0),
         )
 
-        # As `objective.laplace_bits`.
+        # The same as `reference.rate.laplace_bits`.
         value = tl.load(planes + fit * positions + i, mask=inside, other=0.0)
         inverse = tl.exp2(-tl.minimum(tl.maximum(log_scale, least), greatest))
         difference = value - mean
@@ -265,7 +276,7 @@ def _gather(
     NEIGHBOURS: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """What every integer gets as a neighbour of others, and of its own difference from the mean."""
+    """Add up the gradients by every integer: as a neighbour of others, and by its own difference from the mean."""
     fit = tl.program_id(1).to(tl.int64)
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = i < positions

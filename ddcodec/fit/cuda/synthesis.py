@@ -1,42 +1,56 @@
-"""The synthesis and what contexts see of coarser octaves in Triton kernels, for many fits on a GPU, where octaves pass
-their planes on (`Arch.passes`).
+"""The synthesis and the features of contexts in Triton kernels, for many fits on a GPU.
 
-Small matrices over many pixels are what a GPU's libraries are slow at, above all the sums over pixels for the weights'
-gradients. Here a block of pixels goes through layers and back while it lies in registers; sums are kept for each
-program and added up outside, in a fixed order.
+They are for architectures whose octaves pass their planes on (`Arch.passes`).
+
+A GPU's libraries are slow at small matrices over many pixels, above all at the sums over pixels for the weights'
+gradients. Here a block of pixels goes through layers and back while it lies in registers. Each program keeps sums over
+its pixels. They are added up outside, in a fixed order.
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 import triton
 import triton.language as tl
 
-from ...format.arch import CODE_STEP, FILTER_REACH, FILTER_SIDE, SQUARE, SYNTHESIS_UNIT
+from ...format.arch import CODE_STEP, FILTER_REACH, FILTER_SIDE, SQUARE, SYNTHESIS_UNIT, Arch
 from ...format.network import SEEN_TAPS
 from ..descent.start import PASSED_UNIT
 from .rate import BACKWARD, FORWARD, fused_bits, padded, scaled
 
-BLOCK, WARPS = 64, 4
-"""Pixels that go through the top layer at once, on so many warps."""
+BLOCK = 64
+"""Pixels that go through the top layer at once."""
+WARPS = 4
+"""Warps for one block."""
 PLAIN_BLOCK = 256
-"""The same where there is no matrix."""
+"""Pixels that a kernel without a matrix takes at once."""
 PROGRAMS = 264
-"""At most, for one fit, where each keeps sums of its own: two on each multiprocessor of an H200."""
+"""Programs for one fit, at most, that keep sums of their own: two on each multiprocessor of an H200."""
 SEEN_UNIT = PASSED_UNIT * CODE_STEP / SYNTHESIS_UNIT
-"""What the synthesis hands on of one unit of the code."""
+"""The value in the synthesis of one unit of the code."""
 
 
-def fused_objective(arch, code, numbers, target, known=None):
-    """Distortions and bits of all fits, (B,) each, as `objective.distortion_of` and `bits_of` have them for one.
+def fused_objective(
+    arch: Arch,
+    code: Mapping[int, torch.Tensor],
+    numbers: Mapping[str, torch.Tensor],
+    target: torch.Tensor,
+    known: torch.Tensor | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Compute distortions and bits of all fits, (B,) each.
 
-    code: octave -> (B, 1, rows, columns). numbers: name -> (B, ...). target: (B, planes, H, W). known: bool (B, H, W),
-    or None for all.
+    For one fit they are those of `reference.synthesis.distortion_of` and `reference.rate.bits_of`. code: octave -> (B,
+    1, rows, columns) in code units. numbers: name -> (B, ...). target: (B, planes, H, W). known: bool (B, H, W), or
+    None for all.
     """
     (fits, *_), device = target.shape, target.device
     seen_taps = torch.zeros(fits, 2, device=device, dtype=torch.float32)
     for index, tap in enumerate(SEEN_TAPS):
         seen_taps[:, index] = tap / sum(SEEN_TAPS)
-    hidden = coarser = None
-    bits = 0
+    hidden: torch.Tensor | None = None
+    coarser: torch.Tensor | None = None
+    bits: Any = 0
     for octave in arch.coarse_to_fine:
         own, size = code[octave], arch.size(octave)
         handed = (
@@ -65,7 +79,7 @@ def _programs(positions, block):
 
 
 class _Doubled(torch.autograd.Function):
-    """`network.up` of whole planes (B, C, rows, columns) to `size`, by taps (B, taps)."""
+    """Upsample whole planes (B, C, rows, columns) to `size` by taps (B, taps), as `network.up` does."""
 
     @staticmethod
     def forward(ctx, planes, taps, size):
@@ -99,7 +113,10 @@ class _Doubled(torch.autograd.Function):
 
 
 class _Filtered(torch.autograd.Function):
-    """`network.seen_code` of one plane (B, 1, rows, columns) through weights (B, side, side), as octaves pass it on."""
+    """Filter one plane (B, 1, rows, columns) by weights (B, side, side), as `network.seen_code` does.
+
+    The result has the unit in which octaves pass it on.
+    """
 
     @staticmethod
     def forward(ctx, plane, weight):
@@ -146,7 +163,7 @@ class _Filtered(torch.autograd.Function):
 
 
 class _Mixed(torch.autograd.Function):
-    """A product of a matrix (B, outputs, inputs) with planes (B, inputs, rows, columns)."""
+    """Multiply matrices (B, outputs, inputs) by planes (B, inputs, rows, columns)."""
 
     @staticmethod
     def forward(ctx, weight, planes):
@@ -166,7 +183,7 @@ class _Mixed(torch.autograd.Function):
 
 
 class _Distortion(torch.autograd.Function):
-    """From the finest octave's planes (B, octaves, H, W) to distortions (B,).
+    """Compute distortions (B,) from the finest octave's planes (B, octaves, H, W).
 
     All gradients are made on the way forward, for a gradient of 1, and scaled on the way back.
     """
@@ -179,7 +196,7 @@ class _Distortion(torch.autograd.Function):
         )
         fits, linear, rows, columns = hidden.shape
         planes, positions, (top, channels) = target.shape[1], rows * columns, top_weight.shape[1:]
-        # One more than there are, for the biases.
+        # The side of the planes holds one more, for the biases.
         narrow, deep, wide, few = (padded(n) for n in (channels + 1, top, SQUARE * planes, planes))
         sizes = dict(PLANES=planes, FEW=few, NARROW=narrow, DEEP=deep, BLOCK=BLOCK, num_warps=WARPS, num_stages=1)
         layers = top_weight, top_bias, output_weight
@@ -189,7 +206,7 @@ class _Distortion(torch.autograd.Function):
         )
         programs = _programs(positions, BLOCK)
         judged = hidden.new_empty(fits, programs, few * wide + 1)
-        # Where all pixels count the pointer is not read.
+        # The kernel needs a pointer, but does not read it where all pixels count.
         counts = target if known is None else known.contiguous().view(torch.uint8)
         _judge[programs, fits](
             values,
@@ -244,8 +261,9 @@ class _Distortion(torch.autograd.Function):
 
 @triton.jit
 def _seen(taps, place, last, STEP: tl.constexpr, TAPS: tl.constexpr):
-    """The tap with which a sample sees the STEP-th of its neighbours in the coarser octave, and which that is; odd
-    samples take the taps mirrored.
+    """Find the tap with which a sample sees the STEP-th of its neighbours in the coarser octave, and that neighbour.
+
+    Odd samples take the taps mirrored.
     """
     tap = tl.where(place % 2 == 0, tl.load(taps + STEP), tl.load(taps + TAPS - 1 - STEP))
     return tap, tl.minimum(tl.maximum(place // 2 + place % 2 + STEP - TAPS // 2, 0), last)
@@ -255,7 +273,7 @@ def _seen(taps, place, last, STEP: tl.constexpr, TAPS: tl.constexpr):
 def _up(
     planes, taps, doubled, count, rows, columns, finer_rows, finer_columns, TAPS: tl.constexpr, BLOCK: tl.constexpr
 ):
-    """A block of one finer plane."""
+    """Make a block of one finer plane."""
     plane = tl.program_id(1).to(tl.int64)
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = i < finer_rows * finer_columns
@@ -274,14 +292,15 @@ def _up(
 
 @triton.jit
 def _reaching(taps, place, last, STEP: tl.constexpr, TAPS: tl.constexpr):
-    """What the sample that is STEP - (TAPS - 1) behind twice a place takes of the value there, which also stands for
-    all beyond the ends.
+    """Find the weight of a coarser value in the sample that is STEP - (TAPS - 1) behind twice its place.
+
+    The outermost values also stand for all beyond the ends.
     """
     weight = place * 0.0
     for a in tl.static_range(TAPS):
-        # Even samples take taps in their order, odd ones mirrored; of the place that the tap is for, this is the
-        # distance.
+        # Even samples take the taps in their order, odd ones mirrored.
         tap = tl.load(taps + (a if STEP % 2 == 1 else TAPS - 1 - a))
+        # The tap is for a place so far from this one; beyond an end, that end stands for it.
         if STEP // 2 + 1 - TAPS + a == 0:
             weight += tap
         elif STEP // 2 + 1 - TAPS + a < 0:
@@ -295,7 +314,7 @@ def _reaching(taps, place, last, STEP: tl.constexpr, TAPS: tl.constexpr):
 def _up_back(
     gradient, taps, by_planes, count, rows, columns, finer_rows, finer_columns, TAPS: tl.constexpr, BLOCK: tl.constexpr
 ):
-    """A block of one coarser plane: what all samples that see a value give it."""
+    """Add up the gradients by a block of one coarser plane, from all samples that see its values."""
     plane = tl.program_id(1).to(tl.int64)
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = i < rows * columns
@@ -328,7 +347,7 @@ def _tap_sums(
     TAPS: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """One program's share of the samples of one finer plane."""
+    """Compute one program's share of the gradients by the taps, over the samples of one finer plane."""
     program, programs, plane = tl.program_id(0), tl.num_programs(0), tl.program_id(1).to(tl.int64)
     own_taps = taps + plane // count * TAPS
     k = tl.arange(0, TAPS)[:, None]
@@ -365,6 +384,7 @@ def _filter(
     WIDE: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
+    """Filter a block of one plane."""
     fit = tl.program_id(1).to(tl.int64)
     k = tl.arange(0, WIDE)
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
@@ -392,7 +412,7 @@ def _filter_back(
     WIDE: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """One program's share of the places of one plane."""
+    """Compute one program's share of the gradients by one plane and by its filter."""
     program, programs, fit = tl.program_id(0), tl.num_programs(0), tl.program_id(1).to(tl.int64)
     k = tl.arange(0, WIDE)
     own = tl.load(weight + fit * SIDE * SIDE + k, mask=k < SIDE * SIDE, other=0.0)
@@ -405,7 +425,7 @@ def _filter_back(
         is_seen = inside[None, :] & (k < SIDE * SIDE)[:, None]
         there = is_seen & (y + dy >= 0) & (y + dy < rows) & (x + dx >= 0) & (x + dx < columns)
         around = tl.load(plane + (fit * rows + y + dy) * columns + x + dx, mask=there, other=0.0)
-        # The places that see this one lie the other way.
+        # The places that see this one lie the other way round.
         there = is_seen & (y - dy >= 0) & (y - dy < rows) & (x - dx >= 0) & (x - dx < columns)
         seeing = tl.load(gradient + (fit * rows + y - dy) * columns + x - dx, mask=there, other=0.0)
         here = tl.load(gradient + fit * rows * columns + i, mask=inside, other=0.0)
@@ -416,7 +436,7 @@ def _filter_back(
 
 @triton.jit
 def _outer(left, right, sums, outputs, inputs, positions, TALL: tl.constexpr, WIDE: tl.constexpr, BLOCK: tl.constexpr):
-    """One program's share of a sum over positions of products of all planes with all."""
+    """Compute one program's share of a sum over positions of products of all planes with all."""
     program, programs, fit = tl.program_id(0), tl.num_programs(0), tl.program_id(1).to(tl.int64)
     m, n = tl.arange(0, TALL), tl.arange(0, WIDE)
     total = tl.zeros((TALL, WIDE), tl.float32)
@@ -454,8 +474,9 @@ def _top_of(
     BLOCK: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """A block of the finest octave's planes with a row of ones behind them, the top layer's weights with its bias, and
-    what it makes of the planes.
+    """Load a block of the finest octave's planes and apply the top layer.
+
+    Returns the planes with a row of ones behind them, the layer's weights with its bias, and its results.
     """
     j, k = tl.arange(0, NARROW), tl.arange(0, DEEP)
     below = tl.load(
@@ -481,7 +502,7 @@ def _top_of(
 def _output_of(
     output_weight, fit, channels, top, PLANES: tl.constexpr, FEW: tl.constexpr, NARROW: tl.constexpr, DEEP: tl.constexpr
 ):
-    """The output's weights of the planes, and of the top layer."""
+    """Load the output's weights of the planes, and of the top layer."""
     planes, j, k = tl.arange(0, FEW)[:, None], tl.arange(0, NARROW)[None, :], tl.arange(0, DEEP)[None, :]
     rows = output_weight + (fit * PLANES + planes) * (channels + top)
     of_below = tl.load(rows + j, mask=(planes < PLANES) & (j < channels), other=0.0)
@@ -506,7 +527,7 @@ def _paint(
     DEEP: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """A block of samples before the residual layer."""
+    """Make a block of samples before the residual layer."""
     fit = tl.program_id(1).to(tl.int64)
     planes, j = tl.arange(0, FEW), tl.arange(0, NARROW)
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
@@ -541,8 +562,9 @@ def _judge(
     WIDE: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """One program's share of the pixels: through the residual layer to the distortion's gradient by the samples, and
-    sums for the layer's weights.
+    """Compute one program's share of the distortion, over the pixels.
+
+    The samples go through the residual layer. The gradients by its results are written, and sums for its weights.
     """
     program, programs, fit = tl.program_id(0), tl.num_programs(0), tl.program_id(1).to(tl.int64)
     k, planes, positions = tl.arange(0, WIDE), tl.arange(0, FEW), rows * columns
@@ -599,12 +621,12 @@ def _unpaint(
     DEEP: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """One program's share of the pixels: back from the samples to the finest octave's planes."""
+    """Go back from the samples to the finest octave's planes, for one program's share of the pixels."""
     program, programs, fit = tl.program_id(0), tl.num_programs(0), tl.program_id(1).to(tl.int64)
     j, k, s, planes = tl.arange(0, NARROW), tl.arange(0, DEEP), tl.arange(0, WIDE), tl.arange(0, FEW)
     positions = rows * columns
     dy, dx, source = (s // PLANES // 3 - 1)[:, None], (s // PLANES % 3 - 1)[:, None], s % PLANES
-    # What a sample was worth as a neighbour: the other way round in the layer's weights.
+    # A sample's weight as a neighbour: the layer's weights the other way round.
     is_weight = (planes < PLANES)[:, None] & (s < 9 * PLANES)[None, :]
     own = tl.load(
         residual_weight
@@ -621,7 +643,7 @@ def _unpaint(
         i = start + tl.arange(0, BLOCK)
         inside = i < positions
         y, x = (i // columns)[None, :], (i % columns)[None, :]
-        # A pixel is seen from the other side and, where it stands for those outside, from its own row or column, too.
+        # A pixel is seen from the other side. At a border it also stands for pixels outside, for its own row or column.
         from_y, from_x = y - dy, x - dx
         is_y, is_x = (from_y >= 0) & (from_y < rows), (from_x >= 0) & (from_x < columns)
         edge_y = ((dy == -1) & (y == 0)) | ((dy == 1) & (y == rows - 1))
