@@ -1,13 +1,18 @@
-"""The torch engine: the objective D + lambda R of one picture, by autograd, on CPU or CUDA; the reference for all
-others.
+"""The torch engine: the objective D + lambda R of one picture, by autograd, on CPU or CUDA.
+
+It is the reference that all other engines must equal.
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
 
-from ...format.arch import CODE_MAX
+from ...format.arch import CODE_MAX, Arch
 from ...picture import peak_of
-from ..descent.soap import BETAS, Soap, by_qr, code_epsilon
+from ..descent.schedule import Point
+from ..descent.soap import BETAS, Betas, Soap, by_qr, code_epsilon
 from ..descent.start import CODE_UNITS, initial_code, initial_weights, real_base
 from ..loss.terms import Loss, share_of, weight_step
 from .ops import NormalisingOps, TorchOps
@@ -19,25 +24,27 @@ from .update import soft_round
 class TorchEngine:
     """The reference engine (see `fit.engine`); the only one that knows channel normalisation.
 
-    samples: uint8 or uint16 (H, W, planes). known: bool (H, W), the pixels that count, or None for all. `numbers` (name
-    -> tensor, real values) and `code` (octave -> y) are the state; `step` moves it.
+    samples: uint8 or uint16 (H, W, planes). lambda_: the MSE that one bit per pixel is worth. normalise: with channel
+    normalisation. known: bool (H, W), the pixels that count, or None for all.
+
+    The state that `step` moves is `numbers` (name -> tensor, real values) and `code` (octave -> y).
     """
 
     def __init__(
         self,
-        samples,
-        arch,
-        lambda_,
+        samples: np.ndarray,
+        arch: Arch,
+        lambda_: float,
         *,
-        betas=BETAS,
-        normalise=False,
-        seed=0,
-        device="cpu",
-        dtype=torch.float32,
-        known=None,
-    ):
+        betas: Betas = BETAS,
+        normalise: bool = False,
+        seed: int = 0,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        known: np.ndarray | None = None,
+    ) -> None:
         self.arch, self.lambda_, self.device, self._betas = arch, lambda_, device, betas
-        self.ops = TorchOps(device, dtype)
+        self.ops: Any = TorchOps(device, dtype)
         self.retarget(samples)
         self.known, self.share = known, share_of(known)
         self._counts = None if known is None else torch.tensor(known, device=device)
@@ -48,7 +55,9 @@ class TorchEngine:
         self.numbers = {n: self._leaf(w) for n, w in initial_weights(arch, samples, random).items()}
         self.code = {o: self._leaf(y) for o, y in initial_code(arch, samples, random).items()}
         self._base = self._tensors(real_base(arch))
-        self._sum, self._count, self.norm = None, 0, None
+        self._sum: torch.Tensor | None = None
+        self._count = 0
+        self.norm: dict[int, torch.Tensor] | None = None
         if normalise:
             self.norm = {
                 o: torch.ones(arch.channels_of(o), device=device, dtype=dtype, requires_grad=True)
@@ -62,14 +71,15 @@ class TorchEngine:
         self._start_optimisers()
 
     @property
-    def fits(self):
+    def fits(self) -> tuple["TorchEngine"]:
+        """The one fit: this engine itself."""
         return (self,)
 
-    def warm_up(self):
-        """There is nothing to prepare."""
+    def warm_up(self) -> None:
+        """Do nothing: there is nothing to prepare."""
 
-    def step(self, point):
-        """One step of the optimisation."""
+    def step(self, point: Point) -> None:
+        """Take one step of the optimisation."""
         for leaf in self._weight_leaves():
             leaf.grad = None
         self.code_optimiser.zero_grad()
@@ -89,39 +99,43 @@ class TorchEngine:
             self.code_optimiser.step()
         self._loss = distortion.detach(), bits.detach()
 
-    def losses(self):
-        """The `Loss` before the last step."""
+    def losses(self) -> list[Loss]:
+        """Return the `Loss` before the last step."""
         return [Loss(*(value.item() for value in self._loss))]
 
-    def average(self):
+    def average(self) -> None:
         """Take the mean of the pictures of all steps from now on."""
         self._sum, self._count = torch.zeros_like(self.target), 0
 
-    def mean(self):
-        """That of the pictures since `average`, float32 (H, W, planes) in 0..1, or None where there has been no
-        step.
+    def mean(self) -> np.ndarray | None:
+        """Return the mean picture of the steps since `average`, float32 (H, W, planes) in 0..1.
+
+        Returns None where there has been no step.
         """
-        return (self._sum / self._count).permute(1, 2, 0).cpu().float().numpy() if self._count else None
+        if self._sum is None or not self._count:
+            return None
+        return (self._sum / self._count).permute(1, 2, 0).cpu().float().numpy()
 
     @torch.no_grad()
-    def evaluate(self):
-        """The `Loss` with the code rounded."""
+    def evaluate(self) -> Loss:
+        """Measure the `Loss` with the code rounded."""
         distortion, bits = self.objective(self._rounded())
         return Loss(distortion.item(), bits.item())
 
     @torch.no_grad()
-    def distortion(self, weights):
-        """That of the rounded code with other weights (name -> array)."""
+    def distortion(self, weights: dict[str, np.ndarray]) -> float:
+        """Measure the distortion of the rounded code with other weights (name -> array)."""
         return self._distortion(self._rounded(), self._tensors(weights)).item()
 
     @torch.no_grad()
-    def bits(self, weights):
-        """Those of the rounded code with other weights (name -> array)."""
+    def bits(self, weights: dict[str, np.ndarray]) -> float:
+        """Measure the bits of the rounded code with other weights (name -> array)."""
         return bits_of(self.ops, self.arch, self._rounded(), self._tensors(weights)).item()
 
-    def slopes(self, weights):
-        """name -> float64 array: the derivatives of D + lambda R of the rounded code by other weights (name -> array),
-        at these. They are zero for what is fixed.
+    def slopes(self, weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Compute the derivatives of D + lambda R of the rounded code by weights, at other weights (name -> array).
+
+        Returns name -> float64 array, with zeros for fixed tensors.
         """
         code, numbers = (
             self._rounded(),
@@ -136,9 +150,11 @@ class TorchEngine:
         }
 
     @torch.no_grad()
-    def maps(self, octave):
-        """With the code rounded: bits of each integer of an octave and of all finer ones, [(rows, columns)], and the
-        squared error of each pixel, (H, W), summed over its planes. For codes of one plane an octave.
+    def maps(self, octave: int) -> tuple[list[np.ndarray], np.ndarray]:
+        """Measure the bits of integers and the squared errors of pixels, with the code rounded.
+
+        Returns a list of bits of each integer, (rows, columns), for the octave and all finer ones, and the squared
+        errors of pixels, (H, W), summed over the planes. For codes of one plane an octave.
         """
         code = self._rounded()
         own = [features for features in features_of(self.ops, self.arch, code, self.numbers) if features[0] <= octave]
@@ -150,19 +166,19 @@ class TorchEngine:
         return bits, errors.square().sum(0).numpy(force=True)
 
     @torch.no_grad()
-    def put_plane(self, octave, values):
-        """Integers (rows, columns) in the place of an octave's only code plane."""
+    def put_plane(self, octave: int, values: np.ndarray) -> None:
+        """Put integers (rows, columns) in the place of an octave's only code plane."""
         self.code[octave][0] = torch.from_numpy(values / np.float32(CODE_UNITS))
 
-    def weights(self):
-        """name -> float32 array, a copy."""
+    def weights(self) -> dict[str, np.ndarray]:
+        """Copy the weights: name -> float32 array."""
         return {name: values.detach().cpu().float().numpy().copy() for name, values in self.numbers.items()}
 
-    def rounded_code(self):
-        """octave -> int16 (planes, rows, columns), what the file will hold."""
+    def rounded_code(self) -> dict[int, np.ndarray]:
+        """Return the code as the file will hold it: octave -> int16 (planes, rows, columns)."""
         return {o: planes.cpu().numpy().astype(np.int16) for o, planes in self._rounded().items()}
 
-    def retarget(self, samples):
+    def retarget(self, samples: np.ndarray) -> None:
         """Go on towards other samples, uint8 or uint16 (H, W, planes)."""
         self.target = (
             torch.tensor(samples / peak_of(samples), device=self.device, dtype=self.ops.dtype)
@@ -170,14 +186,15 @@ class TorchEngine:
             .contiguous()
         )
 
-    def real_code(self):
-        """octave -> float32 (planes, rows, columns), in code units, before it is rounded."""
+    def real_code(self) -> dict[int, np.ndarray]:
+        """Return the code before it is rounded, in code units: octave -> float32 (planes, rows, columns)."""
         return {o: (CODE_UNITS * y.detach()).cpu().float().numpy() for o, y in self.code.items()}
 
     @torch.no_grad()
-    def fold(self):
-        """Replace the channel normalisation, if there is one, by the affine map that it is for this picture, in the
-        next layer's weights.
+    def fold(self) -> None:
+        """Fold the channel normalisation, if there is one, into the next layer's weights.
+
+        For this picture it is an affine map.
         """
         if not self.norm:
             return
@@ -193,19 +210,22 @@ class TorchEngine:
         self.ops = TorchOps(self.device, self.ops.dtype)
         self._start_optimisers()
 
-    def state(self, code=True):
-        """A copy of the weights (with those of the normalisation) and of the code, or of the weights alone, for
-        `restore`; of no use after a `fold`.
+    def state(self, code: bool = True) -> tuple[list[torch.Tensor], dict[int, np.ndarray]]:
+        """Copy the weights and the rounded code, or the weights alone, for `restore`.
+
+        The weights of the normalisation are among them. After a `fold` a state is of no use.
         """
         return [leaf.detach().clone() for leaf in self._weight_leaves()], self.rounded_code() if code else {}
 
-    def restore(self, state):
+    def restore(self, state: tuple[list[torch.Tensor], dict[int, np.ndarray]]) -> None:
+        """Go back to a state."""
         weights, code = state
         self._take(self._weight_leaves(), weights, code)
 
-    def take(self, weights, code):
-        """Go on from weights (name -> array) and a code (octave -> (planes, rows, columns)), rounded or not, of another
-        engine or from a file.
+    def take(self, weights: dict[str, np.ndarray], code: dict[int, np.ndarray]) -> None:
+        """Go on from weights (name -> array) and a code (octave -> (planes, rows, columns)), rounded or not.
+
+        Both come from another engine or from a file.
         """
         self._take(
             [self.numbers[name] for name in weights], [torch.from_numpy(values) for values in weights.values()], code
@@ -218,14 +238,15 @@ class TorchEngine:
         for octave, planes in code.items():
             self.code[octave].copy_(torch.from_numpy(planes) / CODE_UNITS)
 
-    def objective(self, code):
-        """Distortion and bits of a code (octave -> (planes, rows, columns) in code units), as differentiable
-        scalars.
+    def objective(self, code: Mapping[int, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Compute distortion and bits of a code, as differentiable scalars.
+
+        code: octave -> (planes, rows, columns) in code units.
         """
         return self._distortion(code, self.numbers), bits_of(self.ops, self.arch, code, self.numbers)
 
-    def minimised(self, distortion, bits):
-        """What a step goes down on: D + lambda R, the weights' own bits included."""
+    def minimised(self, distortion: torch.Tensor, bits: torch.Tensor) -> torch.Tensor:
+        """Compute the number that a step makes smaller: D + lambda R, the weights' own bits included."""
         price = self.lambda_ / self.pixels
         return distortion + price * (bits + own_bits(self.arch, self.numbers, self._base, weight_step(price)))
 
@@ -271,7 +292,7 @@ class TorchEngine:
         differences = [
             0 * leaf if self.arch.is_fixed(name) else leaf - self._base[name] for name, leaf in self.numbers.items()
         ]
-        # Those of the normalisation have no base.
+        # The weights of the normalisation have no base.
         differences += [0 * leaf for leaf in leaves[len(differences) :]]
         change = self._soap.change(
             *(torch.cat([part.flatten() for part in parts]) for parts in ([leaf.grad for leaf in leaves], differences))
@@ -281,9 +302,10 @@ class TorchEngine:
         self._soap.end()
 
 
-def memory_of(arch):
-    """About the bytes that a step takes, beside the program: the arrays that autograd keeps, measured to within a
-    fifth.
+def memory_of(arch: Arch) -> int:
+    """Estimate the bytes that a step takes, beside the program.
+
+    They are the arrays that autograd keeps, measured to within a fifth.
     """
     pixels = arch.width * arch.height
     by_position = 2 * arch.context_inputs + 6 * arch.context_channels

@@ -1,4 +1,7 @@
-"""Arithmetic for `network` in torch, differentiable."""
+"""The arithmetic of `network` in torch, differentiable."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 
@@ -6,35 +9,42 @@ from ...format.arch import CODE_STEP, SYNTHESIS_UNIT
 
 
 class TorchOps:
-    """Real-valued, differentiable.
+    """The `ops` of `format.network` in real numbers, differentiable.
 
-    Activations have the unit 1; one unit of the code is 1 in the context, 1/16 in the synthesis.
+    Activations have the unit 1. One unit of the code is 1 in the context model and 1/16 in the synthesis.
     """
 
     context_step = 1.0
+    """One unit of the code in the context model."""
     synthesis_step = CODE_STEP / SYNTHESIS_UNIT
+    """One unit of the code in the synthesis."""
 
     on_host = True
-    """Small numbers may be read from tensors; where many fits go together under vmap, or a GPU must not wait, they may
-    not.
+    """Whether small numbers may be read from tensors.
+
+    They may not where many fits go together under vmap, or where a GPU must not wait.
     """
 
-    def __init__(self, device="cpu", dtype=torch.float32):
+    def __init__(self, device: str = "cpu", dtype: torch.dtype = torch.float32) -> None:
         self.device, self.dtype = device, dtype
-        self._constants = {}
+        self._constants: dict[tuple[float, ...], torch.Tensor] = {}
 
-    def zeros(self, shape):
+    def zeros(self, shape: Sequence[int]) -> torch.Tensor:
+        """Make an array of zeros."""
         return torch.zeros(shape, device=self.device, dtype=self.dtype)
 
-    def stack(self, planes):
+    def stack(self, planes: list[torch.Tensor]) -> torch.Tensor:
+        """Stack planes along a new first axis."""
         return torch.stack(planes)
 
-    def join(self, parts):
+    def join(self, parts: list[torch.Tensor]) -> torch.Tensor:
+        """Join parts along their first axis."""
         return torch.cat(parts)
 
-    def take(self, planes, indices, axis):
-        # The indices are a range whose ends repeat where it was clamped: slices and copies differentiate faster than a
-        # gather.
+    def take(self, planes: torch.Tensor, indices: list[int], axis: int) -> torch.Tensor:
+        # The indices are a range whose ends repeat where it was clamped. Slices and copies differentiate faster than
+        # a gather.
+        """Take the given indices along an axis; they are a range, clamped to the planes."""
         first, last = indices[0], indices[-1]
         before, after = indices.count(first) - 1, indices.count(last) - 1
         if first == last:
@@ -44,65 +54,85 @@ class TorchOps:
         parts += [planes.narrow(axis, last, 1)] * after
         return torch.cat(parts, axis) if len(parts) > 1 else parts[0]
 
-    def weighted_sum(self, planes, taps, first, count, axis):
-        taps = torch.stack(taps) if torch.is_tensor(taps[0]) else self._constant(tuple(taps))
-        return _WeightedSum.apply(planes, taps, first, count, axis, self.on_host)
+    def weighted_sum(self, planes: torch.Tensor, taps: list[Any], first: int, count: int, axis: int) -> torch.Tensor:
+        """Sum taps[k] planes[first + k : first + k + count] over k, along an axis."""
+        weights = torch.stack(taps) if torch.is_tensor(taps[0]) else self._constant(tuple(taps))
+        return _WeightedSum.apply(planes, weights, first, count, axis, self.on_host)
 
     def _constant(self, numbers):
-        """Numbers as a tensor, made once: a graph that is being captured takes nothing from the host."""
+        """Make a tensor of numbers once.
+
+        A graph that is being captured takes nothing from the host.
+        """
         if numbers not in self._constants:
             self._constants[numbers] = torch.tensor(numbers, device=self.device, dtype=self.dtype)
         return self._constants[numbers]
 
-    def interleave(self, even, odd, axis, start, stop):
+    def interleave(self, even: torch.Tensor, odd: torch.Tensor, axis: int, start: int, stop: int) -> torch.Tensor:
+        """Interleave two arrays along an axis and take start .. stop - 1 of the result."""
         both = torch.stack([even, odd], axis + 1).flatten(axis, axis + 1)
         return both.narrow(axis, start, stop - start)
 
-    def pad(self, planes, rows, columns):
+    def pad(self, planes: torch.Tensor, rows: Sequence[int], columns: int) -> torch.Tensor:
+        """Add rows of zeros above and below, and columns of zeros on both sides."""
         return torch.nn.functional.pad(planes, (columns, columns, *rows))
 
-    def filter(self, weight, planes):
+    def filter(self, weight: torch.Tensor, planes: torch.Tensor) -> torch.Tensor:
+        """Filter each plane (P, rows, columns) by weights (side, side), without padding."""
         return torch.nn.functional.conv2d(planes[:, None], weight[None, None])[:, 0]
 
-    def mix(self, weight, planes):
+    def mix(self, weight: torch.Tensor, planes: torch.Tensor) -> torch.Tensor:
+        """Multiply a matrix (outputs, inputs) by planes (inputs, rows, columns)."""
         return (weight @ planes.reshape(len(planes), -1)).reshape(-1, *planes.shape[1:])
 
-    def affine(self, weight, inputs, bias):
+    def affine(self, weight: torch.Tensor, inputs: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        """Multiply a matrix (outputs, inputs) by inputs (inputs, positions) and add a bias (outputs,)."""
         return torch.addmm(bias[:, None], weight, inputs)
 
-    def round(self, values):
+    def round(self, values: torch.Tensor) -> torch.Tensor:
+        """Return the values: real activations are not rounded."""
         return values
 
-    def settle(self, values, linear, octave=None):
+    def settle(self, values: torch.Tensor, linear: int, octave: int | None = None) -> torch.Tensor:
+        """Apply ReLU to the channels from `linear` on."""
         return values if linear == len(values) else _PartialReLU.apply(values, linear)
 
-    def output(self, values):
+    def output(self, values: torch.Tensor) -> torch.Tensor:
+        """Return the values: real samples keep their unit."""
         return values
 
-    def samples(self, values, peak):
+    def samples(self, values: torch.Tensor, peak: int) -> torch.Tensor:
+        """Return the values: real samples are neither scaled nor clamped."""
         return values
 
 
 class BatchOps(TorchOps):
-    """As `TorchOps`, for use under `torch.func.vmap` and in a captured graph."""
+    """The same as `TorchOps`, for use under `torch.func.vmap` and in a captured graph."""
 
     on_host = False
 
 
 class NormalisingOps(TorchOps):
-    """As `TorchOps`, with the channel normalisation of the plain deep decoder after each ReLU of the synthesis.
+    """`TorchOps` with the channel normalisation of the plain deep decoder after each ReLU of the synthesis.
 
-    Heckel & Hand 2019, equation (1): each channel to mean 0 and variance 1, times gamma, plus beta. `scale` and `shift`
-    (octave -> (C,)) are gamma and beta; after a forward pass `gain` and `offset` hold the affine map that the
-    normalisation was.
+    It brings each channel to mean 0 and variance 1, times gamma, plus beta (Heckel & Hand 2019, equation 1). `scale`
+    and `shift` (octave -> (C,)) are gamma and beta. After a forward pass `gain` and `offset` hold the affine map that
+    the normalisation was.
     """
 
-    def __init__(self, scale, shift, device="cpu", dtype=torch.float32):
+    def __init__(
+        self,
+        scale: dict[int, torch.Tensor],
+        shift: dict[int, torch.Tensor],
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
         super().__init__(device, dtype)
         self.scale, self.shift = scale, shift
-        self.gain, self.offset = {}, {}
+        self.gain: dict[int, torch.Tensor] = {}
+        self.offset: dict[int, torch.Tensor] = {}
 
-    def settle(self, values, linear, octave=None):
+    def settle(self, values: torch.Tensor, linear: int, octave: int | None = None) -> torch.Tensor:
         values = super().settle(values, linear)
         if octave is None:
             return values
@@ -113,7 +143,10 @@ class NormalisingOps(TorchOps):
 
 
 class _PartialReLU(torch.autograd.Function):
-    """ReLU on the channels from `linear` on, the others pass; saves memory traffic against slicing and joining."""
+    """ReLU on the channels from `linear` on; the others pass.
+
+    It saves memory traffic against slicing and joining.
+    """
 
     generate_vmap_rule = True
 
@@ -137,11 +170,10 @@ class _PartialReLU(torch.autograd.Function):
 
 
 class _WeightedSum(torch.autograd.Function):
-    """sum over k of taps[k] planes[first + k : first + k + count]; in place in both directions, where autograd would
-    pass thrice over memory.
+    """The sum over k of taps[k] planes[first + k : first + k + count].
 
-    on_host: the taps are read as numbers, which is fastest on a CPU but makes a GPU wait, and cannot be done under
-    vmap.
+    It works in place in both directions, where autograd would pass thrice over memory. on_host: read the taps as
+    numbers. That is fastest on a CPU, but makes a GPU wait and cannot be done under vmap.
     """
 
     generate_vmap_rule = True
@@ -175,6 +207,7 @@ class _WeightedSum(torch.autograd.Function):
 
 
 def _accumulate(total, part, weight):
+    """Add a part times a weight to a total, in place."""
     if isinstance(weight, float):
         total.add_(part, alpha=weight)
     else:

@@ -1,21 +1,32 @@
 """The rate in torch: bits of the code by the context model, and of the weights (FORMAT.md, chapter 6)."""
 
+from collections.abc import Iterator, Mapping
+
 import torch
 
-from ...format.arch import NEIGHBOURS
+from ...format.arch import NEIGHBOURS, Arch
 from ...format.network import Coarser, context
 from ..descent.start import moving
 from ..loss.terms import GREATEST_SCALE, LEAST_SCALE, NAT
+from .ops import TorchOps
 
 
-def bits_of(ops, arch, code, numbers):
-    """Of the code."""
+def bits_of(
+    ops: TorchOps, arch: Arch, code: Mapping[int, torch.Tensor], numbers: Mapping[str, torch.Tensor]
+) -> torch.Tensor:
+    """Compute the bits of a code, as a scalar.
+
+    code: octave -> (planes, rows, columns) in code units. numbers: name -> tensor, the weights.
+    """
     return sum(octave_bits(ops, arch, numbers, *own).sum() for own in features_of(ops, arch, code, numbers))
 
 
-def features_of(ops, arch, code, numbers):
-    """(octave, its planes, what its context sees of coarser ones), coarse to fine. code: octave -> (planes, rows,
-    columns).
+def features_of(
+    ops: TorchOps, arch: Arch, code: Mapping[int, torch.Tensor], numbers: Mapping[str, torch.Tensor]
+) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
+    """Yield (octave, its planes, the features of its context), coarse to fine.
+
+    code: octave -> (planes, rows, columns) in code units. The features are (FEATURES + 1, rows, columns).
     """
     coarser = Coarser(ops, arch)
     for octave in arch.coded_octaves:
@@ -23,33 +34,55 @@ def features_of(ops, arch, code, numbers):
         coarser.add(octave, code[octave])
 
 
-def own_bits(arch, numbers, base, step):
-    """About the bits of the weights themselves, as differences from the base (name -> tensor) in steps of `step`: for
-    each tensor those of a Laplace distribution as wide as its differences are on average, and at least half a step.
+def own_bits(
+    arch: Arch, numbers: Mapping[str, torch.Tensor], base: Mapping[str, torch.Tensor], step: float | torch.Tensor
+) -> torch.Tensor:
+    """Estimate the bits of the weights themselves, as differences from the base in steps of `step`.
+
+    numbers, base: name -> tensor. Each tensor costs the bits of a Laplace distribution. The distribution is as wide as
+    the tensor's differences are on average, and at least half a step.
     """
     least = step / 2
     widths = {name: (numbers[name] - base[name]).square().add(least**2).sqrt().mean() for name in moving(arch)}
     return sum(base[name].numel() * torch.log2(width / least) for name, width in widths.items())
 
 
-def octave_bits(ops, arch, numbers, octave, planes, features):
-    """Of each integer of an octave, whose arguments are those of `features_of`: (planes rows columns,)."""
+def octave_bits(
+    ops: TorchOps,
+    arch: Arch,
+    numbers: Mapping[str, torch.Tensor],
+    octave: int,
+    planes: torch.Tensor,
+    features: torch.Tensor,
+) -> torch.Tensor:
+    """Compute the bits of each integer of an octave: (planes rows columns,).
+
+    The arguments are those that `features_of` yields.
+    """
     inputs = torch.cat([neighbourhood(planes, arch.neighbours), features.flatten(1).repeat(1, len(planes))])
     mean, log_scale = context(ops, arch, numbers, inputs, octave)
     return laplace_bits(planes.flatten() - mean, log_scale)
 
 
-def neighbourhood(planes, count):
-    """The causal neighbours of every integer of `planes` (P, rows, columns): (count, P rows columns), 0 outside."""
+def neighbourhood(planes: torch.Tensor, count: int) -> torch.Tensor:
+    """List the causal neighbours of each integer of planes (P, rows, columns): (count, P rows columns).
+
+    Outside the planes are zeros.
+    """
     return _Neighbourhood.apply(planes, count)
 
 
-def laplace_bits(differences, log_scale):
-    """Bits of integers at `differences` from the mean of a discretised Laplace distribution of scale 2^log_scale."""
+def laplace_bits(differences: torch.Tensor, log_scale: torch.Tensor) -> torch.Tensor:
+    """Compute the bits of integers by a discretised Laplace distribution of scale 2^log_scale.
+
+    differences: those of the integers from the distribution's mean.
+    """
     return _LaplaceBits.apply(differences, log_scale)[0]
 
 
 class _Neighbourhood(torch.autograd.Function):
+    """The causal neighbours, as shifted views in both directions."""
+
     generate_vmap_rule = True
 
     @staticmethod
@@ -72,33 +105,34 @@ class _Neighbourhood(torch.autograd.Function):
 
 
 def _shifted(padded, count):
+    """View padded planes from the place of each neighbour."""
     rows, columns = padded.shape[1] - 3, padded.shape[2] - 8
     return [padded[:, 3 + dy : 3 + dy + rows, 4 + dx : 4 + dx + columns] for dx, dy in NEIGHBOURS[:count]]
 
 
 class _LaplaceBits(torch.autograd.Function):
-    """Analytic, since autograd's chain would pass over memory a dozen times; the tail in logarithms, so that no
-    outlier's gradient dies.
+    """The bits of integers, with analytic gradients: autograd's chain would pass over memory a dozen times.
 
-    A difference is taken up to 1/2, and what lies beyond costs in proportion: there the logarithm is linear.
+    A difference counts up to 1/2. The rest costs in proportion: beyond 1/2 the logarithm is linear. This tail is
+    computed in logarithms, so that no outlier's gradient dies.
     """
 
     generate_vmap_rule = True
 
     @staticmethod
     def forward(differences, log_scale):
-        """Bits, and their derivatives."""
+        """Compute the bits, and their derivatives by difference and log_scale."""
         inverse = torch.exp2(-log_scale.clamp(LEAST_SCALE, GREATEST_SCALE))
         distance = differences.abs()
         inside = distance.clamp(max=0.5)
         beyond = (distance - inside) * inverse
         near, far = (0.5 - inside) * inverse, (0.5 + inside) * inverse
         below, above = 0.5 * torch.exp(-far), 0.5 * torch.exp(-near)
-        # 1 - below - above, but at the border, where that is half of 1 - exp(-far), as exact as can be.
+        # Beyond the border, `above` is 1/2, and 1 - below - above is half of 1 - exp(-far): expm1 keeps its digits.
         chance = torch.where(distance > 0.5, -0.5 * torch.expm1(-far), 1 - below - above)
         by_distance = (above - below) * inverse / chance * torch.sign(differences)
         by_scale = (near * above + far * below) / chance - beyond
-        # Beyond the ladder of scales only a step back inside has a gradient.
+        # Beyond the scales that have tables only a step back inside has a gradient.
         by_scale = torch.where((log_scale > GREATEST_SCALE) & (by_scale < 0), 0, by_scale)
         by_scale = torch.where((log_scale < LEAST_SCALE) & (by_scale > 0), 0, by_scale)
         return (beyond - torch.log(chance)) / NAT, by_distance / NAT, by_scale
