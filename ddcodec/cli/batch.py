@@ -272,10 +272,11 @@ def _results_of_processes(work: Work, processes: int, course: "_Course") -> Resu
 def _results_of_cluster(talk: Talk, work: Work, batch: Batch, course: "_Course") -> Results:
     from ..jobs.cluster import LOCAL, Lost, connected, run_jobs_on
 
-    if batch.jobs is not None and batch.scheduler != LOCAL:
+    address = batch.scheduler or LOCAL
+    if batch.jobs is not None and address != LOCAL:
         raise UsageError("-j is for this machine; a cluster does as much at once as it has workers.")
     processes = batch.jobs or available_cores()
-    with connected(batch.scheduler, processes=processes, threads=max(1, available_cores() // processes)) as client:
+    with connected(address, processes=processes, threads=max(1, available_cores() // processes)) as client:
         for bundle, answer in run_jobs_on(client, partial(attempted, work), course.loaded(), work.at_once, talk.say):
             if isinstance(answer, Lost):
                 for loaded in bundle:

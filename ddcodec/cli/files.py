@@ -50,7 +50,7 @@ def read_input(path: str, wanted: Callable[[bytes], float]) -> bytes:
 
 
 def prepare_output(
-    talk: Talk, input_: str, output: str | None, force: bool, extension: str | None = None, *, keep: bool = False
+    talk: Talk, input_: str, output: str | None, force: bool, extension: str = "", *, keep: bool = False
 ) -> str:
     """Check and return the path to write to.
 

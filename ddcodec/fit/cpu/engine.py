@@ -337,7 +337,7 @@ def _variance(samples: np.ndarray) -> float:
     """
     values = np.arange(peak_of(samples) + 1) / peak_of(samples)
     shares = np.bincount(samples, minlength=len(values)) / samples.size
-    return shares @ (values - shares @ values) ** 2
+    return float(shares @ (values - shares @ values) ** 2)
 
 
 _STILL = Point(True, 1.0, 0.0, 0.0, 0.0)
@@ -538,7 +538,7 @@ def _sources(module: str) -> list[Path]:
     while left:
         name = left.pop()
         if name not in found:
-            found[name] = Path(sys.modules[name].__file__)
+            found[name] = Path(str(sys.modules[name].__file__))
             near = re.findall(r"^from (\.[.\w]*) import", found[name].read_text("utf-8"), re.M)
             left += [resolve_name(other, sys.modules[name].__package__) for other in near]
     return [found[name] for name in sorted(found)]
