@@ -1,1 +1,1 @@
-"""Everything that optimises a code: schedule, engine, freezing to integers. Only `encoder` imports it."""
+"""The fit of a picture: schedule, engines, freezing to integers, targets."""

@@ -1,1 +1,1 @@
-"""The course of a fit: where it starts, how its steps go on, when it ends."""
+"""The course of a fit: its start, its schedule, its optimisers and its loop."""

@@ -1,9 +1,10 @@
-"""The first guess of a code: a small network that was trained for the bases, in NumPy (Blard et al. 2024, "Overfitted
-image coding at reduced complexity": N-O Cool-chic has such an encoder and stops there).
+"""The first guess of a code, by a small network in NumPy that was trained for the bases.
 
-Level by level, fine to coarse, a layer of 3x3 with ReLU sees the picture and the features of the level before, both
-averaged over 2x2; a head of 3x3 makes of its features the code of that octave. Layers are shared by all bases (and from
-level 3 on by the levels), heads are a base's own.
+It works level by level, fine to coarse. A layer of 3x3 with ReLU sees the picture and the features of the level before,
+both averaged over 2x2. A head of 3x3 makes the code of that octave from the layer's features. All bases share the
+layers, and the levels from 3 on share one; each base has its own heads.
+
+N-O Cool-chic has such an encoder and stops there (Blard et al. 2024, "Overfitted image coding at reduced complexity").
 """
 
 from functools import cache
@@ -16,18 +17,22 @@ from ...format.arch import BASE_OCTAVES, BASES
 from ...picture import peak_of
 
 CHANNELS = (8, 16, 24, 24, 24, 24, 24)
-"""Features of every level."""
+"""The number of features of each level, fine to coarse."""
 BAND_PIXELS = 2**17
-"""Pixels of a level that are done at once, so that memory is bounded."""
+"""Pixels of a level that are computed at once, so that memory is bounded."""
 
 
-def first_code(samples, base, octaves):
-    """y (octave -> float32 (1, rows, columns)) for a picture, uint8 or uint16 (H, W, planes)."""
+def first_code(samples: np.ndarray, base: int, octaves: int) -> dict[int, np.ndarray]:
+    """Guess the code of a picture: octave -> float32 (1, rows, columns), as y (see `start.CODE_UNITS`).
+
+    samples: uint8 or uint16 (H, W, planes). base: 1 to `BASES`.
+    """
     layers, heads = _network(base)
     picture = np.broadcast_to(samples.transpose(2, 0, 1), (3, *samples.shape[:2])) / np.float32(
         peak_of(samples)
     ) - np.float32(0.5)
-    features, code = None, {}
+    features: np.ndarray | None = None
+    code = {}
     for level in range(octaves):
         if level:
             picture = _halved(picture)
@@ -37,7 +42,7 @@ def first_code(samples, base, octaves):
 
 
 def _level(inputs, layer, head):
-    """A level's code (1, rows, columns) and its features, halved."""
+    """Return the code of a level, (1, rows, columns), and its features, halved."""
     rows, columns = inputs.shape[1:]
     step = max(2, BAND_PIXELS // columns // 2 * 2)
     ends = [*range(0, rows, step), rows]
@@ -51,8 +56,9 @@ def _level(inputs, layer, head):
 
 
 def _convolved(planes, layer, start, stop):
-    """Rows `start .. stop - 1` of planes (I, rows, columns) under a 3x3 layer; their ends repeat beyond them, so that a
-    plain picture has a plain code.
+    """Apply a 3x3 layer to planes (I, rows, columns) and return rows `start .. stop - 1`, (O, stop - start, columns).
+
+    The outermost pixels are repeated beyond the edges, so that a plain picture has a plain code.
     """
     weight, bias = layer
     rows, columns = planes.shape[1:]
@@ -67,7 +73,7 @@ def _convolved(planes, layer, start, stop):
 
 
 def _halved(planes):
-    """Means over 2x2; at an odd end over what there is."""
+    """Return the means over 2x2, at an odd end over the pixels that are there."""
     padded = np.pad(planes, [(0, 0), (0, planes.shape[1] % 2), (0, planes.shape[2] % 2)], mode="edge")
     count, rows, columns = padded.shape
     return padded.reshape(count, rows // 2, 2, columns // 2, 2).mean((2, 4))
@@ -75,7 +81,7 @@ def _halved(planes):
 
 @cache
 def _network(base):
-    """Layers and heads for a base, each (weight (O, I, 3, 3), bias (O,))."""
+    """Return the layers and the heads for a base, each as (weight (O, I, 3, 3), bias (O,))."""
     numbers = np.frombuffer(files("ddcodec.fit.descent").joinpath("analysis.bin").read_bytes(), "<f2").astype(
         np.float32
     )

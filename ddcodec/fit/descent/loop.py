@@ -1,27 +1,48 @@
-"""The course of a fit: steps by count or by clock, snapshots of the best state, a guard against collapse."""
+"""The loop of a fit: steps by count or by clock, copies of the best state, a guard against collapse."""
 
+from collections.abc import Callable, Sequence
 from time import monotonic
+from typing import Any
+
+import numpy as np
 
 from ..loss.terms import Loss
-from .progress import Told
+from .progress import Progress, Told
 from .schedule import HARD_SHARE, point_at, point_of_mean
 
-CHECKS, STEPS_A_CHECK = 8, 20
-"""How often a fit looks at what rounding gives, in the second half of its noisy part, and again while the code is
-fixed: at most, and for how many of all steps once.
+CHECKS = 8
+"""The most checks in each of two parts of a fit. One part is the second half of the noisy steps, the other the steps
+with a fixed code. A check measures the fit with its code rounded.
 """
+STEPS_A_CHECK = 20
+"""Steps of a fit for each check after the first: `CHECKS` are made only in fits that are long enough."""
 MEAN_FROM = 0.3
-"""Share of a fit whose pictures are averaged that is no part of the mean."""
+"""Share of an averaged fit, from its beginning, that the mean leaves out (bench/notebook/restoration.md)."""
 COLLAPSE = 0.7
+"""A fit has collapsed where its distortion is above this share of that of the best single colour."""
 LEAST_STEPS_TO_JUDGE = 100
+"""Steps before which no fit is judged to have collapsed."""
 
 
-def run(engine, iterations, *, seconds=None, progress=None, may_collapse=False, steerings=()):
+def run(
+    engine: Any,
+    iterations: int,
+    *,
+    seconds: float | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    may_collapse: bool = False,
+    steerings: Sequence[Any] = (),
+) -> tuple[int, list[int]]:
     """Fit until `iterations` steps are done or `seconds` are over, whichever is first, but one step at least.
 
-    Every fit ends in the best state that was seen. Returns the number of steps, and the indices of the fits that have
-    lost their picture: half-way they were hardly better than one constant colour. If all have, the loop ends there.
-    may_collapse: go on with such fits, and name none. steerings: what moves the fits' lambdas (`target.Steering`).
+    Every fit ends in the best state that a check has seen. Returns the number of steps, and the indices of the fits
+    that have collapsed: a check found them hardly better than one constant colour. The loop ends early once all have.
+
+    engine:       a `fit.engine.Engine`.
+    may_collapse: go on with collapsed fits, and name none.
+    steerings:    the `fit.target.Steering` objects that move the lambdas of the fits.
+
+    Raises `TargetError` where a steering does.
     """
     start, step, hard = monotonic(), 0, False
     watches = [_Watch(fit) for fit in engine.fits]
@@ -31,7 +52,7 @@ def run(engine, iterations, *, seconds=None, progress=None, may_collapse=False, 
     warm = bool(engine.fits[0].arch.base)
     told = Told(engine, progress, seconds is not None)
     for watch in watches:
-        # Of a plain picture the first guess may be the best of all.
+        # In a plain picture the first guess may be the best state of all.
         watch.look(code=True)
     while True:
         elapsed = monotonic() - start
@@ -48,7 +69,7 @@ def run(engine, iterations, *, seconds=None, progress=None, may_collapse=False, 
                 return step, list(range(len(watches)))
         for steering in steerings:
             steering.look(share)
-        # Where the clock drives, it will be as many as its pace so far allows.
+        # Where the clock ends the fit, the number of its steps is unknown: the pace so far gives it.
         point = point_at(share, warm, step / share if step else iterations)
         if point.hard and not hard:
             hard = True
@@ -66,13 +87,21 @@ def run(engine, iterations, *, seconds=None, progress=None, may_collapse=False, 
     return step, [index for index, watch in enumerate(watches) if watch.collapsed]
 
 
-def run_for_mean(engine, iterations, *, seconds=None, progress=None):
-    """Step until `iterations` are done or `seconds` are over, but once at least, and take the mean of what the picture
-    is in all steps but the first: float32 (H, W, planes) in 0..1.
+def run_for_mean(
+    engine: Any,
+    iterations: int,
+    *,
+    seconds: float | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> np.ndarray:
+    """Fit, and return the mean of the pictures of the later steps: float32 (H, W, planes) in 0..1.
 
-    Each step sees the code with other noise and other weights, as drawn from all that explain the picture about as
-    well; the mean of those is nearer to what is behind it than any of them (stochastic gradient Langevin dynamics:
-    Cheng et al., "A Bayesian Perspective on the Deep Image Prior", CVPR 2019).
+    The fit ends when `iterations` steps are done or `seconds` are over, but has one step at least. The mean leaves out
+    the first `MEAN_FROM` of it. engine: a `fit.engine.Engine` of one `SearchableFit`.
+
+    Each step has other noise in its code and other weights. Its picture is like a draw from all pictures that explain
+    the samples about as well. The mean of the draws is nearer to the true picture than any of them. This is stochastic
+    gradient Langevin dynamics (Cheng et al., "A Bayesian Perspective on the Deep Image Prior", CVPR 2019).
     """
     start, step, (fit,), is_settled = monotonic(), 0, engine.fits, False
     told = Told(engine, progress, False)
@@ -91,13 +120,13 @@ def run_for_mean(engine, iterations, *, seconds=None, progress=None):
 
 
 def _share(step, iterations, elapsed, seconds):
-    """How much of a fit is done, by its steps or, if that is more, by its seconds."""
+    """Return the share of a fit that is done, by its steps or by its seconds, whichever is more."""
     by_clock = 0.0 if seconds is None else elapsed / seconds if seconds > 0 else 1.0
     return max(step / iterations, by_clock)
 
 
 def _fix_code(engine, watches, steerings):
-    """The code will not move any more: go on from the best that was seen, without normalisation."""
+    """Go back to the best state seen and end the normalisation: from here on only the weights move."""
     for steering in steerings:
         steering.keep_code()
     for watch in watches:
@@ -117,7 +146,7 @@ class _Watch:
 
     def look(self, code):
         self._last = loss = self._fit.evaluate()
-        # Both at the present lambda, which may have moved in between.
+        # Lambda may have moved since the best state was seen, so both losses are weighed anew.
         if self._value(loss) < self._value(self._best):
             self._best, self._state = loss, self._fit.state(code)
 
@@ -125,7 +154,7 @@ class _Watch:
         return loss.distortion + self._fit.lambda_ * loss.bits / self._fit.pixels
 
     def judge(self, step, may_collapse):
-        # Written so that a loss that is no number counts as collapsed.
+        # `not ... <=`, so that a loss that is not a number counts as collapsed.
         if (
             not may_collapse
             and step >= LEAST_STEPS_TO_JUDGE
@@ -138,8 +167,9 @@ class _Watch:
             self._fit.restore(self._state)
 
     def forget(self):
-        """What was seen before does not fit the engine any more, but its code is the engine's: only weights are kept
-        from now on.
+        """Drop the best state, which an engine without normalisation cannot take.
+
+        The engine has its code already, so that later states hold weights alone.
         """
         self._best, self._state = Loss(float("inf"), 0.0), None
         self.look(code=False)

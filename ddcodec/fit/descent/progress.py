@@ -1,25 +1,33 @@
-"""What a fit says of itself while it runs."""
+"""Progress: the record that a fit hands on after each step, and the calls that hand it on."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import log10
 from time import monotonic
+from typing import Any
 
 from ..loss.terms import Loss
 
 SECONDS_BETWEEN_LOSSES = 0.05
-"""Asking for a loss makes a GPU wait, so that a progress may tell one that is that old."""
+"""Age in seconds that a reported loss may have: reading a newer one makes a GPU wait."""
 
-BITS_A_WEIGHT, WARM_BITS_A_WEIGHT = 6, 3
-"""Assumed while a fit runs, without and with a base; what the weights really cost is known when they are frozen."""
+BITS_A_WEIGHT = 6
+"""Bits assumed for each weight while a fit without a base runs. The freeze finds the real number."""
+WARM_BITS_A_WEIGHT = 3
+"""The same in a fit that starts from a base."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What an encode says of itself.
+    """The present state of an encode.
 
-    phase: "fit", "freeze", "code" or "pack". step of total: steps of the fit, measurements of the freeze or of moves of
-    the code. bpp and psnr (dB) at the present state, during the fit of the noisy picture, or the means of several.
-    seconds_left: of the phase, which `outlook` makes that of the whole encode; infinity if unknown.
+    phase:        "fit", "freeze", "code" or "pack".
+    step, total:  steps of the fit, or measurements of the freeze or of the moves of the code.
+    bpp:          bits per pixel of the present state. During the fit it is that of the noisy code. Where several
+                  pictures are fitted together, it is their mean.
+    psnr:         PSNR in dB of the same state.
+    seconds_left: seconds that the phase still takes, infinity if unknown. `outlook` makes them those of the whole
+                  encode.
     """
 
     phase: str
@@ -30,8 +38,8 @@ class Progress:
     seconds_left: float
 
 
-def progress_of(phase, step, total, loss, fit, seconds_left):
-    """A `Progress`; `loss` is the present `Loss`, `fit` one of an engine's."""
+def progress_of(phase: str, step: int, total: int, loss: Loss, fit: Any, seconds_left: float) -> Progress:
+    """Make a `Progress`. loss: the present `Loss`. fit: a `fit.engine.Fit`."""
     bits = loss.bits + (WARM_BITS_A_WEIGHT if fit.arch.base else BITS_A_WEIGHT) * fit.arch.weight_count()
     return Progress(
         phase, step, total, bits / fit.pixels, -10 * log10(max(loss.distortion / fit.share, 1e-10)), seconds_left
@@ -39,17 +47,19 @@ def progress_of(phase, step, total, loss, fit, seconds_left):
 
 
 class Told:
-    """Calls `progress` after every step, with losses that are fresh or nearly so.
+    """Calls `progress` after every step, with losses at most `SECONDS_BETWEEN_LOSSES` old.
 
-    by_clock: asks for them after every step, even if nobody wants to know: a clock would else measure how fast steps
-    are handed to a GPU.
+    engine:   a `fit.engine.Engine`.
+    by_clock: read the losses after every step, even if there is no `progress`. Else a clock would measure how fast
+              steps are handed to a GPU.
     """
 
-    def __init__(self, engine, progress, by_clock):
+    def __init__(self, engine: Any, progress: Callable[[Progress], None] | None, by_clock: bool) -> None:
         self._engine, self._progress, self._by_clock = engine, progress, by_clock
-        self._next, self._loss = 0.0, None
+        self._next, self._loss = 0.0, Loss(0.0, 0.0)
 
-    def step(self, step, total, seconds_left):
+    def step(self, step: int, total: int, seconds_left: float) -> None:
+        """Report step `step` of `total`."""
         if not self._by_clock and not self._progress:
             return
         if self._by_clock or monotonic() >= self._next or step == total:

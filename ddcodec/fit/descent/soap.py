@@ -1,21 +1,25 @@
-"""SOAP (Vyas et al. 2024, arXiv 2409.11321, algorithm 3): Adam on the weights, in the eigenbases of each matrix's
-gradients; with decoupled decay.
+"""SOAP (Vyas et al. 2024, arXiv 2409.11321, algorithm 3): Adam in the eigenbases of each matrix's gradients.
 
-Written once for NumPy and torch: the engines on the CPU move one vector of weights, a captured graph those of many fits
-at once.
+It moves the weights, with decoupled decay. The code is the same for NumPy and torch. The engines on the CPU move one
+vector of weights, and a captured graph moves those of many fits at once.
 """
 
+from collections.abc import Callable, Iterable, Sequence
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from ...format.arch import Arch
 
 CLIP_NORM = 0.1
+"""Greatest norm of the gradient of all weights of a fit; a longer gradient is shortened to it."""
 
 
 class Betas(NamedTuple):
-    """What the optimisers keep in each step of their running means of gradients and of squares: Adam's of the code,
-    SOAP's of the weights.
+    """The shares of their running means that the optimisers keep in each step.
 
-    decay: what goes of the weights' differences from the base, at a learning rate of 1.
+    code:    Adam's mean of gradients, and its mean of squares.
+    weights: SOAP's two means, likewise.
+    decay:   share of the weights' differences from the base that a step takes away at a learning rate of 1.
     """
 
     code: tuple[float, float]
@@ -24,45 +28,64 @@ class Betas(NamedTuple):
 
 
 BETAS = Betas((0.9, 0.99), (0.95, 0.95))
-"""Of the longest fits from random weights, but for the decay; `schedule.betas_for` has those of others."""
+"""The betas of the longest fits from random weights, without their decay. `schedule.betas_for` gives all others."""
 ADAM_EPSILON = 1e-8
+"""Added to the root of the mean square of the weights' gradients, as Adam does."""
 CODE_EPSILON = 4e-4
-"""For the code, times the number of pixels: D is a mean over them, so that the gradients of single integers get smaller
-the larger the picture is.
+"""Adam's epsilon for the code, times the number of pixels: 1e-9 at 768x512 (bench/notebook/pictures.md).
+
+D is a mean over the pixels, so that the gradient of a single integer falls as their number grows.
 """
 
 
-def code_epsilon(arch):
-    """Adam's for the code of a picture."""
+def code_epsilon(arch: Arch) -> float:
+    """Return Adam's epsilon for the code of a picture."""
     return CODE_EPSILON / (arch.width * arch.height)
 
 
-EVERY, AT_FIRST = 10, 8
-"""Steps from one turn of the bases to the next; how often the first gradient turns them."""
+EVERY = 10
+"""Steps from one update of the bases to the next."""
+AT_FIRST = 8
+"""Steps of orthogonal iteration that the first update takes, where every other takes one."""
 LEAST_SHARE = 1e-3
-"""Of a mean eigenvalue: below it a basis stays as it is.
+"""Added to the eigenvalues of a mean square, as a share of their mean.
 
-It would else follow the errors of rounding, and two machines part at once.
+Where all gradients are smaller, a basis then stays as it is. It would else follow the errors of rounding, which differ
+from machine to machine.
 """
 
 
-def by_qr(linalg):
-    """A `next_basis` for `Soap`; linalg: `numpy.linalg` or `torch.linalg`."""
+def by_qr(linalg: Any) -> Callable[[Any, Any], Any]:
+    """Return a `next_basis` for `Soap` that takes one step by QR; linalg: `numpy.linalg` or `torch.linalg`."""
     return lambda square, basis: linalg.qr(square @ basis)[0]
 
 
 class Soap:
-    """Moves vectors of weights (..., count): tensors of the given shapes, each flattened, one after the other; `batch`
-    is what `...` stands for.
+    """SOAP for vectors of weights (*batch, count): tensors of the given shapes, flattened and joined.
 
-    Matrices of more than one row and column have bases; other tensors go as with Adam. zeros: makes an array of a
-    shape. next_basis: a function of a mean square and a basis (..., size, size) that gives orthonormal columns for
-    their product (`by_qr`). decay: what goes of differences at a learning rate of 1 (decoupled: Loshchilov & Hutter
-    2019, arXiv 1711.05101). A step is a `change`, which a graph can capture, and then an `end`, which it cannot. The
-    first step moves nothing and finds the first bases.
+    Matrices of more than one row and column have bases; all other tensors move as with Adam. A step is a `change`,
+    which a graph can capture, and then an `end`, which it cannot. The first step moves nothing and finds the first
+    bases.
+
+    shapes:     shapes of the tensors of one fit, in the order of the vector.
+    betas:      shares that the means of gradients and of squares keep, `Betas.weights`.
+    zeros:      makes an array of zeros of a shape.
+    next_basis: takes a mean square and a basis (*batch, size, size). Returns orthonormal columns for their product,
+                as `by_qr` does.
+    batch:      leading dimensions, one for the fits of a graph.
+    decay:      share of the differences that goes at a learning rate of 1 (decoupled: Loshchilov & Hutter 2019,
+                arXiv 1711.05101).
     """
 
-    def __init__(self, shapes, betas, zeros, next_basis, batch=(), decay=0.0):
+    def __init__(
+        self,
+        shapes: Iterable[Sequence[int]],
+        betas: tuple[float, float],
+        zeros: Callable[[tuple[int, ...]], Any],
+        next_basis: Callable[[Any, Any], Any],
+        batch: tuple[int, ...] = (),
+        decay: float = 0.0,
+    ) -> None:
         self._betas, self._decay, self._next_basis, self._steps = betas, decay, next_basis, 0
         self._matrices, start = [], 0
         for shape in shapes:
@@ -72,9 +95,11 @@ class Soap:
         self._mean, self._square = (zeros((*batch, start)) for _ in range(2))
         self._moved, self._is_open = zeros(()), zeros(())
 
-    def change(self, gradient, differences):
-        """What the weights go down by at a learning rate of 1; the gradient of each fit is first clipped to a norm of
-        `CLIP_NORM`. differences: of the weights from what they decay to.
+    def change(self, gradient: Any, differences: Any) -> Any:
+        """Return what a step takes from the weights at a learning rate of 1, (*batch, count).
+
+        The gradient of each fit is first clipped to a norm of `CLIP_NORM`. differences: the weights minus the values
+        to which they decay.
         """
         norm = (gradient**2).sum(-1)[..., None] ** 0.5
         gradient = gradient * (CLIP_NORM / (norm + 1e-6)).clip(None, 1)
@@ -91,8 +116,8 @@ class Soap:
                 side.mean += (1 - second_beta) * (factor @ factor.mT - side.mean)
         return (change + self._decay * differences) * self._is_open
 
-    def end(self):
-        """End a step: new bases where they are due, by steps of orthogonal iteration."""
+    def end(self) -> None:
+        """End a step: in every `EVERY`-th, update the bases by orthogonal iteration."""
         if self._steps % EVERY == 0:
             for matrix in self._matrices:
                 for side in (matrix.left, matrix.right):
@@ -110,8 +135,8 @@ class Soap:
                 state *= 0
         self._steps += 1
 
-    def state(self):
-        """All that a step changes, for a graph that takes steps back."""
+    def state(self) -> list[Any]:
+        """Return all arrays that a step changes, for a graph that takes steps back."""
         sides = [side for matrix in self._matrices for side in (matrix.left, matrix.right)]
         return [
             self._mean,
@@ -122,7 +147,7 @@ class Soap:
         ]
 
     def _turned(self, values):
-        """In the matrices' bases."""
+        """Turn values of the weights into the bases of their matrices."""
         turned = values * 1
         for matrix in self._matrices:
             turned[..., matrix.place] = matrix.flat(matrix.left.basis.mT @ matrix.of(values) @ matrix.right.basis)
@@ -130,7 +155,7 @@ class Soap:
 
 
 class _Matrix:
-    """One matrix's place in the vector, and its two sides."""
+    """The place of one matrix in the vector, and its two sides."""
 
     def __init__(self, start, shape, batch, zeros):
         self.place, self._shape, self._batch = slice(start, start + prod(shape)), (*batch, *shape), batch
@@ -144,7 +169,7 @@ class _Matrix:
 
 
 class _Side:
-    """The running mean of a gradient's products with itself, rows or columns, and about its eigenvectors."""
+    """One side of a matrix, rows or columns: a running mean of the gradient's products, and about its eigenvectors."""
 
     def __init__(self, size, batch, zeros):
         self.one = zeros((size, size))

@@ -1,39 +1,47 @@
-"""Where a fit starts: weights and code, drawn at random or given by a base."""
+"""The start of a fit: weights and code, drawn at random or given by a base."""
 
 from math import sqrt
 
 import numpy as np
 
-from ...format.arch import CODE_STEP, SQUARE, SYNTHESIS_UNIT
+from ...format.arch import CODE_STEP, SQUARE, SYNTHESIS_UNIT, Arch
 from ...format.bases import FRACTION_BITS, base_values
 from ...picture import peak_of
 from .analysis import first_code
 
 CODE_UNITS = SYNTHESIS_UNIT // CODE_STEP
-"""The code is fitted as y with q = round(16 y), so that one learning rate serves code and weights (Cool-Chic 5)."""
+"""Code units in one unit of y. The fit moves y, and the code is round(16 y), as in Cool-Chic 5.
+
+Learning rates of the same order then serve code and weights.
+"""
 PASSED_UNIT = 2.0
-"""What the code is multiplied with where octaves pass it on: learning rates and weights of usual sizes then suit it."""
-LINEAR_START, TOP_START = 0.15, 0.1
-"""The output's first weights, and the spread of those from the top layer, where octaves pass their code on."""
+"""Factor of the code where octaves pass it on, so that learning rates and weights of usual sizes suit it."""
+LINEAR_START = 0.15
+"""First weights of the output from the passed channels, where octaves pass their code on."""
+TOP_START = 0.1
+"""Standard deviation of the output's first weights from the top layer, in the same networks."""
 INITIAL_LOG_SCALE = -2.0
-"""log2 of the Laplace scale that an untrained context predicts: a code of zeros starts at a quarter of a bit, not above
-one.
+"""log2 of the Laplace scale that an untrained context model predicts.
+
+An integer of a code of zeros then costs a quarter of a bit, where a scale of 1 costs above one.
 """
 
 
-def real_base(arch):
-    """name -> float32 array: the base from which weights are coded."""
+def real_base(arch: Arch) -> dict[str, np.ndarray]:
+    """Return the base from which weights are coded: name -> float32 array of the tensor's shape."""
     return {name: (values * 2.0**-FRACTION_BITS).astype(np.float32) for name, values in base_values(arch).items()}
 
 
-def moving(arch):
-    """The names of the tensors that a fit moves."""
+def moving(arch: Arch) -> list[str]:
+    """Return the names of the tensors that a fit moves, in coding order."""
     return [name for name, _ in arch.coded_tensors() if not arch.is_fixed(name)]
 
 
-def initial_weights(arch, samples, random):
-    """Weights to start from (name -> float32): the base, or where there is none, random ones of which linear channels
-    pass from octave to octave and the output starts at the mean of `samples`, uint8 or uint16 (H, W, planes).
+def initial_weights(arch: Arch, samples: np.ndarray, random: np.random.Generator) -> dict[str, np.ndarray]:
+    """Return the weights from which a fit starts: name -> float32 array of the tensor's shape.
+
+    With a base they are the base. Else they are random, but for two things: linear channels pass from octave to octave,
+    and the output's bias is the mean of `samples`, uint8 or uint16 (H, W, planes).
     """
     if arch.base:
         return real_base(arch)
@@ -63,14 +71,14 @@ def initial_weights(arch, samples, random):
         output[:, : arch.finest_channels] = LINEAR_START
     else:
         output /= 2
-        # Other functions than linear ones come in as they are needed.
+        # The fit begins nearly linear, and adds other functions as it needs them.
         output[:, arch.finest_channels :] /= 4
     weights["output.bias"] = samples.mean((0, 1)) / peak_of(samples)
     return {name: values.astype(np.float32) for name, values in weights.items()}
 
 
 def _passing(name, shape):
-    """A tensor with which octave o hands all channels on and adds its code to channel o."""
+    """Return a fixed tensor: with all of them octave o hands all channels on and adds its code to channel o."""
     kind, octave = name.split(".")
     if kind == "mix":
         return np.eye(*shape)
@@ -82,12 +90,14 @@ def _passing(name, shape):
 
 _CUBIC = (-0.03515625, 0.26171875, 0.87890625, -0.10546875)
 _INITIAL_TAPS = {1: (0.25, 0.75), 2: _CUBIC, 3: (0, *_CUBIC, 0), 4: (0, 0, *_CUBIC, 0, 0)}
-"""Linear interpolation, or cubic (a = -3/4) at a quarter."""
+"""First taps of the upsampling by `Arch.taps`: linear interpolation, or cubic (a = -3/4), at a quarter."""
 
 
-def initial_code(arch, samples, random):
-    """The code as y (octave -> float32 planes): with a base a first guess; without one zeros, and where only the
-    coarsest octave has a code the random input of the plain deep decoder.
+def initial_code(arch: Arch, samples: np.ndarray, random: np.random.Generator) -> dict[int, np.ndarray]:
+    """Return the code from which a fit starts, as y: octave -> float32 (planes, rows, columns).
+
+    With a base it is a first guess, without one it is zeros. Where only the coarsest octave has a code, it is the
+    random input of the plain deep decoder. samples: uint8 or uint16 (H, W, planes).
     """
     if arch.base:
         return first_code(samples, arch.base, arch.octaves)
@@ -97,14 +107,15 @@ def initial_code(arch, samples, random):
     return code
 
 
-def plain_output(arch, weights):
-    """The samples (planes,) in [0, 1] that weights (name -> array) make of a code of zeros, everywhere in the
-    picture.
+def plain_output(arch: Arch, weights: dict[str, np.ndarray]) -> np.ndarray:
+    """Return the colour, (planes,), that weights make of a code of zeros, the same at every pixel.
+
+    weights: name -> array. White is 1; the values are not clamped.
     """
-    hidden, linear = None, arch.linear
+    hidden, linear = np.zeros(0), arch.linear
     for octave in arch.coarse_to_fine:
         total = weights[f"bias.{octave}"].astype(float)
-        if hidden is not None:
+        if len(hidden):
             total += weights[f"taps.{octave}"].sum() ** 2 * (weights[f"mix.{octave}"] @ hidden)
         hidden = np.where(np.arange(len(total)) < linear, total, np.maximum(total, 0))
     if arch.top_channels:

@@ -1,4 +1,4 @@
-"""What is to be fitted: one record for each picture."""
+"""The records of what is to be fitted: `FitTask` for a picture, `Goal` for a target."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,9 +11,10 @@ from ...format.arch import Arch
 
 @dataclass(frozen=True)
 class Goal:
-    """A wish for the file or the picture.
+    """A target for a file, and the function that measures how near the file comes to it.
 
-    target: a `fit.target.Target`. measure: a function from a `CodedImage` to what the target is about, bytes or dB.
+    target:  a `fit.target.Target`, which this room may not import.
+    measure: takes a `CodedImage`. Returns bytes of the file, or the PSNR in dB, whichever the target limits.
     """
 
     target: Any
@@ -24,8 +25,11 @@ class Goal:
 class FitTask:
     """One picture to fit.
 
-    picture: uint8 or uint16 (H, W, planes). lambda_: the MSE (samples in [0, 1]) that one bit per pixel is worth; with
-    a goal that at which the fit begins. known: bool (H, W), the pixels whose errors count, or None for all.
+    picture: samples, uint8 or uint16 (H, W, planes).
+    arch:    the network, for a picture of that size.
+    lambda_: the MSE (samples in [0, 1]) that one bit per pixel is worth. With a goal the fit only begins there.
+    goal:    the target of the file, or None.
+    known:   bool (H, W), the pixels whose errors count, or None for all.
     """
 
     picture: np.ndarray
