@@ -50,8 +50,8 @@ AT_FIRST = 8
 LEAST_SHARE = 1e-3
 """Added to the eigenvalues of a mean square, as a share of their mean.
 
-Where all gradients are smaller, a basis then stays as it is. It would else follow the errors of rounding, which differ
-from machine to machine.
+Vectors of a basis with smaller eigenvalues then stay as they are. They would else follow the errors of rounding, and
+the fits of two machines would part at once.
 """
 
 

@@ -1,1 +1,1 @@
-"""From a fit's real numbers to the integers of a file."""
+"""The freeze: the real numbers of a fit become the integers of a file."""

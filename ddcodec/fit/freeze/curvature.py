@@ -1,23 +1,23 @@
-"""How D + lambda R bends where a fit has ended: its second derivatives by the weights, from a sample of pixels and of
-integers.
+"""The curvature: second derivatives of D + lambda R by the weights, at the end of a fit.
 
-Of the layers behind the upsampled planes, and of the context model, in the approximation of Gauss and Newton: products
-of first derivatives. What two weights do to the picture is alike far more often than not, so that the error of one can
-be made good by others; `rounding` uses that.
+They are known for the layers behind the upsampled planes and for the context model. A sample of pixels and of integers
+gives them, in the approximation of Gauss and Newton: as products of first derivatives. Two weights mostly do nearly the
+same to the picture. So others can make the error of one good, which `rounding` uses.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...format.arch import CODE_STEP, CONTEXT_UNIT, FEATURES, NEIGHBOURS, SQUARE, SYNTHESIS_UNIT
+from ...format.arch import CODE_STEP, CONTEXT_UNIT, FEATURES, NEIGHBOURS, SQUARE, SYNTHESIS_UNIT, Arch
 from ...format.network import Coarser, double, handed_down, hidden_planes
 from ...format.ops_int import IntegerOps
 from ...format.ops_int import numbers as exact_numbers
-from ...format.weights import resolved
+from ...format.weights import Weights, resolved
 from ..loss.terms import GREATEST_SCALE, LEAST_SCALE, NAT, share_of
 
 OUTER = ("top.weight", "top.bias", "output.weight", "output.bias", "residual.weight")
+"""The tensors of the layers behind the upsampled planes."""
 CONTEXT = (
     "context.1.weight",
     "context.1.bias",
@@ -26,21 +26,26 @@ CONTEXT = (
     "context.3.weight",
     "context.3.bias",
 )
-"""The layers; before them the model has `context.features.l` for each octave that sees coarser ones."""
-MOST_BANDS = 16
-"""Of a picture or plane are looked at."""
-AT_ONCE = 2048
-"""Pixels or integers whose slopes are in memory."""
-NEAREST = 16
-"""So many integers on either side of the mean are looked at, which are nearly all where the scale is at most `WIDE`;
-above, the distribution is as good as continuous.
+"""The tensors of the context model's layers. `context.features.l` stands before them, for each octave l that sees
+coarser ones.
 """
+MOST_BANDS = 16
+"""The most bands of a picture or plane from which the sample is drawn."""
+AT_ONCE = 2048
+"""Pixels or integers whose slopes are in memory at once."""
+NEAREST = 16
+"""Integers on either side of the mean over which an expectation is summed: nearly all at scales up to `WIDE`."""
 WIDE = 2.0
+"""The Laplace scale above which the distribution of an integer is taken to be continuous."""
 
 
 class Curvature(NamedTuple):
-    """names, sizes: of tensors, whose weights stand one tensor after the other in the rows and columns of `matrix`,
-    float64: the second derivatives of D + lambda R. samples: it was told by so many.
+    """The second derivatives of D + lambda R by the weights of some tensors.
+
+    names:   the tensors.
+    sizes:   the number of weights of each.
+    matrix:  float64 (weights, weights), the tensors one after the other in both its rows and columns.
+    samples: the number of pixels or integers from which it was computed.
     """
 
     names: tuple[str, ...]
@@ -49,14 +54,28 @@ class Curvature(NamedTuple):
     samples: int
 
 
-def is_known(arch):
-    """Whether there is a curvature for fits of this network: whose planes reach the layers at the end as they are."""
+def is_known(arch: Arch) -> bool:
+    """Whether the curvature of this network can be computed.
+
+    Its planes must reach the layers at the end as they are.
+    """
     return arch.passes and arch.top_channels > 0
 
 
-def curvature_of_distortion(arch, tensors, code, pixels, random, known=None):
-    """The `Curvature` by the layers behind the upsampled planes. tensors: name -> `Weights`. code: octave -> (planes,
-    rows, columns), integers. pixels: so many are looked at. known: bool (H, W), those that count, or None for all.
+def curvature_of_distortion(
+    arch: Arch,
+    tensors: dict[str, Weights],
+    code: dict[int, np.ndarray],
+    pixels: int,
+    random: np.random.Generator,
+    known: np.ndarray | None = None,
+) -> Curvature:
+    """Compute the `Curvature` of D by the weights of `OUTER`, the layers behind the upsampled planes.
+
+    tensors: name -> `Weights`, differences from the base.
+    code:    octave -> integers (planes, rows, columns).
+    pixels:  about the number of pixels in the sample.
+    known:   bool (H, W), the pixels that count, or None for all.
     """
     ops, numbers = IntegerOps(), exact_numbers(resolved(arch, tensors))
 
@@ -77,8 +96,11 @@ def curvature_of_distortion(arch, tensors, code, pixels, random, known=None):
 
 
 def _gram(arch, octave, count, random, slopes, known=None):
-    """The sum of products of `slopes(window, rows, columns)`, which yields some lines at a time, for about `count`
-    places of an octave that are known, if not all are, and how many these were.
+    """Return the sum of the products of slopes at a sample of an octave's places, and the number of places.
+
+    count:  about the number of places to draw.
+    slopes: called with a window and the rows and columns of places in it. Yields arrays (lines, weights).
+    known:  bool (rows, columns), the places that may be drawn, or None for all.
     """
     bands = [band for band in arch.bands(octave) if known is None or known[slice(*band)].any()]
     if len(bands) > MOST_BANDS:
@@ -88,13 +110,14 @@ def _gram(arch, octave, count, random, slopes, known=None):
         np.arange((band.stop - band.start) * columns) if known is None else np.flatnonzero(known[slice(*band)])
         for band in bands
     ]
-    share, matrix, total, held = min(1.0, count / sum(map(len, inside))), 0.0, 0, []
+    share, total, held = min(1.0, count / sum(map(len, inside))), 0, []
+    matrix: Any = 0.0
     for band, own in zip(bands, inside):
         places = np.sort(random.choice(own, max(1, round(share * len(own))), replace=False))
         total += len(places)
         for lines in slopes(band, band.start + places // columns, places % columns):
             held.append(lines)
-            # A sum of few products costs more than they do.
+            # Adding up a matrix of few products costs more than the products.
             if sum(map(len, held)) >= AT_ONCE:
                 matrix, held = matrix + _squared(held), []
     if held:
@@ -116,12 +139,13 @@ def _parts(count):
 
 
 def _output_slopes(arch, numbers, planes):
-    """The derivatives of every output of pixels by the weights `OUTER`: float32 (pixels planes, weights). planes:
-    (pixels, SQUARE, channels), of the pixels around and of each itself.
+    """Return the derivatives of each sample of some pixels by the weights of `OUTER`, float32 (planes pixels, weights).
+
+    planes: (pixels, SQUARE, channels), the channels at each pixel and at those around it.
     """
     weight, top_weight = (numbers[name].astype(np.float32) for name in ("output.weight", "top.weight"))
     bias, top_bias = ((numbers[name] / SYNTHESIS_UNIT).astype(np.float32) for name in ("output.bias", "top.bias"))
-    # What the output of each place adds to the pixel's own, (planes of the pixel, places, planes of the place).
+    # The share of each place's output in the pixel: (planes of the pixel, places, planes of the place).
     mixed = numbers["residual.weight"].reshape(arch.planes, SQUARE, arch.planes).astype(np.float32)
     mixed[:, SQUARE // 2] += np.eye(arch.planes, dtype=np.float32)
     pixels, channels = len(planes), arch.finest_channels
@@ -142,18 +166,30 @@ def _output_slopes(arch, numbers, planes):
     return np.concatenate(by_plane)
 
 
-def curvature_of_bits(arch, tensors, code, integers, random, price):
-    """The `Curvature` by the context model; price: of a bit. integers: so many of each plane are looked at; other
-    arguments as for `curvature_of_distortion`.
+def curvature_of_bits(
+    arch: Arch,
+    tensors: dict[str, Weights],
+    code: dict[int, np.ndarray],
+    integers: int,
+    random: np.random.Generator,
+    price: float,
+) -> Curvature:
+    """Compute the `Curvature` of lambda R by the weights of the context model.
 
-    It is the information of Fisher, expected of all integers that the model holds possible: of those alone that the
-    code has, few tell by how much it may be mistaken about the rare ones (Kunstner et al. 2019, "Limitations of the
-    empirical Fisher approximation").
+    It is Fisher's information, an expectation over all integers that the model holds possible. The integers of the code
+    alone would not do: few of them tell how wrong the model may be about rare ones (Kunstner et al. 2019, "Limitations
+    of the empirical Fisher approximation"; bench/notebook/freezing.md).
+
+    integers: about the number of integers of each plane in the sample.
+    price:    what a bit costs, lambda / pixels.
+
+    The other arguments are those of `curvature_of_distortion`.
     """
     exact = exact_numbers(resolved(arch, tensors))
     names = tuple(name for name, _ in arch.tensors() if name.startswith("context"))
     numbers = {name: (exact[name] / (CONTEXT_UNIT if "bias" in name else 1)).astype(np.float32) for name in names}
-    total, samples, coarser = 0.0, 0, Coarser(IntegerOps(), arch)
+    total: Any = 0.0
+    samples, coarser = 0, Coarser(IntegerOps(), arch)
     for octave in arch.coded_octaves:
         planes = code[octave].astype(np.float32)
         matrix, count = _gram(
@@ -187,8 +223,11 @@ def _slopes_of_plane(arch, numbers, octave, plane, seen):
 
 
 def _bit_slopes(arch, numbers, inputs, raised, octave):
-    """Twice float32 (integers, weights), whose products of lines sum up to the information of each integer about the
-    weights of the context model. raised: (integers, seen), of which the features are made.
+    """Yield two arrays float32 (integers, weights): the sum of their lines' products is the information.
+
+    It is the information of the integers about the weights of the context model.
+
+    inputs: (integers, inputs of the context model). raised: (integers, seen planes), of which the features are made.
     """
     first, first_bias, second, second_bias, last, last_bias = (numbers[name] for name in CONTEXT)
     index = arch.coded_octaves.index(octave)
@@ -221,8 +260,10 @@ def _bit_slopes(arch, numbers, inputs, raised, octave):
 
 
 def _information(mean, log_scale):
-    """Two arrays float32 (integers, 2), whose products of lines sum up to what integers, discretised Laplace, are
-    expected to tell of mean and log2 of the scale, (2, 2) for each: its triangular factor.
+    """Return Fisher's information of integers about their mean and log2 of their scale, as a triangular factor.
+
+    The integers have a discretised Laplace distribution. The information of each is a matrix (2, 2), the sum of the
+    products of its lines in the two arrays, float32 (integers, 2).
     """
     log_scale = np.clip(log_scale, LEAST_SCALE, GREATEST_SCALE)
     inverse = np.exp2(-log_scale)
@@ -240,8 +281,10 @@ def _information(mean, log_scale):
 
 
 def _laplace(differences, log_scale):
-    """The chances of integers, discretised Laplace, at differences from the mean, and the derivatives of -log of these
-    by mean and by log2 of the scale.
+    """Return the probabilities of integers at differences from the mean, and two derivatives.
+
+    The distribution is a discretised Laplace. The derivatives are those of -log of the probability, by the mean and by
+    log2 of the scale.
     """
     inverse, distance = np.exp2(-log_scale), abs(differences)
     inside = np.minimum(distance, 0.5)

@@ -1,42 +1,60 @@
-"""Integers of the code moved by one, each where D + lambda R falls: the end of a fit, when the weights are those of the
-file.
+"""Moves: single integers of the code go up or down by one where D + lambda R falls.
 
-What one integer changes lies near it: its own bits and those of the integers that see it, and the pixels that it
-reaches. So integers that are far enough apart are moved all at once, everything is measured once, and each keeps its
-move if the sum over its own tile has fallen. Tiles do not overlap, so that this is exact.
+They are the end of a fit, when the weights are those of the file. All that one integer changes lies near it: its own
+bits, the bits of the integers that see it, and the pixels that it reaches. So integers that are far enough apart move
+all at once, and everything is measured once. Each integer keeps its move if the sum over its own tile has fallen. Tiles
+do not overlap, so that this is exact.
 """
 
+from collections.abc import Callable
 from time import monotonic
+from typing import Any
 
 import numpy as np
 
 from ...format.arch import CODE_MAX, FILTER_REACH, NEIGHBOURS
-from ..descent.progress import progress_of
+from ..descent.progress import Progress, progress_of
 
-SEEN_LEFT, SEEN_RIGHT = max(dx for dx, _ in NEIGHBOURS), max(-dx for dx, _ in NEIGHBOURS)
+SEEN_LEFT = max(dx for dx, _ in NEIGHBOURS)
+"""Columns to the left up to which other integers see an integer as a neighbour."""
+SEEN_RIGHT = max(-dx for dx, _ in NEIGHBOURS)
+"""Columns to the right up to which they do."""
 SEEN_BELOW = max(-dy for _, dy in NEIGHBOURS)
-"""So far an integer is seen as a neighbour by others."""
-OCTAVES, LEAST_SHARE = 3, 0.02
-"""The finest that hold at least that share of the bits: all three together nearly all."""
+"""Rows below up to which they do."""
+OCTAVES = 3
+"""The greatest number of octaves whose integers are moved, the finest first; three hold nearly all bits."""
+LEAST_SHARE = 0.02
+"""Share of the code's bits below which an octave is left as it is."""
 MOVES = (0, 1, -1)
-"""0: towards zero."""
+"""The moves in the order of their sweeps: by one towards zero (0), up, down."""
 MOST = 1500
-"""Measurements: three rounds, after which hardly anything is left to gain."""
+"""The most measurements after a fit: three rounds of sweeps.
+
+2,700 gain next to nothing (bench/notebook/freezing.md).
+"""
 
 
-def measurements_for(steps):
-    """How many a search may make after a fit of so many steps; each takes about half as long as a step.
+def measurements_for(steps: int) -> int:
+    """Return how many measurements the moves may make after a fit of so many steps.
 
-    Where no whole sweep fits in, steps are worth more.
+    A measurement takes about half as long as a step. In short fits, where they do not suffice for a whole sweep, the
+    time is better spent on steps.
     """
     return min(MOST, steps // 3)
 
 
-def improve(fit, measurements, *, is_over=lambda: False, progress=None):
-    """Move integers of the code of one of an engine's fits while that pays, at most so many times measuring and not
-    once is_over(). Returns by how much D + lambda R has fallen.
+def improve(
+    fit: Any,
+    measurements: int,
+    *,
+    is_over: Callable[[], bool] = lambda: False,
+    progress: Callable[[Progress], None] | None = None,
+) -> float:
+    """Move integers of the code of a fit while that pays. Return by how much D + lambda R has fallen.
 
-    The fit's weights must be final and its octaves have one code plane each.
+    fit:          a `fit.engine.SearchableFit`. Its weights must be final, and each octave must have one code plane.
+    measurements: the most measurements to make.
+    is_over:      ends the moves once it returns true.
     """
     search = _Search(fit, measurements, is_over, progress)
     search.run()
@@ -64,12 +82,12 @@ class _Search:
                         return
 
     def _sweep(self, octave, move):
-        """Try a move at every place of an octave. False if it may not be or was not finished."""
+        """Try a move at every place of an octave. Return False if there was no time to begin or to finish."""
         fit, size = self._fit, self._fit.arch.size(octave)
         rows, columns = (min(*pair) for pair in zip(_spacing(fit.arch, octave), size))
         if self._left < rows * columns:
             return False
-        # What is coarser must be as it was measured last.
+        # `maps` takes the coarser octaves as they were measured last; this measures all of them.
         loss = fit.evaluate()
         values, costs = fit.rounded_code()[octave][0], self._costs(octave)
         for start in np.ndindex(rows, columns):
@@ -94,8 +112,10 @@ class _Search:
         return True
 
     def _costs(self, octave):
-        """What each pixel, each integer of an octave and each of all finer ones costs: arrays whose sum is D + lambda
-        R, of all that a move can change.
+        """Return the part of D + lambda R that a move can change, as arrays whose sum it is.
+
+        The first has the cost of each pixel, the second that of each integer of the octave. The others have the costs
+        of the integers of all finer octaves, the next finer first.
         """
         fit = self._fit
         bits, errors = fit.maps(octave)
@@ -113,41 +133,44 @@ class _Search:
 
 
 def _worth(fit):
-    """The octaves whose integers are moved, the finest first."""
+    """Return the octaves whose integers are moved, the finest first."""
     bits, _ = fit.maps(fit.arch.octaves - 1)
     own = [float(octave.sum()) for octave in reversed(bits)]
     return [octave for octave, share in enumerate(own) if share >= LEAST_SHARE * sum(own)][:OCTAVES]
 
 
 def _spacing(arch, octave):
-    """Rows and columns between integers that are moved at once."""
+    """Return the rows and columns between integers that are moved at once."""
     seen = SEEN_BELOW + 1, SEEN_LEFT + SEEN_RIGHT + 1
-    # From `_reach` before to one more after, for which an upsampling has room, too.
+    # `_reach` places on either side and the integer's own, which gives room to the longer reach of an upsampling.
     painted = 2 * _reach(arch, octave) + 1
     return tuple(max(painted, each) for each in seen)
 
 
 def _reach(arch, octave):
-    """Places of an octave from an integer to the first pixel that it changes: the filter's, and those of the residual
-    layer or of an upsampling by 2n taps, which reaches from 2n - 1 finer places before to 2n after.
+    """Return the places of an octave from an integer back to the first pixel that it changes.
+
+    They are the reach of the filter, and that of the residual layer or of an upsampling. An upsampling by 2n taps
+    reaches from 2n - 1 finer places before to 2n after.
     """
     return FILTER_REACH + (1 if octave == 0 else 2 * arch.taps - 1)
 
 
 class _Tiles:
-    """The tiles around the integers that are moved, in one of the arrays of `_Search._costs` (kind): of pixels, of the
-    octave's integers, of the next finer ones', and so on.
+    """The tiles around the integers that are moved, in one of the arrays of `_Search._costs`.
+
+    kind: the index of the array, 0 for pixels, 1 for the octave's integers, 2 for those of the next finer octave, ...
     """
 
     def __init__(self, arch, octave, kind, start, counts, shape):
         spacing, before = _spacing(arch, octave), (0, SEEN_LEFT)
         scale = 2 ** (kind - 1 if kind else octave)
         if kind == 0:
-            # The residual layer's pixel has room in what an upsampling does not reach.
+            # The residual layer's one pixel has room where an upsampling does not reach.
             before = (_reach(arch, octave),) * 2
         origins = [scale * (first - back) for first, back in zip(start, before)]
         if kind > 1:
-            # The next finer octave sees an integer from one place before to two after, and so on.
+            # Contexts of the next finer octave see an integer from one place before it to two after, and so on.
             origins = [scale * first - (scale - 1) for first in start]
         self._counts, self._size = counts, [scale * step for step in spacing]
         self._wide = [count * side for count, side in zip(counts, self._size)]
@@ -155,7 +178,7 @@ class _Tiles:
         self._there = tuple(slice(own.start - at, own.stop - at) for own, at in zip(self._here, origins))
 
     def sums(self, values):
-        """Of each tile: an array as those of the integers that are moved."""
+        """Return the sum over each tile, in an array of the shape of the integers that are moved."""
         whole = np.zeros(self._wide, values.dtype)
         whole[self._there] = values[self._here]
         (rows, columns), (high, wide) = self._counts, self._size

@@ -1,5 +1,7 @@
-"""Weights rounded together: the integers for which distortion, bits of the code and bits of the weights come out least,
-where the first two are taken to be quadratic (`curvature`).
+"""Weights rounded together, to the integers with the least D + lambda R, the bits of the weights included.
+
+Distortion and bits of the code are taken to be quadratic in the weights (`curvature`). bench/notebook/freezing.md has
+the trials.
 """
 
 from functools import cache, cached_property
@@ -10,28 +12,32 @@ from ...format import tables
 from ...format.weights import Weights, best_scale
 from ...format.wire import integer_bits
 from ..loss.terms import NAT
+from .curvature import Curvature
 
 GREATEST = 1000
-"""Of the integers."""
+"""The greatest magnitude of an integer."""
 _EDGE = GREATEST + 4
 FINEST = 11
-"""Of the exponents."""
+"""The greatest exponent of a tensor."""
 ROUNDS = 2
-"""The tables of one round are those that suit the integers of the one before."""
+"""Times that all weights are rounded, each time with the tables that suit the integers of the time before."""
 LEAST_SHARE = 0.1
-"""Of its tensor's mean, that any weight is taken to matter: of the channels that are active in few places alone a
-sample may have seen none.
+"""The least second derivative of a weight, as a share of its tensor's mean (bench/notebook/freezing.md).
+
+Where a channel is active in few places, the sample may have missed them all.
 """
 LEAST_GAIN = 1e-13
-"""Of a move; a loss that falls by less has not fallen, in floating point."""
+"""The least fall of D + lambda R for which a move is made; smaller ones are errors of floating point."""
 
 
 class Rounding:
-    """Of the tensors of a `Curvature`. damping: by how much of itself the diagonal is raised: what the sample did not
-    show, or is no quadratic, then does less harm.
+    """Rounds the tensors of a `Curvature`.
+
+    damping: the share of itself by which the diagonal is raised. What the sample did not show, or what is not
+    quadratic, then does less harm.
     """
 
-    def __init__(self, curvature, damping):
+    def __init__(self, curvature: Curvature, damping: float) -> None:
         self.names = curvature.names
         ends = np.cumsum([0, *curvature.sizes])
         self._parts = [slice(*pair) for pair in zip(ends, ends[1:])]
@@ -39,7 +45,7 @@ class Rounding:
         diagonal = np.concatenate(
             [np.maximum(values, LEAST_SHARE * values.mean() + np.finfo(float).tiny) for values in own]
         )
-        # Those that matter most come first: what they lack can be made good by all others.
+        # Weights that matter most come first: all others can then make their errors good.
         self._order = np.argsort(-diagonal)
         self._back = np.argsort(self._order)
         self._matrix = (curvature.matrix + np.diag(damping * diagonal))[np.ix_(self._order, self._order)]
@@ -48,18 +54,24 @@ class Rounding:
 
     @cached_property
     def _factor(self):
-        """The rows of the triangle: how the rest moves for what one lacks (Frantar et al. 2023, GPTQ, section 3.3).
+        """A triangular matrix whose rows say how later weights move for the error of one.
 
-        Weights matter so differently that all is scaled first.
+        It is that of GPTQ (Frantar et al. 2023, section 3.3). Second derivatives are of so different magnitudes that
+        the matrix is scaled first.
         """
         return np.linalg.cholesky(np.linalg.inv(self._matrix * self._scale * self._scale[:, None])).T * self._scale
 
-    def search(self, differences, price, tries):
-        """The best integers found for real differences (name -> array) where D + lambda R is least, trying so many
-        times other steps than the first; price: of a bit.
+    def search(
+        self, differences: dict[str, np.ndarray], price: float, tries: int
+    ) -> tuple[dict[str, Weights], float, int]:
+        """Search the integers with the least D + lambda R.
 
-        Returns name -> `Weights`, by how much D + lambda R, the weights not counted, should rise, and how many tries it
-        took.
+        Returns name -> `Weights`, the expected rise of D + lambda R without the bits of the weights, and the number of
+        tries that it took.
+
+        differences: name -> array, the real weights minus the base, where D + lambda R is taken to be least.
+        price:       what a bit costs, lambda / pixels.
+        tries:       the most sets of steps to try after the first one.
         """
         wished = self._joined(differences)
         finest = [self._finest(abs(wished[self._tensor == k]).max()) for k in range(len(self.names))]
@@ -80,9 +92,13 @@ class Rounding:
         shapes = [differences[name].shape for name in self.names]
         return self._apart(best, exponents, shapes), rise, tries - left
 
-    def mended(self, integers, slopes, price):
-        """Integers (name -> `Weights`) moved, in their steps, to where D + lambda R is less by its slopes at them as
-        they are (name -> array), which the first search took to be none at the real weights.
+    def mended(self, integers: dict[str, Weights], slopes: dict[str, np.ndarray], price: float) -> dict[str, Weights]:
+        """Move integers, in the steps that they have, to a lesser D + lambda R by measured slopes.
+
+        `search` takes the slopes to be 0 at the real weights. Here they are measured at the integers.
+
+        integers: name -> `Weights`. slopes: name -> array, the derivatives of D + lambda R at these integers. price:
+        what a bit costs, lambda / pixels.
         """
         exponents, shapes = zip(*((integers[name].exponent, integers[name].values.shape) for name in self.names))
         values = self._joined({name: integers[name].values for name in self.names})
@@ -90,7 +106,7 @@ class Rounding:
         return self._apart(values, exponents, shapes)
 
     def _apart(self, values, exponents, shapes):
-        """name -> `Weights`, from integers in the order in which weights are rounded."""
+        """Return name -> `Weights`, from integers in the order in which weights are rounded."""
         whole = values[self._back].astype(np.int64)
         return {
             name: Weights(exponent, whole[part].reshape(shape))
@@ -98,27 +114,28 @@ class Rounding:
         }
 
     def _units(self, exponents):
-        """What one more in each integer is."""
+        """Return the step of each weight, in the order in which weights are rounded."""
         return 2.0 ** -np.array(exponents, float)[self._tensor]
 
     @staticmethod
     def _finest(greatest):
-        """The greatest exponent for a tensor of such a difference."""
+        """Return the greatest exponent for a tensor whose greatest difference is this."""
         return int(np.clip(np.log2(GREATEST / max(greatest, 2.0**-FINEST)), 0, FINEST))
 
     def _joined(self, arrays):
-        """What a dict of arrays has for the tensors, in the order in which weights are rounded."""
+        """Return the values of the tensors as one vector, in the order in which weights are rounded."""
         return np.concatenate([arrays[name].ravel() for name in self.names]).astype(float)[self._order]
 
     def _first_exponents(self, price, finest):
-        """Where a bit more for each weight is worth what it costs."""
+        """Return the exponents at which one bit more for each weight is just worth its price."""
         free = self._factor.diagonal() ** -2.0
         wanted = [0.5 * np.log2(NAT * free[self._tensor == k].mean() / (12 * price)) for k in range(len(self.names))]
         return [int(np.clip(np.rint(exponent), 0, most)) for exponent, most in zip(wanted, finest)]
 
     def _integers(self, wished, exponents, price):
-        """The best integers found for steps of 2^-exponent, by how much D + lambda R rises, and that with the price of
-        the integers.
+        """Search the integers for steps of 2^-exponent.
+
+        Returns the best that were found, the rise of D + lambda R, and that rise with the price of the integers' bits.
         """
         unit = self._units(exponents)
         values = np.rint(wished / unit)
@@ -131,15 +148,14 @@ class Rounding:
         return values, rise, rise + costs[self._tensor, values.astype(int) + _EDGE].sum()
 
     def _tables(self, values):
-        """The bits of the integers -_EDGE .. _EDGE for each tensor, from the best table for its integers: (tensors,
-        integers).
-        """
+        """Return the bits of each integer -_EDGE .. _EDGE in the best table for each tensor: (tensors, integers)."""
         scales = [best_scale(values[self._tensor == k].astype(np.int64))[0] for k in range(len(self.names))]
         return _all_bits()[scales]
 
     def _one_after_another(self, wished, unit, costs):
-        """Round one weight after the other, the cheaper way of its error and its bits together; those that follow make
-        its error good as well as they can.
+        """Round one weight after the other to the value at which its error and its bits together cost least.
+
+        The weights that follow make its error good as well as they can.
         """
         wished, result, lists = wished.copy(), np.zeros(len(wished)), costs.tolist()
         for i, (step, tensor, own) in enumerate(
@@ -156,8 +172,9 @@ class Rounding:
         return result
 
     def _descend(self, values, slope, unit, costs):
-        """Move single integers, in place, the best move first, as long as one pays. slope: of D + lambda R where they
-        are; it moves with them.
+        """Move single integers as long as a move pays, the best move first.
+
+        values and slope, the derivatives of D + lambda R at the values, change in place.
         """
         curve = 0.5 * unit**2 * self._matrix.diagonal()
         while True:

@@ -1,78 +1,106 @@
-"""From real weights to integers, for the least D + lambda R of the file: those whose curvature is known all together,
-others by a search of the step of every tensor.
+"""The search for the weights as integers, towards the least D + lambda R of the file.
+
+Weights whose curvature is known are rounded together. For every other tensor the step is searched.
+bench/notebook/freezing.md has the trials behind the constants.
 """
 
+from collections.abc import Callable
 from math import inf, log2
 from time import monotonic
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...format.arch import EXPONENT_MAX, WEIGHT_MAX
+from ...format.arch import EXPONENT_MAX, WEIGHT_MAX, Arch
 from ...format.bases import FRACTION_BITS
 from ...format.bounds import exactness_bound
 from ...format.weights import Weights, best_scale, resolved
-from ..descent.progress import progress_of
+from ..descent.progress import Progress, progress_of
 from ..descent.start import moving, real_base
 from ..loss.terms import Loss, weight_step
 from .curvature import curvature_of_bits, curvature_of_distortion, is_known
 from .rounding import Rounding
 
 ROUNDS = 2
+"""Times that the search goes through the tensors whose steps it searches."""
 AROUND = (-2, -1, 0, 1)
-"""Where the search begins: the best of these exponents, counted from the one of `weight_step`, for all tensors
-of a kind at once.
+"""Exponents with which the search begins, counted from that of `weight_step`.
+
+The best of them is taken for all tensors of a kind at once.
 """
 SEARCH_MAX = 11
+"""The greatest exponent that the search tries; a step is 2^-exponent."""
 PLAIN_EXPONENT = 9
+"""The exponent of all weights in `plainly_rounded`."""
 DEAD_ZONES = (0.5, 0.6, 0.7, 0.85)
-"""What is nearer to zero than this share of a step becomes zero, what is above one step by less than it becomes one,
-and so on.
+"""Dead zones that the search tries, in steps.
+
+A weight nearer to zero than this becomes 0. One that is beyond n steps by less than this becomes n.
 """
-MOST_SAMPLES, SAMPLES_A_TRIAL = 40000, 130
-"""Of pixels and of integers that tell the curvature, the more the longer a search may take."""
-BY_SAMPLES, BY_PIXELS, TRUST = 100, 5, 3
-"""What the curvature is damped by: the fewer samples have told it and, since small pictures' weights are rounded more
-coarsely, the smaller the picture is; and by how much more than it should a loss may rise.
+MOST_SAMPLES = 40000
+"""The most pixels, and the most integers of a plane, in the sample for the curvature."""
+SAMPLES_A_TRIAL = 130
+"""Pixels and integers in that sample for each trial that the search may make."""
+BY_SAMPLES = 100
+"""Damping of the curvature, times the number of samples: a small sample says less."""
+BY_PIXELS = 5
+"""Damping of the curvature, times the root of the picture's pixels: small pictures' weights are rounded more coarsely.
+
+The greater of the two dampings is taken.
 """
+TRUST = 3
+"""Factor by which a loss may rise more than the curvature says before the damping grows."""
 LEAST_TRIALS = 50
-"""For rounding together, which takes as long as some thirty steps of a photograph of 768x512: shorter fits gain more by
-these.
+"""Trials from which on weights are rounded together.
+
+That takes as long as some thirty steps of a photograph of 768x512 pixels, which shorter fits use better.
 """
-SMALL, THOROUGH = 2**16, 200
-"""Of pictures of so few pixels weights are a large part of the file, and a measurement takes little time: there is one
-for each step, up to so many.
+SMALL = 2**16
+"""Pixels up to which a picture is small: the weights are a large part of its file, and a measurement takes little time.
 """
-MOST_MENDS, TRIALS_A_MEND, MEND_DAMPINGS = 3, 60, (0.1, 0.4, 1.6)
-"""So often what is rounded together is moved by the slopes at it, in longer searches; with that damping, the next as
-long as the loss does not fall.
-"""
+THOROUGH = 200
+"""Trials in a small picture: one for each step of the fit, up to this number."""
+MOST_MENDS = 3
+"""The most times that weights rounded together are moved by the slopes measured at them."""
+TRIALS_A_MEND = 60
+"""Trials for each of these times: a search of fewer trials has none."""
+MEND_DAMPINGS = (0.1, 0.4, 1.6)
+"""Dampings of such a move; each is tried if the loss does not fall with the one before."""
 TOGETHER = 0.65
-"""About what is left of the bits of the weights where they are rounded together."""
+"""About the share of the weights' bits that is left where weights are rounded together."""
 TRIES = 5
-"""One in so many trials that are left is for the steps of tensors that are rounded together."""
+"""Of the trials that are left, one in this many is for the steps of tensors that are rounded together."""
 HEAD_BITS = 5
-"""About what the exponent and the table of a tensor cost in the stream."""
+"""About the bits of a tensor's exponent and table in the stream."""
 
 
-def trials_for(steps, pixels):
-    """How many sets of weights a search may measure after a fit of so many steps of so many pixels: it takes some
-    twentieth of the time, but in small pictures.
+def trials_for(steps: int, pixels: int) -> int:
+    """Return how many sets of weights a search may measure after a fit of so many steps and pixels.
+
+    The search then takes some twentieth of the time of the fit, in small pictures more.
     """
     return 4 + max(steps // 4, min(steps, THOROUGH) if pixels <= SMALL else 0)
 
 
-def freeze(fit, trials, *, seconds=None, progress=None):
-    """The weights of one of an engine's fits as integers: name -> `Weights`.
+def freeze(
+    fit: Any,
+    trials: int,
+    *,
+    seconds: float | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> dict[str, Weights]:
+    """Turn the weights of a fit into integers: name -> `Weights`, differences from the base.
 
-    The search ends after `trials` measurements or `seconds`, with what it has.
+    The search ends after `trials` measurements or `seconds`, with what it has. fit: a `fit.engine.SearchableFit` of an
+    engine that is folded.
 
-    Weights are differences from the base. Those of the layers behind the planes and of the context model are rounded
-    together (`rounding`) where there are `LEAST_TRIALS`. For each other tensor the exponent moves by ones and its dead
-    zone grows while the loss falls. Then single weights move towards the base (Cool-Chic 5.0.1 orders its search
-    likewise). The loss is the distortion of the rounded code as synthesised with the quantised weights, plus lambda
-    times the bits of code and weights. Both are measured with the real-valued network, which differs from the decoder's
-    by the rounding of activations and of table indices alone. The engine must be folded.
+    The layers behind the planes and the context model are rounded together (`rounding`) from `LEAST_TRIALS` on. For
+    each other tensor the exponent moves by ones, and its dead zone grows, while the loss falls. Then single weights
+    move towards the base. Cool-Chic 5.0.1 orders its search likewise.
+
+    The loss is D + lambda R. D is the distortion of the rounded code, synthesised with the quantised weights. R holds
+    the bits of code and weights. Both are measured with the real-valued network. It differs from the decoder's only by
+    the rounding of activations and of table indices.
     """
     search = _Search(fit, trials, None if seconds is None else monotonic() + seconds, progress)
     search.run()
@@ -83,8 +111,11 @@ def freeze(fit, trials, *, seconds=None, progress=None):
     return tensors
 
 
-def plainly_rounded(fit):
-    """The weights of a fit as integers, all in the same small steps: for who wants the picture at once and no file."""
+def plainly_rounded(fit: Any) -> dict[str, Weights]:
+    """Round the weights of a fit to integers, all in the same small steps: name -> `Weights`.
+
+    They are for callers that want the picture at once and no file. fit: a `fit.engine.Fit`.
+    """
     base = real_base(fit.arch)
     tensors = {}
     for name, values in fit.weights().items():
@@ -96,18 +127,24 @@ def plainly_rounded(fit):
     return tensors
 
 
-def real_weights(arch, tensors):
-    """name -> float32 array: what integers (name -> `Weights`) stand for."""
+def real_weights(arch: Arch, tensors: dict[str, Weights]) -> dict[str, np.ndarray]:
+    """Return the weights for which integers stand, with the base: name -> float32 array.
+
+    tensors: name -> `Weights`, differences from the base.
+    """
     return {
         name: (values * 2.0**-exponent).astype(np.float32)
         for name, (exponent, values) in resolved(arch, tensors).items()
     }
 
 
-def weight_bits(fit, trials):
-    """About the bits of a fit's weights in a file, before their steps have been searched with so many trials."""
+def weight_bits(fit: Any, trials: int) -> float:
+    """Estimate the bits that the weights of a fit will have in its file, after a search of so many trials.
+
+    fit: a `fit.engine.Fit`.
+    """
     step = weight_step(fit.lambda_ / fit.pixels)
-    bits, weights = 0, fit.weights()
+    bits, weights = 0.0, fit.weights()
     base = real_base(fit.arch)
     for name, _ in fit.arch.coded_tensors():
         bits += HEAD_BITS + best_scale(np.round((weights[name] - base[name]) / step).astype(np.int64))[1]
@@ -124,11 +161,11 @@ class _Step(NamedTuple):
 
 
 class _Spent(Exception):
-    """The search has measured as often or taken as long as it may."""
+    """Ends a search that has measured as often or taken as long as it may."""
 
 
 class _Search:
-    """What is found so far: for every tensor its integers, `_integers`, and the step that they came from."""
+    """The state of a search: the best integers so far of every tensor, `_integers`, and their steps."""
 
     def __init__(self, fit, trials, end, progress):
         self._fit, self._left, self._trials, self._end, self._progress = fit, trials, trials, end, progress
@@ -139,7 +176,7 @@ class _Search:
         usual = round(-log2(weight_step(self._price)))
         self._exponents = [min(SEARCH_MAX, max(0, usual + more)) for more in AROUND]
         self._steps = dict.fromkeys(self._names, _Step(self._exponents[-1], DEAD_ZONES[0]))
-        # What is fixed is whole numbers.
+        # Fixed tensors hold whole numbers.
         self._steps.update(dict.fromkeys(self._base.keys() - self._names, _Step(0, DEAD_ZONES[0])))
         self._integers = {name: self.quantised(name, step) for name, step in self._steps.items()}
         self._numbers = {name: self._number(name, own) for name, own in self._integers.items()}
@@ -150,13 +187,13 @@ class _Search:
         return self._integers[name]
 
     def quantised(self, name, step):
-        """The differences of a tensor as integers."""
+        """Return the differences of a tensor as integers of a step."""
         wished = self._differences[name] * 2.0**step.exponent
         values = np.sign(wished) * np.floor(abs(wished) + 1 - step.dead_zone)
         return Weights(step.exponent, self._in_range(name, step.exponent, values))
 
     def _in_range(self, name, exponent, values):
-        """Differences of a tensor, which the base and they together stay in the range of weights with: int64."""
+        """Clip differences of a tensor so that the base plus these stays in the range of weights: int64."""
         base, unit = self._base[name], 2.0**-exponent
         most = WEIGHT_MAX * 2.0 ** -max(exponent, FRACTION_BITS if base.any() else 0)
         return np.clip(values, np.ceil((-most - base) / unit), np.floor((most - base) / unit)).astype(np.int64)
@@ -165,7 +202,7 @@ class _Search:
         return [Weights(own.exponent, self._in_range(name, *own)) for name, own in integers.items()]
 
     def run(self):
-        # What is rounded together takes its time before it is measured.
+        # Rounding together takes long before its first measurement, so progress is told now.
         self._tell()
         try:
             self._check_time()
@@ -187,7 +224,7 @@ class _Search:
         self._tell()
 
     def _round_together(self):
-        """The integers of all weights whose curvature is known. Returns the names of the tensors."""
+        """Round all weights whose curvature is known. Return the names of their tensors."""
         arch, tensors, random = self._fit.arch, plainly_rounded(self._fit), np.random.default_rng(0)
         code = {octave: planes.astype(np.int64) for octave, planes in self._fit.rounded_code().items()}
         samples = min(MOST_SAMPLES, SAMPLES_A_TRIAL * self._trials)
@@ -198,8 +235,8 @@ class _Search:
         for curvature in curvatures:
             self._round(curvature)
         for _ in range(min(MOST_MENDS, self._trials // TRIALS_A_MEND)):
-            # D knows nothing of the context model and R of nothing else: the moves by one curvature leave the other's
-            # slopes as they are.
+            # D depends on no weight of the context model, and R on no other: moves by one curvature leave the slopes
+            # of the other as they are.
             slopes = self._fit.slopes(self._numbers)
             moved = [self._mend(curvature, slopes) for curvature in curvatures]
             if not any(moved):
@@ -207,7 +244,10 @@ class _Search:
         return {name for curvature in curvatures for name in curvature.names}
 
     def _round(self, curvature):
-        """Again with more damping where a loss rises much more than it should: it is no quadratic there."""
+        """Round the weights of a curvature, with more damping as long as the loss rises much more than it should.
+
+        The loss is not quadratic there.
+        """
         kind, weights = _kind(curvature.names[0]), self._fit.weights()
         real = self._loss(kind, self._numbers | {name: weights[name] for name in curvature.names})
         damping = max(BY_SAMPLES / curvature.samples, BY_PIXELS / self._fit.pixels**0.5)
@@ -222,7 +262,7 @@ class _Search:
             damping *= 4
 
     def _mend(self, curvature, slopes):
-        """Whether moves by the slopes at the integers have made the loss fall."""
+        """Move integers by the slopes at them. Return whether the loss has fallen."""
         own = {name: self._integers[name] for name in curvature.names}
         for damping in MEND_DAMPINGS:
             mended = Rounding(curvature, damping).mended(own, slopes, self._price)
@@ -266,7 +306,7 @@ class _Search:
         return True
 
     def _keep_if_better(self, names, integers):
-        """Put integers, all of one kind of tensors, in the place of what is there if the loss falls."""
+        """Take integers of some tensors, all of one kind, if the loss falls. Return whether it has."""
         self._check_time()
         if self._left == 0:
             raise _Spent
