@@ -1,6 +1,7 @@
 """The rate in torch: bits of the code by the context model, and of the weights (FORMAT.md, chapter 6)."""
 
 from collections.abc import Iterator, Mapping
+from functools import reduce
 
 import torch
 
@@ -18,7 +19,9 @@ def bits_of(
 
     code: octave -> (planes, rows, columns) in code units. numbers: name -> tensor, the weights.
     """
-    return sum(octave_bits(ops, arch, numbers, *own).sum() for own in features_of(ops, arch, code, numbers))
+    return reduce(
+        torch.add, (octave_bits(ops, arch, numbers, *own).sum() for own in features_of(ops, arch, code, numbers))
+    )
 
 
 def features_of(
@@ -44,7 +47,7 @@ def own_bits(
     """
     least = step / 2
     widths = {name: (numbers[name] - base[name]).square().add(least**2).sqrt().mean() for name in moving(arch)}
-    return sum(base[name].numel() * torch.log2(width / least) for name, width in widths.items())
+    return reduce(torch.add, (base[name].numel() * torch.log2(width / least) for name, width in widths.items()))
 
 
 def octave_bits(
