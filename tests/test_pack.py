@@ -1,6 +1,8 @@
 """pack and unpack are inverse; the coding is causal; what is measured is what is written."""
 
 from dataclasses import replace
+from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from ddcodec.errors import DamagedError
 from ddcodec.format import ops_int, render
 from ddcodec.format.arch import ACTIVATION_MAX, CODE_MAX, base_arch
 from ddcodec.format.files import pack, read_info, unpack
-from ddcodec.format.header import ROWS_BYTES
+from ddcodec.format.header import read_header
 from ddcodec.format.weights import Weights
 
 
@@ -27,8 +29,19 @@ def test_pack_and_unpack_are_inverse(seed):
         assert pack(again) == data
 
 
-def test_header_is_short():
-    assert ROWS_BYTES + 12 <= 32
+ROOT = Path(__file__).parents[1]
+FILES = sorted([*(ROOT / "tests" / "vectors" / "valid").glob("*.ddc"), *(ROOT / "samples").glob("*.ddc")])
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_header_is_short(path):
+    """The header of every file is 30 bytes, the last four of which are the checksum of those before them."""
+    data = path.read_bytes()
+    assert crc32(data[:26]) == int.from_bytes(data[26:30], "big")
+    assert read_header(data[:30]) == read_header(data)
+    with pytest.raises(DamagedError, match="cut off after 29 bytes, inside its header"):
+        read_header(data[:29])
+    assert read_info(data)["sections"][0] == {"name": "header", "bytes": 30}
 
 
 def test_bytes_do_not_depend_on_what_is_not_yet_coded():

@@ -1,7 +1,11 @@
 """README.md, the tables of the manual and the help texts say what is so."""
 
 import csv
+import os
 import re
+import shlex
+import shutil
+import subprocess
 from pathlib import Path
 
 import make_comparison
@@ -81,10 +85,30 @@ def test_codecs_of_the_benchmark_are_named():
     assert set(NAMES) <= set(re.findall(r"`([a-z0-9:]+)`", page("results").split("## Your own pictures")[1]))
 
 
-def test_ci_runs_the_readmes_command():
-    command = next(line.strip() for line in TEXT.splitlines() if line.startswith("    python3 -m venv .venv-test "))
-    assert command.endswith("-m pytest -q")
-    assert "README.md" in (ROOT / ".ci" / "run").read_text("utf-8")
+STUB = """#!/usr/bin/env bash
+printf '%s\\0' "$0" "$@" >> calls
+printf '\\n' >> calls
+if [ "${2-}" = venv ]; then mkdir -p "$3/bin"; cp "$0" "$3/bin/pip"; cp "$0" "$3/bin/python"; fi
+"""
+"""Stands for python3: it notes how it was called, and makes a venv whose programs do the same."""
+
+
+@pytest.mark.skipif(os.name == "nt" or shutil.which("bash") is None, reason="needs bash")
+def test_ci_runs_the_readmes_command(tmp_path):
+    """All programs that `.ci/run` calls, with their words, are those of the README's line for tests."""
+    (line,) = [line for line in TEXT.splitlines() if re.match("    .*-m pytest", line)]
+    (tmp_path / ".ci").mkdir()
+    for name in ("README.md", ".ci/run"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / "stubs").mkdir()
+    (tmp_path / "stubs" / "python3").write_text(STUB)
+    (tmp_path / "stubs" / "python3").chmod(0o755)
+    path = os.pathsep.join([str(tmp_path / "stubs"), os.environ["PATH"]])
+    subprocess.run(["bash", ".ci/run"], cwd=tmp_path, env=os.environ | {"PATH": path}, check=True, capture_output=True)
+    calls = [call.split("\0")[:-1] for call in (tmp_path / "calls").read_text().splitlines()]
+    calls[0][0] = Path(calls[0][0]).name
+    assert calls == [shlex.split(part) for part in line.split("&&")]
+    assert calls[0][:3] == ["python3", "-m", "venv"] and ".[test]" in calls[1]
 
 
 def test_quality_formula():
