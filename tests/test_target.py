@@ -24,30 +24,30 @@ from ddcodec.options import EncodeOptions
 @pytest.fixture(scope="module")
 def picture():
     """A part of a photograph, which has something to say at every rate."""
-    return np.asarray(Image.open(Path(__file__).parents[1] / "samples" / "coffee.png").convert("RGB"))[150:278, 250:410]
+    return np.asarray(Image.open(Path(__file__).parents[1] / "samples" / "coffee.png").convert("RGB"))[150:262, 250:378]
 
 
-@pytest.mark.parametrize("size", [1800, 2500, 3500])
+@pytest.mark.parametrize("size", [1250, 2500])
 def test_a_file_fills_the_size_it_may_have(picture, size):
-    data = encode_picture(picture, EncodeOptions(target_size=size, iterations=150)).data
+    data = encode_picture(picture, EncodeOptions(target_size=size, iterations=100)).data
     assert 0.97 * size <= len(data) <= size
 
 
 def test_bits_per_pixel(picture):
-    data = encode_picture(picture, EncodeOptions(target_bpp=1.5, iterations=150)).data
-    assert 0.97 * 1.5 <= 8 * len(data) / picture[..., 0].size <= 1.5
+    data = encode_picture(picture, EncodeOptions(target_bpp=1.0, iterations=100)).data
+    assert 0.97 <= 8 * len(data) / picture[..., 0].size <= 1.0
 
 
 @pytest.mark.parametrize("wished", [31.0, 33.0])
 def test_a_picture_has_the_psnr_it_should(picture, wished):
-    data = ddcodec.encode(picture, target_psnr=wished, iterations=150)
+    data = ddcodec.encode(picture, target_psnr=wished, iterations=100)
     assert wished <= psnr(picture, ddcodec.decode(data)) <= wished + 0.1
 
 
 def test_a_wished_psnr_takes_not_many_more_bytes_than_a_given_lambda():
     """Of a smooth picture, whose first guess says little of what it reaches."""
     smooth = np.asarray(Image.open(Path(__file__).parents[1] / "samples" / "coffee.png").convert("RGB"))[
-        100:260, 250:490
+        100:220, 250:410
     ]
     given = encode_picture(smooth, EncodeOptions(lambda_=4e-3, iterations=100))
     wished = encode_picture(smooth, EncodeOptions(target_psnr=given.psnr - 0.1, iterations=100))
@@ -56,8 +56,8 @@ def test_a_wished_psnr_takes_not_many_more_bytes_than_a_given_lambda():
 
 
 def test_from_a_start_without_a_base(picture):
-    data = encode_picture(picture, EncodeOptions(target_size=2500, iterations=200, base="none")).data
-    assert 0.97 * 2500 <= len(data) <= 2500
+    data = encode_picture(picture, EncodeOptions(target_size=1800, iterations=120, base="none")).data
+    assert 0.97 * 1800 <= len(data) <= 1800
 
 
 def test_metadata_counts(picture):
@@ -65,7 +65,7 @@ def test_metadata_counts(picture):
     exif = Image.Exif()
     exif[0x010E] = "A word about it. " * 20
     image.info["exif"] = exif.tobytes()
-    assert 0.97 * 2300 <= len(ddcodec.encode(image, target_size=2300, iterations=150)) <= 2300
+    assert 0.97 * 1600 <= len(ddcodec.encode(image, target_size=1600, iterations=100)) <= 1600
 
 
 def test_metadata_may_be_most_of_a_file(picture):
@@ -126,12 +126,12 @@ def test_no_size_is_too_small_to_be_refused_with_a_sentence():
 
 
 def test_several_pictures_each_reach_the_target(picture):
-    datas = ddcodec.encode_many([picture, picture[::-1]], target_size=1900, iterations=100)
-    assert all(0.97 * 1900 <= len(data) <= 1900 for data in datas)
+    datas = ddcodec.encode_many([picture, picture[::-1]], target_size=1300, iterations=60)
+    assert all(0.97 * 1300 <= len(data) <= 1300 for data in datas)
 
 
 def test_a_time_limit_ends_the_search(picture):
-    encoded = encode_picture(picture, EncodeOptions(target_size=2500, iterations=10**6, time_limit=1))
+    encoded = encode_picture(picture, EncodeOptions(target_size=2500, iterations=10**6, time_limit=0.3))
     assert len(encoded.data) <= 2500 and encoded.steps < 10**5
 
 
