@@ -23,6 +23,8 @@ from ddcodec.options import EncodeOptions
 SAMPLES = Path(__file__).parents[1] / "samples"
 SIDE = 224
 CROPS = {"astronaut.png": (130, 20), "coffee.png": (180, 90), "chelsea.png": (110, 20)}
+QUALITIES = range(101)
+"""Of the peers: all are tried."""
 PEERS = tuple(map(peer_of, ("webp", "avif:psnr")))
 COLUMNS = (
     "date",
@@ -52,7 +54,7 @@ def shapes():
 def best_below(rgba, most, peer):
     """The size and the visible PSNR of the best file of at most so many bytes, or of the smallest."""
     best = None
-    for quality in range(101):
+    for quality in QUALITIES:
         data = peer.encode(rgba, quality)
         size, seen = len(data), rgba[..., 3] > 0
         if best and size > most:

@@ -119,7 +119,8 @@ class Adam:
         self._fixed, self._betas, self._steps = [engine._layout.names[name] for name in fixed], (0.9, 0.99), 0
         self._mean, self._square = (np.zeros(engine._layout.weight_count) for _ in range(2))
 
-    def change(self, gradient):
+    def change(self, gradient, differences):
+        """The same as that of Soap, but that nothing decays: `differences` count for nothing."""
         self._steps += 1
         gradient = gradient * min(1.0, CLIP_NORM / (np.linalg.norm(gradient) + 1e-6))
         for moment, power, beta in zip((self._mean, self._square), (1, 2), self._betas):

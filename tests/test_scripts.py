@@ -1,0 +1,307 @@
+"""Each script of bench/ and docs/, once, on tiny inputs: it ends, and writes what it says."""
+
+import contextlib
+import csv
+import io
+import itertools
+import json
+import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import batch
+import cutouts
+import denoised_files
+import engines
+import large
+import low_rate
+import make_comparison
+import numpy as np
+import processes
+import pytest
+import restoration_figure
+import together
+import train_bases
+import train_contexts
+from click.testing import CliRunner
+from conftest import painted
+from PIL import Image
+
+from ddcodec import encoder
+from ddcodec.benchmark.restoration import read_rows
+from ddcodec.cli import cli
+from ddcodec.restoration import restore
+from ddcodec.restoration.settings import Effort
+
+ROOT = Path(__file__).parents[1]
+SHIPPED = ROOT / "ddcodec"
+ELSEWHERE = {
+    "corpora": "test_corpora.py",
+    "record": "test_corpora.py",
+    "readme_tables": "test_readme.py",
+    "make_commands": "test_help.py",
+    "make_figures": "test_docs.py",
+}
+"""Scripts that other tests run, in whole or in their parts."""
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    """A folder with two pictures of one size, in which every fit is of two steps."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setattr(encoder, "iterations_of", lambda effort: 2)
+    monkeypatch.setattr(restore, "effort_of", lambda effort: Effort(share=1e-3, runs=1, views=1, steps=2))
+    for name, turn in (("a", 0), ("b", 5)):
+        Image.fromarray(np.roll(painted(24, 36), turn, 1)).save(f"{name}.png")
+    return tmp_path
+
+
+def run(script, *words):
+    """What a call of the script with these words returns."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [f"{script.__name__}.py", *map(str, words)])
+        return script.main()
+
+
+def rows_of(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
+def in_this_process(command, **_):
+    """Stands for `subprocess.run` of a program that `python -c` is given."""
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(said):
+        patch.setattr(sys, "argv", ["-c", *command[3:]])
+        patch.setattr(sys, "path", [*sys.path])
+        exec(command[2], {})
+    return SimpleNamespace(stdout=said.getvalue())
+
+
+def test_none_is_forgotten():
+    scripts = {path.stem for folder in ("bench", "docs") for path in (ROOT / folder).glob("*.py")}
+    own = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
+    # rows.py is no script, but what scripts share.
+    assert scripts - {"rows"} == (own | ELSEWHERE.keys()) & scripts
+    assert all((ROOT / "tests" / name).exists() for name in ELSEWHERE.values())
+
+
+class Run:
+    """Stands for a process of batch.py: it has ended before anybody waits for it, and dies of no signal."""
+
+    def __init__(self, folder, *words, module=None):
+        self.returncode, self._said = 0, ""
+        if module == "distributed.cli.dask_scheduler":
+            (folder / "scheduler.json").write_text(json.dumps({"address": "tcp://nowhere:1"}))
+        elif not module:
+            own = words[: words.index("--scheduler")] if "--scheduler" in words else words
+            with contextlib.chdir(folder):
+                result = CliRunner().invoke(cli, [*batch.COMMAND[3:], *own, "-j", "1", "--iterations", "1"])
+            self.returncode, self._said = result.exit_code, result.stderr
+
+    def communicate(self):
+        return None, self._said
+
+    def send_signal(self, number):
+        pass
+
+    kill = communicate
+
+
+def test_batch(monkeypatch, capsys):
+    """Its scenes and its checks; `test_batch.py` and `test_cluster.py` have real processes, signals and workers."""
+    monkeypatch.setattr(batch, "start", Run)
+    with pytest.raises(SystemExit) as ended:
+        run(batch, "--pictures", 5)
+    said = capsys.readouterr().out
+    assert ended.value.code == 0 and said.count("all is well") == 3, said
+    assert all(scene.__doc__ in said for scene in (batch.interrupted, batch.sharded, batch.clustered))
+
+
+def test_batch_says_what_is_wrong(tmp_path):
+    batch.make_pictures(tmp_path, 5)
+    line = "x.png -> out/a/000.ddc: \n"
+    assert list(batch.check(tmp_path, 5, [line + line], [0])) == [
+        "0 files, not those 5 that there should be",
+        "written twice: ['out/a/000.ddc']",
+        "the lines of failures name []",
+        "exit codes [0]",
+    ]
+
+
+def test_cutouts(desk, monkeypatch):
+    monkeypatch.setattr(cutouts, "SIDE", 40)
+    monkeypatch.setattr(cutouts, "QUALITIES", (0, 50, 100))
+    monkeypatch.setattr(cutouts, "CROPS", {"coffee.png": (180, 90)})
+    for _ in range(2):
+        run(cutouts, "-o", "rows.tsv", "--effort", 1)
+    rows = rows_of("rows.tsv")
+    assert [row["shape"] for row in rows] == ["disc", "star", "board"] and rows[2]["seen"] == "0.55"
+    assert all(int(row[f"{who}bytes"]) > 50 and float(row[f"{who}psnr"]) > 5 for row in rows for who in ("", "webp_"))
+
+
+def test_denoised_files(desk):
+    """Its commands are processes, which run two steps of their own."""
+    Image.fromarray(painted(48, 64)).save("a.png")
+    for _ in range(2):
+        run(denoised_files, "a.png", "-o", "rows.tsv", "--effort", 1, "--sigma", 40)
+    (row,) = rows_of("rows.tsv")
+    assert row["picture"] == "a" and int(row["png_bytes"]) == Path("a.png").stat().st_size
+    assert 14 < float(row["noisy_psnr"]) < float(row["psnr"]) and int(row["bytes"]) < int(row["plain_bytes"])
+
+
+@pytest.fixture
+def small_engines(monkeypatch):
+    """One thread, no GPU, and a product of small matrices."""
+    monkeypatch.setattr(engines, "available_cores", lambda: 1)
+    monkeypatch.setattr(engines, "device_of", lambda wished: "cpu")
+    monkeypatch.setattr(engines, "SIDE", 64)
+    monkeypatch.setattr(engines, "PIXELS_A_ROUND", 1)
+    monkeypatch.setattr(engines, "subprocess", SimpleNamespace(run=in_this_process))
+
+
+def test_engines(desk, small_engines):
+    run(engines, "-o", "rows.tsv", "--sizes", "32x24,1x5", "--rounds", 1)
+    rows = rows_of("rows.tsv")
+    assert [(row["width"], row["engine"]) for row in rows] == [
+        (width, engine) for width in ("32", "1") for engine in ("numba", "torch")
+    ]
+    assert all(float(row["ms_per_step"]) > 0 and float(row["times_the_product"]) > 0 for row in rows)
+    assert all(row["peak_mib"] == "" or int(row["peak_mib"]) > 50 for row in rows)
+
+
+def test_starts_of_engines(desk, small_engines, monkeypatch):
+    monkeypatch.setattr(engines, "START", engines.START.replace("512", "24").replace("768", "32"))
+    run(engines, "--starts", "-o", "rows.tsv")
+    assert [row["engine"] for row in rows_of("rows.tsv")] == ["numba", "numba", "numba", "torch"]
+
+
+def test_large(desk, monkeypatch):
+    def command(*words):
+        assert CliRunner().invoke(cli, words).exit_code == 0
+        return 1.0, 2.0
+
+    monkeypatch.setattr(large, "run", command)
+    for name, size in (("WIDTH", 90), ("HEIGHT", 60), ("ROW", 20)):
+        monkeypatch.setattr(large, name, size)
+    monkeypatch.setattr(large, "band_rows", lambda width: 16)
+    run(large, desk, "-o", "rows.tsv", "--effort", 1)
+    (row,) = rows_of("rows.tsv")
+    assert (row["width"], row["height"], row["encode_s"], row["decode_mib"]) == ("90", "60", "1", "2")
+    assert int(row["bytes"]) > 100 and float(row["psnr"]) > 10 and 0.3 < float(row["border_error"]) < 3
+
+
+def test_low_rate(desk):
+    """A file no larger than one of JPEG, and then the two files of WebP around it."""
+    arguments = ("a.png", "-o", "rows.tsv", "--bpp", 5, "--effort", 1)
+    for _ in range(2):
+        run(low_rate, *arguments, "--codec", "jpeg")
+    (row,) = rows_of("rows.tsv")
+    assert row["codec"] == "jpeg" and 0 < int(row["ddc_bytes"]) <= int(row["bytes"]) <= 5 * 24 * 36 / 8
+    run(low_rate, *arguments, "--codec", "webp", "--around", "jpeg")
+    _, low, high = rows_of("rows.tsv")
+    assert int(low["bytes"]) < int(row["ddc_bytes"]) <= int(high["bytes"]) and high["codec"] == "webp"
+    with pytest.raises(SystemExit, match="no row of jpeg for b"):
+        run(low_rate, "b.png", "-o", "rows.tsv", "--around", "jpeg")
+
+
+def test_opencv_inpainting(desk, monkeypatch):
+    """OpenCV is not among the packages of the tests: what stands for it leaves the picture as it is."""
+    cv2 = SimpleNamespace(INPAINT_TELEA=1, INPAINT_NS=0, __version__="0", inpaint=lambda broken, *_: broken)
+    monkeypatch.setitem(sys.modules, "cv2", cv2)
+    monkeypatch.delitem(sys.modules, "opencv_inpainting", raising=False)
+    import opencv_inpainting
+
+    mask = np.full((24, 36), 255, np.uint8)
+    mask[5:9, 5:9] = 0
+    Image.fromarray(mask).save("mask.png")
+    for _ in range(2):
+        run(opencv_inpainting, "a.png", "b.png", "--mask", "mask.png", "-o", "rows.tsv")
+    rows = read_rows(Path("rows.tsv"))
+    assert [(row.picture, row.prior) for row in rows] == [
+        (picture, f"opencv-{method}") for picture in "ab" for method in ("telea", "ns")
+    ]
+    assert all(row.after == row.before > row.missing for row in rows)
+
+
+@pytest.mark.skipif(not hasattr(os, "wait4"), reason="the system has no wait4")
+def test_processes(desk):
+    run(processes, ROOT / "tests" / "vectors" / "valid" / "default_24x16.ddc", "-o", "rows.tsv", "--runs", 1)
+    rows = rows_of("rows.tsv")
+    assert [(row["command"], row["width"]) for row in rows] == [("--help", ""), ("info", "24"), ("decode", "24")]
+    assert all(0 < float(row["wall_s"]) and float(row["peak_mib"]) > 5 for row in rows)
+
+
+def test_restoration_figure(desk):
+    run(restoration_figure, "-o", "figure.webp", "--effort", 1)
+    side = restoration_figure.SIDE
+    with Image.open("figure.webp") as figure:
+        assert figure.size == (4 * side + 24, 2 * side + 8)
+        left, right = (np.asarray(figure.crop((x, 0, x + side, side)).convert("L")) for x in (0, 3 * (side + 8)))
+    assert left.std() > 20 and right.std() > 20
+
+
+def test_together(desk):
+    Image.fromarray(painted(20, 20)).save("small.png")
+    run(together, "a.png", "small.png", "b.png", "-o", "rows.tsv", "--effort", 1, "--lambdas", "4e-3,1e-3")
+    rows = rows_of("rows.tsv")
+    assert [(row["picture"], row["lambda"], row["together"]) for row in rows] == [
+        (picture, rate, count)
+        for picture, count in (("small", "2"), ("a", "4"), ("b", "4"))
+        for rate in ("0.004", "0.001")
+    ]
+    assert all(float(row["bpp"]) > 0 and float(row["psnr"]) > 5 for row in rows)
+
+
+@pytest.fixture
+def small_training(desk, monkeypatch):
+    """Mosaics of two crops of 64 pixels, the least side that the coarsest octave leaves a pixel."""
+    for module in (train_bases, train_contexts):
+        monkeypatch.setattr(module, "SIDE", 64)
+        monkeypatch.setattr(module, "MOSAIC", (1, 2))
+    monkeypatch.setattr(train_bases, "FIRST_STEPS", 2)
+    monkeypatch.setattr(train_bases, "NEXT_STEPS", 1)
+    monkeypatch.setattr(train_contexts, "STEPS", 2)
+    Path("photographs").mkdir()
+    for name in "ab":
+        Image.fromarray(painted(70, 80)).save(f"photographs/{name}.png")
+    return desk
+
+
+def test_train_bases(small_training, monkeypatch):
+    """By a clock of seven seconds to a look, of which two are supervised steps."""
+    monkeypatch.setattr(train_bases, "monotonic", itertools.count(0, 7).__next__)
+    run(train_bases, "photographs", "-o", "learned", "--minutes", 1, "--threads", 1)
+    for name, shipped in (("bases.bin", "format/bases.bin"), ("analysis.bin", "fit/descent/analysis.bin")):
+        assert Path("learned", name).stat().st_size == (SHIPPED / shipped).stat().st_size
+    numbers = np.fromfile("learned/analysis.bin", "<f2")
+    assert np.isfinite(numbers).all() and numbers.any()
+
+
+def test_train_contexts(small_training):
+    """What is no part of the context model stays as it ships."""
+    run(train_contexts, "photographs", "-o", "learned", "--threads", 1)
+    learned, shipped = (np.fromfile(path, "<i2") for path in ("learned/bases.bin", SHIPPED / "format" / "bases.bin"))
+    assert learned.size == shipped.size and 0 < (learned != shipped).mean() < 0.9
+
+
+def test_make_comparison(desk, monkeypatch):
+    Image.fromarray(painted(48, 56)).save("photo.png")
+    for name, value in {
+        "SAMPLES": desk,
+        "SHOWN": (make_comparison.Row("photo.png", 700, (0, 0, 20, 20)),),
+        "PICTURE": desk / "figure.webp",
+        "ROWS": desk / "rows.tsv",
+        "TOLERANCE": 0.5,
+    }.items():
+        monkeypatch.setattr(make_comparison, name, value)
+    run(make_comparison)
+    rows = rows_of("rows.tsv")
+    assert [row["codec"] for row in rows] == ["ddcodec", "AVIF", "JPEG"] and {row["picture"] for row in rows} == {
+        "photo"
+    }
+    assert all(350 <= int(row["bytes"]) <= 1050 and float(row["psnr"]) > 15 for row in rows)
+    with Image.open("figure.webp") as figure:
+        assert figure.size == (4 * 48 - 8, 40 + 44)
