@@ -435,16 +435,16 @@ def _fitted_by(profile: str) -> str:
 
 
 NOT_CODING = (
-    "batch.py",
     "benchmark",
     "cli",
-    "cluster.py",
+    "jobs",
     "partial.py",
-    "pictures.py",
+    "pictures",
     "pillow.py",
+    "printable.py",
     "restoration",
+    "version.py",
     "viewer",
-    "workers.py",
 )
 """Files and folders of the package that neither make nor read files of the codec."""
 
