@@ -68,7 +68,7 @@ def test_what_is_claimed_is_what_is_gained(rows, columns, options):
 
 
 def test_no_further_move_pays():
-    engine, picture = fitted(10, 12, steps=40)
+    engine, picture = fitted(8, 9, steps=40)
     improve(engine, 10**6)
     twin = reference(engine, picture)
     least = value(twin)
