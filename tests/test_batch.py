@@ -389,7 +389,7 @@ def test_interrupted_twice_and_resumed(here):
     done = []
     for number, code in (signal.SIGTERM, 143), (signal.SIGINT, 130):
         run = started(
-            "encode", "in", "-r", "-o", "out", "-j", "2", "--iterations", "1000", "--device", "cpu", "--skip-existing"
+            "encode", "in", "-r", "-o", "out", "-j", "2", "--iterations", "400", "--device", "cpu", "--skip-existing"
         )
         before = len(done)
         wait_until(lambda: len(list(Path("out").rglob("*.ddc"))) > before + 1)

@@ -30,7 +30,7 @@ ALL = 10**6
 @pytest.fixture(scope="module", params=[1, 3], ids=["grey", "colour"])
 def fitted(request):
     """A short fit: its engine, weights as integers, and its code."""
-    engine = TorchEngine(painted(37, 45, request.param).reshape(37, 45, -1), base_arch(45, 37, request.param, 3), 1e-3)
+    engine = TorchEngine(painted(25, 31, request.param).reshape(25, 31, -1), base_arch(31, 25, request.param, 3), 1e-3)
     run(engine, 25)
     return (
         engine,
@@ -68,8 +68,8 @@ def test_the_curvature_of_the_distortion_is_that_of_gauss_and_newton(fitted):
     curvature = curvature_of_distortion(engine.arch, tensors, code, ALL, np.random.default_rng(0))
     assert curvature.names == OUTER and curvature.sizes == tuple(numbers[name].numel() for name in OUTER)
     assert alike(curvature.matrix, 2 / len(slopes) * slopes.T @ slopes, 0.05)
-    known = np.zeros((37, 45), bool)
-    known[4:20, 7:31] = True
+    known = np.zeros((25, 31), bool)
+    known[4:16, 7:25] = True
     counted = slopes.reshape(-1, known.size, slopes.shape[1])[:, known.ravel()].reshape(-1, slopes.shape[1])
     curvature = curvature_of_distortion(engine.arch, tensors, code, ALL, np.random.default_rng(0), known)
     assert curvature.samples == known.sum() and alike(curvature.matrix, 2 / len(slopes) * counted.T @ counted, 0.05)
