@@ -1,15 +1,23 @@
-"""What the boxes of an AVIF or HEIC file say of its colours (ISO/IEC 14496-12, 8.11 and 12.1.5; 23008-12)."""
+"""Colours that the boxes of an AVIF or HEIC file state.
 
-from ..format.color import of_code_points
+The sources are ISO/IEC 14496-12, 8.11 and 12.1.5, and ISO/IEC 23008-12.
+"""
+
+from ..format.color import Color, of_code_points
 
 PATH = (b"meta", b"iprp", b"ipco", b"colr")
+"""Kinds of boxes from the file's own to the colour descriptions, outermost first."""
 CODE_POINTS = b"nclx"
+"""Type of a colour description in code points; the other types hold an ICC profile."""
 FULL_BOX_BYTES = 4
-"""Version and flags, which `meta` alone of these begins with."""
+"""Bytes of version and flags, with which only `meta` of these boxes begins."""
 
 
-def color_of_boxes(data):
-    """The `Color` of the first description in code points, or None where there is none or it leaves one open."""
+def color_of_boxes(data: bytes) -> Color | None:
+    """Read the `Color` of a file's first description in code points.
+
+    The result is None where there is no such description, and where it leaves a code point open.
+    """
     for name in PATH[:-1]:
         data = next((content for kind, content in _boxes(data) if kind == name), b"")
         data = data[FULL_BOX_BYTES:] if name == b"meta" else data
@@ -22,7 +30,7 @@ def color_of_boxes(data):
 
 
 def _boxes(data):
-    """Yield (kind, content) of boxes that follow each other; what goes beyond the end is cut there."""
+    """Yield (kind, content) of boxes that follow one another; a content that goes beyond the end is cut there."""
     at = 0
     while at + 8 <= len(data):
         size, kind, head = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8], 8

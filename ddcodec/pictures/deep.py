@@ -1,6 +1,7 @@
-"""Samples of more than 8 bits, which Pillow would cut down: read with imagecodecs."""
+"""Read samples of more than 8 bits with imagecodecs, since Pillow would cut them down."""
 
 import re
+from typing import Any
 
 import numpy as np
 
@@ -11,9 +12,11 @@ from .refusals import UNREADABLE, damaged, imagecodecs_for
 from .tiff import TIFF_PHOTOMETRIC, TIFF_WHITE_IS_ZERO
 
 
-def bits_before_loading(image):
-    """Bits a sample of the file of an image that Pillow has opened and not loaded, as far as its first bytes tell, else
-    8: afterwards nobody knows.
+def bits_before_loading(image: Any) -> int:
+    """Read the bits a sample of the file of an image that Pillow has opened and not loaded.
+
+    The first bytes of the file tell it. The result is 8 where they do not, and where nothing is left to load. Once an
+    image is loaded, nobody knows any more.
     """
     # The plugin for JPEG XL names no tiles.
     if getattr(image, "fp", None) is None or not getattr(image, "tile", ()) and image.format != "JXL":
@@ -28,16 +31,26 @@ def bits_before_loading(image):
         image.fp.seek(place)
 
 
-def deep_array(image, data, bits, frame, name):
-    """All samples of a file of more than 8 bits a sample, or of a JPEG XL file of any: (H, W) or (H, W, 2 to 4), as
-    they lie in it, of full range; uint16, or uint8 for 8 bits.
+def deep_array(image: Any, data: bytes, bits: int, frame: int | None, name: str) -> np.ndarray:
+    """Decode all samples of a file of more than 8 bits a sample, or of a JPEG XL file of any depth.
+
+    The result is (H, W) or (H, W, 2 to 4), as the samples lie in the file. It is of full range: uint16, or uint8 for 8
+    bits.
+
+    image: the file as Pillow has opened it.
+    data: the bytes of the file.
+    bits: bits a sample, as the file states.
+    frame: counted from 1; None for the first.
+    name: what error messages call the file.
+
+    Raises `SourceError` for an animated PNG or AVIF, for a damaged file, for other formats, and without imagecodecs.
     """
     imagecodecs = imagecodecs_for(f"reading {name}") if image.format != "PPM" else None
     if image.format in ("PNG", "AVIF") and getattr(image, "n_frames", 1) > 1:
         raise SourceError(f"{name} is an animation of {bits} bits a sample; of such only single pictures can be read.")
     try:
         if image.format == "PNG":
-            return _with_key(imagecodecs.png_decode(data), image)
+            return with_key(imagecodecs.png_decode(data), image)
         if image.format == "PPM":
             return _deep_ppm(data)
         if image.format == "AVIF":
@@ -53,15 +66,16 @@ def deep_array(image, data, bits, frame, name):
     raise SourceError(f"{name} has {bits} bits a sample, which are read from PNG, TIFF, PPM, AVIF and JPEG XL only.")
 
 
-def _with_key(values, image):
-    """Grey samples of 16 bits, with alpha if an image names one value as transparent."""
+def with_key(values, image):
+    """Add alpha to grey samples of 16 bits if their image names one value as transparent."""
     key = image.info.get("transparency") if values.ndim == 2 else None
     return values if key is None else np.dstack([values, np.where(values == key, 0, 65535).astype(np.uint16)])
 
 
 def _deep_ppm(data):
-    """A PGM or PPM of two bytes a sample, or its numbers in words."""
+    """Decode a PGM or PPM of two bytes a sample, or one whose numbers are digits."""
     head = re.match(PPM_HEAD, data[:4096])
+    assert head is not None  # `bits_of_sample` has found more than 8 bits there.
     width, height, most = (int(head[k]) for k in (2, 3, 4))
     shape = (height, width) if head[1] in b"25" else (height, width, 3)
     count = int(np.prod(shape))
@@ -75,5 +89,5 @@ def _deep_ppm(data):
 
 
 def _scaled(values, most):
-    """Numbers 0..most as uint16 of full range."""
+    """Scale numbers 0..most to uint16 of full range."""
     return values.astype(np.uint16) if most == 65535 else np.rint(values * (65535 / most)).astype(np.uint16)

@@ -1,6 +1,6 @@
-"""The orientation that EXIF or XMP states: read, and set upright where the pixels have been turned.
+"""Read the orientation that EXIF or XMP states, and set it upright where the pixels have been turned.
 
-A TIFF file has the same directories.
+A TIFF file has the same directories as EXIF.
 """
 
 import re
@@ -8,19 +8,21 @@ import struct
 from typing import NamedTuple
 
 SIGNATURE = b"Exif\0\0"
-"""Stands before the TIFF header in a JPEG, in some files twice."""
+"""Bytes before the TIFF header of EXIF in a JPEG; some files have them twice."""
 ORIENTATION = 274
+"""Number of the tag Orientation (TIFF 6.0, section 8)."""
 KINDS = {1: "B", 2: "", 3: "H", 4: "I", 5: "II", 6: "b", 7: "B", 8: "h", 9: "i", 10: "ii", 11: "f", 12: "d"}
-"""Types of a tag's value -> how one is laid out (TIFF 6.0, section 2): words are none, rationals are two numbers."""
+"""Type of a tag's value -> layout of one value (TIFF 6.0, section 2): text has none, a rational is two numbers."""
 DIRECTORIES_MAX = 1000
+"""Directories that are read of one file; a limit of ours against hostile files."""
 MARKS = {b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
-"""Byte order marks; the longer ones first, which begin as others do."""
+"""Byte order mark -> encoding; longer marks stand first, since they begin as shorter ones do."""
 XMP_ORIENTATION = re.compile(rb"""(tiff:Orientation(?:\s*=\s*["']|\s*>)\s*)([1-8])""")
-"""Both forms in which XMP states an orientation, attribute and element (XMP Part 2, 3.4)."""
+"""Both forms in which XMP states an orientation: attribute and element (XMP Part 2, 3.4)."""
 
 
 class _Tag(NamedTuple):
-    """An orientation: in which directory of the file, where its value lies, how it is laid out, and what it is."""
+    """An orientation tag: the number of its directory in the file, then the place, layout and value of its number."""
 
     directory: int
     at: int
@@ -28,24 +30,28 @@ class _Tag(NamedTuple):
     value: float
 
 
-def without_signature(exif):
-    """EXIF from its TIFF header on."""
+def without_signature(exif: bytes) -> bytes:
+    """Return EXIF from its TIFF header on."""
     while exif.startswith(SIGNATURE):
         exif = exif[len(SIGNATURE) :]
     return exif
 
 
-def orientation_of(exif, directory=0):
-    """1 to 8, as the first tag of one of the directories says, whatever its type; 1 for other numbers, None without
-    such a tag.
+def orientation_of(exif: bytes, directory: int = 0) -> int | None:
+    """Read the orientation, 1 to 8, that the first such tag of a directory states, whatever its type.
+
+    A number out of range reads as 1. The result is None without such a tag.
+
+    directory: its number in the file, counted from 0.
     """
     found = next((tag.value for tag in _tags(exif) if tag.directory == directory), None)
     return found if found is None or found in range(1, 9) else 1
 
 
-def upright(exif, *, every=False):
-    """EXIF whose first directory, or every one of a TIFF file, says that it lies upright if it says anything; all else
-    byte for byte.
+def upright(exif: bytes, *, every: bool = False) -> bytes:
+    """Set the orientation of EXIF to 1 where it states one, and leave all else byte for byte.
+
+    every: change all directories, as of a TIFF file, not only the first.
     """
     tags = [tag for tag in _tags(exif) if (every or tag.directory == 0) and tag.value != 1]
     if not tags:
@@ -56,14 +62,17 @@ def upright(exif, *, every=False):
     return bytes(patched)
 
 
-def orientation_of_xmp(xmp):
-    """1 to 8, or None where XMP says none."""
+def orientation_of_xmp(xmp: bytes) -> int | None:
+    """Read the orientation, 1 to 8, that XMP states; None where it states none."""
     found = XMP_ORIENTATION.search(xmp)
     return int(found[2]) if found else None
 
 
-def utf8_of_xmp(xmp):
-    """XMP, which may be in UTF-16 or UTF-32 (XMP Part 1, 7.1), in UTF-8; None where it is no text."""
+def utf8_of_xmp(xmp: bytes) -> bytes | None:
+    """Convert XMP to UTF-8; None where it is no text.
+
+    XMP may be in UTF-16 or UTF-32 (XMP Part 1, 7.1).
+    """
     encoding = next((name for mark, name in MARKS.items() if xmp.startswith(mark)), "utf-8")
     try:
         return xmp.decode(encoding).encode()
@@ -71,19 +80,21 @@ def utf8_of_xmp(xmp):
         return None
 
 
-def upright_xmp(xmp):
-    """XMP that says that the picture lies upright if it says anything."""
+def upright_xmp(xmp: bytes) -> bytes:
+    """Set the orientation of XMP to 1 where it states one."""
     return XMP_ORIENTATION.sub(rb"\g<1>1", xmp)
 
 
 def _tags(exif):
-    """Yield the `_Tag`s of all directories of EXIF or of a TIFF file, in their order; what cannot be read is passed
-    over.
+    """Yield the `_Tag`s of all directories of EXIF or of a TIFF file, in their order.
+
+    What cannot be read is passed over.
     """
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(bytes(exif[:4]))
     if order is None or len(exif) < 8:
         return
-    start, seen = struct.unpack_from(order + "I", exif, 4)[0], set()
+    start = struct.unpack_from(order + "I", exif, 4)[0]
+    seen: set[int] = set()
     while start and start + 2 <= len(exif) and start not in seen and len(seen) < DIRECTORIES_MAX:
         count = struct.unpack_from(order + "H", exif, start)[0]
         for entry in range(start + 2, start + 2 + 12 * count, 12):
@@ -103,7 +114,7 @@ def _tag_at(exif, entry, order, directory):
     size = struct.calcsize(layout)
     if name != ORIENTATION or not size or not count:
         return None
-    # Four bytes stand in the entry itself, more where it points to.
+    # A value of up to four bytes stands in the entry itself; of a longer one the entry holds the place.
     at = entry + 8 if size * count <= 4 else struct.unpack_from(order + "I", exif, entry + 8)[0]
     if at + size > len(exif):
         return None

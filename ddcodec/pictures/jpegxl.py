@@ -1,22 +1,30 @@
-"""What the header of a JPEG XL file says of its samples: the plugin for Pillow hands out 8 bits, whatever a file has,
-and knows no animation.
+"""Read what the header of a JPEG XL file says of its samples.
+
+Pillow's plugin hands out 8 bits, whatever a file has, and knows no animation.
 """
 
 from typing import NamedTuple
 
 
 class JxlHeader(NamedTuple):
-    """bits: a sample. floating: samples are no whole numbers. animated: there may be several frames."""
+    """Statements of a file's header.
+
+    bits: bits a sample.
+    floating: whether samples are floating-point numbers.
+    animated: whether there may be several frames.
+    """
 
     bits: int
     floating: bool
     animated: bool
 
 
-def read_header(data):
-    """The `JxlHeader` of a file, bare or in boxes (ISO/IEC 18181-1, annex D, and 18181-2).
+def read_header(data: bytes) -> JxlHeader:
+    """Read the `JxlHeader` of a file, bare or in boxes (ISO/IEC 18181-1, annex D, and 18181-2).
 
-    Raises `ValueError` where there is none, or it is cut off.
+    data: the file or its beginning.
+
+    Raises `ValueError` where there is no header, and where it is cut off.
     """
     bits = _Bits(_codestream(data))
     if bits.take(16) != 0x0AFF:
@@ -44,7 +52,7 @@ def read_header(data):
 
 
 class _Bits:
-    """Bits of a codestream, least significant first."""
+    """Reads the bits of a codestream, least significant first."""
 
     def __init__(self, data):
         # No header is longer.
@@ -58,7 +66,7 @@ class _Bits:
         return taken
 
     def one_of(self, *sizes):
-        """A number in the form U32: two bits choose how many follow."""
+        """Read a number in the form U32: two bits choose how many bits follow."""
         return self.take(sizes[self.take(2)])
 
 

@@ -1,32 +1,40 @@
-"""Whether a lossless format takes no more bytes for a picture than its `.ddc` file: graphics and screens are often
-so.
+"""Tell whether a lossless format takes fewer bytes for a picture than its `.ddc` file.
+
+This is often so for graphics and screens.
 """
 
 import io
 from importlib.util import find_spec
 from typing import NamedTuple
 
-from ..picture import bits_of
+from ..picture import Picture, bits_of
 from .metadata import profile_in
 from .write import encode_image_bytes, pillow_image
 
 WEBP_SIDE_MAX = 16383
-QUICK, THOROUGH = {"method": 1, "quality": 20}, {"method": 4, "quality": 75}
-"""Of Pillow's WebP. On a photograph of 0.26 megapixels the first takes 50 ms, the second 190."""
+"""Pixels of the longest side of a WebP (libwebp's WEBP_MAX_DIMENSION)."""
+QUICK = {"method": 1, "quality": 20}
+"""Options of Pillow's WebP for a first look; it takes 50 ms on a photograph of 0.26 megapixels."""
+THOROUGH = {"method": 4, "quality": 75}
+"""Options of Pillow's WebP for the file that counts; it takes 190 ms on the same photograph."""
 MOST_QUICK = 3
-"""What is so many times too large when it is made quickly stays too large: of screens and dithered pictures the second
-had a share of 0.4 and more of the first.
+"""Factor by which a quick WebP may be too large before a thorough one is not tried.
+
+Of screens and dithered pictures, the thorough one had 0.4 and more of the bytes of the quick one.
 """
 
 
 class Lossless(NamedTuple):
+    """A lossless file of a picture: its format, "WebP" or "PNG", and its bytes."""
+
     format: str
     bytes: int
 
 
-def smaller_lossless(picture, count):
-    """The `Lossless` file of a `Picture`, metadata included, that has fewer than `count` bytes, or None: a WebP, or a
-    PNG where WebP cannot hold it (16 bits a sample, long sides).
+def smaller_lossless(picture: Picture, count: int) -> Lossless | None:
+    """Return the `Lossless` file of a `Picture`, metadata included, if it has fewer than `count` bytes; else None.
+
+    It is a WebP, or a PNG where WebP cannot hold the picture: 16 bits a sample, long sides.
     """
     if bits_of(picture.samples) > 8 and find_spec("imagecodecs") is None:
         return None

@@ -1,4 +1,7 @@
-"""What a picture file says beside its samples, and what of it a `.ddc` file keeps."""
+"""Metadata: all that a picture file says beside its samples, and what of it a `.ddc` file keeps."""
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
 
 from ..format import color
 from ..format.container import CHUNK_NAMES
@@ -8,12 +11,19 @@ from .boxes import color_of_boxes
 from .profiles import color_of, is_grey, is_profile, profile_of
 from .tiff import TIFF_X_RESOLUTION, exif_of_tiff
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 METRES_AN_INCH = 0.0254
+"""Metres in one inch."""
 
 
-def orientation_left(image, found):
-    """The orientation that is still to be applied, 1 to 8: that of EXIF, or else of XMP; 1 where they are unreadable,
-    as viewers have it. found: metadata by name.
+def orientation_left(image: "Image.Image", found: Mapping[str, bytes]) -> int:
+    """Return the orientation, 1 to 8, that is still to be applied to an image.
+
+    EXIF's counts, or else XMP's. The result is 1 where they are unreadable, as viewers have it.
+
+    found: metadata by name.
     """
     if image.format == "JXL":
         # Its own orientation has been applied; what EXIF says does not count (ISO/IEC 18181-2).
@@ -22,12 +32,18 @@ def orientation_left(image, found):
     return exif.orientation_of_xmp(found.get("xmp", b"")) or 1 if stated is None else stated
 
 
-def metadata_of_image(image, data, said):
-    """All metadata of an image as its file has it, bytes by name. data: of its file, or None; said: what a PNG says
-    beside.
+def metadata_of_image(image: "Image.Image", data: bytes | None, said: png.Ancillary) -> dict[str, bytes]:
+    """Collect all metadata of an image as its file has it, bytes by name.
+
+    data: the bytes of its file, or None without a file.
+    said: what a PNG says beside its pixels.
     """
     info = image.info
-    found = {"icc": info.get("icc_profile"), "exif": info.get("exif") or b"", "xmp": info.get("xmp")} | said.metadata
+    found: dict[str, Any] = {
+        "icc": info.get("icc_profile"),
+        "exif": info.get("exif") or b"",
+        "xmp": info.get("xmp"),
+    } | said.metadata
     if image.format == "TIFF":
         found["exif"] = exif_of_tiff(image)
     if found["xmp"]:
@@ -44,10 +60,10 @@ def metadata_of_image(image, data, said):
 
 
 def _color(image, data, said, icc):
-    """The `Color` of an image, or None.
+    """Choose the `Color` of an image, or None.
 
-    A PNG's code points count before its profile, in other formats the profile does; light of a screen, which a profile
-    can hardly say, counts first.
+    A PNG's code points count before its profile; in other formats the profile counts first. A description of PQ or HLG
+    counts before every profile, which can hardly say it.
     """
     of_profile = color_of(icc) if icc else None
     if data:
@@ -65,9 +81,11 @@ def _color(image, data, said, icc):
     )
 
 
-def states_resolution(image):
-    """Whether an image's dots per inch are those of its file: without any Pillow says 1 of a TIFF, and 72 of a JPEG
-    that has EXIF, which keeps its own.
+def states_resolution(image: Any) -> bool:
+    """Whether an image's dots per inch are those of its file.
+
+    Where the file states none, Pillow says 1 of a TIFF. Of a JPEG that has EXIF it says 72; EXIF keeps its own
+    resolution.
     """
     if image.format in ("JPEG", "MPO"):
         return image.info.get("jfif_unit") in (1, 2)
@@ -75,7 +93,7 @@ def states_resolution(image):
 
 
 def _resolution(inches):
-    """Pixels a metre, (x, y), of dots per inch; None where they are none."""
+    """Convert dots per inch to pixels a metre, (x, y); None where they are no numbers above 0."""
     try:
         x, y = (round(float(dots) / METRES_AN_INCH) for dots in inches)
     except (TypeError, ValueError, OverflowError, ZeroDivisionError):
@@ -83,9 +101,18 @@ def _resolution(inches):
     return (x, y) if x > 0 and y > 0 else None
 
 
-def kept_metadata(found, said, wanted, grey, was_cmyk):
-    """The metadata that goes with the samples, and what is to be said of the rest. found: all by name; said: what a PNG
-    says beside; grey: whether the samples are; was_cmyk: whether they were in CMYK.
+def kept_metadata(
+    found: Mapping[str, bytes], said: png.Ancillary, wanted: Collection[str], grey: bool, was_cmyk: bool
+) -> tuple[dict[str, bytes], list[str]]:
+    """Choose the metadata that goes with the samples, and note what of it is lost.
+
+    The results are bytes by name, and notes to the user that follow the picture's name.
+
+    found: all metadata by name.
+    said: what a PNG says beside its pixels.
+    wanted: kinds, as for `chosen`.
+    grey: whether the samples are grey.
+    was_cmyk: whether the samples were in CMYK.
     """
     found, lost = dict(found), []
     if "exif" in found:
@@ -122,15 +149,18 @@ def kept_metadata(found, said, wanted, grey, was_cmyk):
 
 
 USUAL = ("color", "exif", "xmp", "resolution")
-"""What a file keeps of its source where nobody asks for more or less."""
+"""Kinds of metadata that a file keeps of its source where nobody asks for more or less."""
 
 
-def chosen(metadata, kinds, *, grey=False):
-    """What a file keeps of a source's metadata: a dict like it. kinds: names that are wanted; grey: whether the samples
-    are.
+def chosen(metadata: Mapping[str, bytes], kinds: Collection[str], *, grey: bool = False) -> dict[str, bytes]:
+    """Choose what a file keeps of a source's metadata, bytes by name.
 
-    "color" keeps what samples mean: a description where there is one, and the bytes of the profile only where a
-    description cannot give a profile again. "icc" keeps these bytes in any case.
+    "color" keeps what samples mean: a description where there is one. It keeps the bytes of the profile only where a
+    description cannot give a profile again. "icc" keeps these bytes, unless "color" keeps a description that gives the
+    very same.
+
+    kinds: names that are wanted.
+    grey: whether the samples are grey.
     """
     described = profile_of(color.unpacked(metadata["color"]), grey) if "color" in metadata else None
     wanted = set(kinds) | ({"icc"} if "color" in kinds and not described else set())
@@ -140,8 +170,11 @@ def chosen(metadata, kinds, *, grey=False):
     return {name: content for name, content in metadata.items() if name in wanted}
 
 
-def profile_in(metadata, grey):
-    """The bytes of the ICC profile that goes with samples: the source's own, or one that says what the description
-    says; None where there is neither. grey: whether the samples are.
+def profile_in(metadata: Mapping[str, bytes], grey: bool) -> bytes | None:
+    """Return the ICC profile that goes with samples: the source's own, or one that says what the description says.
+
+    The result is None where there is neither.
+
+    grey: whether the samples are grey.
     """
     return metadata.get("icc") or ("color" in metadata and profile_of(color.unpacked(metadata["color"]), grey)) or None

@@ -1,18 +1,29 @@
-"""From Pillow's modes to arrays of samples: palettes, CMYK, alpha."""
+"""Turn images in Pillow's modes into arrays of samples: palettes, CMYK, alpha."""
 
 import io
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .deep import _with_key, deep_array
+from .deep import deep_array, with_key
 from .kinds import bits_of_sample
 from .refusals import ALPHA_MODES, DEEP_MODES, MODES, UNREADABLE, damaged, refuse_mode, too_many_pixels
 from .tiff import bits_of_tiff
 
+if TYPE_CHECKING:
+    from PIL import Image
 
-def whole_array(image, data, frame, name):
-    """All samples of an image at its frame, (H, W) or (H, W, 2 to 4), as they lie in its file; and what is to be said
-    of that.
+
+def whole_array(image: "Image.Image", data: bytes | None, frame: int | None, name: str) -> tuple[np.ndarray, list[str]]:
+    """Return all samples of an image at its frame, as they lie in its file, and notes on them.
+
+    The samples are (H, W) or (H, W, 2 to 4). The notes to the user follow the picture's name.
+
+    data: the bytes of its file, or None without a file.
+    frame: counted from 1; None for the first.
+    name: what error messages call the image.
+
+    Raises `SourceError` for what is damaged or not supported.
     """
     format = image.format
     bits = bits_of_tiff(image, name) if format == "TIFF" else bits_of_sample(data) if data else 8
@@ -30,14 +41,18 @@ def whole_array(image, data, frame, name):
         opaque, alpha = _without_alpha(image)
     refuse_mode(opaque, name)
     colours = (
-        np.asarray(opaque.convert(MODES[opaque.mode])) if opaque.mode in MODES else _with_key(np.asarray(opaque), image)
+        np.asarray(opaque.convert(MODES[opaque.mode])) if opaque.mode in MODES else with_key(np.asarray(opaque), image)
     )
     if (image.mode in ("P", "PA") or format == "GIF") and colours.ndim == 3 and (colours == colours[:, :, :1]).all():
         colours = colours[:, :, 0]
     return colours if alpha is None else np.dstack([colours, alpha]), notes
 
 
-def load_pixels(image, name):
+def load_pixels(image: "Image.Image", name: str) -> None:
+    """Load the pixels of an image that Pillow has opened.
+
+    Raises `SourceError` for too many pixels and for a damaged file, which it calls `name`.
+    """
     from PIL import Image
 
     try:
@@ -49,9 +64,7 @@ def load_pixels(image, name):
 
 
 def _without_cmyk(image):
-    """A loaded CMYK image as RGB (in sRGB), through its profile if it has a usable one; and what is to be said of
-    that.
-    """
+    """Convert a loaded CMYK image to RGB in sRGB, through its profile if it has a usable one; add a note."""
     from PIL import ImageCms
 
     profile = image.info.get("icc_profile")
@@ -73,7 +86,7 @@ def _is_transparent(image):
 
 
 def _without_alpha(image):
-    """A loaded image without its alpha, and that, uint8 (H, W)."""
+    """Split a loaded image into one without alpha and its alpha, uint8 (H, W)."""
     grey = image.mode in ("LA", "La", "L", "1")
     whole = image.convert("LA" if grey else "RGBA")
     return whole.convert("L" if grey else "RGB"), np.asarray(whole.getchannel("A"))

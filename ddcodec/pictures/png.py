@@ -1,9 +1,11 @@
-"""A PNG taken apart: the chunks that make its pixels, and what the others say (Portable Network Graphics, third
-edition).
+"""Take a PNG apart into the chunks that make its pixels and what the other chunks say.
+
+The source is Portable Network Graphics (PNG) Specification, third edition.
 """
 
 import re
 import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ..format.color import (
@@ -21,8 +23,9 @@ from ..format.color import (
 from ..format.metadata import LIMITS, RESOLUTION_MAX
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
+"""First bytes of every PNG."""
 OF_PIXELS = (b"tRNS", b"acTL", b"fcTL", b"fdAT")
-"""Beside all critical chunks."""
+"""Chunks that make pixels, beside all critical chunks, whose names begin with a capital letter."""
 MEANT = {
     b"iCCP": "colour profile",
     b"eXIf": "EXIF",
@@ -32,42 +35,59 @@ MEANT = {
     b"cHRM": "primaries",
     b"pHYs": "resolution",
 }
+"""Chunk that is read -> its name in notes to the user."""
 LOST = {b"mDCV": "the colours of its mastering display", b"cLLI": "its greatest brightness"}
-"""What a `.ddc` file has no place for."""
+"""Chunk that a `.ddc` file has no place for -> what it says, for notes to the user."""
 TEXTS = (b"tEXt", b"zTXt", b"iTXt")
-RAW_PROFILE, XMP = "Raw profile type ", "XML:com.adobe.xmp"
+"""Chunks that hold text, in the order in which they are read."""
+RAW_PROFILE = "Raw profile type "
+"""Beginning of the keywords of texts that hold ImageMagick's profiles."""
+XMP = "XML:com.adobe.xmp"
+"""Keyword of the text that holds XMP (XMP Part 3)."""
 RAW_KINDS = {"exif": "exif", "APP1": "exif", "xmp": "xmp", "icc": "icc", "icm": "icc"}
-"""ImageMagick's names of profiles that lie in text, in hexadecimal digits -> ours."""
+"""ImageMagick's name of a profile that lies in text, in hexadecimal digits -> our name."""
 XMP_IN_APP1 = b"http://ns.adobe.com/xap/1.0/\0"
-GAMMA_UNIT, GAMMA_OF_SRGB = 100_000, 45455
+"""Bytes before XMP in the segment APP1 of a JPEG (XMP Part 3)."""
+GAMMA_UNIT = 100_000
+"""Units of gAMA that make 1."""
+GAMMA_OF_SRGB = 45455
+"""Number in gAMA, in these units, that the specification lays down for sRGB."""
 METRE = 1
-ICC_KIND, XMP_KIND = 1, 3
-"""Numbers of chunks (FORMAT.md, chapter 2)."""
+"""Unit specifier of pHYs for pixels a metre."""
+ICC_KIND = 1
+"""Number of the chunk that holds an ICC profile in a `.ddc` file (FORMAT.md, chapter 2)."""
+XMP_KIND = 3
+"""Number of the chunk that holds XMP in a `.ddc` file (FORMAT.md, chapter 2)."""
 HEX_BYTES = 3
-"""Two digits a byte, and line breaks."""
+"""Bytes of text for each byte of a profile in it: two digits, and a share of the line breaks."""
 FULL_RANGE_RGB = b"\0\1"
-"""Of cICP: no matrix, and all values."""
+"""Last bytes of a cICP without a matrix and with all values."""
 
 
 @dataclass
 class Ancillary:
-    """What a PNG says beside its pixels. metadata: bytes under "icc", "exif" and "xmp"; color: a `Color` or None;
-    resolution: (x, y) in pixels a metre, or None; notes: what cannot be kept.
+    """Statements of a PNG beside its pixels.
+
+    metadata: bytes under "icc", "exif" and "xmp".
+    color: a `Color`, or None.
+    resolution: (x, y) in pixels a metre, or None.
+    notes: what cannot be kept, for the user, to follow the picture's name.
     """
 
-    metadata: dict = field(default_factory=dict)
+    metadata: dict[str, bytes] = field(default_factory=dict)
     color: Color | None = None
-    resolution: tuple | None = None
-    notes: list = field(default_factory=list)
+    resolution: tuple[int, int] | None = None
+    notes: list[str] = field(default_factory=list)
 
 
-def taken_apart(data):
-    """A PNG without the chunks that do not make its pixels, and the `Ancillary` of these; readers stumble over such
-    chunks that are damaged or large.
+def taken_apart(data: bytes) -> tuple[bytes, Ancillary]:
+    """Split a PNG into itself without the chunks that do not make its pixels, and the `Ancillary` of these chunks.
 
-    A PNG that is cut off or damaged elsewhere stays so.
+    Readers stumble over such chunks where they are damaged or large. A PNG that is cut off or damaged elsewhere stays
+    so.
     """
-    kept, found = [SIGNATURE], {}
+    kept = [SIGNATURE]
+    found: dict[bytes, list[tuple[bytes, bool]]] = {}
     for kind, content, whole in chunks_of(data):
         if kind[:1].isupper() or kind in OF_PIXELS:
             kept.append(whole)
@@ -78,7 +98,7 @@ def taken_apart(data):
     return b"".join(kept), _ancillary(found)
 
 
-def chunks_of(data):
+def chunks_of(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
     """Yield (kind, content, all its bytes) of each chunk; the last may be cut off."""
     at = len(SIGNATURE)
     while at < len(data):
@@ -124,7 +144,10 @@ def _take_profile(ancillary, content):
 
 
 def _take_text(metadata, kind, content):
-    """Take EXIF, XMP and profiles that lie in a text; other texts, which may be large, are not even unpacked."""
+    """Take EXIF, XMP and profiles that lie in a text.
+
+    Other texts may be large, and are not even unpacked.
+    """
     keyword, _, rest = content.partition(b"\0")
     keyword = keyword.decode("latin-1")
     raw = RAW_KINDS.get(keyword.removeprefix(RAW_PROFILE)) if keyword.startswith(RAW_PROFILE) else None
@@ -143,10 +166,10 @@ def _take_text(metadata, kind, content):
 
 
 def _text(kind, rest, limit):
-    """The bytes of a text chunk behind its keyword, or None where they cannot be unpacked."""
+    """Unpack the bytes of a text chunk behind its keyword; None where that fails."""
     is_packed = kind == b"zTXt"
     if kind == b"iTXt":
-        # Whether it is packed, and how; then a language and a translated keyword.
+        # Two bytes say whether it is packed, and how. A language and a translated keyword stand before the text.
         is_packed, rest = rest[:1] == b"\1", b"".join(rest[2:].split(b"\0", 2)[2:])
     elif is_packed:
         rest = rest[1:]
@@ -154,14 +177,17 @@ def _text(kind, rest, limit):
 
 
 def _unhexed(text):
-    """What stands in lines of hexadecimal digits below a name and a length; empty if that is no such text."""
+    """Read the bytes that stand in hexadecimal digits below a name and a length; empty where the text is none such."""
     match = re.fullmatch(rb"\s*\S+\s+(\d+)\s([0-9a-fA-F\s]*)", text)
     digits = re.sub(rb"\s", b"", match[2]) if match else b""
     return bytes.fromhex(digits.decode()) if len(digits) % 2 == 0 else b""
 
 
-def inflated(content, limit):
-    """What zlib's bytes unpack to, of which no more than one byte above the limit; None if they are damaged."""
+def inflated(content: bytes, limit: int) -> bytes | None:
+    """Unpack a zlib stream, but no more than one byte above the limit; None if it is damaged.
+
+    limit: bytes. A result that is longer shows that there are more.
+    """
     try:
         unpacker = zlib.decompressobj()
         result = unpacker.decompress(content, limit + 1)
@@ -171,8 +197,9 @@ def inflated(content, limit):
 
 
 def _take_color(ancillary, intact):
-    """The `Color` by the chunks other than a profile, of which the specification takes cICP first, the others only
-    without a profile.
+    """Take the `Color` that chunks other than a profile state.
+
+    The specification takes cICP first, and the others only without a profile.
     """
     description = intact.get(b"cICP", b"")
     ancillary.color = of_code_points(*description[:2]) if len(description) == 4 else None
@@ -189,9 +216,11 @@ def _take_color(ancillary, intact):
             ancillary.color = color_of_numbers(sum(_words(intact.get(b"gAMA", b""))) / GAMMA_UNIT, points)
 
 
-def color_of_numbers(gamma, chromaticities):
-    """The `Color` of gamma, the exponent from light to samples, and of x and y of white, red, green and blue; those of
-    sRGB where they make no sense.
+def color_of_numbers(gamma: float, chromaticities: Iterable[float]) -> Color:
+    """Make the `Color` of a gamma and of chromaticities; those of sRGB stand in where numbers make no sense.
+
+    gamma: the exponent from light to samples.
+    chromaticities: x and y of white, red, green and blue.
     """
     transfer = with_exponent(1 / gamma) if 0.01 <= gamma <= 100 else (SRGB_TRANSFER, 0)
     numbers = tuple(chromaticities)
@@ -215,14 +244,14 @@ def _take_resolution(ancillary, content):
         ancillary.notes.append("its pixels are not square, which cannot be kept.")
 
 
-def chunks_for(description):
-    """(kind, content) of the chunks, beside a profile, that say what samples mean. description: a `Color`."""
+def chunks_for(description: Color) -> list[tuple[bytes, bytes]]:
+    """Make the chunks, (kind, content), that say what samples mean, beside a profile."""
     chunks = []
     if GIVEN not in description[:2]:
         chunks.append((b"cICP", bytes(description[:2]) + FULL_RANGE_RGB))
     curve, points = description.curve(), description.points()
     if curve is not None and (not curve.toe or description.transfer == SRGB_TRANSFER):
-        # Of a curve that is no power a PNG knows that of sRGB, whose nearest one is laid down.
+        # gAMA holds a power. The only other curve that a PNG knows is sRGB's, for which the nearest power is laid down.
         chunks.append((b"gAMA", _word(GAMMA_OF_SRGB if curve.toe else round(GAMMA_UNIT / curve.exponent))))
     if points is not None and min(map(min, points)) >= 0:
         chunks.append(

@@ -1,6 +1,4 @@
-"""ICC profiles and colour descriptions: which standard one a profile means, by its numbers, and the profile that a
-description means (ICC.1:2022).
-"""
+"""Find the standard colours that an ICC profile means, and make the profile of a colour description (ICC.1:2022)."""
 
 import struct
 from functools import cache
@@ -21,25 +19,29 @@ from ..format.color import (
     with_points,
 )
 
-HEADER_BYTES, TAG_COUNT_BYTES, TAG_BYTES = 128, 4, 12
+HEADER_BYTES = 128
+"""Bytes of a profile's header (ICC.1:2022, 7.2)."""
+TAG_COUNT_BYTES = 4
+"""Bytes of the number of tags (ICC.1:2022, 7.3)."""
+TAG_BYTES = 12
+"""Bytes of one entry of the table of tags (ICC.1:2022, 7.3)."""
 PCS_WHITE = (0.9642, 1.0, 0.8249)
 """XYZ of D50, to which a profile's colours are adapted (ICC.1:2022, 7.2.16)."""
 BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
-"""ICC.1:2022, annex E."""
+"""Matrix of Bradford's chromatic adaptation (ICC.1:2022, annex E)."""
 CURVES = (13, 1)
-"""Code points of transfers that are tried, beside powers."""
+"""Code points of the transfers that are tried beside powers: of sRGB and of BT.709 (ITU-T H.273, table 3)."""
 LEVELS = 0.5 / 255
-"""By how much a sample may differ in the two readings of a profile; where that is nothing but noise near black, by so
-much light:
-"""
+"""Difference, in 0..1, that a sample may have in the two readings of a profile: half a level of 8 bits."""
 LIGHT = 5e-4
+"""Difference of light, in 0..1, up to which a larger difference of samples is nothing but noise near black."""
 TABLES = (b"A2B0", b"A2B1", b"A2B2", b"D2B0", b"D2B1", b"D2B2", b"D2B3")
 """Tags that say more than curves and a matrix."""
 SHAPES = {0: "g", 1: "gab", 2: "gabc", 3: "gabcd", 4: "gabcdef"}
-"""Kinds of parametric curves -> their numbers (ICC.1:2022, 10.18)."""
+"""Kind of a parametric curve -> the names of its numbers (ICC.1:2022, 10.18)."""
 
 
-def is_profile(icc):
+def is_profile(icc: bytes) -> bool:
     """Whether bytes are laid out as a profile, whatever its tags say."""
     return (
         len(icc) >= HEADER_BYTES + TAG_COUNT_BYTES
@@ -48,14 +50,15 @@ def is_profile(icc):
     )
 
 
-def is_grey(icc):
-    """Whether a profile is for grey samples; None if it is neither for these nor for RGB."""
+def is_grey(icc: bytes) -> bool | None:
+    """Whether a profile is for grey samples; None if it is for neither grey nor RGB."""
     return {b"GRAY": True, b"RGB ": False}.get(icc[16:20])
 
 
-def color_of(icc):
-    """The `Color` that a profile for RGB or grey means, or None where it means none that has a description, or cannot
-    be read.
+def color_of(icc: bytes) -> Color | None:
+    """Find the `Color` that a profile for RGB or grey means.
+
+    The result is None where the profile means no colours that have a description, and where it cannot be read.
     """
     try:
         return _color_of(icc)
@@ -88,8 +91,13 @@ def _color_of(icc):
 
 
 def _with_transfer(points, curves, matrix, wanted):
-    """The `Color` of some primaries and the first transfer with which samples mean what a profile's curves and matrix
-    make of them, or None. wanted: the matrix of the primaries.
+    """Find the `Color` of some primaries and of the transfer that together say what a profile says; None without one.
+
+    The transfer is the first with which samples mean what the profile's curves and matrix make of them.
+
+    points: xy of white and of the primaries.
+    curves, matrix: the profile's, from samples to light and from light to XYZ.
+    wanted: the matrix of the primaries.
     """
     middle = float(curves[0](np.array([0.5]))[0])
     own = [(0, round(np.log(middle) / np.log(0.5) * EXPONENT_UNIT))] if 0.01 < middle < 0.99 else []
@@ -107,14 +115,17 @@ def _with_transfer(points, curves, matrix, wanted):
 
 @cache
 def _colours(channels):
-    """Samples (channels, N) to try: greys, and all corners of a grid."""
+    """Make samples (channels, N) to try: greys, and all points of a grid."""
     greys = np.tile(np.linspace(0, 1, 256), (channels, 1))
     grid = np.meshgrid(*[np.linspace(0, 1, 6)] * channels)
     return np.concatenate([greys, np.array([axis.ravel() for axis in grid])], 1)
 
 
 def _tags(icc):
-    """Name -> content of each tag. Raises `ValueError` for one that lies outside."""
+    """Read the tags of a profile: name -> content.
+
+    Raises `ValueError` for a tag that lies outside.
+    """
     count = int.from_bytes(icc[HEADER_BYTES : HEADER_BYTES + TAG_COUNT_BYTES], "big")
     if HEADER_BYTES + TAG_COUNT_BYTES + TAG_BYTES * count > len(icc):
         raise ValueError("the table of tags is cut off")
@@ -132,7 +143,7 @@ def _xyz(content):
 
 
 def _curve(content):
-    """The function from samples to light of a `curv` or `para` tag (ICC.1:2022, 10.6 and 10.18)."""
+    """Make the function from samples to light of a `curv` or `para` tag (ICC.1:2022, 10.6 and 10.18)."""
     if content[:4] == b"para":
         kind = int.from_bytes(content[8:10], "big")
         return _parametric(
@@ -166,7 +177,7 @@ def _parametric(kind, numbers):
 
 
 def _matrix(points):
-    """From light of primaries to XYZ, adapted to D50: (3, 3)."""
+    """Compute the matrix (3, 3) from light of primaries to XYZ, adapted to D50."""
     white, *primaries = (np.array([x / y, 1.0, (1 - x - y) / y]) for x, y in points)
     columns = np.array(primaries).T
     cones = BRADFORD @ np.array([white, PCS_WHITE]).T
@@ -174,9 +185,10 @@ def _matrix(points):
     return adapted @ (columns * np.linalg.solve(columns, white))
 
 
-def profile_of(color, grey):
-    """The bytes of a small profile of version 4 that means a `Color`, for grey or for RGB samples; None where curves
-    and a matrix cannot say it (PQ, HLG, code points that are not known).
+def profile_of(color: Color, grey: bool) -> bytes | None:
+    """Make a small profile of version 4 that means a `Color`, for grey or for RGB samples.
+
+    The result is None where curves and a matrix cannot say the `Color`: PQ, HLG, code points that are not known.
     """
     points, curve = color.points(), color.curve()
     if curve is None or points is None:
@@ -195,7 +207,7 @@ def profile_of(color, grey):
 
 
 def _laid_out(tags, space):
-    """A profile for displays. Tags of one content share it."""
+    """Lay out a profile for displays; tags of one content share it."""
     table, contents, places = b"", b"", {}
     start = HEADER_BYTES + TAG_COUNT_BYTES + TAG_BYTES * len(tags)
     for name, content in tags.items():

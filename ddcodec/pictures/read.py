@@ -1,13 +1,15 @@
-"""Pictures in and out: the only door to Pillow and imagecodecs.
+"""Read pictures from files, from Pillow images and from arrays.
 
-What cannot be kept whole is refused in one sentence, or said; it is never cut down silently.
+What cannot be kept whole is refused in one sentence, or noted. Nothing is cut down silently.
 """
 
 import io
 import os
+from collections.abc import Callable, Collection
 from contextlib import contextmanager
 from dataclasses import replace
 from threading import Lock
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,6 +25,13 @@ from .modes import whole_array
 from .refusals import UNREADABLE, damaged, imagecodecs_for, refuse_pixels, refuse_size, too_many_pixels
 from .tiff import out_of_tiff
 
+if TYPE_CHECKING:
+    from PIL import Image
+
+Source = str | os.PathLike[str] | bytes | bytearray | memoryview
+"""Path of a picture file, or its bytes."""
+_BYTES = (bytes, bytearray, memoryview)
+
 TURNS = {
     2: lambda rows: rows[:, ::-1],
     3: lambda rows: rows[::-1, ::-1],
@@ -32,22 +41,31 @@ TURNS = {
     7: lambda rows: rows[::-1, ::-1].swapaxes(0, 1),
     8: lambda rows: rows[:, ::-1].swapaxes(0, 1),
 }
-"""EXIF orientation -> what sets (H, W, ...) upright."""
+"""EXIF orientation -> function that sets an array (H, W, ...) upright."""
 _PILLOWS_LIMIT = Lock()
+"""Held while Pillow's own limit of pixels, one for the whole process, is off."""
 
 
-def load_picture(source, *, name=None):
-    """Samples of a picture file, uint8 (H, W) or (H, W, 3), with the EXIF orientation applied: for uses that know
-    nothing else.
+def load_picture(source: Source, *, name: str | None = None) -> np.ndarray:
+    """Read the samples of a picture file with the EXIF orientation applied: uint8 (H, W) or (H, W, 3).
 
-    source: a path, or the bytes of a file. name: what error messages call it.
-    Raises `SourceError` for what cannot be read, for alpha and for 16 bits a sample.
+    This is for uses that know nothing but samples.
+
+    source: a path, or the bytes of a file.
+    name: what error messages call it; None for its path.
+
+    Raises `SourceError` for what cannot be read, for alpha and for 16 bits a sample; `LimitError` for too many bytes.
     """
     return plain_samples(read_picture(source, name=name, metadata=()), _called(source, name))
 
 
-def plain_samples(picture, name):
-    """The samples of a `Picture` where there can be nothing else: no alpha, 8 bits a sample. Raises `SourceError`."""
+def plain_samples(picture: Picture, name: str) -> np.ndarray:
+    """Return the samples of a `Picture` where nothing else is supported: no alpha, 8 bits a sample.
+
+    name: what error messages call it.
+
+    Raises `SourceError` for alpha and for 16 bits a sample.
+    """
     if picture.alpha is not None:
         raise SourceError(
             f"{name} has an alpha channel or transparency, which is not supported here. Flatten it first."
@@ -57,17 +75,30 @@ def plain_samples(picture, name):
     return picture.samples
 
 
-def read_picture(source, *, name=None, frame=None, max_pixels=0, metadata=USUAL):
-    """The `Picture` in a file (a path, or its bytes) of one of `FORMATS` and `PLUGINS`; `name` is what error messages
-    call it.
+def read_picture(
+    source: Source,
+    *,
+    name: str | None = None,
+    frame: int | None = None,
+    max_pixels: int = 0,
+    metadata: Collection[str] = USUAL,
+) -> Picture:
+    """Read the `Picture` in a file of one of `FORMATS` and `PLUGINS`.
 
-    1-bit pictures become grey, palettes RGB (grey if all their colours are), CMYK RGB; what has more than 8 bits a
-    sample has 16 then. frame: of an animation or of several pages, from 1 on; the first if it is None. max_pixels:
-    refuse larger ones before they are decoded; 0: those that Pillow does not take. metadata: the kinds that are wanted
-    (`metadata.chosen`). Raises `SourceError` for what is missing, damaged or of another kind (Lab, float, sides above
-    65535), `UsageError` for a frame that there is not, `LimitError`.
+    1-bit pictures become grey, palettes RGB (grey if all their colours are), CMYK RGB. A depth of more than 8 bits a
+    sample becomes 16.
+
+    source: a path, or the bytes of a file.
+    name: what error messages call it; None for its path.
+    frame: of an animation or of several pages, counted from 1; None for the first.
+    max_pixels: larger pictures are refused before they are decoded; 0 refuses those that Pillow does not take.
+    metadata: the kinds that are wanted, as for `metadata.chosen`.
+
+    Raises `SourceError` for what is missing, damaged or of another kind (Lab, floating-point, sides above 65535).
+    Raises `UsageError` for a frame that there is not, and `LimitError` for more than `max_pixels` or too many bytes.
     """
-    data, name = bytes(source) if _is_bytes(source) else read_file(source, picture_bytes), _called(source, name)
+    data = bytes(source) if isinstance(source, _BYTES) else read_file(source, picture_bytes)
+    name = _called(source, name)
     if not data:
         raise SourceError(f"{name} is empty.")
     if is_ddc(data):
@@ -84,9 +115,9 @@ def read_picture(source, *, name=None, frame=None, max_pixels=0, metadata=USUAL)
 
 @contextmanager
 def _own_limit(max_pixels):
-    """Where somebody names a limit above Pillow's, Pillow's does not count.
+    """Switch Pillow's limit of pixels off while somebody names a limit above it.
 
-    It is the whole process's: others wait, and find it as it was.
+    Pillow's limit is the whole process's. Others who name one wait, and find Pillow's as it was.
     """
     from PIL import Image
 
@@ -101,21 +132,19 @@ def _own_limit(max_pixels):
             Image.MAX_IMAGE_PIXELS = before
 
 
-def _is_bytes(source):
-    return isinstance(source, (bytes, bytearray, memoryview))
-
-
 def _called(source, name):
-    """What error messages call a source: its name, or else its path."""
-    return name or ("The picture" if _is_bytes(source) else os.fspath(source))
+    """Return what error messages call a source: its name, or else its path."""
+    return name or ("The picture" if isinstance(source, _BYTES) else os.fspath(source))
 
 
-def picture_from(image):
-    """The `Picture` of a Pillow image or of an array: uint8 or uint16, (H, W) or (H, W, 1 to 4), of which the second or
-    fourth channel is alpha.
+def picture_from(image: "Picture | np.ndarray | Image.Image") -> Picture:
+    """Make a `Picture` of a Pillow image or of an array; a `Picture` is returned as it is.
 
-    A Pillow image that still knows an EXIF orientation is set upright, as a file would be, and what it knows of its
-    colours is described. Raises `SourceError` for all else.
+    An array is uint8 or uint16, (H, W) or (H, W, 1 to 4), of which the second or fourth channel is alpha. A Pillow
+    image that still knows an EXIF orientation is set upright, as a file would be. Its colours are described as far as
+    it knows them.
+
+    Raises `SourceError` for all else.
     """
     if isinstance(image, Picture):
         return image
@@ -136,7 +165,7 @@ def picture_from(image):
 
 
 def _is_gone(image):
-    """Whether the pixels of a Pillow image are neither here nor can be loaded."""
+    """Whether the pixels of a Pillow image are not here and cannot be loaded."""
     try:
         return image.im is None
     except ValueError:
@@ -146,16 +175,20 @@ def _is_gone(image):
         if getattr(image, "fp", None) is not None:
             return image.fp.closed and bool(image.tile)
     try:
-        # Some formats need no file for that.
+        # Some formats need no file to be loaded.
         image.load()
     except AssertionError:
         return True
     return False
 
 
-def coded_again(samples, file):
-    """Samples, uint8 (H, W) or (H, W, 3), coded as JPEG with the tables and the subsampling of another, and decoded.
-    file: its bytes. Raises `SourceError` if they are no JPEG.
+def coded_again(samples: np.ndarray, file: bytes) -> np.ndarray:
+    """Code samples as JPEG with the tables and the subsampling of another JPEG, and decode them.
+
+    samples: uint8 (H, W) or (H, W, 3), like the result.
+    file: the bytes of the other JPEG.
+
+    Raises `SourceError` if the file is no JPEG.
     """
     from PIL import Image, JpegImagePlugin
 
@@ -169,10 +202,13 @@ def coded_again(samples, file):
         return np.asarray(again)
 
 
-def read_file(path, wanted=all_bytes):
-    """The bytes of a file, as `input.read_whole` reads them.
+def read_file(path: str | os.PathLike[str], wanted: Callable[[bytes], float] = all_bytes) -> bytes:
+    """Read the bytes of a file, as `jobs.input.read_whole` does.
 
-    Raises `SourceError`, with the path, if it is missing, a folder or unreadable, and `LimitError`.
+    wanted: tells of the first bytes how many bytes are worth reading.
+
+    Raises `SourceError`, with the path, if the file is missing, a folder or unreadable; `LimitError` if it is too
+    large.
     """
     name = os.fspath(path) or "''"
     try:
@@ -199,14 +235,14 @@ def _open(data, name):
     except UnidentifiedImageError:
         raise _unidentified(data, name) from None
     except UNREADABLE as error:
-        # What the plugin for JPEG XL says is for those who build it.
+        # The messages of the plugin for JPEG XL are for those who build it.
         raise damaged(name, None if format == "JXL" else error) from None
     refuse_size(image.size, name)
     return image
 
 
 def _unidentified(data, name):
-    """The `SourceError` of a file that Pillow knows no reader for, as far as its first bytes tell."""
+    """Make the `SourceError` of a file that Pillow knows no reader for, as far as its first bytes tell."""
     bits = bits_of_jpeg(data)
     if bits not in (None, 8):
         return SourceError(
@@ -237,8 +273,12 @@ def _register(format, name):
 
 
 def _picture(image, name, data=None, said=png.Ancillary(), orientation=None, *, frame=None, max_pixels=0, wanted=USUAL):
-    """The `Picture` of an opened image. data: the bytes of its file; without them the image is at its frame already.
-    said: what a PNG says beside; orientation: of a TIFF's page; wanted: kinds of metadata.
+    """Make the `Picture` of an opened image.
+
+    data: the bytes of its file; without them the image is at its frame already.
+    said: what a PNG says beside its pixels.
+    orientation: of a TIFF's page; None for that of EXIF or XMP.
+    wanted: kinds of metadata.
     """
     refuse_size(image.size, name)
     notes = []
@@ -261,7 +301,10 @@ def _picture(image, name, data=None, said=png.Ancillary(), orientation=None, *, 
 
 
 def _go_to(image, data, frame, name):
-    """Turn an image to its frame; a list of what is to be said of that. data: the bytes of its file."""
+    """Turn an image to its frame, and return notes on that.
+
+    data: the bytes of its file.
+    """
     if image.format == "MPO" and frame is None:
         # A camera's JPEG with previews or a second eye's view behind it: the first picture is the photo.
         return ["the further pictures in it are left out."]
@@ -277,9 +320,9 @@ def _go_to(image, data, frame, name):
 
 
 def _frames_of_jxl(data, name):
-    """How many frames a JPEG XL file has.
+    """Count the frames of a JPEG XL file.
 
-    Raises `SourceError` for samples that are no whole numbers, and `UNREADABLE` ones.
+    Raises `SourceError` for floating-point samples, and one of `UNREADABLE` for a damaged file.
     """
     header = read_header(data)
     if header.floating:

@@ -1,37 +1,56 @@
-"""What the tags of a TIFF say of its samples, its orientation and its metadata (TIFF 6.0)."""
+"""Read what the tags of a TIFF say of its samples, its orientation and its metadata (TIFF 6.0)."""
+
+from typing import TYPE_CHECKING, Any
 
 from ..errors import SourceError
 from . import exif
 from .refusals import ALPHA_MODES, UNREADABLE, refuse_mode
 
-TIFF_BITS, TIFF_PHOTOMETRIC, TIFF_SAMPLES_PER_PIXEL, TIFF_PLANAR, TIFF_EXTRA, TIFF_SAMPLE_FORMAT = (
-    258,
-    262,
-    277,
-    284,
-    338,
-    339,
-)
+if TYPE_CHECKING:
+    from PIL import Image
+
+TIFF_BITS = 258
+"""Number of the tag BitsPerSample (TIFF 6.0, section 8)."""
+TIFF_PHOTOMETRIC = 262
+"""Number of the tag PhotometricInterpretation (TIFF 6.0, section 8)."""
+TIFF_SAMPLES_PER_PIXEL = 277
+"""Number of the tag SamplesPerPixel (TIFF 6.0, section 8)."""
+TIFF_PLANAR = 284
+"""Number of the tag PlanarConfiguration (TIFF 6.0, section 8)."""
+TIFF_EXTRA = 338
+"""Number of the tag ExtraSamples (TIFF 6.0, section 8)."""
+TIFF_SAMPLE_FORMAT = 339
+"""Number of the tag SampleFormat (TIFF 6.0, section 19)."""
 TIFF_X_RESOLUTION = 282
-TIFF_WHITE_IS_ZERO, TIFF_RGB = 0, 2
+"""Number of the tag XResolution (TIFF 6.0, section 8)."""
+TIFF_WHITE_IS_ZERO = 0
+"""PhotometricInterpretation of grey in which 0 is white."""
+TIFF_RGB = 2
+"""PhotometricInterpretation of RGB; lower numbers are grey."""
 TIFF_STRAIGHT_ALPHA = 2
-TIFF_WORDS, TIFF_DIRECTORIES = (269, 270, 271, 272, 305, 306, 315, 316, 33432), (34665, 34853)
-"""Tags about the document, the camera, the software, the time, the people; those that lead to EXIF and GPS."""
+"""ExtraSamples for alpha that the colours have not been multiplied with."""
+TIFF_WORDS = (269, 270, 271, 272, 305, 306, 315, 316, 33432)
+"""Numbers of the tags about the document, the camera, the software, the time and the people."""
+TIFF_DIRECTORIES = (34665, 34853)
+"""Numbers of the tags that lead to the directories of EXIF and GPS."""
 
 
-def out_of_tiff(data, frame):
-    """The orientation that the page of a TIFF states, 1 to 8, or None; and the file with pages that lie upright, which
-    readers leave as they are.
+def out_of_tiff(data: bytes, frame: int | None) -> tuple[int | None, bytes]:
+    """Take the orientation out of a TIFF: that of a page, 1 to 8 or None, and the file with all pages upright.
 
-    Pillow would turn a page itself, but only for some types of the tag.
+    Readers leave upright pages as they are. Pillow would turn others itself, but only for some types of the tag. Other
+    files come back unchanged, with None.
+
+    data: the bytes of the file.
+    frame: the page, counted from 1; None for the first.
     """
     if not data.startswith((b"II*\0", b"MM\0*")):
         return None, data
     return exif.orientation_of(data, (frame or 1) - 1), exif.upright(data, every=True)
 
 
-def exif_of_tiff(image):
-    """What the tags of a TIFF say beside how its samples lie, as EXIF; empty if nothing."""
+def exif_of_tiff(image: "Image.Image") -> bytes:
+    """Collect what the tags of a TIFF say beside how its samples lie, as EXIF; empty if nothing."""
     from PIL import Image
 
     try:
@@ -47,10 +66,13 @@ def exif_of_tiff(image):
         return b""
 
 
-def bits_of_tiff(image, name):
-    """Bits a sample of a TIFF: at most 8, or 16.
+def bits_of_tiff(image: Any, name: str) -> int:
+    """Read the bits a sample of a TIFF: 1, 2, 4, 8 or 16.
 
-    Refuses what its tags state and readers drop: other depths, signed samples, more channels.
+    image: the TIFF as Pillow has opened it.
+    name: what error messages call it.
+
+    Raises `SourceError` for what the tags state and readers drop: other depths, signed samples, more channels.
     """
     tags = image.tag_v2
     bits, count = max(tags.get(TIFF_BITS, (1,))), tags.get(TIFF_SAMPLES_PER_PIXEL, 1)

@@ -1,22 +1,27 @@
-"""Pictures out: PNG, PPM and NumPy files, and Pillow images."""
+"""Write pictures as PNG, PPM and NumPy files, and make Pillow images of them."""
 
 import io
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..format.metadata import color_in, resolution_in
-from ..picture import as_bytes, bits_of, peak_of, shallow
+from ..picture import Picture, as_bytes, bits_of, peak_of, shallow
 from . import exif, png
 from .metadata import METRES_AN_INCH, profile_in
 from .refusals import imagecodecs_for
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 PNG_COMPRESSION = 3
-"""zlib level: on photographs within 4 % of the size of level 6, in a third of its time."""
+"""Level of zlib: on photographs within 4 % of the size of level 6, in a third of its time."""
 
 
-def pillow_image(picture):
-    """A Pillow image of a `Picture`: L, LA, RGB or RGBA, or I;16 for 16-bit grey; other 16-bit pictures are rounded to
-    8, since Pillow knows none.
+def pillow_image(picture: Picture) -> "Image.Image":
+    """Make a Pillow image of a `Picture`: L, LA, RGB or RGBA, or I;16 for 16-bit grey.
+
+    Other 16-bit pictures are rounded to 8 bits, since Pillow knows no such mode.
     """
     from PIL import Image
 
@@ -24,10 +29,12 @@ def pillow_image(picture):
     return Image.fromarray(whole if whole.ndim == 2 else shallow(whole))
 
 
-def encode_image_bytes(picture, format):
-    """The bytes of a picture file. format: "png", "ppm" (P5 for grey, P6 for RGB) or "npy".
+def encode_image_bytes(picture: Picture, format: str) -> bytes:
+    """Make the bytes of a picture file.
 
-    Only a PNG holds metadata, and a PPM no alpha.
+    Only a PNG holds metadata, and a PPM holds no alpha.
+
+    format: "png", "ppm" (P5 for grey, P6 for RGB) or "npy".
     """
     return {"png": _png, "ppm": _ppm, "npy": _npy}[format](picture)
 
@@ -42,8 +49,8 @@ def _png(picture):
         chunks.add(kind, content)
     if "xmp" in metadata:
         chunks.add_itxt(png.XMP, metadata["xmp"].decode("utf-8", "replace"))
-    # Pillow knows no 16 bits with several channels: it writes all that is not pixels round one row of them, imagecodecs
-    # the pixels.
+    # Pillow knows no 16 bits with several channels. It writes one row, for all the chunks that are not pixels;
+    # imagecodecs writes the pixels.
     deep_colours = whole.ndim == 3 and bits_of(whole) > 8
     image = Image.fromarray(shallow(whole[:1]) if deep_colours else whole)
     inches = {"dpi": tuple(METRES_AN_INCH * number for number in resolution)} if resolution else {}
