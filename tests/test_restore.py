@@ -1,5 +1,7 @@
 """Restoration: networks, operators, masks, tiles, rules, and what comes of them."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -582,3 +584,37 @@ def test_options_that_cannot_be_meant(options, said):
 def test_pictures_that_are_too_small():
     with pytest.raises(SourceError, match="sides of at least 16"):
         restore_picture(np.zeros((15, 40), np.uint8))
+
+
+def restored_without_torch(tmp_path, *options):
+    """What `ddcodec restore` ends with where torch is not installed; and where it should have written to."""
+    source, target = tmp_path / "small.png", tmp_path / "large.png"
+    Image.fromarray(painted(24, 20)).save(source)
+    program = "import sys; sys.modules['torch'] = None; from ddcodec.__main__ import main; main()"
+    command = [sys.executable, "-c", program, "restore", str(source), "-o", str(target), "--device", "cpu", *options]
+    return subprocess.run(command, capture_output=True, text=True), target
+
+
+@pytest.mark.parametrize(
+    "name, options",
+    [
+        ("dip", ["--task", "denoise", "--sigma", "20", "--prior", "dip"]),
+        ("deep-decoder", ["--task", "denoise", "--sigma", "20", "--prior", "deep-decoder"]),
+        ("dip-narrow", ["--task", "superres", "--scale", "2"]),
+    ],
+)
+def test_a_network_without_torch_says_what_to_install(tmp_path, name, options):
+    result, target = restored_without_torch(tmp_path, *options)
+    assert result.returncode == 1 and not target.exists()
+    assert result.stderr.splitlines() == [
+        f"Error: The prior {name} needs the package torch, which is not installed: "
+        "pip install 'ddcodec[torch]' brings it."
+    ]
+
+
+def test_the_codec_denoises_without_torch(tmp_path):
+    result, target = restored_without_torch(
+        tmp_path, "--task", "denoise", "--sigma", "20", "--effort", "1", "--iterations", "3"
+    )
+    assert result.returncode == 0, result.stderr
+    assert np.asarray(Image.open(target)).shape == (24, 20, 3)

@@ -30,7 +30,9 @@ TIFF_RGB = 2
 TIFF_STRAIGHT_ALPHA = 2
 """ExtraSamples for alpha that the colours have not been multiplied with."""
 TIFF_WORDS = (269, 270, 271, 272, 305, 306, 315, 316, 33432)
-"""Numbers of the tags about the document, the camera, the software, the time and the people."""
+"""Numbers of the tags about the document, the camera, the software, the time and the people (TIFF 6.0, section 8)."""
+TIFF_DIRECTORIES = (34665, 34853)
+"""Numbers of the tags that lead to the directories of EXIF and GPS (Exif 2.3, 4.6.3)."""
 TIFF_DIRECTORIES = (34665, 34853)
 """Numbers of the tags that lead to the directories of EXIF and GPS."""
 

@@ -1,3 +1,4 @@
-"""Restoration before encoding: one picture in, a better one out, with no training set and without ever seeing the
-truth.
+"""Restore a picture before it is encoded, from this picture alone.
+
+There is no training set, and the truth is never seen.
 """

@@ -1,15 +1,17 @@
-"""The codec as prior: a picture is fitted at the rate at which noise is not worth its bits, several times, each time
-shifted and turned otherwise, and the mean is taken.
+"""The codec as prior: it is fitted to a picture several times, and the mean of the fits is taken.
 
-What is noise cannot be coded in fewer bits than it has, so that a fit for the least D + lambda R leaves it out: ZS-NCD
-(NeurIPS 2025) denoises thus with a small neural compressor. What counts is the mean of the pictures of a fit's steps,
-see `fit.loop.run_for_mean`. A fit's own errors depend on where its octaves' grids lie; over several fits they cancel
-(cycle spinning, Coifman & Donoho 1995).
+Each fit sees the picture shifted and turned otherwise, at the rate at which noise is not worth its bits. Noise cannot
+be coded in fewer bits than it has. A fit for the least D + lambda R therefore leaves it out. ZS-NCD (NeurIPS 2025)
+denoises in this way with a small neural compressor.
 
-Where something is missing, the errors there do not count (as in the Deep Image Prior, section 2): what then comes into
-the holes is what costs the fewest bits, given all around them.
+A fit gives the mean of the pictures of its steps (`fit.descent.loop.run_for_mean`). The errors of one fit depend on
+where the grids of its octaves lie. Over several fits they cancel (cycle spinning, Coifman & Donoho 1995).
+
+Where something is missing, errors do not count (as in the Deep Image Prior, section 2). The holes then get what costs
+the fewest bits, given all around them.
 """
 
+from collections.abc import Callable
 from math import log
 from time import monotonic
 
@@ -20,34 +22,56 @@ from ..fit.target import LAMBDAS
 from .progress import Fitted, Progress
 
 KNOWN_LAMBDA = 1.25e-4
-"""Where nothing is noise and only what is missing is wanted: a fit that sees more detail around a hole knows better
-what goes on in it.
+"""Lambda where nothing is noise and only what is missing is wanted.
+
+A fit that sees more detail around a hole knows better what goes on in it.
 """
 SHIFT_MAX = 32
+"""Rows and columns below which the random shifts of a picture stay."""
 
 
-def lambda_for_noise(sigma, planes):
-    """The lambda at which a fit leaves out noise of standard deviation `sigma` (levels of 0..255).
+def lambda_for_noise(sigma: float, planes: int) -> float:
+    """Compute the lambda at which a fit leaves out noise of standard deviation `sigma` (levels of 0..255).
 
-    The likelihood of samples y under a picture x is exp(-|y - x|^2 / 2 sigma^2), a code's prior 2^-bits; the most
-    probable x has the least |y - x|^2 + 2 ln 2 sigma^2 bits, which is D + lambda R for samples in 0..1, D their mean
-    over all planes, if lambda = 2 ln 2 (sigma / 255)^2 / planes.
+    The likelihood of samples y under a picture x is exp(-|y - x|^2 / 2 sigma^2), and the prior of a code is 2^-bits.
+    The most probable x has the least |y - x|^2 + 2 ln 2 sigma^2 bits. For samples in 0..1 and D their mean over all
+    planes, this is D + lambda R with lambda = 2 ln 2 (sigma / 255)^2 / planes. The result lies within
+    `fit.target.LAMBDAS`.
     """
     return min(LAMBDAS[1], max(LAMBDAS[0], 2 * log(2) * (sigma / 255) ** 2 / planes))
 
 
 def fit_by_coding(
-    samples, lambda_, *, known=None, views, steps, seed=0, seconds=None, threads=None, progress=None, say=None
-):
-    """The mean of `views` fits of samples (uint8 (H, W, planes)): a `progress.Fitted`. known: bool (H, W), where
-    samples count, or None for everywhere.
+    samples: np.ndarray,
+    lambda_: float,
+    *,
+    known: np.ndarray | None = None,
+    views: int,
+    steps: int,
+    seed: int = 0,
+    seconds: float | None = None,
+    threads: int | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Fitted:
+    """Fit the codec to samples several times, and take the mean.
 
-    progress: called with `progress.Progress`. Raises `ShortMemoryError`.
+    samples: uint8 (H, W, planes).
+    known: bool (H, W), where samples count; None for everywhere.
+    views: number of fits.
+    steps: steps of each fit.
+    seconds: for all fits together; None for no limit.
+    threads: of the CPU; None for as many as are useful.
+    progress: called with `progress.Progress`.
+    say: called with sentences to the user.
+
+    Raises `ShortMemoryError`.
     """
     from ..fit.fit import FitSettings, fit_samples
 
     start, random = monotonic(), np.random.default_rng(seed)
-    total, taken, done = np.zeros(samples.shape, np.float32), [], 0
+    total, done = np.zeros(samples.shape, np.float32), 0
+    taken: list[int] = []
     samples = samples if known is None else filled(samples, known)
 
     def follow(told):
@@ -72,7 +96,7 @@ def fit_by_coding(
         if left == 0.0 and done:
             break
         shift = random.integers(0, SHIFT_MAX, 2) if done else (0, 0)
-        view = _View(*(int(s) for s in shift), done % 8)
+        view = _View(int(shift[0]), int(shift[1]), done % 8)
         taken.append(0)
         made = fit_samples(
             view.of(samples),
@@ -85,14 +109,15 @@ def fit_by_coding(
         total += view.back(made)
         done += 1
         if known is not None:
-            # The next fit's first guess is of the holes as they are filled by now; nothing else there is looked at.
+            # The next fit starts from the holes as they are filled by now. Nothing else there is looked at.
             samples = np.where(known[..., None], samples, np.rint(255 * total / done).astype(np.uint8))
     return Fitted(total / done, sum(taken), "all fits are done" if sum(taken) == views * steps else "the time is over")
 
 
 class _View:
-    """A picture shifted by rows and columns, which mirrored ones fill, and turned: bit 0 of `turn` mirrors it sideways,
-    bit 1 upside down, bit 2 swaps its axes.
+    """Shifts a picture down and to the right, fills with mirrored rows and columns, and turns it; `back` undoes that.
+
+    turn: bit 0 mirrors the picture sideways, bit 1 upside down, bit 2 swaps its axes.
     """
 
     def __init__(self, down, right, turn):

@@ -1,4 +1,7 @@
-"""What is missing in a picture: masks read and checked, known pixels put back."""
+"""Masks of what is missing in a picture: read them, check them, and put known pixels back."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -8,25 +11,44 @@ from ..pictures.read import picture_from
 
 GREY_SHARE = 0.05
 """Share of a mask's pixels that may be neither nearly black nor nearly white, as where its edges were smoothed."""
-BLACK, WHITE = 0.25, 0.75
+BLACK = 0.25
+"""Level, in 0..1, up to which a mask's pixel is nearly black."""
+WHITE = 0.75
+"""Level, in 0..1, from which a mask's pixel is nearly white."""
 WHITES = (1, 255, 65535)
-"""Of masks of numbers: the least that is not below any."""
+"""Numbers that may be white in a mask of numbers; white is the least that no number exceeds."""
 WANTED = (
     "{} must be bool, numbers of 0 to 1 or of 0 to 255, or a picture, of (H, W) pixels; white is known, black is "
     "missing. It is {}."
 )
+"""Message on what is no mask; its name and what it is instead fill the gaps."""
 SWAPPED_LEVELS = 4
-"""A picture of no more levels than this is taken to be the mask, if the mask has many."""
+"""Levels that a picture has at most where it is taken to be the mask, if the mask has more."""
 
 
-def known_from(mask, shape, missing="black", *, samples=None, name="The mask"):
-    """bool (H, W), True where a picture of `shape` is known. missing: "black" or "white".
+def known_from(
+    mask: Any,
+    shape: Sequence[int],
+    missing: str = "black",
+    *,
+    samples: np.ndarray | None = None,
+    name: str = "The mask",
+) -> np.ndarray:
+    """Read from a mask where a picture is known: bool (H, W), True where it is.
 
-    mask: a `Picture`, a Pillow image or what NumPy makes an array (H, W) or (H, W, 1 to 4) of: bool, or numbers from 0,
-    black, to white, which is 1 if nothing is above it, else 255, or 65535. Of one with transparency what is transparent
-    is the opposite of what is seen, where all of that is black or all white, else it is missing. samples: those of the
-    picture, to see whether the two were swapped. Raises `UsageError` for what is no mask at all, `SourceError` for a
-    mask of another size, one with many grey pixels, one that leaves nothing to fill or nothing to fill it from.
+    An array is bool, or numbers from 0, black, to white. White is 1 if no number is above it, else 255, or 65535. Of a
+    mask with transparency, transparent pixels are missing. Where all seen pixels are black, or all are white,
+    transparent pixels are the opposite of those.
+
+    mask: a `Picture`, a Pillow image, or what NumPy makes an array (H, W) or (H, W, 1 to 4) of.
+    shape: the picture's, (H, W) or (H, W, C).
+    missing: "black" or "white", what marks a missing pixel.
+    samples: the picture's, to see whether the two were swapped.
+    name: what error messages call the mask.
+
+    Raises `UsageError` for what is no mask at all. Raises `SourceError` for a mask of another size, one with many grey
+    pixels, one that leaves nothing to fill or nothing to fill it from, and one that seems to be swapped with the
+    picture.
     """
     if missing not in ("black", "white"):
         raise UsageError(f"What is missing is black or white in a mask, not {missing}.")
@@ -46,7 +68,10 @@ def known_from(mask, shape, missing="black", *, samples=None, name="The mask"):
 
 
 def _levels(mask, missing, name):
-    """A mask (H, W) in 0..1, white 1. missing: the level of what is."""
+    """Read the levels of a mask, (H, W) in 0..1, white 1.
+
+    missing: the level of what is missing.
+    """
     if not isinstance(mask, Picture) and not hasattr(mask, "getbands"):
         try:
             mask = np.asarray(mask)
@@ -81,8 +106,11 @@ def _of_numbers(values, name):
     return values / np.float32(next(white for white in WHITES if not values.size or values.max() <= white))
 
 
-def checked(known, name="The mask"):
-    """The same, or a `SourceError` if nothing or all of a picture is missing."""
+def checked(known: np.ndarray, name: str = "The mask") -> np.ndarray:
+    """Return the same, bool (H, W), unless nothing or all of a picture is missing.
+
+    Raises `SourceError`, which calls the mask `name`.
+    """
     if known.all():
         raise SourceError(
             f"{name} says that nothing is missing. (Black is missing, white is kept; --mask-missing white swaps them.)"
@@ -92,8 +120,8 @@ def checked(known, name="The mask"):
     return known
 
 
-def dilated(known, pixels):
-    """What is still known when the missing parts grow by some pixels in all eight directions."""
+def dilated(known: np.ndarray, pixels: int) -> np.ndarray:
+    """Return what is still known, bool (H, W), when missing parts grow by some pixels in all eight directions."""
     missing = ~known
     for _ in range(pixels):
         padded = np.pad(missing, 1)
@@ -102,9 +130,14 @@ def dilated(known, pixels):
     return ~missing
 
 
-def pasted(picture, samples, known, feather=0):
-    """The restored picture (H, W, planes) with its known pixels put back: exactly those of `samples` where feather is
-    0, else mixed over that many pixels from a hole's edge inwards into what is known.
+def pasted(picture: np.ndarray, samples: np.ndarray, known: np.ndarray, feather: int = 0) -> np.ndarray:
+    """Put the known pixels of a picture back into the restored one: uint8 (H, W, planes).
+
+    picture: the restored one, (H, W, planes) in levels of 0..255.
+    samples: the picture as it was, uint8 (H, W, planes).
+    known: bool (H, W).
+    feather: pixels over which the two are mixed, from a hole's edge inwards into what is known; with 0, known pixels
+        are exactly those of `samples`.
     """
     share = _distances(known, feather) / (feather + 1)
     mixed = np.rint(share[..., None] * samples + (1 - share[..., None]) * picture.astype(np.float32))
@@ -112,7 +145,7 @@ def pasted(picture, samples, known, feather=0):
 
 
 def _distances(known, most):
-    """Of each pixel from the nearest missing one, in steps, 0 in holes, at most `most` + 1."""
+    """Count the steps from each pixel to the nearest missing one: 0 in holes, at most `most` + 1."""
     total = known.astype(np.float32)
     for pixels in range(1, most + 1):
         total += dilated(known, pixels)

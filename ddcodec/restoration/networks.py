@@ -1,24 +1,28 @@
-"""The networks that are priors: the hourglass of the Deep Image Prior with its published variants, and the deep
-decoder.
+"""The networks that are priors: the hourglass of the Deep Image Prior, its published variants, and the deep decoder.
 
-Both make samples in 0..1, (1, planes, H, W), of an input (1, channels, h, w); a network is fitted to one picture,
-always with the statistics of its batch of one (Ulyanov et al. 2018).
+A network makes samples in 0..1, (1, planes, H, W), of an input (1, channels, h, w). It is fitted to one picture, always
+with the statistics of its batch of one (Ulyanov et al. 2018).
 """
 
 import torch
 from torch import nn
 from torch.nn import functional
 
+from .settings import Setting
+
 SLOPE = 0.2
-"""Of the leaky ReLUs (Ulyanov et al. 2018, supplement)."""
+"""Slope of the leaky ReLUs below 0 (Ulyanov et al. 2018, supplement)."""
 AMPLITUDE = 0.1
+"""Largest value of an input of uniform noise (Ulyanov et al. 2018)."""
 
 
-def network_for(setting, planes, random=None):
-    """A fresh network of a `Setting` on the CPU, with random weights. random: a torch generator, or None for torch's
-    own.
+def network_for(setting: Setting, planes: int, random: torch.Generator | None = None) -> nn.Module:
+    """Make a fresh network of a `Setting` on the CPU, with random weights.
+
+    random: a torch generator, or None for torch's own.
     """
-    # Nothing is drawn for what has no memory: layers would draw from torch's own generator, which is the caller's.
+    network: nn.Module
+    # Without memory, layers draw nothing. Otherwise they would draw from torch's own generator, which is the caller's.
     with torch.device("meta"):
         if setting.network == "deep decoder":
             network = DeepDecoder(setting.channels, setting.upsamplings, planes, setting.order == "upsample first")
@@ -35,14 +39,16 @@ def network_for(setting, planes, random=None):
 
 @torch.no_grad()
 def _draw(layer, random):
-    """The usual start of a convolution in torch: uniform, within one over the root of its inputs."""
+    """Start a convolution as torch does: with uniform weights, within one over the root of its inputs."""
     most = layer.weight[0].numel() ** -0.5
     for values in layer.parameters():
         values.uniform_(-most, most, generator=random)
 
 
-def input_for(setting, height, width, random):
-    """The input of a network for a picture of that size, multiples of `multiple_for`: (1, channels, h, w) float32.
+def input_for(setting: Setting, height: int, width: int, random: torch.Generator) -> torch.Tensor:
+    """Make the input of a network for a picture of that size: (1, channels, h, w) float32.
+
+    height, width: multiples of `multiple_for`.
     random: a torch generator on the CPU.
     """
     if setting.network == "deep decoder":
@@ -58,14 +64,15 @@ def input_for(setting, height, width, random):
     return AMPLITUDE * torch.rand(1, setting.input_channels, height, width, generator=random, dtype=torch.float32)
 
 
-def multiple_for(setting):
-    """What the sides of a network's pictures are multiples of."""
+def multiple_for(setting: Setting) -> int:
+    """Return the pixels of which the sides of a network's pictures are multiples."""
     return 2 ** (setting.upsamplings if setting.network == "deep decoder" else len(setting.widths))
 
 
-def least_side_for(setting):
-    """The shortest side of a network's pictures: its deepest level must be larger than what its filters reach beyond an
-    edge, to be reflected there.
+def least_side_for(setting: Setting) -> int:
+    """Return the shortest side, in pixels, that a network's pictures can have.
+
+    Its deepest level is reflected at the edges, so it must be larger than what the filters reach beyond them.
     """
     if setting.network == "deep decoder":
         return multiple_for(setting)
@@ -75,21 +82,24 @@ def least_side_for(setting):
 class UNet(nn.Sequential):
     """The hourglass of Ulyanov et al. 2018: `Level`s inside one another, a 1x1 layer to the planes, a sigmoid."""
 
-    def __init__(self, setting, planes):
-        level = None
+    def __init__(self, setting: Setting, planes: int) -> None:
+        level: Level | None = None
         channels = [2 if setting.input == "grid" else setting.input_channels, *setting.widths]
         for depth in reversed(range(len(setting.widths))):
             level = Level(setting, channels[depth], setting.widths[depth], setting.skips[depth], level)
+        assert level is not None
         super().__init__(level, nn.Conv2d(setting.widths[0], planes, 1), nn.Sigmoid())
 
 
 class Level(nn.Module):
-    """One level: down, through the deeper levels, up, joined with a skip from the level's own input, and two layers.
+    """One level of the hourglass: down, through the deeper levels, up, and one or two layers.
 
-    The upsampling comes before the join, and the join is normalised as a whole.
+    After the upsampling a skip from the level's own input is joined. The join is normalised as a whole.
     """
 
-    def __init__(self, setting, inputs, width, skip, deeper):
+    outputs: int
+
+    def __init__(self, setting: Setting, inputs: int, width: int, skip: int, deeper: "Level | None") -> None:
         super().__init__()
         self.skip = _layer(inputs, skip, 1) if skip else None
         self.down = nn.Sequential(
@@ -104,7 +114,7 @@ class Level(nn.Module):
         )
         self.outputs = width
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         below = self.down(x)
         if self.deeper is not None:
             below = self.deeper(below)
@@ -113,22 +123,23 @@ class Level(nn.Module):
 
 
 class DeepDecoder(nn.Module):
-    """1x1 layers without biases, bilinear upsamplings by two, ReLU and channel normalisation (Heckel & Hand 2019,
-    section 2).
+    """The deep decoder: 1x1 layers, upsamplings by two, ReLU and channel normalisation (Heckel & Hand 2019, section 2).
 
-    upsample_first: upsample, ReLU, normalise after each layer, as the published code; else normalise, ReLU, upsample,
-    as the paper's formula (2). One last layer is not followed by an upsampling, and a 1x1 layer and a sigmoid make the
-    planes.
+    The layers have no biases, and the upsamplings are bilinear. The last layer is not followed by an upsampling.
+    Another 1x1 layer and a sigmoid make the planes.
+
+    upsample_first: upsample, ReLU, normalise after each layer, as in the published code; else normalise, ReLU,
+        upsample, as in the paper's formula (2).
     """
 
-    def __init__(self, channels, upsamplings, planes, upsample_first):
+    def __init__(self, channels: int, upsamplings: int, planes: int, upsample_first: bool) -> None:
         super().__init__()
         self.layers = nn.ModuleList(nn.Conv2d(channels, channels, 1, bias=False) for _ in range(upsamplings + 1))
         self.norms = nn.ModuleList(nn.BatchNorm2d(channels) for _ in range(upsamplings + 1))
         self.output = nn.Conv2d(channels, planes, 1, bias=False)
         self.upsample_first = upsample_first
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         last = len(self.layers) - 1
         for index, (layer, norm) in enumerate(zip(self.layers, self.norms)):
             x = layer(x)
@@ -138,7 +149,7 @@ class DeepDecoder(nn.Module):
 
 
 def _doubled(x):
-    # What was published aligned corners.
+    # The published code aligns corners.
     return functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)
 
 
@@ -167,16 +178,17 @@ def _resized(x, size, mode):
 def _joined(skip, below):
     below = below.to(skip.dtype)
     if below.requires_grad:
-        # What falls to one of the two is a slice of the pixels' channels, which the backward passes before it would
-        # take channel by channel.
+        # The gradient of each part is a slice of the pixels' channels. Backward passes before it would take the slice
+        # channel by channel.
         for part in (skip, below):
             part.register_hook(lambda gradient: gradient.contiguous(memory_format=torch.channels_last))
     return torch.cat([skip, below], 1)
 
 
 def _as_it_comes(function, x, *arguments, **options):
-    """`function` in the type of `x`: autocast on a CPU would turn it to float32, and the time of a step is that of
-    moving memory.
+    """Apply a function in the type of `x`, without autocast.
+
+    On a CPU autocast would turn it to float32, and the time of a step is that of moving memory.
     """
     with torch.autocast(x.device.type, enabled=False):
         return function(x, *arguments, **options)

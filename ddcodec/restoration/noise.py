@@ -1,4 +1,4 @@
-"""How much noise a picture has, from the picture alone, and whether what a restoration took away looks like noise."""
+"""Estimate a picture's noise from the picture alone, and tell whether what a restoration took away looks like noise."""
 
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -7,31 +7,44 @@ import numpy as np
 
 SMOOTHEST = 0.05
 """Share of a picture's cells that are taken to be plain, so that all variation in them is noise."""
-CELL, SPARSE_CELL = 8, 4
-"""Sides of a cell in coefficients: of the picture as it is, and of every fourth pixel, where there are fewer."""
+CELL = 8
+"""Side of a cell, in coefficients, of the picture as it is."""
+SPARSE_CELL = 4
+"""Side of a cell, in coefficients, of every fourth pixel, where there are fewer."""
 SPARSE = 4
+"""Stride, in pixels, of the second estimate, for noise that neighbours share."""
 CORRELATED = 2.0
-"""How much more noise every fourth pixel must show before neighbours are taken to share theirs: what they share, their
-differences hide.
+"""Factor by which every fourth pixel must show more noise before neighbours are taken to share theirs.
+
+Differences of neighbours hide the noise that they share.
 """
 UNSEEN = 2.2
-"""What is still missing at every fourth pixel of camera pictures, as a factor; the middle of those whose truth is
-known.
+"""Factor by which camera pictures have more noise than every fourth pixel shows.
+
+It is the middle of the pictures whose truth is known.
 """
 CLIPPED = 2
-"""Levels from black and white at which noise is cut off."""
+"""Distance from black and from white, in levels of 0..255, below which noise is cut off."""
 CLIPPED_SHARE = 0.02
+"""Share of a cell's pixels that may be so near to black or white before the cell is left out."""
 LEAST_CELLS = 8
-BUSIER, LEAST_PLAIN = 1.8, 0.25
-"""How much more may be taken away in the busiest quarter of a picture than in the plainest, and levels below which that
-one is not counted: real noise had up to 1.7, lost texture 1.8 to 10.
+"""Cells below which no noise is estimated."""
+BUSIER = 1.8
+"""Factor by which more may be taken away in the busiest quarter of a picture than in the plainest.
+
+Real noise had up to 1.7, lost texture 1.8 to 10.
 """
+LEAST_PLAIN = 0.25
+"""Levels of 0..255 that count at least for the plainest quarter."""
 
 
 @dataclass(frozen=True)
 class Noise:
-    """sigma: standard deviation in levels of 0..255, mean over the planes. correlated: whether neighbouring pixels
-    share it, as a camera's do after its own processing. own: the picture's error where sigma is more than that.
+    """The noise of a picture.
+
+    sigma: standard deviation in levels of 0..255, the root of its mean square over the planes.
+    correlated: whether neighbouring pixels share it, as a camera's do after its own processing.
+    own: the picture's error in levels where sigma is more than that, else None.
     """
 
     sigma: float
@@ -39,18 +52,20 @@ class Noise:
     own: float | None = None
 
     @property
-    def error(self):
-        """About that of the picture as it is, in levels."""
+    def error(self) -> float:
+        """Return about the error of the picture as it is, in levels."""
         return self.sigma if self.own is None else self.own
 
 
-def estimate_noise(samples):
-    """The `Noise` of uint8 samples (H, W) or (H, W, planes), H and W at least 1.
+def estimate_noise(samples: np.ndarray) -> Noise:
+    """Estimate the `Noise` of uint8 samples (H, W) or (H, W, planes), H and W at least 1.
 
-    The standard deviation of the diagonal Haar coefficients (Donoho & Johnstone 1994) in the plainest cells of the
-    picture, where there is least texture, with the bias of choosing the least of them taken out; cells that touch black
-    or white are left out, for clipping removes noise there. Neighbours that share their noise hide it from these
-    differences: where every fourth pixel shows much more, that counts.
+    The estimate is the standard deviation of the diagonal Haar coefficients (Donoho & Johnstone 1994) in the plainest
+    cells. There is least texture there. The bias of choosing the least is taken out. Cells that touch black or white
+    are left out, for clipping removes noise there.
+
+    Neighbours that share their noise hide it from these differences. Where every fourth pixel shows much more, that
+    counts.
     """
     planes = np.atleast_3d(samples).transpose(2, 0, 1).astype(np.float32)
     fine, sparse = (
@@ -63,8 +78,8 @@ def estimate_noise(samples):
 
 
 def _plainest(plane, stride, cell):
-    """The noise that the plainest cells of every `stride`-th pixel show; 0 where the picture is too small to tell."""
-    deviations = []
+    """Estimate the noise in the plainest cells of every `stride`-th pixel; 0 where the picture is too small to tell."""
+    found = []
     for y in range(stride):
         for x in range(stride):
             part = plane[y::stride, x::stride]
@@ -79,20 +94,22 @@ def _plainest(plane, stride, cell):
                     + blocks[:, :, 1, :, :, 1]
                 ) / 2
                 cut = ((blocks < CLIPPED) | (blocks > 255 - CLIPPED)).mean((1, 2, 4, 5)) > CLIPPED_SHARE
-                deviations.append(np.sqrt((detail**2).mean((1, 3)))[~cut])
-    deviations = np.concatenate(deviations) if deviations else np.empty(0)
+                found.append(np.sqrt((detail**2).mean((1, 3)))[~cut])
+    deviations = np.concatenate(found) if found else np.empty(0)
     if len(deviations) < LEAST_CELLS:
         return 0.0
-    # The deviation of n normal numbers has itself one of about 1 / sqrt(2 n).
+    # The deviation of n normal numbers has itself a deviation of about 1 / sqrt(2 n).
     bias = 1 + NormalDist().inv_cdf(SMOOTHEST) / np.sqrt(2 * cell * cell)
     return float(np.quantile(deviations, SMOOTHEST) / bias)
 
 
-def is_noise(before, after):
-    """Whether what was taken from a picture (both uint8 (H, W, planes)) looks like noise: not much stronger where the
-    picture has edges and texture than where it is plain.
+def is_noise(before: np.ndarray, after: np.ndarray) -> bool:
+    """Whether what was taken from a picture looks like noise.
 
-    The residual is the *method noise* of Buades, Coll & Morel 2005.
+    Noise is not much stronger where the picture has edges and texture than where it is plain. The residual is the
+    *method noise* of Buades, Coll & Morel 2005.
+
+    before, after: uint8 (H, W, planes).
     """
     taken, activity = (
         _deviations(picture) for picture in (before.astype(np.float32) - after, after.astype(np.float32))
@@ -104,7 +121,7 @@ def is_noise(before, after):
 
 
 def _deviations(picture):
-    """Of the cells of a picture, the root of the variance, mean over the planes."""
+    """Compute for each cell of a picture the root of the variance, mean over the planes."""
     height, width = (max(1, side // CELL) for side in picture.shape[:2])
     cells = picture[: height * CELL, : width * CELL].reshape(
         height, -1, width, min(CELL, picture.shape[1]), picture.shape[2]

@@ -1,4 +1,4 @@
-"""What is asked of a restoration, and what excludes what."""
+"""Options of a restoration, and which of them exclude one another."""
 
 from dataclasses import dataclass
 
@@ -7,15 +7,24 @@ from ..options import RunOptions
 from .settings import AUTO, CODEC, priors, tasks
 
 SCALES = (2, 4, 8)
+"""Factors by which superres can enlarge a picture."""
 SIGMA_MAX = 255.0
+"""Largest standard deviation of noise, in levels of 0..255."""
 
 
 @dataclass(frozen=True)
 class RestoreOptions(RunOptions):
-    """What is asked for, beside the settings of a run. Raises `UsageError` for values of other types.
+    """Options of a restoration, beside the settings of a run.
 
-    task: one of `tasks()`. prior: one of `priors()`. scale: of superres. sigma: levels of 0..255, or None to estimate
-    it. dilate, feather: pixels, of inpaint. variation: the weight of the total variation in the loss.
+    task: one of `tasks()`.
+    scale: of superres, one of `SCALES`; None for other tasks.
+    sigma: standard deviation of the noise in levels of 0..255; None to estimate it.
+    prior: one of `priors()`.
+    dilate: pixels by which holes grow, of inpaint.
+    feather: pixels over which a hole fades into what is known, of inpaint.
+    variation: weight of the total variation in a network's loss, 0..1.
+
+    Raises `UsageError` for values of other types.
     """
 
     task: str = "denoise"
@@ -26,7 +35,7 @@ class RestoreOptions(RunOptions):
     feather: int = 0
     variation: float = 0.0
 
-    def validate(self):
+    def validate(self) -> None:
         """Raise `UsageError` for values out of range or options that do not go together."""
         if self.task not in tasks():
             raise UsageError(f"There is no task {self.task}; choose one of: {', '.join(tasks())}.")

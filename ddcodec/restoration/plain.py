@@ -1,13 +1,12 @@
-"""The plain answer to each task, which needs no fit, and whether what a prior has made is better: no restoration ends
-worse than it began.
+"""Answer a task plainly, without a fit, and tell whether a prior has made something better.
 
-The truth is not there to compare with. What is there is the picture that was observed, and how far the plain answer is
-from it:
+No restoration ends worse than it began. The truth is not there to compare with. What is there is the observed picture,
+and how far the plain answer is from it:
 
-- what superres makes, made small again, must be as near to the picture as Lanczos interpolation is;
-- what inpaint makes must be much nearer to the known pixels, which the fit has seen, than pull-push is to such as are
-hidden from it, or nearly the same;
-- what denoise and dejpeg make must not be farther from the picture than what they are to take away explains.
+- superres: the picture, made small again, must be as near to the observed one as Lanczos interpolation is.
+- inpaint: the picture must be much nearer to the known pixels, which the fit has seen, than pull-push is to pixels that
+  are hidden from it. Nearly the same is enough, too.
+- denoise, dejpeg: the picture must not be farther from the observed one than what is to be removed explains.
 """
 
 import numpy as np
@@ -16,22 +15,32 @@ from ..filling import filled
 from ..surroundings import usual_torch
 
 LOBES = 3
+"""Lobes of the Lanczos kernel that enlarges pictures."""
 HIDDEN = 0.02
 """Share of the known pixels that are hidden to see what pull-push makes of them."""
-CODEC_NEARER, NETWORK_NEARER, NEARLY = 4.0, 2.0, 1.0
-"""How many times nearer, in squares: the code has pixels of its own, which tell little of those beside them.
+CODEC_NEARER = 4.0
+"""Factor, in squares, by which the codec must be nearer to known pixels than pull-push is to hidden ones.
 
-And the levels that are near enough in any case.
+The code has pixels of its own, which tell little of those beside them.
 """
+NETWORK_NEARER = 2.0
+"""The same factor for a network."""
+NEARLY = 1.0
+"""Levels of 0..255, root of the mean square, that are near enough in any case."""
 FARTHEST = {"denoise": 2**0.5, "dejpeg": 0.5**0.5}
-"""By task, in standard deviations of the picture's error: from twice the noise's square on a picture without noise
-would be nearer to the noisy one, and JPEG has taken away more than can be brought back.
+"""Task -> how far its picture may be from the observed one, in standard deviations of the observed one's error.
+
+Beyond twice the noise's square, a picture without noise would be nearer to the noisy one. JPEG has taken away more than
+can be brought back.
 """
 
 
-def plain_answer(samples, factor=1, known=None):
-    """What a task would give without a prior, (H, W, planes) float in 0..1, of samples uint8 (h, w, planes), and its
-    name. factor: of superres; known: bool (h, w), of inpaint.
+def plain_answer(samples: np.ndarray, factor: int = 1, known: np.ndarray | None = None) -> tuple[np.ndarray, str]:
+    """Answer a task without a prior: the picture, (H, W, planes) float32 in 0..1, and the answer's name.
+
+    samples: uint8 (h, w, planes).
+    factor: H / h and W / w, of superres.
+    known: bool (h, w), of inpaint.
     """
     if factor > 1:
         return enlarged(samples / np.float32(255), factor), "lanczos"
@@ -40,18 +49,29 @@ def plain_answer(samples, factor=1, known=None):
     ), "none" if known is None else "pull-push"
 
 
-def is_better(picture, samples, factor=1, known=None, farthest=None, nearer=CODEC_NEARER):
-    """Whether a picture (H, W, planes) in 0..1 is better than the plain answer, as far as can be told; the others as
-    for `plain_answer`. farthest: levels that it may be from the samples, of denoise and dejpeg; nearer: of inpaint, see
-    `CODEC_NEARER`.
+def is_better(
+    picture: np.ndarray,
+    samples: np.ndarray,
+    factor: int = 1,
+    known: np.ndarray | None = None,
+    farthest: float | None = None,
+    nearer: float = CODEC_NEARER,
+) -> bool:
+    """Whether a picture is better than the plain answer, as far as can be told.
+
+    picture: (H, W, planes) in 0..1.
+    samples, factor, known: as for `plain_answer`.
+    farthest: levels that the picture may be from the samples, of denoise and dejpeg.
+    nearer: of inpaint, as `CODEC_NEARER`.
     """
     observed = samples / np.float32(255)
     if factor > 1:
         plain, _ = plain_answer(samples, factor)
         return _distance(_made_small(picture, factor), observed) <= _distance(_made_small(plain, factor), observed)
     if known is None:
+        assert farthest is not None
         return _distance(picture, observed) <= (farthest / 255) ** 2
-    # Of the places themselves, not of a map of random numbers, which a mask may have been made of.
+    # The places themselves are drawn. A map of random numbers may be the one that a mask was made of.
     places = np.flatnonzero(known)
     hidden = np.zeros_like(known)
     hidden.flat[np.random.default_rng(0).choice(places, max(1, round(HIDDEN * len(places))), replace=False)] = True
@@ -60,9 +80,10 @@ def is_better(picture, samples, factor=1, known=None, farthest=None, nearer=CODE
     return error <= max((NEARLY / 255) ** 2, _distance(guessed[hidden], observed[hidden]) / nearer)
 
 
-def enlarged(picture, factor):
-    """A picture (h, w, planes) `factor` times as large by Lanczos interpolation, samples centred in blocks, within
-    0..1; its edges repeat beyond them.
+def enlarged(picture: np.ndarray, factor: int) -> np.ndarray:
+    """Enlarge a picture (h, w, planes) by Lanczos interpolation, within 0..1.
+
+    Samples are centred in blocks. The picture's edges repeat beyond them.
     """
     places = (np.arange(factor) + 0.5) / factor - 0.5
     distance = places[:, None] - np.arange(-LOBES, LOBES + 1)

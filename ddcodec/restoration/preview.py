@@ -1,4 +1,4 @@
-"""To look at a restoration on its way: snapshots, an animation of them, and a chart of its course, in a folder."""
+"""Preview of a restoration on its way: a folder with snapshots, an animation of them, and a chart of its course."""
 
 import io
 import os
@@ -10,22 +10,34 @@ from ..jobs.output import write_target
 from ..metrics import psnr
 from ..picture import Picture
 from ..pictures.write import encode_image_bytes
+from .progress import Progress
 
 SNAPSHOTS = 24
+"""About how many snapshots are taken of one restoration."""
 FRAME_SIDE = 512
-"""The longest side of the animation, which is to be looked at and not measured."""
-FRAME_MS, LAST_FRAME_MS = 150, 1500
-ANIMATION, CHART = "course.webp", "course.png"
+"""Pixels of the longest side of the animation, which is to be looked at and not measured."""
+FRAME_MS = 150
+"""Milliseconds for which a snapshot is shown in the animation."""
+LAST_FRAME_MS = 1500
+"""Milliseconds for which the last snapshot is shown."""
+ANIMATION = "course.webp"
+"""Name of the animation's file in the folder."""
+CHART = "course.png"
+"""Name of the chart's file in the folder."""
 
 
 class Preview:
     """Follows a restoration and writes what it sees to a folder, which is made if there is none.
 
-    reference: uint8 samples of the truth, for study: their PSNR is drawn and used for nothing else. Raises
-    `OutputError` if the folder holds files and not `force`, and `DdcError` without matplotlib.
+    reference: uint8 samples of the truth, for study; their PSNR is drawn and used for nothing else.
+    force: write to a folder that holds files.
+
+    Raises `OutputError` if the folder holds files and not `force`, or cannot be written; `DdcError` without matplotlib.
     """
 
-    def __init__(self, folder, *, reference=None, force=False):
+    def __init__(
+        self, folder: str | os.PathLike[str], *, reference: np.ndarray | None = None, force: bool = False
+    ) -> None:
         try:
             from matplotlib.figure import Figure
         except ImportError:
@@ -39,10 +51,13 @@ class Preview:
                 raise OutputError(f"The folder {folder} is not empty; --force (-f) writes into it all the same.")
         except OSError as error:
             raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from None
-        self._losses, self._scores, self._frames, self._next = [], [], [], 0.0
+        self._losses: list[tuple[int, float]] = []
+        self._scores: list[tuple[int, float]] = []
+        self._frames: list[np.ndarray] = []
+        self._next = 0.0
 
-    def follow(self, progress):
-        """To be called with every `progress.Progress`."""
+    def follow(self, progress: Progress) -> None:
+        """Take in one `progress.Progress`; to be called with each."""
         if progress.loss is not None:
             self._losses.append((progress.step, progress.loss))
         if progress.picture is None or progress.step < self._next * progress.total:
@@ -50,8 +65,10 @@ class Preview:
         self._next = progress.step / progress.total + 1 / SNAPSHOTS
         self._keep(progress.step, np.rint(255 * progress.picture()).clip(0, 255).astype(np.uint8))
 
-    def finish(self, step, samples):
-        """Write the result (uint8 (H, W) or (H, W, planes)) as the last snapshot, the animation and the chart.
+    def finish(self, step: int, samples: np.ndarray) -> None:
+        """Write the result as the last snapshot, the animation and the chart.
+
+        samples: uint8 (H, W) or (H, W, planes).
 
         Raises `OutputError`.
         """

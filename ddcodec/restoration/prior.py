@@ -1,61 +1,90 @@
-"""A network fitted to one picture: its steps, the long average of its outputs, spikes rolled back, and the rules that
-end it.
-"""
+"""Fit a network to one picture: its steps, the average of its outputs, spikes rolled back, and rules that end it."""
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from time import monotonic
+from typing import Any
 
 import numpy as np
 import torch
 
 from .networks import input_for, least_side_for, multiple_for, network_for
-from .operators import total_variation
+from .operators import Downsampler, Identity, total_variation
 from .progress import Fitted, Progress
-from .stopping import HELD_OUT, SAMPLE, Discrepancy, HeldOut, Look, WindowedVariance
+from .settings import Setting
+from .stopping import HELD_OUT, SAMPLE, Discrepancy, HeldOut, Look, Rule, WindowedVariance
 
 LOOKS = 200
-"""How often a fit is looked at."""
+"""Looks that are taken at a fit over its planned steps."""
 SNAPSHOT = 50
-"""Steps between copies of the weights and of the optimiser, for a spike to be rolled back to."""
+"""Steps between copies of the weights and of the optimiser, to which a spike is rolled back."""
 SPIKE = 10**0.5
-"""A loss that grows so much between two looks is a spike: 5 dB (Ulyanov et al. 2018, published code)."""
+"""Factor by which a loss grows between two looks in a spike: 5 dB (Ulyanov et al. 2018, published code)."""
 CLIP_NORM = 1.0
+"""Largest norm of a step's gradient; a longer one is shortened to it."""
 AVERAGED = 0.3
 """Share of the planned steps over which outputs are averaged."""
 FRESH = (0.1, 0.3)
 """Shares of the planned steps at which the average begins anew: what the network made before is no picture."""
 DECAY_STEPS = 500
-BYTES_A_CHANNEL, BYTES_AN_INPUT = 50, 25
-"""About the memory that a step takes for every channel of a pixel at each level, and of the input; from the 8 to 9 GB a
-megapixel that others saw with the default network.
+"""Steps after each of which the jitter is multiplied with the setting's `jitter_decay`."""
+BYTES_A_CHANNEL = 50
+"""About the bytes that a step takes for every channel of a pixel at each level.
+
+They follow from the 8 to 9 GB a megapixel that others saw with the default network.
 """
+BYTES_AN_INPUT = 25
+"""About the bytes that a step takes for every channel of a pixel of the input, from the same."""
 
 
 @dataclass(frozen=True)
 class Observation:
-    """What is known: samples in 0..1 (h, w, planes) float32, of which only pixels `known` (h, w) count if that is not
-    None; operator: what the picture went through.
+    """What is known of a picture.
 
-    sigma: of the noise, in levels of 0..255, or None if that is not what is to be removed. independent: whether pixels
-    have each its own noise, so that some can be held out.
+    samples: (h, w, planes) float32 in 0..1.
+    operator: what the picture went through before it was observed.
+    known: bool (h, w), the pixels that count; None for all.
+    sigma: standard deviation of the noise in levels of 0..255; None if noise is not what is to be removed.
+    independent: whether each pixel has its own noise, so that some pixels can be held out.
+    variation: weight of the total variation in the loss.
     """
 
     samples: np.ndarray
-    operator: object
+    operator: Identity | Downsampler
     known: np.ndarray | None = None
     sigma: float | None = None
     independent: bool = True
     variation: float = 0.0
 
 
-def fit_prior(observation, setting, *, steps, seed=0, device="cpu", seconds=None, progress=None, what="", rules=True):
-    """Fit a network of a `Setting` to an `Observation` for at most `steps` steps or `seconds`: a `Fitted`.
+def fit_prior(
+    observation: Observation,
+    setting: Setting,
+    *,
+    steps: int,
+    seed: int = 0,
+    device: str = "cpu",
+    seconds: float | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    what: str = "",
+    rules: bool = True,
+) -> Fitted:
+    """Fit a network of a `Setting` to an `Observation`.
 
-    The picture is `operator.factor` times as large as what was observed, and sides are filled up by reflection to what
-    the network wants. progress: called after every look with a `Progress`. rules: whether those of `stopping` may end
-    it. Raises `MemoryError` or `torch.OutOfMemoryError`.
+    The picture is `operator.factor` times as large as what was observed. Its sides are filled up by reflection to what
+    the network wants.
+
+    steps: taken at most.
+    seed: of the weights, the input and the pixels that are held out.
+    device: "cpu" or "cuda:N".
+    seconds: taken at most; None for no limit.
+    progress: called after every look with a `Progress`.
+    what: words for the `Progress`.
+    rules: whether those of `stopping` may end the fit.
+
+    Raises `MemoryError` or `torch.OutOfMemoryError`.
     """
     fit = _Fit(observation, setting, steps, seed, device)
     watch, best = fit.rules() if rules else [], None
@@ -103,8 +132,8 @@ def fit_prior(observation, setting, *, steps, seed=0, device="cpu", seconds=None
     return Fitted(best if best is not None and isinstance(watch[0], HeldOut) else fit.averaged(), step, reason)
 
 
-def memory_of(setting, height, width):
-    """About the bytes that a fit to a picture of that size takes."""
+def memory_of(setting: Setting, height: int, width: int) -> int:
+    """Estimate the bytes that a fit to a picture of that size takes."""
     if setting.network == "deep decoder":
         return int(BYTES_A_CHANNEL * setting.channels * height * width * 4 / 3)
     channels = sum(width_ / 4**level for level, width_ in enumerate(setting.widths)) + sum(setting.skips) / 4
@@ -112,7 +141,7 @@ def memory_of(setting, height, width):
 
 
 class _Fit:
-    """One network on its way: what moves, and what it is moved by."""
+    """One fit on its way: the network, its input, the optimiser, and the average of the outputs."""
 
     def __init__(self, observation, setting, steps, seed, device):
         self._o, self._setting, self._device, self._steps = observation, setting, device, steps
@@ -141,11 +170,11 @@ class _Fit:
         self._weight = self._tensor(weight[None, None] / (weight.sum() * samples.shape[2]))
         sides = filled.shape[0] * factor, filled.shape[1] * factor
         # A deep decoder's input has few pixels; the rest may lie anywhere in memory.
-        memory = {"memory_format": torch.channels_last}
+        memory: dict[str, Any] = {"memory_format": torch.channels_last}
         self._network = network_for(setting, samples.shape[2], torch.Generator().manual_seed(seed)).to(device, **memory)
         self._input = input_for(setting, *sides, torch.Generator().manual_seed(seed)).to(device, **memory)
         self._base = self._input.clone()
-        moved = list(self._network.parameters())
+        moved: list[torch.Tensor] = list(self._network.parameters())
         if setting.learned_input:
             self._input.requires_grad_(True)
             moved.append(self._input)
@@ -164,8 +193,10 @@ class _Fit:
         self._fresh, self._done = list(FRESH), 0
 
     def step(self, share):
-        """One step, at that share of the fit: the input shaken, the loss of what it becomes, Adam, and the output
-        averaged with those before.
+        """Take one step, at that share of the fit.
+
+        The input is shaken, the loss of what it becomes is taken, Adam moves the weights, and the output joins the
+        average.
         """
         with torch.no_grad():
             if self.jitter and not self._setting.learned_input:
@@ -192,7 +223,7 @@ class _Fit:
         self._mean.lerp_(self._output, 1 / self._count)
 
     def look(self, step):
-        """The `Look` after a step; here a GPU is waited for."""
+        """Return the `Look` after a step; here a GPU is waited for."""
         held = None
         if self._held is not None:
             height, width = self._size
@@ -201,8 +232,8 @@ class _Fit:
         return Look(step, self._steps, self._loss.item(), held, self._output.flatten()[self._sample].cpu().numpy())
 
     def rules(self):
-        """Those that suit the observation, the one to be trusted most first."""
-        rules = [HeldOut()] if self._held is not None else []
+        """Return the rules that suit the observation, the one to be trusted most first."""
+        rules: list[Rule] = [HeldOut()] if self._held is not None else []
         if self._o.sigma:
             rules.append(Discrepancy(self._o.sigma))
         if self._o.known is None:
@@ -210,12 +241,12 @@ class _Fit:
         return rules
 
     def averaged(self):
-        """The result so far: (H, W, planes) float32 in 0..1."""
+        """Return the result so far: (H, W, planes) float32 in 0..1."""
         height, width = self._size
         return self._mean[0, :, :height, :width].clamp(0, 1).permute(1, 2, 0).cpu().numpy().copy()
 
     def snapshot(self):
-        """Copies of all that a step moves."""
+        """Copy all that a step moves."""
         moments = [
             {key: value.clone() for key, value in self._optimiser.state[p].items()}
             for p in self._moved

@@ -1,13 +1,20 @@
-"""What every prior gives, and what it tells on the way."""
+"""Records of every prior: its result, and its progress on the way."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """picture: (H, W, planes) float32 in 0..1, the average of outputs. steps taken, and why no more."""
+    """The result of a prior.
+
+    picture: (H, W, planes) float32 in 0..1, the average of outputs.
+    steps: steps taken.
+    reason: why no more were taken, in words.
+    """
 
     picture: np.ndarray
     steps: int
@@ -16,8 +23,13 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Progress:
-    """step of total; what: a few words of what is being done; loss: MSE in 0..1 or None; seconds_left: infinity if
-    unknown; picture: a function that gives the present result, (H, W, planes) in 0..1, or None.
+    """The progress of a prior.
+
+    step: of `total`.
+    what: a few words on what is being done.
+    loss: MSE of samples in 0..1, or None.
+    seconds_left: infinity if unknown.
+    picture: a function that returns the present result, (H, W, planes) in 0..1, or None.
     """
 
     step: int
@@ -25,6 +37,6 @@ class Progress:
     what: str
     loss: float | None
     seconds_left: float
-    picture: object = None
+    picture: Callable[[], np.ndarray] | None = None
 
-    phase = "restore"
+    phase: ClassVar[str] = "restore"

@@ -1,7 +1,9 @@
-"""Restore a picture: what the task means for it, the prior that takes it on, and what is checked before and after."""
+"""Restore a picture: find out what a task needs, let a prior do it, and check the picture before and after."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
+from typing import Any
 
 import numpy as np
 
@@ -12,27 +14,37 @@ from .masks import checked, dilated, pasted
 from .noise import Noise, estimate_noise, is_noise
 from .options import RestoreOptions
 from .plain import CODEC_NEARER, FARTHEST, NETWORK_NEARER, is_better, plain_answer
+from .progress import Progress
 from .settings import AUTO, CODEC, effort_of, prior_for, setting_of
 from .tiles import joined, tiles_for
 
 LEAST_NOISE = 1.0
-"""Levels of 0..255 below which nothing is denoised."""
+"""Levels of 0..255 of noise below which nothing is denoised."""
 CERTAIN_NOISE = 6.0
-"""Levels from which independent noise cannot be mistaken for a photograph's texture."""
+"""Levels of 0..255 from which independent noise cannot be mistaken for a photograph's texture."""
 LEAST_SIDE = 16
+"""Pixels of the shortest side that a picture may have."""
 MEMORY_SHARE = 0.6
-"""Of the memory that is free, what a network may take; the rest of a picture is done in tiles."""
+"""Share of the free memory that a network may take; for more, a picture is restored in tiles."""
 JPEG_SHARE = 1.5
-"""What is taken for noise, in terms of the standard deviation that shifted coding anew shows: the errors of neighbours
-go together, so that they are cheap to code.
+"""Noise of a JPEG, in standard deviations of what shifted coding anew changes.
+
+The errors of neighbours go together, so that they are cheap to code.
 """
 
 
 @dataclass(frozen=True)
 class Restored:
-    """samples: uint8, as those that were given, superres apart. changed: whether they are others. sigma: that was
-    removed, or None. prior: that did it, or "lanczos" or "pull-push" where a fit was no better. reason: why it ended,
-    in words. seams: how far tiles were apart where they overlapped, in levels; 0 for one tile.
+    """The result of a restoration.
+
+    samples: uint8, of the shape that was given; of superres, larger.
+    changed: whether the samples are others than those given.
+    sigma: standard deviation of the noise in levels of 0..255, or None.
+    prior: the prior that did it, or "lanczos" or "pull-push" where a fit was no better.
+    steps: steps taken.
+    reason: why the fit ended, or why nothing was changed, in words.
+    seconds: time taken.
+    seams: how far tiles were apart where they overlapped, in levels; 0 for one tile.
     """
 
     samples: np.ndarray
@@ -44,8 +56,8 @@ class Restored:
     seconds: float
     seams: float = 0.0
 
-    def note(self, task):
-        """A line for the file that is made of it."""
+    def note(self, task: str) -> str:
+        """Make a line for the file that is made of the picture."""
         of = f", sigma {self.sigma:.1f}" if self.sigma else ""
         return (
             f"restored: {task}{of}, prior {self.prior}, {self.steps} steps"
@@ -55,12 +67,24 @@ class Restored:
 
 
 @with_usual_errors
-def restore_picture(samples, options=RestoreOptions(), *, known=None, file=None, progress=None, say=None):
-    """Restore samples, uint8 (H, W) or (H, W, 3): a `Restored`.
+def restore_picture(
+    samples: np.ndarray,
+    options: RestoreOptions = RestoreOptions(),
+    *,
+    known: np.ndarray | None = None,
+    file: bytes | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Restored:
+    """Restore a picture by the task and the prior of its options.
 
-    known: bool (H, W), False where a picture is to be inpainted; for no other task. file: the bytes that the samples
-    came from, of which dejpeg needs those of a JPEG. progress: called with `progress.Progress`; say: with sentences to
-    the user. Raises `UsageError`, `SourceError`, `ShortMemoryError`.
+    samples: uint8 (H, W) or (H, W, 3).
+    known: bool (H, W), False where a picture is to be inpainted; None for other tasks.
+    file: the bytes that the samples came from, of which dejpeg needs those of a JPEG.
+    progress: called with `progress.Progress`.
+    say: called with sentences to the user.
+
+    Raises `UsageError`, `SourceError` or `ShortMemoryError`, and `DdcError` for a network without torch.
     """
     from ..fit.engine import device_of
 
@@ -101,7 +125,7 @@ def restore_picture(samples, options=RestoreOptions(), *, known=None, file=None,
 
 
 def _plain(samples, planes, options, name, known, noise, steps, seconds, say):
-    """The `Restored` where a fit was too short, or the picture not its kind."""
+    """Make the `Restored` where a fit was too short, or the picture not its kind."""
     if noise is not None:
         reason = "the fit is farther from the picture than what is to be removed"
         say(f"Note: {reason}; the picture stays as it is. (More time or steps may help.)")
@@ -159,8 +183,9 @@ def _noise(samples, options, file, say):
 
 
 def _sigma_of_jpeg(samples, file):
-    """The standard deviation of a JPEG's own error in levels: how much the same coding changes the picture again when
-    its blocks lie elsewhere (Nosratinia 2001).
+    """Estimate the standard deviation of a JPEG's own error in levels.
+
+    It is how much the same coding changes the picture again when its blocks lie elsewhere (Nosratinia 2001).
     """
     from ..pictures.kinds import is_jpeg
     from ..pictures.read import coded_again
@@ -201,7 +226,7 @@ def _by_network(samples, options, name, device, known, noise, progress, say):
     from ..fit.engine import memory_errors, torch_for
 
     try:
-        with usual_torch(torch_for("This prior"), options.threads):
+        with usual_torch(torch_for(f"The prior {name}"), options.threads):
             return _fitted_in_tiles(samples, options, name, device, known, noise, progress, say)
     except memory_errors():
         raise ShortMemoryError(
@@ -211,7 +236,7 @@ def _by_network(samples, options, name, device, known, noise, progress, say):
 
 
 def _fitted_in_tiles(samples, options, name, device, known, noise, progress, say):
-    """The picture in 0..1, steps, reason, and how far tiles were apart in 0..1."""
+    """Fit a network to each tile; return the picture in 0..1, steps, reason, and how far tiles were apart in 0..1."""
     from .operators import Downsampler, Identity
     from .prior import Observation, fit_prior, memory_of
 
@@ -219,16 +244,18 @@ def _fitted_in_tiles(samples, options, name, device, known, noise, progress, say
     steps = options.iterations or max(1, round(effort.share * setting.steps))
     factor, free = options.scale or 1, _free_memory(device)
     tiles = tiles_for(
-        *samples.shape[:2],
+        samples.shape[0],
+        samples.shape[1],
         lambda height, width: free is None or memory_of(setting, factor * height, factor * width) < MEMORY_SHARE * free,
     )
     if len(tiles) > 1:
         say(f"Note: memory is short for the whole picture; it is restored in {len(tiles)} tiles.")
     operator = Downsampler(factor, device) if factor > 1 else Identity()
-    parts, reason, taken = [], "", steps
+    parts: list[np.ndarray] = []
+    reason, taken = "", steps
     jobs = len(tiles) * effort.runs
     for index, tile in enumerate(tiles):
-        total = 0
+        total: Any = 0
         observation = Observation(
             tile.of(samples).astype(np.float32) / 255,
             operator,
@@ -239,7 +266,7 @@ def _fitted_in_tiles(samples, options, name, device, known, noise, progress, say
         )
         for run in range(effort.runs):
             what = "" if jobs == 1 else f"fit {index * effort.runs + run + 1} of {jobs}"
-            # The same start in every tile, and as many steps as the first one needed, so that all are alike.
+            # Every tile has the same start, and as many steps as the first one needed, so that all are alike.
             fitted = fit_prior(
                 observation,
                 setting,

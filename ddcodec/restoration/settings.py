@@ -4,17 +4,22 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 from ..errors import UsageError
 
 CODEC = "codec"
 """The prior that is no setting: the codec itself."""
 AUTO = "auto"
+"""The prior that stands for the best one of a task on a device; see `prior_for`."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A network, its input and its optimisation; what the fields mean stands in `settings.toml`."""
+    """A network, its input and its optimisation.
+
+    The fields mean what stands in `settings.toml`.
+    """
 
     name: str
     network: str
@@ -25,8 +30,8 @@ class Setting:
     jitter_decay: float
     learned_input: bool
     spike_rate: float
-    widths: tuple = ()
-    skips: tuple = ()
+    widths: tuple[int, ...] = ()
+    skips: tuple[int, ...] = ()
     down_filter: int = 0
     up_filter: int = 0
     smooth: bool = True
@@ -41,6 +46,11 @@ class Setting:
 
 @dataclass(frozen=True)
 class Effort:
+    """Work that an effort from 1 to 9 takes.
+
+    The fields mean what stands in `settings.toml`.
+    """
+
     share: float
     runs: int
     views: int
@@ -52,41 +62,50 @@ def _rows():
     return tomllib.loads(files("ddcodec.restoration").joinpath("settings.toml").read_text("utf-8"))
 
 
-def tasks():
-    """Names of all tasks."""
+def tasks() -> tuple[str, ...]:
+    """Return the names of all tasks."""
     return tuple(_rows()["tasks"])
 
 
-def setting_names():
-    """Names of all settings."""
+def setting_names() -> tuple[str, ...]:
+    """Return the names of all settings."""
     return tuple(_rows()["settings"])
 
 
-def priors():
-    """What `--prior` takes."""
+def priors() -> tuple[str, ...]:
+    """Return all values that `--prior` takes."""
     return (AUTO, CODEC, *setting_names())
 
 
-def effort_of(effort):
+def effort_of(effort: int) -> Effort:
+    """Return the `Effort` of a number from 1 to 9."""
     return Effort(**_rows()["efforts"][str(effort)])
 
 
-def prior_for(task, device):
-    """What "auto" stands for: CODEC, or the name of a setting."""
+def prior_for(task: str, device: str) -> str:
+    """Return what `AUTO` stands for: `CODEC`, or the name of a setting.
+
+    device: "cpu", or a GPU.
+    """
     return _rows()["tasks"][task]["cpu" if device == "cpu" else "gpu"]
 
 
-def setting_of(name, task):
-    """The `Setting` of that name, with the numbers it has for a task. Raises `UsageError` for a name that is none."""
+def setting_of(name: str, task: str | None) -> Setting:
+    """Return the `Setting` of that name, with the numbers that it has for a task.
+
+    Raises `UsageError` for a name that is none.
+    """
     if name not in _rows()["settings"]:
         raise UsageError(f"There is no prior {name}; choose one of: {', '.join(priors())}.")
-    fields = {key: tuple(value) if isinstance(value, list) else value for key, value in _merged(name, task).items()}
+    fields: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in _merged(name, task).items()
+    }
     return Setting(name, **fields)
 
 
 def _merged(name, task):
     row = dict(_rows()["settings"][name])
-    # What a setting has for a task is its own: a variant is published with one rate, whatever that of the default is.
+    # A setting takes over nothing that another has for a task. A variant is published with one rate for all tasks.
     fields = _merged(row.pop("like"), None) if "like" in row else {}
     own = row.pop(task, {})
     fields |= {key: value for key, value in row.items() if not isinstance(value, dict)}

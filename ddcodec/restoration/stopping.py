@@ -1,11 +1,8 @@
-"""When a prior has learned the picture and begins to learn the noise: rules that never see the truth.
-
-A rule gets a `Look` from time to time and answers with the reason to stop, a few words, or None. `best` is the step at
-which it found the picture best.
-"""
+"""Rules that tell when a prior has learned the picture and begins to learn the noise, and never see the truth."""
 
 from collections import deque
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -14,21 +11,26 @@ HELD_OUT = 0.02
 SAMPLE = 16_384
 """Numbers of an output whose variance is watched."""
 WINDOW = 50
-"""Looks over which it is taken."""
+"""Looks over which the variance is taken."""
 START = 0.25
-"""Share of the planned steps before which no rule may find a best: false minima come early (restarts of the rate, a
-first flat picture).
+"""Share of the planned steps before which no rule may find a best.
+
+False minima come early: restarts of the rate, a first flat picture.
 """
 PATIENCE = 0.3
-"""A best is the best when so large a share of its own step has gone by without another."""
+"""Share of a best's own step that must go by without another before it is the best."""
 FITTED = 0.9
 """Share of the noise's variance below which a loss has fitted noise."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """step of total; loss: MSE of samples in 0..1 against what was observed; held_out: the same of the average on
-    pixels that the loss does not see, or None; sample: some numbers of the present output.
+    """A look at a fit.
+
+    step: of `total`.
+    loss: MSE of samples in 0..1 against what was observed.
+    held_out: the MSE of the average on pixels that the loss does not see, or None.
+    sample: some numbers of the present output.
     """
 
     step: int
@@ -38,13 +40,24 @@ class Look:
     sample: np.ndarray
 
 
+class Rule(Protocol):
+    """A rule that may end a fit."""
+
+    @property
+    def best(self) -> int:
+        """The step at which the rule found the picture best."""
+
+    def reason(self, look: Look) -> str | None:
+        """Take in a `Look`, as from time to time, and return the reason to stop in a few words, or None."""
+
+
 class _Least:
-    """The least of a sequence of values, and whether patience with it is over."""
+    """Keeps the least of a sequence of values, and tells whether patience with it is over."""
 
     def __init__(self):
         self.best, self._value = 0, float("inf")
 
-    def is_over(self, look, value):
+    def is_over(self, look: Look, value: float) -> bool:
         if look.step >= START * look.total:
             if value < self._value:
                 self.best, self._value = look.step, value
@@ -53,34 +66,39 @@ class _Least:
 
 
 class HeldOut:
-    """The error on pixels that were left out of the loss: for independent noise that of the truth but for a
-    constant.
+    """Ends a fit when the error on pixels that were left out of the loss rises.
+
+    For independent noise this error is that of the truth but for a constant.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._least = _Least()
 
     @property
-    def best(self):
+    def best(self) -> int:
         return self._least.best
 
-    def reason(self, look):
+    def reason(self, look: Look) -> str | None:
+        assert look.held_out is not None
         return "the error on pixels that were left out rises" if self._least.is_over(look, look.held_out) else None
 
 
 class WindowedVariance:
-    """The variance of the last outputs, least where the picture is learned and the noise is not yet (Wang et al.,
-    "Early Stopping for Deep Image Prior", TMLR 2023).
+    """Ends a fit when the variance of the last outputs rises.
+
+    It is least where the picture is learned and the noise is not yet (Wang et al., "Early Stopping for Deep Image
+    Prior", TMLR 2023).
     """
 
-    def __init__(self):
-        self._least, self._window = _Least(), deque(maxlen=WINDOW)
+    def __init__(self) -> None:
+        self._least = _Least()
+        self._window: deque[np.ndarray] = deque(maxlen=WINDOW)
 
     @property
-    def best(self):
+    def best(self) -> int:
         return self._least.best
 
-    def reason(self, look):
+    def reason(self, look: Look) -> str | None:
         self._window.append(look.sample)
         if len(self._window) < WINDOW:
             return None
@@ -89,14 +107,18 @@ class WindowedVariance:
 
 
 class Discrepancy:
-    """A loss below the variance of the noise, which is known: what is learned from there on is noise (Morozov's
-    principle). sigma: in levels of 0..255.
+    """Ends a fit when its loss falls below the variance of the noise, which is known.
+
+    What is learned from there on is noise (Morozov's principle).
+
+    sigma: standard deviation of the noise in levels of 0..255.
     """
 
-    def __init__(self, sigma):
-        self.best, self._floor, self._seen = 0, FITTED * (sigma / 255) ** 2, deque(maxlen=5)
+    def __init__(self, sigma: float) -> None:
+        self.best, self._floor = 0, FITTED * (sigma / 255) ** 2
+        self._seen: deque[float] = deque(maxlen=5)
 
-    def reason(self, look):
+    def reason(self, look: Look) -> str | None:
         self._seen.append(look.loss)
         self.best = look.step
         return (

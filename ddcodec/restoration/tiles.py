@@ -1,11 +1,14 @@
-"""A picture in overlapping tiles that fade into one another, for when memory is short."""
+"""Split a picture into overlapping tiles and fade them into one another, for when memory is short."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 OVERLAP = 64
+"""Pixels by which neighbouring tiles overlap."""
 LEAST_SIDE = 192
+"""Pixels of a tile's longest side at which it is not made smaller."""
 
 
 @dataclass(frozen=True)
@@ -17,17 +20,22 @@ class Tile:
     left: int
     right: int
 
-    def of(self, picture):
+    def of(self, picture: np.ndarray) -> np.ndarray:
+        """Return the tile's part of a picture (H, W, ...), which shares its memory."""
         return picture[self.top : self.bottom, self.left : self.right]
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, int]:
+        """Return (rows, columns)."""
         return self.bottom - self.top, self.right - self.left
 
 
-def tiles_for(height, width, fits):
-    """The fewest equal tiles, `OVERLAP` pixels over one another, of which `fits(height, width)` says that they can be
-    worked on; or the smallest there are.
+def tiles_for(height: int, width: int, fits: Callable[[int, int], bool]) -> list[Tile]:
+    """Split a picture into the fewest equal tiles that can be worked on, or into the smallest there are.
+
+    The tiles overlap by `OVERLAP` pixels or more.
+
+    fits: tells of a height and a width whether a tile of that size can be worked on.
     """
     rows = columns = 1
     while True:
@@ -41,9 +49,13 @@ def tiles_for(height, width, fits):
             columns += 1
 
 
-def joined(parts, tiles, shape):
-    """The picture of all parts, each (tile's height, tile's width, planes), and how far they are apart where they
-    overlap: the root of their mean squared difference, or 0.
+def joined(parts: Sequence[np.ndarray], tiles: Sequence[Tile], shape: tuple[int, int, int]) -> tuple[np.ndarray, float]:
+    """Join the parts of a picture, and measure how far they are apart where they overlap.
+
+    The measure is the root of their mean squared difference, or 0.
+
+    parts: each (tile's height, tile's width, planes).
+    shape: the picture's, (H, W, planes).
     """
     total, weights, squares, count = np.zeros(shape, np.float32), np.zeros(shape[:2], np.float32), 0.0, 0
     for part, tile in zip(parts, tiles):
@@ -65,14 +77,14 @@ def joined(parts, tiles, shape):
 
 
 def _spans(side, count):
-    """(start, stop) of `count` equal parts that overlap."""
+    """Return (start, stop) of `count` equal parts that overlap."""
     length = min(side, -(-(side + (count - 1) * OVERLAP) // count))
     starts = np.linspace(0, side - length, count).round().astype(int)
     return [(int(start), int(start) + length) for start in starts]
 
 
 def _fade(length, at_start, at_end):
-    """Weights that rise from the tile's start and fall to its end over the overlap, where there is a neighbour."""
+    """Return weights that rise and fall over the tile's overlaps with its neighbours."""
     ramp = np.minimum(1, (np.arange(length) + 1) / (OVERLAP + 1)).astype(np.float32)
     fade = np.ones(length, np.float32)
     if at_start:

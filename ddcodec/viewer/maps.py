@@ -1,8 +1,14 @@
-"""Where in the picture the bits went, from the code's own probabilities; numbers as colours and as shades of grey."""
+"""Map where in a picture the bits went, and show numbers as colours and as shades of grey.
+
+The bits are those of the code's own probabilities.
+"""
+
+from collections.abc import Mapping
 
 import numpy as np
 
 from ..format.arch import WAVEFRONT_SLOPE
+from ..format.coded import CodedImage
 from ..format.pyramid import walk_code
 from ..format.wire import Ledger
 
@@ -17,17 +23,20 @@ COLOURS = (
     (249, 203, 53),
     (252, 255, 164),
 )
-"""Equidistant points of the colour scale, which gets lighter all the way: after *inferno* of Smith, van der Walt and
-Firing (CC0).
+"""Equidistant points of a colour scale that gets lighter all the way: (red, green, blue) in 0..255.
+
+It follows *inferno* of Smith, van der Walt and Firing (CC0).
 """
 TOP = 8
+"""Bits at the top of the colour scale, unless many places have more."""
 GAP = 1
 """White pixels between the planes of an octave."""
 
 
-def bit_maps(coded, finest=0):
-    """Bits of the code at each place: octave -> (rows, columns), the sum over the octave's planes; for the octaves
-    `finest` and coarser.
+def bit_maps(coded: CodedImage, finest: int = 0) -> dict[int, np.ndarray]:
+    """Compute the bits of the code at each place: octave -> (rows, columns), the sum over the octave's planes.
+
+    finest: the octaves from this one on, to the coarsest, are mapped.
     """
     arch, ledger = coded.arch, Ledger()
     walk_code(arch, coded.numbers(), ledger, coded.code, finest)
@@ -39,16 +48,17 @@ def bit_maps(coded, finest=0):
 
 
 def _in_place(bits, rows, columns):
-    """Numbers in coding order (FORMAT.md, chapter 6, *wavefronts*), each at its place."""
+    """Put numbers in coding order (FORMAT.md, chapter 6, *wavefronts*) each at its place."""
     wavefront = np.add.outer(WAVEFRONT_SLOPE * np.arange(rows), np.arange(columns)).reshape(-1)
     placed = np.empty(rows * columns)
     placed[np.argsort(wavefront, kind="stable")] = bits
     return placed.reshape(rows, columns)
 
 
-def spread(maps, finest, rows, columns):
-    """The sum of all `bit_maps` in bits per pixel of octave `finest`, (rows, columns): those of a coarser octave are
-    shared among the pixels that it covers.
+def spread(maps: Mapping[int, np.ndarray], finest: int, rows: int, columns: int) -> np.ndarray:
+    """Sum all `bit_maps` in bits per pixel of octave `finest`: (rows, columns).
+
+    The bits of a coarser octave are shared among the pixels that each place covers.
     """
     total = np.zeros((rows, columns))
     for octave, bits in maps.items():
@@ -60,18 +70,19 @@ def spread(maps, finest, rows, columns):
     return total
 
 
-def top_of(maps):
-    """The number of bits at the top of the colour scale: 8, or twice or more of that where one bit map in a hundred
-    places has more.
+def top_of(maps: Mapping[int, np.ndarray]) -> int:
+    """Return the bits at the top of the colour scale: `TOP`, or that doubled until it suffices.
+
+    It suffices where no more than one place in a hundred of each map has more.
     """
     greatest = max(np.percentile(bits, 99) for bits in maps.values())
     return TOP << max(0, int(np.ceil(np.log2(max(greatest, 1) / TOP))))
 
 
-def heat(bits, top):
-    """Bits 0..top in `COLOURS`, more than `top` as top: uint8 (rows, columns, 3).
+def heat(bits: np.ndarray, top: float) -> np.ndarray:
+    """Show bits 0..top in `COLOURS`, more than `top` as top: uint8 (rows, columns, 3).
 
-    By their square roots: most places have little, some have much.
+    The scale goes by square roots, since most places have little and some have much.
     """
     steps = np.linspace(0, 1, 256)
     table = (
@@ -82,9 +93,10 @@ def heat(bits, top):
     return table[(np.sqrt(np.minimum(bits / top, 1)) * 255).round().astype(np.uint8)]
 
 
-def grey(planes):
-    """Planes of integers (P, rows, columns) side by side in a near square, 0 as middle grey: uint8 (rows, columns), and
-    the number that is white.
+def grey(planes: np.ndarray) -> tuple[np.ndarray, int]:
+    """Lay planes of integers (P, rows, columns) side by side in a near square, 0 as middle grey.
+
+    The results are uint8 (H, W), and the number that is white.
     """
     count, rows, columns = planes.shape
     peak = max(1, int(abs(planes).max()))

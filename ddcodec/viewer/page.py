@@ -1,4 +1,4 @@
-"""One HTML page of its own, with everything inside it, from a `View`."""
+"""Make one HTML page of a `View`, with everything inside it."""
 
 import base64
 import math
@@ -16,13 +16,16 @@ from ..pictures.write import encode_image_bytes
 from ..printable import printable
 from ..version import __version__
 from . import maps
+from .view import View
 
 GAINS = (1, 4, 8, 16, 32)
-TIMES, MINUS = "\N{MULTIPLICATION SIGN}", "\N{MINUS SIGN}"
+"""Factors by which the page can amplify the difference."""
+TIMES = "\N{MULTIPLICATION SIGN}"
+MINUS = "\N{MINUS SIGN}"
 
 
-def html_of(view):
-    """The whole page as text; the same text for the same view."""
+def html_of(view: View) -> str:
+    """Make the whole page; the same view gives the same text."""
     bits = maps.bit_maps(view.coded, view.finest)
     top = maps.top_of(bits)
     apart = difference(view.shown.samples, view.original.shown.samples) if view.original else None
@@ -43,8 +46,8 @@ def html_of(view):
     return Template(files(__package__).joinpath("page.html").read_text("utf-8")).substitute(parts)
 
 
-def difference(a, b):
-    """Absolute differences of two pictures of one shape and type."""
+def difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the absolute differences of two pictures of one shape and type, unsigned."""
     return np.maximum(a, b) - np.minimum(a, b)
 
 
@@ -142,8 +145,9 @@ def _choice(name, title, labels, chosen):
 
 
 def _layers(view, apart, bits, top):
-    """The pictures that lie over each other; the original as if it had the profile of the file, so that equal samples
-    look alike.
+    """Make the pictures that lie over each other.
+
+    The original is shown as if it had the profile of the file, so that equal samples look alike.
     """
     height, width = view.shown.samples.shape[:2]
     profile = {name: content for name, content in view.picture.metadata.items() if name in ("icc", "color")}
@@ -162,8 +166,9 @@ def _layers(view, apart, bits, top):
 
 
 def _gain(apart):
-    """How much the difference is amplified: at first as far as only one sample in a hundred is brighter than the
-    middle.
+    """Make the choice of the factor by which the difference is amplified.
+
+    At first it is so large that only one sample in a hundred is brighter than the middle.
     """
     middle, bright = np.iinfo(apart.dtype).max / 2, np.percentile(apart, 99)
     chosen = max((gain for gain in GAINS if gain * bright <= middle), default=1)
@@ -195,7 +200,7 @@ def _colour(section):
 
 
 def _table(view):
-    """Bytes of the sections, their shares, and bits per pixel of the picture."""
+    """Make the table of the sections: bytes, shares, and bits per pixel of the picture."""
     info = view.info
     rows = [(f"<i {_colour(section)}></i>{section['name']}", section["bytes"]) for section in info["sections"]]
     octaves = sum(section["bytes"] for section in info["sections"] if section["name"].startswith("octave "))

@@ -1,10 +1,12 @@
-"""What a page shows of a `.ddc` file, read and measured."""
+"""Read and measure what a page shows of a `.ddc` file."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from ..decoder import Limits, decode_file, with_chunks
+from ..format.arch import Arch
 from ..format.coded import CodedImage
 from ..format.container import read_body
 from ..format.files import read_info, unpack_body
@@ -14,19 +16,24 @@ from ..metrics import Comparison, compared
 from ..picture import Picture
 
 PIXELS_SHOWN = 16_000_000
-"""A page with more could hardly be opened."""
+"""Pixels of a page's picture at most; a page with more could hardly be opened."""
 
 
 @dataclass(frozen=True)
 class View:
     """A file to be shown.
 
-    info: as of `read_info`. picture: the whole. finest: the octave whose size is shown, 0 for the whole picture. shown:
-    the picture of that size. coded: with the whole code.
+    name: of the file.
+    info: what `read_info` tells of it.
+    picture: the whole picture.
+    finest: the octave whose size is shown; 0 for the whole picture.
+    shown: the picture at that size.
+    coded: the file's integers, with the whole code.
+    original: the picture that it is held against, or None.
     """
 
     name: str
-    info: dict
+    info: dict[str, Any]
     picture: Picture
     finest: int
     shown: Picture
@@ -36,15 +43,23 @@ class View:
 
 @dataclass(frozen=True)
 class Original:
-    """What a file is held against. shown: of the size that is shown. found: of the whole pictures."""
+    """The picture that a file is held against.
+
+    name: of the original.
+    shown: the original at the size that is shown.
+    found: comparison of the whole pictures.
+    """
 
     name: str
     shown: Picture
     found: Comparison
 
 
-def read_view(data, name, *, limits=Limits()):
-    """The `View` of the bytes of a `.ddc` file. Raises as `decode_file` does."""
+def read_view(data: bytes, name: str, *, limits: Limits = Limits()) -> View:
+    """Make the `View` of the bytes of a `.ddc` file.
+
+    Raises the same errors as `decode_file`.
+    """
     picture = decode_file(data, limits=limits)
     header = read_header(data)
     body = read_body(data, header)
@@ -54,8 +69,8 @@ def read_view(data, name, *, limits=Limits()):
     return View(name, read_info(data), picture, finest, shown, coded)
 
 
-def against(view, original, name):
-    """A `View` held against an original, a `Picture` of the shape of the view's."""
+def against(view: View, original: Picture, name: str) -> View:
+    """Hold a `View` against an original, a `Picture` of the shape of the view's."""
     shown = replace(
         original,
         samples=reduced(original.samples, view.finest),
@@ -64,15 +79,15 @@ def against(view, original, name):
     return replace(view, original=Original(name, shown, compared(original, view.picture)))
 
 
-def finest_shown(arch):
-    """The finest octave of at most `PIXELS_SHOWN`, or the coarsest."""
+def finest_shown(arch: Arch) -> int:
+    """Return the finest octave of at most `PIXELS_SHOWN`, or the coarsest."""
     return next(
         (octave for octave in range(arch.octaves) if np.prod(arch.size(octave)) <= PIXELS_SHOWN), arch.octaves - 1
     )
 
 
-def reduced(samples, octave):
-    """Samples (H, W) or (H, W, C) at the size of an octave: means over squares, rounded."""
+def reduced(samples: np.ndarray, octave: int) -> np.ndarray:
+    """Reduce samples (H, W) or (H, W, C) to the size of an octave: means over squares, rounded."""
     return (
         np.moveaxis(square_means(np.atleast_3d(samples).transpose(2, 0, 1), 1 << octave), 0, -1)
         .reshape(*(-(-side >> octave) for side in samples.shape[:2]), *samples.shape[2:])
