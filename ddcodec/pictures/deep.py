@@ -45,14 +45,14 @@ def deep_array(image: Any, data: bytes, bits: int, frame: int | None, name: str)
 
     Raises `SourceError` for an animated PNG or AVIF, for a damaged file, for other formats, and without imagecodecs.
     """
-    imagecodecs = imagecodecs_for(f"reading {name}") if image.format != "PPM" else None
     if image.format in ("PNG", "AVIF") and getattr(image, "n_frames", 1) > 1:
         raise SourceError(f"{name} is an animation of {bits} bits a sample; of such only single pictures can be read.")
     try:
-        if image.format == "PNG":
-            return with_key(imagecodecs.png_decode(data), image)
         if image.format == "PPM":
             return _deep_ppm(data)
+        imagecodecs = imagecodecs_for(f"reading {name}")
+        if image.format == "PNG":
+            return with_key(imagecodecs.png_decode(data), image)
         if image.format == "AVIF":
             return _scaled(imagecodecs.avif_decode(data), 2**bits - 1)
         if image.format == "JXL":

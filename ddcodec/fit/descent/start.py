@@ -46,22 +46,22 @@ def initial_weights(arch: Arch, samples: np.ndarray, random: np.random.Generator
     if arch.base:
         return real_base(arch)
 
-    def normal(rows, columns, fan):
-        return random.standard_normal((rows, columns)) / sqrt(fan)
+    def normal(shape, fan):
+        return random.standard_normal(shape) / sqrt(fan)
 
     weights = {}
     for name, shape in arch.tensors():
         kind = name.split(".")[0]
         if name in ("context.1.weight", "context.2.weight", "top.weight", "output.weight") or kind in ("mix", "code"):
-            weights[name] = normal(*shape, shape[0] if kind == "code" else shape[1])
+            weights[name] = normal(shape, shape[0] if kind == "code" else shape[1])
         elif kind == "taps":
             weights[name] = np.array(_INITIAL_TAPS[arch.taps])
         elif name.startswith("context.features."):
-            weights[name] = np.eye(*shape)
+            weights[name] = np.eye(shape[0], shape[1])
         else:
             weights[name] = np.zeros(shape)
         if kind == "mix" and arch.linear:
-            weights[name][: arch.linear] = np.eye(*shape)[: arch.linear]
+            weights[name][: arch.linear] = np.eye(shape[0], shape[1])[: arch.linear]
         if arch.is_fixed(name):
             weights[name] = _passing(name, shape)
     weights["context.3.bias"][:, 1] = INITIAL_LOG_SCALE
@@ -81,7 +81,7 @@ def _passing(name, shape):
     """Return a fixed tensor: with all of them octave o hands all channels on and adds its code to channel o."""
     kind, octave = name.split(".")
     if kind == "mix":
-        return np.eye(*shape)
+        return np.eye(shape[0], shape[1])
     values = np.zeros(shape)
     if kind == "code":
         values[int(octave)] = PASSED_UNIT
