@@ -1,8 +1,8 @@
-"""Engines: what a fit asks of one, which kinds there are, and which of them a fit gets.
+"""Engines: the protocols that they follow, their kinds, and the choice among these.
 
 An engine holds one or more fits of the same architecture, each from its own base, which take every step together. The
-loop, the schedule and the freeze know no more of it than the protocols here say. `reference.engine.TorchEngine` is the
-reference that the other engines must equal.
+loop, the schedule and the freeze rely on the protocols here alone. `reference.engine.TorchEngine` is the reference that
+all other engines must equal.
 """
 
 import ctypes
@@ -26,11 +26,11 @@ from .descent.task import FitTask
 from .loss.terms import Loss
 
 LEAST_PIXELS_A_THREAD = 2**13
-"""Pixels for each thread: with fewer, a step is done before another thread has woken up."""
+"""Pixels that a thread has at least: with fewer, a step is done before another thread has woken up."""
 LOADING_MEMORY = 400 * 2**20
 """Bytes of addresses that numba, LLVM, the kernels on the disk and the threads' stacks take.
 
-364 MiB were too few, 414 enough.
+Trials with 364 MiB failed, and with 414 MiB succeeded.
 """
 Weights = dict[str, np.ndarray]
 """Name of a tensor -> float32 array of its shape."""
@@ -41,8 +41,11 @@ Code = dict[int, np.ndarray]
 class Fit(Protocol):
     """One fit of an engine: weights and code of a picture.
 
-    lambda_ may be set between steps. pixels: of the picture. known: bool (H, W), the pixels whose errors count, or None
-    for all; share: how large a share of all they are. variance: the distortion of the best single colour.
+    lambda_:  the MSE (samples in [0, 1]) that one bit per pixel is worth. It may be set between steps.
+    pixels:   pixels of the picture, H times W.
+    known:    bool (H, W), the pixels whose errors count, or None for all.
+    share:    the share of the pixels that count, in 0..1.
+    variance: the distortion of the best single colour.
     """
 
     arch: Arch
@@ -53,78 +56,82 @@ class Fit(Protocol):
     variance: float
 
     def evaluate(self) -> Loss:
-        """The loss with the code rounded."""
+        """Measure the loss with the code rounded."""
 
     def state(self, code: bool = True) -> Any:
-        """A copy of the weights and the rounded code, or of the weights alone, for `restore`."""
+        """Copy the weights and the rounded code for `restore`, or the weights alone. A `fold` makes the copy useless."""
 
     def restore(self, state: Any) -> None:
         """Go back to a state."""
 
     def weights(self) -> Weights:
-        """A copy of the weights."""
+        """Copy the weights."""
 
     def rounded_code(self) -> Code:
-        """The code as the file will hold it, int16."""
+        """Return the code as the file will hold it, int16."""
 
     def real_code(self) -> Code:
-        """The code before it is rounded, float32 in code units."""
+        """Copy the code before it is rounded, float32 in code units."""
 
 
 class SearchableFit(Fit, Protocol):
-    """A fit that can be asked for its loss with other weights and code, one after the other, as the freeze does."""
+    """A fit that measures its loss with other weights and code, one set after the other, as the freeze needs it."""
 
     def take(self, weights: Weights, code: Code) -> None:
-        """Go on from weights and code, rounded or not, or from a part of them."""
+        """Go on from other weights and code, rounded or not. Tensors and octaves that are missing stay as they are."""
 
     def distortion(self, weights: Weights) -> float:
-        """The distortion of the rounded code with other weights."""
+        """Measure the distortion of the rounded code with other weights."""
 
     def bits(self, weights: Weights) -> float:
-        """The bits of the rounded code with other weights."""
+        """Measure the bits of the rounded code with other weights."""
 
     def slopes(self, weights: Weights) -> Weights:
-        """The derivatives of D + lambda R by weights, at these; float64, 0 for fixed tensors."""
+        """Return the derivatives of D + lambda R by weights, at these weights; float64, 0 for fixed tensors."""
 
     def maps(self, octave: int) -> tuple[list[np.ndarray], np.ndarray]:
-        """Bits of each integer of an octave and of all finer ones, and the squared error of each pixel."""
+        """Measure the bits of each integer and the squared error of each pixel, with the code rounded.
+
+        The bits are arrays (rows, columns) of the octave and of all finer ones, coarse to fine. The errors are an array
+        (H, W), summed over the planes. An engine may take coarser octaves as they were when all was last measured.
+        """
 
     def put_plane(self, octave: int, values: np.ndarray) -> None:
-        """Put integers (rows, columns) in the place of an octave's only code plane."""
+        """Replace an octave's only code plane by integers (rows, columns)."""
 
     def average(self) -> None:
-        """Take the mean of the pictures of all steps from now on."""
+        """Begin a new mean of the pictures of all steps from now on."""
 
     def mean(self) -> np.ndarray | None:
-        """The mean since `average`, float32 (H, W, planes) in 0..1, or None where there has been no step."""
+        """Return the mean since `average`, float32 (H, W, planes) in 0..1, or None if there was no step."""
 
 
 class Engine(Protocol):
-    """Fits that take each step together."""
+    """One or more fits that take each step together."""
 
     @property
     def fits(self) -> Sequence[Fit]:
         """The fits, in the order of their tasks."""
 
     def warm_up(self) -> None:
-        """Capture what the first step would have to."""
+        """Do now what the first step would else do on its own, such as capturing a graph."""
 
     def step(self, point: Point) -> None:
-        """Take one step of every fit; on a GPU nothing waits for it."""
+        """Take one step of every fit. On a GPU the call does not wait for the step to end."""
 
     def losses(self) -> list[Loss]:
-        """The loss of every fit before the last step."""
+        """Return the loss that every fit had before the last step."""
 
     def fold(self) -> None:
         """End the channel normalisation, if there is one."""
 
 
 class Kind(Protocol):
-    """A kind of engine on a device, and what it can do.
+    """A kind of engine on a device, and its abilities.
 
-    name: for benchmarks and messages. threads: of the CPU. note: a sentence to the user where the kind is not the usual
-    one, or None. takes_many: whether it fits several pictures at once. is_searchable: whether its fits are
-    `SearchableFit`.
+    name:          a name for benchmarks and messages.
+    takes_many:    whether it fits several pictures at once.
+    is_searchable: whether its fits are `SearchableFit`.
     """
 
     name: ClassVar[str]
@@ -133,26 +140,26 @@ class Kind(Protocol):
 
     @property
     def device(self) -> str:
-        """ "cpu" or "cuda:N"."""
+        """The device, "cpu" or "cuda:N"."""
 
     @property
     def threads(self) -> int:
-        """At least 1."""
+        """The number of threads of the CPU, at least 1."""
 
     @property
     def note(self) -> str | None:
-        """See above."""
+        """A sentence to the user if the kind is not the usual one, else None."""
 
     def prepare(self, arch: Arch, say: Callable[[str], None] | None = None) -> None:
-        """Compile kernels that are not compiled yet. say: called with sentences to the user then.
+        """Compile kernels that are not compiled yet. say: called with sentences to the user if there are any.
 
         Raises `ShortMemoryError`.
         """
 
     def memory_of(self, arch: Arch) -> int:
-        """About the bytes that one fit takes, beside the program.
+        """Estimate the bytes that one fit takes, beside the program.
 
-        Raises `ShortMemoryError` where there is not even enough for that.
+        Raises `ShortMemoryError` if the memory does not even suffice to load the engine.
         """
 
     def make(
@@ -163,15 +170,16 @@ class Kind(Protocol):
         seed: int = 0,
         say: Callable[[str], None] | None = None,
     ) -> Engine:
-        """An engine for pictures whose architectures are alike but for their bases; one picture if not `takes_many`.
+        """Make an engine for pictures whose architectures are alike but for their bases.
 
-        say: called with sentences to the user, such as that something is slower than usual.
+        tasks: exactly one if not `takes_many`. betas: those of the optimisers. seed: that of the random start and of
+        the noise. say: called with sentences to the user, such as that something is slower than usual.
 
         Raises `MemoryError`, or `torch.OutOfMemoryError` on a GPU.
         """
 
     def state(self) -> AbstractContextManager[None]:
-        """The state of the process in which its engines are made and work."""
+        """Return the state of the process in which its engines are made and work."""
 
 
 @dataclass(frozen=True)
@@ -203,7 +211,10 @@ class CpuKind:
 
 @dataclass(frozen=True)
 class ReferenceKind:
-    """The reference in torch, on any device. normalise: with channel normalisation, which no other kind knows."""
+    """The reference in torch, on any device.
+
+    normalise: fit with channel normalisation, which no other kind knows.
+    """
 
     device: str = "cpu"
     threads: int = 1
@@ -218,7 +229,7 @@ class ReferenceKind:
         return "The profile classic" if self.normalise else "A fit without numba"
 
     def prepare(self, arch, say=None):
-        """There is nothing to compile."""
+        """Do nothing: there are no kernels to compile."""
 
     def memory_of(self, arch):
         torch_for(self._what)
@@ -258,7 +269,7 @@ class GraphKind:
     is_searchable: ClassVar[bool] = False
 
     def prepare(self, arch, say=None):
-        """Kernels are compiled while a graph is captured."""
+        """Do nothing: kernels are compiled while a graph is captured."""
 
     def memory_of(self, arch):
         return ReferenceKind(self.device).memory_of(arch)
@@ -274,7 +285,10 @@ class GraphKind:
 
 
 def device_of(wished):
-    """The device that "auto", "cpu", "cuda" or "cuda:N" means here. Raises `UsageError` if it is not there."""
+    """Return the device, "cpu" or "cuda:N", that "auto", "cpu", "cuda" or "cuda:N" means on this machine.
+
+    Raises `UsageError` if a GPU that was asked for is not there, and `DdcError` if torch is not.
+    """
     if wished == "cpu" or wished == "auto" and not _has_driver():
         return "cpu"
     index = int(wished.partition(":")[2] or 0)
@@ -288,12 +302,15 @@ def device_of(wished):
 
 
 def kind_for(arch, device, *, normalise=False, threads=None):
-    """The `Kind` of engine for fits of `arch` on a device. threads: of the CPU, or None for as many as are useful."""
+    """Choose the `Kind` of engine for fits of `arch` on a device.
+
+    normalise: fit with channel normalisation. threads: threads of the CPU, or None for as many as are useful.
+    """
     if device != "cpu" and not normalise:
         return GraphKind(device)
     threads = threads or max(1, min(available_cores(), arch.width * arch.height // LEAST_PIXELS_A_THREAD))
     if normalise:
-        # The mean of a whole plane stands between two layers, so that nothing can be fused.
+        # Normalisation needs the mean of a whole plane between two layers, so that they cannot be fused.
         note = "Note: a plain deep decoder is fitted by torch, some ten times slower than the default profile."
         return ReferenceKind(device, threads, note, normalise)
     if _is_switched_off():
@@ -306,14 +323,14 @@ def kind_for(arch, device, *, normalise=False, threads=None):
 
 
 def unused_gpu(device):
-    """A sentence where "auto" led to the CPU though an NVIDIA GPU is here, for want of torch; else None."""
+    """Return a sentence to the user if "auto" passes over an NVIDIA GPU because torch is missing, else None."""
     if device != "auto" or not _has_driver() or find_spec("torch") is not None:
         return None
     return "Note: an NVIDIA GPU is here, but not the package torch; pip install 'ddcodec[torch]' lets fits use it."
 
 
 def _cpu_engine():
-    """The module, after a look at the memory: LLVM ends the process where it gets none."""
+    """Import the CPU's engine if there is memory for it: LLVM ends the process where it gets none."""
     if f"{__package__}.cpu.engine" not in sys.modules:
         free = available_memory()
         if free is not None and free < LOADING_MEMORY:
@@ -326,12 +343,12 @@ def _cpu_engine():
 
 
 def _is_switched_off():
-    """Whether numba leaves functions to Python, which knows no vectors. It reads this variable when it is imported."""
+    """Whether numba leaves functions to Python, which knows no vectors. numba reads the variable at its import."""
     return os.environ.get("NUMBA_DISABLE_JIT", "0").strip() not in ("", "0")
 
 
 def _has_driver():
-    """Whether NVIDIA's driver is here with a device: importing torch takes seconds, asking the driver does not."""
+    """Whether NVIDIA's driver is here with a device. Asking it takes no time, where importing torch takes seconds."""
     try:
         driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
         count = ctypes.c_int()
@@ -341,7 +358,7 @@ def _has_driver():
 
 
 def _computes(torch, index):
-    """Whether this torch has kernels for that GPU: of an old one it knows no more than that it is there."""
+    """Whether this torch has kernels for a GPU. It also lists old GPUs for which it has none."""
     try:
         return torch.ones(2, device=f"cuda:{index}").sum().item() == 2
     except RuntimeError:
@@ -349,13 +366,16 @@ def _computes(torch, index):
 
 
 def memory_errors():
-    """What is raised where memory is short, by NumPy or torch."""
+    """Return the exceptions that NumPy and torch raise where memory is short, for an `except` clause."""
     torch = sys.modules.get("torch")
     return (MemoryError, torch.OutOfMemoryError) if torch else MemoryError
 
 
 def torch_for(what):
-    """torch, or a `DdcError` that says what needs it."""
+    """Import torch. what: the subject of the message if it is missing.
+
+    Raises `DdcError` if it is.
+    """
     torch = _torch_or_none()
     if torch is None:
         raise DdcError(

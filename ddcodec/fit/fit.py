@@ -1,13 +1,16 @@
-"""From pictures to `CodedImage`: an engine with the memory that there is, the loop, a second try for a lost picture,
-the freeze.
+"""The fit, from pictures to `CodedImage`.
+
+It makes an engine that the free memory allows, runs the loop, tries a collapsed fit again, and freezes.
 """
 
 import gc
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from ..errors import LimitError, ShortMemoryError
 from ..format.arch import base_arch
@@ -16,6 +19,7 @@ from ..machine import available_memory, memory_text
 from ..picture import peak_of
 from ..presets import base_lambdas, nearest_base
 from .descent.loop import run, run_for_mean
+from .descent.progress import Progress
 from .descent.schedule import betas_for
 from .descent.start import plain_output
 from .descent.task import FitTask
@@ -24,17 +28,25 @@ from .freeze.moves import improve, measurements_for
 from .freeze.search import freeze, real_weights, trials_for
 from .target import LEAST_MOST, Steering, correct, first_lambda, first_step
 
-FIT_SHARE, FREEZE_SHARE, MOVES_SHARE = 0.75, 0.4, 0.4
-"""Of the time that is left; what is then left is for packing and checking."""
+FIT_SHARE = 0.75
+"""Share of a time limit that the loop may take."""
+FREEZE_SHARE = 0.4
+"""Share of the time left after the loop that the freeze may take."""
+MOVES_SHARE = 0.4
+"""Share of the time left after the freeze that the moves may take. The rest is for packing and checking."""
 
 
 @dataclass(frozen=True)
 class FitSettings:
-    """What all pictures of a fit share.
+    """The settings that all pictures of a fit share.
 
-    iterations: steps. time_limit: seconds for all pictures. device: "auto", "cpu", "cuda" or "cuda:N". threads: of the
-    CPU; None for as many as are useful. max_memory: bytes that a fit on the CPU may take; 0 for what is free.
-    normalise: with channel normalisation.
+    iterations: the number of steps, at least 1.
+    time_limit: seconds for all pictures, or None.
+    device:     "auto", "cpu", "cuda" or "cuda:N".
+    threads:    threads of the CPU, or None for as many as are useful.
+    max_memory: bytes that a fit on the CPU may take, or 0 for all that are free.
+    normalise:  fit with channel normalisation.
+    seed:       seed of the random start and of the noise.
     """
 
     iterations: int
@@ -46,19 +58,45 @@ class FitSettings:
     seed: int = 0
 
 
-def fit_pictures(tasks, settings, *, progress=None, say=None):
-    """Fit the pictures of some `FitTask`s; on a GPU all at once, or as many as its memory holds.
+class Fitted(NamedTuple):
+    """The result of a fit.
 
-    Their architectures are alike but for their bases. progress: called with `descent.progress.Progress`. say: called
-    with sentences to the user. Returns the `Fitted` of each task. Raises `UsageError`, `ShortMemoryError`,
-    `LimitError`, `TargetError`.
+    coded:   the picture as integers, without checksum and chunks.
+    lambda_: the lambda of the end of the fit.
+    steps:   steps that were taken, those after the fit included.
+    device:  "cpu" or "cuda:N".
+    """
+
+    coded: CodedImage
+    lambda_: float
+    steps: int
+    device: str
+
+
+def fit_pictures(
+    tasks: Sequence[FitTask],
+    settings: FitSettings,
+    *,
+    progress: Callable[[Progress], None] | None = None,
+    say: Callable[[str], None] | None = None,
+) -> list[Fitted]:
+    """Fit the pictures of some tasks, on a GPU all at once, or as many as its memory holds.
+
+    Returns the `Fitted` of each task, in the order of the tasks.
+
+    tasks:    their architectures must be alike but for their bases.
+    progress: called with a `Progress` after every step.
+    say:      called with sentences to the user.
+
+    Raises `DdcError`, `UsageError`, `ShortMemoryError`, `LimitError`, `TargetError`.
     """
     say = say or (lambda sentence: None)
     device, clock = device_of(settings.device), _Clock(settings.time_limit)
     note = unused_gpu(settings.device)
     if note:
         _say_once(say, note)
-    results, together = [], 1 if device == "cpu" or settings.normalise else len(tasks)
+    results: list[Fitted] = []
+    together = 1 if device == "cpu" or settings.normalise else len(tasks)
     while len(results) < len(tasks):
         group = tasks[len(results) : len(results) + together]
         kind = kind_for(group[0].arch, device, normalise=settings.normalise, threads=settings.threads)
@@ -71,17 +109,19 @@ def fit_pictures(tasks, settings, *, progress=None, say=None):
                 results += _Job(kind, settings, share, progress, say).fit(group)
         except memory_errors():
             failed = True
-        # Outside of the clause, where the failed engine is gone with the exception.
+        # Not in the `except` clause: there the exception still holds the failed engine and its memory.
         if failed:
             device, together = _smaller(kind, group[0].arch, together, say)
     return results
 
 
-def lambda_for(task, settings, *, say=None):
-    """The lambda at which a fit towards the goal of a task begins.
+def lambda_for(task: FitTask, settings: FitSettings, *, say: Callable[[str], None] | None = None) -> float:
+    """Return the lambda at which a fit towards the goal of a task begins. The task must have a goal.
 
-    Raises `UsageError`, `ShortMemoryError`, `LimitError`.
+    Raises `DdcError`, `UsageError`, `ShortMemoryError`, `LimitError`.
     """
+    assert task.goal is not None
+    target = task.goal.target
     device_of(settings.device)
     height, width, planes = task.picture.shape
     arch = base_arch(width, height, planes)
@@ -90,26 +130,39 @@ def lambda_for(task, settings, *, say=None):
     kind.prepare(arch, say)
 
     def step_of(index, lambda_):
-        # An engine is gone before the next is made.
+        # In a function, so that an engine's memory is free before the next engine is made.
         first = replace(task, arch=base_arch(width, height, planes, 1 + index), lambda_=lambda_)
-        return first_step(task.goal.target, kind.make([first]).fits[0], settings.iterations)
+        return first_step(target, kind.make([first]).fits[0], settings.iterations)
 
     with kind.state():
         try:
             steps = [step_of(*each) for each in enumerate(base_lambdas())]
         except MemoryError:
             raise _short(arch) from None
-    return first_lambda(task.goal.target, base_lambdas(), steps)
+    return first_lambda(target, base_lambdas(), steps)
 
 
-def fit_samples(picture, lambda_, settings, *, known=None, progress=None, say=None):
-    """The mean of what a picture is while it is fitted at a lambda: float32 (H, W, planes) in 0..1. No file is made.
+def fit_samples(
+    picture: np.ndarray,
+    lambda_: float,
+    settings: FitSettings,
+    *,
+    known: np.ndarray | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    say: Callable[[str], None] | None = None,
+) -> np.ndarray:
+    """Fit a picture at a lambda, and return the mean of its pictures: float32 (H, W, planes) in 0..1.
 
-    The fit is on the CPU. picture: uint8 (H, W, planes). known: bool (H, W), the pixels whose errors count, or None;
-    the others become what the network makes of them. progress: called with `descent.progress.Progress`.
-    Raises `ShortMemoryError`.
+    The fit is on the CPU, from the base of the nearest lambda. No file is made.
+
+    picture:  uint8 (H, W, planes).
+    known:    bool (H, W), the pixels whose errors count, or None for all. The network fills in the others.
+    progress: called with a `Progress` after every step.
+
+    Raises `DdcError`, `ShortMemoryError`.
     """
-    arch = base_arch(*picture.shape[1::-1], picture.shape[2], nearest_base(lambda_))
+    height, width, planes = picture.shape
+    arch = base_arch(width, height, planes, nearest_base(lambda_))
     kind = kind_for(arch, "cpu", threads=settings.threads)
     _check_memory(kind, arch)
     kind.prepare(arch, say)
@@ -124,57 +177,49 @@ def fit_samples(picture, lambda_, settings, *, known=None, progress=None, say=No
             raise _short(arch) from None
 
 
-class Fitted(NamedTuple):
-    """coded has no checksum yet."""
-
-    coded: CodedImage
-    lambda_: float
-    steps: int
-    device: str
-
-
 class _Clock:
-    """What is left of a number of seconds, or None for no limit."""
+    """A time limit of some seconds from now on, or None for no limit."""
 
     def __init__(self, seconds):
         self._end = None if seconds is None else monotonic() + seconds
 
     def left(self, share=1.0):
-        """Seconds, at least 0, or None."""
+        """Return a share of the seconds that are left, at least 0, or None."""
         return None if self._end is None else max(0.0, share * (self._end - monotonic()))
 
     def part(self, share):
-        """A clock for a share of what is left."""
+        """Return a clock for a share of the seconds that are left."""
         return _Clock(self.left(share))
 
 
 @dataclass(frozen=True)
 class _Job:
-    """How the pictures of a group are fitted."""
+    """Fits the pictures of one group, all with one engine."""
 
     kind: Kind
     settings: FitSettings
     clock: _Clock
-    progress: Callable | None
-    say: Callable
+    progress: Callable[[Progress], None] | None
+    say: Callable[[str], None]
 
-    def fit(self, tasks):
-        """[`Fitted`] of as many pictures as the engine takes at once."""
+    def fit(self, tasks: Sequence[FitTask]) -> list[Fitted]:
+        """Fit as many pictures as the engine takes at once."""
         _check_memory(self.kind, tasks[0].arch, self.settings.max_memory)
         self.kind.prepare(tasks[0].arch, self.say)
         engine = self._engine(self.kind, tasks, self.settings.seed)
         if self.clock.left() == 0.0:
             self.say("Note: the time limit was over before the fit could begin; the file is that of one step.")
         steps, collapsed, codes = self._run(engine, tasks, FIT_SHARE)
-        results, todo = [None] * len(tasks), len(tasks)
+        results: list[Any] = [None] * len(tasks)
+        todo = len(tasks)
         for index, fit in enumerate(engine.fits):
             if index not in collapsed:
                 results[index] = self._frozen(fit, tasks[index], codes[index], todo, steps)
                 todo -= 1
-        # Before another engine is made, this one's memory is needed.
+        # The next engine needs the memory of this one.
         del engine, fit
         for index in collapsed:
-            # Once more from another start, a base's is always the same; what comes out then is taken.
+            # Without a base, since a start from one is always the same. The second result is taken, whatever it is.
             task = replace(tasks[index], arch=replace(tasks[index].arch, base=0))
             engine = self._engine(self.kind, [task], self.settings.seed + 1)
             steps, _, codes = self._run(engine, [task], FIT_SHARE / todo, may_collapse=True)
@@ -182,12 +227,12 @@ class _Job:
             todo -= 1
             del engine
         if self.kind.device != "cpu":
-            # An engine on a GPU is part of a cycle.
+            # An engine on a GPU is part of a cycle of references.
             gc.collect()
         return results
 
     def _run(self, engine, tasks, share, **options):
-        """What `loop.run` gives, and for each fit with a goal its code before it was rounded."""
+        """Return the results of `loop.run`, and for each fit its code before it was rounded, if it has a goal."""
         steerings = [
             task.goal and Steering(fit, task.goal.target, self.settings.iterations)
             for fit, task in zip(engine.fits, tasks)
@@ -212,9 +257,10 @@ class _Job:
         return engine
 
     def _frozen(self, fit, task, real_code, todo, steps):
-        """A fit as integers, which reach the goal if there is one.
+        """Turn a fit into integers that reach the goal, if there is one.
 
-        The search for them asks for one loss after the other, which keeps a GPU waiting: a CPU's engine is asked.
+        The search measures one loss after the other, for which a GPU would mostly wait. So an engine of the CPU takes
+        the fit over from a GPU.
         """
         arch, goal = fit.arch, task.goal
         if not self.kind.is_searchable:
@@ -252,7 +298,7 @@ class _Job:
 
 
 def _plain_start(fit, picture):
-    """Begin with the picture's mean and no code where that is better than a base's first guess: in plain pictures."""
+    """Start from the picture's mean and a code of zeros where a base's first guess is worse: in plain pictures."""
     loss = fit.evaluate()
     if fit.arch.base and fit.variance < loss.distortion + fit.lambda_ * loss.bits / fit.pixels:
         weights = fit.weights()
@@ -271,7 +317,7 @@ def _short(arch):
 
 
 def _smaller(kind, arch, together, say):
-    """Where to go on when memory was short: the device, and how many fits at once."""
+    """Return the device on which to go on after memory was short, and the number of fits at once."""
     if kind.device == "cpu":
         raise _short(arch)
     gc.collect()
@@ -305,7 +351,7 @@ def _check_memory(kind, arch, most=0):
         )
 
 
-_SAID = set()
+_SAID: set[str] = set()
 
 
 def _say_once(say, sentence):

@@ -1,29 +1,38 @@
-"""How long the whole encode still takes, told with each phase of it."""
+"""The outlook: seconds that the whole encode still takes, reported in each of its phases."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from math import inf, isfinite
 from time import monotonic
 
+from .descent.progress import Progress
 from .freeze.moves import measurements_for
 from .freeze.search import LEAST_TRIALS, trials_for
 
-A_TRIAL, A_MOVE, PACKING = 0.5, 0.5, 50
-"""What a trial of the freeze, a measurement of the moves, and packing with its check take, as measured on photographs,
-in steps of the fit.
-"""
+A_TRIAL = 0.5
+"""Time of a trial of the freeze, in steps of the fit; measured on photographs, as the next two are."""
+A_MOVE = 0.5
+"""Time of a measurement of the moves, in steps of the fit."""
+PACKING = 50
+"""Time of packing and of its check, in steps of the fit."""
 TOGETHER = 30 * 768 * 512
-"""Weights are rounded together for as long as so many steps take, divided by the pixels of the picture."""
+"""Time of rounding weights together, in steps of the fit times the picture's pixels: 30 steps at 768x512."""
 
 
 class Outlook:
-    """A `progress` whose `seconds_left` are those of the whole encode of a picture, and not of a phase alone: all is
-    reckoned by how long a step of the fit takes.
+    """A `progress` that reports the seconds left of the whole encode of a picture, and not of one phase.
 
-    progress: a function; steps: that the fit may take; pixels: of the picture; seconds: that the encode may take, or
-    None.
+    It counts all phases in steps of the fit, and measures how long a step takes.
+
+    progress: called with each `Progress`, its `seconds_left` replaced.
+    steps:    the most steps of the fit.
+    pixels:   pixels of the picture.
+    seconds:  the time limit of the encode, or None.
     """
 
-    def __init__(self, progress, steps, pixels, seconds=None):
+    def __init__(
+        self, progress: Callable[[Progress], None], steps: int, pixels: int, seconds: float | None = None
+    ) -> None:
         trials = trials_for(steps, pixels)
         self._together = TOGETHER / pixels if trials >= LEAST_TRIALS else 0
         self._steps_of = {
@@ -32,11 +41,12 @@ class Outlook:
             "code": A_MOVE * measurements_for(steps),
             "pack": PACKING,
         }
-        self._progress, self._last = progress, None
+        self._progress = progress
+        self._last: Progress | None = None
         self._start, self._a_step = monotonic(), inf
         self._end = inf if seconds is None else self._start + seconds
 
-    def __call__(self, progress):
+    def __call__(self, progress: Progress) -> None:
         self._last = progress
         if progress.phase == "fit":
             self._measure(progress.step)
@@ -46,23 +56,23 @@ class Outlook:
         )
         self._progress(replace(progress, seconds_left=min(left, max(0.0, self._end - monotonic()))))
 
-    def pack(self):
-        """Tell that all that is left is to pack and to check."""
+    def pack(self) -> None:
+        """Report that only packing and its check are left."""
         if self._last:
             self(replace(self._last, phase="pack", step=0, total=1, seconds_left=inf))
 
     def _measure(self, step):
         if step == 1:
-            # The first takes longer than the others.
+            # The first step takes longer than the others, so that the clock starts after it.
             self._start = monotonic()
         else:
             self._a_step = (monotonic() - self._start) / (step - 1)
 
     def _own(self, progress):
-        """Seconds left of the phase at hand."""
+        """Return the seconds left of the present phase."""
         if isfinite(progress.seconds_left):
             return progress.seconds_left
-        # Weights are rounded together before the first trial.
+        # Rounding together comes before the first trial, and is over from then on.
         before = self._together if progress.phase == "freeze" and progress.step else 0
         return self._seconds((self._steps_of[progress.phase] - before) * (1 - progress.step / progress.total))
 

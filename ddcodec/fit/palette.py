@@ -1,8 +1,8 @@
-"""Pictures of few colours, which need no fit: the code of the finest octave is the number of a pixel's colour, and a
-network of a few weights knows the colours.
+"""Pictures of few colours, which need no fit.
 
-A fit approaches a picture, and in the smallest ones the weights that come near enough cost more than all else; these
-files are exact, and shorter.
+The code of the finest octave is the number of each pixel's colour. A network of a few weights turns numbers into
+colours. A fit only approaches a picture. In the smallest pictures the weights that come near enough cost more than all
+else. These files are exact, and shorter.
 """
 
 from itertools import product
@@ -16,28 +16,33 @@ from ..format.weights import FIRST_EXPONENT, Weights
 from ..format.wire import integer_bits
 from ..picture import peak_of
 
-MOST_COLOURS, MOST_PIXELS = 8, 1024
-"""Of pictures of more than one colour: larger ones have more to say of where a colour is than the colours before it,
-and a fit learns that.
+MOST_COLOURS = 8
+"""The most colours of a picture that is made without a fit."""
+MOST_PIXELS = 1024
+"""The most pixels of such a picture, if it has more than one colour.
+
+In larger ones a colour depends on more than the two neighbours that the network here sees, and a fit learns that.
 """
 OCTAVES = 4
-"""For `decode --scale 1/8`."""
+"""Octaves of the network: as many as `decode --scale 1/8` needs."""
 CODE_GAIN = 16
-"""With it a channel is the number of the colour."""
+"""Weight of the code in its channel, which then holds the number of the colour."""
 MOST_EXPONENT = EXPONENT_MAX - 2
-"""Of colours: a weight, the change from one slope to the next, is between -2 and 2."""
+"""The greatest exponent of the colours' weights: a change from one slope to the next is between -2 and 2."""
 NEIGHBOURS_SEEN = 2
-"""The left and the upper one."""
+"""Neighbours that the context model sees: the left and the upper one."""
 CONTEXT_EXPONENT = 4
+"""Exponent of the weights and biases of the context model's last layer."""
 LEAST_LOG_SCALE = -6
-"""log2 of a Laplace scale, below the least that has a table: zeros cost next to nothing."""
+"""log2 of a Laplace scale below the least that has a table, with which zeros cost next to nothing."""
 PARTS = (0, 8, 16)
-"""Of each neighbour, what a prediction may take, in units of 2^-4."""
+"""Weights of a neighbour that a prediction may have, in units of 2^-`CONTEXT_EXPONENT`."""
 
 
-def colours_of(picture, known=None):
-    """The colours, (n, planes), ordered by brightness, of a picture (uint8 or uint16 (H, W, planes)) that can be made
-    without a fit, or None. known: bool (H, W), where pixels count, or None.
+def colours_of(picture: np.ndarray, known: np.ndarray | None = None) -> np.ndarray | None:
+    """Return the colours of a picture that can be made without a fit: (n, planes), by brightness. Else return None.
+
+    picture: uint8 or uint16 (H, W, planes). known: bool (H, W), the pixels that count, or None for all.
     """
     counted = picture.reshape(-1, picture.shape[2]) if known is None else picture[known]
     if (counted == counted[0]).all():
@@ -48,10 +53,12 @@ def colours_of(picture, known=None):
     return colours[np.argsort(colours.sum(1), kind="stable")] if len(colours) <= MOST_COLOURS else None
 
 
-def made_of(picture, colours, known=None):
-    """The `CodedImage`, without checksum, of a picture and its `colours_of`.
+def made_of(picture: np.ndarray, colours: np.ndarray, known: np.ndarray | None = None) -> CodedImage:
+    """Make the `CodedImage` of a picture and its `colours_of`, without checksum.
 
-    Samples of 8 bits are exact; those of 16 bits are up to 4 of 65,535 levels off, by the steps of the weights.
+    Samples of 8 bits are exact. Those of 16 bits are up to 4 of 65,535 levels off, by the steps of the weights.
+
+    picture: uint8 or uint16 (H, W, planes). known: bool (H, W), the pixels that count, or None for all.
     """
     height, width, planes = picture.shape
     arch = Arch(
@@ -77,8 +84,10 @@ def made_of(picture, colours, known=None):
 
 
 def _complete(arch, tensors):
-    """All tensors: those that are there in steps as large as their values allow, the others zeros in the steps of the
-    one before, which cost least.
+    """Return all tensors of the network, in coding order.
+
+    Given tensors get steps as large as their values allow. The others are zeros in the steps of the tensor before,
+    which cost least.
     """
     result, exponent = {}, FIRST_EXPONENT
     for name, shape in arch.tensors():
@@ -93,7 +102,7 @@ def _complete(arch, tensors):
 
 
 def _numbers(picture, colours, known):
-    """Of each pixel the number of its colour, 0 where none counts: (H, W)."""
+    """Return the number of each pixel's colour, int16 (H, W), 0 where the pixel does not count."""
     numbers = np.zeros(picture.shape[:2], np.int16)
     for number, colour in enumerate(colours[1:], 1):
         numbers[(picture == colour).all(2)] = number
@@ -101,8 +110,10 @@ def _numbers(picture, colours, known):
 
 
 def _tensors_of_colours(colours):
-    """Colours as the corners of a line: its start is the bias, its first slope is the channel's weight, and a ReLU at
-    each further corner adds the change of the slope.
+    """Return the tensors that turn numbers into colours, which are the corners of a line.
+
+    The line's start is the bias, and its first slope is the weight of the channel. A ReLU at each further corner adds
+    the change of the slope.
     """
     peak = peak_of(colours)
     for exponent in range(MOST_EXPONENT + 1):
@@ -126,8 +137,9 @@ def _tensors_of_colours(colours):
 
 
 def _tensors_of_context(numbers, colours):
-    """The linear prediction of the finest octave's code, of those that are tried the one of the fewest bits; all else
-    is zeros.
+    """Return the tensors of the linear prediction of the finest octave's code with the fewest bits.
+
+    All other octaves get predictions of zeros.
     """
     whole = 2**CONTEXT_EXPONENT
     weights, biases = (
@@ -140,7 +152,10 @@ def _tensors_of_context(numbers, colours):
 
 
 def _prediction(numbers, whole):
-    """(left, above), (bias, log2 of the scale) of the numbers of colours (H, W), all in units of 1 / whole."""
+    """Search the prediction with the fewest bits: (left, above), (bias, log2 of the scale) in units of 1 / whole.
+
+    numbers: (H, W), those of the colours.
+    """
     padded = np.pad(numbers, ((1, 0), (1, 0)))
     scales, best, least = np.arange(SCALES)[:, None], None, np.inf
     for left, above in product(PARTS, PARTS):

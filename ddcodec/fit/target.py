@@ -1,37 +1,51 @@
-"""Rate control: lambda moves while a fit runs, so that its file ends at a wished size or its picture at a wished
-PSNR.
+"""Rate control: lambda moves while a fit runs, so that the fit ends at a given file size or PSNR.
+
+Moves of single integers and further steps make up the rest after the freeze. bench/notebook/targets.md has the trials
+behind the constants. A step of lambda is a difference of its logarithm (natural), here and in all comments.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import exp, log, log10
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import TargetError
 from ..format.coded import CodedImage
+from .descent.progress import Progress
 from .descent.schedule import point_after
+from .engine import Code, Fit
 from .freeze.moves import improve
 from .freeze.search import trials_for, weight_bits
 from .loss.terms import Loss
 
 LAMBDAS = (1e-7, 0.3)
-LEAST_FILLED, FILLED = 0.97, 0.985
-"""Of the size that a file may have: what it should have at least, and what is aimed at."""
-SIZE_SLOPE, PSNR_SLOPE = 0.6, 0.7
-"""About how the logarithms of the rate fall, and of the distortion rise, with that of lambda."""
-FIT_GAINS, FIT_LEAVES = 5.0, 0.75
-"""About the dB that a fit gains over the first guess, and the share of the bits that it leaves; measured on crops of
-photographs.
-"""
+"""The least and the greatest lambda."""
+LEAST_FILLED = 0.97
+"""Share of the allowed size that a file must have at least."""
+FILLED = 0.985
+"""Share of the allowed size at which the steering aims."""
+SIZE_SLOPE = 0.6
+"""About how much the logarithm of the rate falls for a step of lambda by 1."""
+PSNR_SLOPE = 0.7
+"""About how much the logarithm of the distortion rises for a step of lambda by 1."""
+FIT_GAINS = 5.0
+"""About the dB that a fit gains over its first guess, measured on crops of photographs."""
+FIT_LEAVES = 0.75
+"""About the share of the first guess's bits that a fit leaves, measured on the same crops."""
 
 
 class Look(NamedTuple):
-    """When lambda is moved, a share of the fit, and how the rounded state of a fit whose lambda rests differs then from
-    that at its end: by a surplus of bits a pixel and by dB that are missing, both give or take a share, the doubt.
+    """A moment at which lambda moves, and what a fit at a constant lambda then lacks of its end.
 
-    The bits are those of a code that still trembles; photographs at 0.1 bits a pixel have about these, whatever they
-    show.
+    A look measures the fit with its code rounded. That code still trembles, and costs more bits than at the end.
+    Photographs at 0.1 bits per pixel have about this surplus, whatever they show.
+
+    share:   the share of the fit that is done.
+    surplus: bits per pixel above those at the end.
+    missing: dB of PSNR below that at the end.
+    doubt:   the share by which `surplus` and `missing` may be wrong, up or down.
     """
 
     share: float
@@ -45,92 +59,127 @@ LOOKS = (
     Look(0.55, 0.058, 0.3, 0.0), Look(0.67, 0.027, 0.15, 0.0),
     Look(0.78, 0.0105, 0.1, 0.0), Look(0.88, 0.003, 0.04, 0.0),
 )  # fmt: skip
-"""In between lambda rests: where it moves on the code trembles the more the faster it grows, and what it says of the
-end is wrong; what a lambda that was too great has wiped out does not come back. So the first looks are for what is far
-off beyond doubt.
-"""
-RATE_SURPLUS, SETTLED = 0.1, 0.95
-"""A share of the bits that trembles, too, times what is left until that share of the fit."""
-MOST_SURPLUS = 0.8
-"""Of the bits that there are."""
-GAIN, MOST_MOVE, ANSWERED = 0.9, 2.0, 35
-"""Of what would reach the target; at most, in the logarithm of lambda; and the steps after which a fit has answered two
-thirds of a move.
-"""
-HOPELESS, FAR = 0.4, 3.0
-"""Share of the fit from which on a target is given up that is so far, in the logarithm of lambda, beyond the last
-lambda there is.
-"""
-BELOW, ABOVE = 0.1, 0.2
-"""How near, in the logarithm of lambda, a target must be for moves of single integers to reach it at little loss, from
-too small a file and from too large a one; else more steps come before.
-"""
-ROUNDS, MORE_STEPS, MOVE_ROUNDS = 20, 30, 4
-"""Attempts after the fit; the steps of one that needs little; and how often integers are moved in each."""
-STUCK = 3
-"""Attempts in a row at the last lambda there is, which would have to go farther."""
-EAGER, EAGEREST, MOST_EAGER = 2.0, 6.0, 1.5
-"""So few steps answer a lambda in small part, so it is moved by so much more than what would do in the long run.
+"""All looks of a fit, from its start at a base or not; between them lambda stays.
 
-Half as much once that was too much, twice as much while it is too little, up to the second; and at most by the third.
+Where lambda grows, the code trembles the more the faster it grows, and predicts a wrong end. What too great a lambda
+has wiped out does not come back. So the first two looks only correct what is far off beyond doubt.
 """
-EAGER_MOVES, EAGEREST_MOVES = 5.0, 20.0
-"""The same for moves, which answer less."""
+RATE_SURPLUS = 0.1
+"""A further surplus of the bits of a code that still trembles, as a share of the bits at the end.
+
+This is the share at the beginning of a fit. It falls to 0 at `SETTLED`.
+"""
+SETTLED = 0.95
+"""Share of the fit from which on the code has settled."""
+MOST_SURPLUS = 0.8
+"""The greatest surplus in all, as a share of the bits measured."""
+GAIN = 0.9
+"""Share of the step towards the target that lambda makes at a look."""
+MOST_MOVE = 2.0
+"""The greatest step of lambda at a look, up or down."""
+ANSWERED = 35
+"""Steps of the fit after which two thirds of a step of lambda have taken effect."""
+HOPELESS = 0.4
+"""Share of the fit from which on a target may be given up."""
+FAR = 3.0
+"""Steps of lambda that a target may be beyond the end of `LAMBDAS`; a farther one is then given up."""
+BELOW = 0.1
+"""Greatest step of lambda, downwards, that moves of single integers make good at little loss, in too small a file.
+
+Where the target is farther away, more steps of the fit come before the moves.
+"""
+ABOVE = 0.2
+"""The same upwards, in too large a file."""
+ROUNDS = 20
+"""The most attempts after a fit."""
+MORE_STEPS = 30
+"""Steps of the fit in an attempt whose target is near."""
+MOVE_ROUNDS = 4
+"""The most times that integers are moved in an attempt."""
+STUCK = 3
+"""Attempts in a row that may end at one end of `LAMBDAS` while the target lies beyond it."""
+EAGER = 2.0
+"""Factor of a step of lambda in the first attempt: a few steps of the fit answer only a small part of it.
+
+The factor is halved after a step that was too long, and doubled after one that was too short.
+"""
+EAGEREST = 6.0
+"""The greatest such factor (bench/notebook/targets.md, tiny pictures)."""
+MOST_EAGER = 1.5
+"""The greatest step of lambda in an attempt, its factor included."""
+EAGER_MOVES = 5.0
+"""`EAGER` for moves of single integers, which answer less."""
+EAGEREST_MOVES = 20.0
+"""`EAGEREST` for moves of single integers."""
 LEAST_MOVES = 250
-"""Measurements of an attempt: two sweeps of octaves."""
+"""The least number of measurements for the moves in an attempt: two sweeps of octaves."""
 LEAST_MOST = 3000
-"""Steps after a fit that there may be at least, else as many as it had."""
-NEAR, MOST_TIMES = 0.03, 8.0
-"""A target that is so far away in the logarithm of lambda gets twice as many steps, and at most so many times as
-many.
-"""
+"""Steps after a fit that are allowed in any case; a fit that had more steps may have as many again."""
+NEAR = 0.03
+"""Distance of the target, as a step of lambda, that adds `MORE_STEPS` to an attempt."""
+MOST_TIMES = 8.0
+"""The greatest number of steps in an attempt, in times `MORE_STEPS`."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """bytes: of the file, never above and within 3 % below; or psnr: of the decoded picture in dB, never below and
-    within 0.1 dB above. overhead: bytes of the file that no lambda changes.
+    """A target for the size of a file or for its PSNR; one of the two is None.
+
+    bytes:    size of the file in bytes. The file is never larger, and at most 3 % smaller.
+    psnr:     PSNR of the decoded picture in dB. It is never less, and at most 0.1 dB more.
+    overhead: bytes of the file that no lambda changes: header, metadata and alpha.
+
+    Methods take what the target limits as `measured`: bytes of a file or a PSNR in dB.
     """
 
     bytes: int | None = None
     psnr: float | None = None
     overhead: int = 0
 
-    def check(self):
-        """Raise `TargetError` where what no lambda changes is too much already."""
+    def check(self) -> None:
+        """Raise `TargetError` if the overhead alone is too much for the size."""
         if self.bytes is not None and self.overhead >= FILLED * self.bytes:
             raise TargetError(
                 f"The file cannot be made to fit into {self.bytes:,} bytes: header, metadata and alpha alone take "
                 f"about {self.overhead:,}."
             )
 
-    def met(self, measured):
+    def met(self, measured: float) -> bool:
+        """Whether the target is met, neither missed nor kept by too much."""
         if self.bytes is not None:
             return LEAST_FILLED * self.bytes <= measured <= self.bytes
+        assert self.psnr is not None
         return self.psnr <= measured <= self.psnr + 0.1
 
-    def kept(self, measured):
-        """Whether the promise is kept, be it by more than need be."""
-        return measured <= self.bytes if self.bytes is not None else measured >= self.psnr
+    def kept(self, measured: float) -> bool:
+        """Whether the promise is kept: no larger file, or no less PSNR, than the target allows."""
+        if self.bytes is not None:
+            return measured <= self.bytes
+        assert self.psnr is not None
+        return measured >= self.psnr
 
-    def step(self, measured):
-        """By how much the logarithm of lambda should grow."""
+    def step(self, measured: float) -> float:
+        """Return by how much the logarithm of lambda should grow to reach the target."""
         if self.bytes is not None:
             return log(max(1, measured - self.overhead) / (FILLED * self.bytes - self.overhead)) / SIZE_SLOPE
+        assert self.psnr is not None
         return (measured - self.psnr - 0.05) * log(10) / 10 / PSNR_SLOPE
 
-    def of(self, size, psnr):
+    def of(self, size: float, psnr: float) -> float:
+        """Return the one of a size in bytes and a PSNR in dB that the target limits."""
         return size if self.bytes is not None else psnr
 
     @property
-    def least_lambda(self):
-        """To start from: photographs have a distortion of a tenth of lambda to 0.8 of it, and a first guess says little
-        of how far a smooth picture gets.
+    def least_lambda(self) -> float:
+        """The least lambda from which a fit starts.
+
+        For a PSNR it is the distortion of that PSNR. Photographs end with a distortion of a tenth of lambda to 0.8 of
+        it. The first guess tells little about how far a smooth picture gets.
         """
         return LAMBDAS[0] if self.psnr is None else min(LAMBDAS[1], 10 ** (-self.psnr / 10))
 
-    def distance(self, measured):
-        """A sentence for a promise that is kept by more than it need be."""
+    def distance(self, measured: float) -> str:
+        """Return the sentence to the user for a promise that is kept by more than it need be."""
         if self.bytes is not None:
             return f"the file has {measured:,} of the {self.bytes:,} bytes that it may have; nothing nearer was found."
         return (
@@ -138,7 +187,8 @@ class Target:
             "found."
         )
 
-    def refusal(self, measured):
+    def refusal(self, measured: float) -> TargetError:
+        """Return the error for a target that is out of reach. measured: the nearest that was found."""
         if self.bytes is not None:
             return TargetError(
                 f"The picture cannot be made to fit into {self.bytes:,} bytes; the nearest that was found has about "
@@ -149,45 +199,50 @@ class Target:
         )
 
 
-def first_step(target, fit, steps):
-    """The step from a fit that has only made its first guess, as far as can be told where it would end after so many
-    steps of the fit.
+def first_step(target: Target, fit: Fit, steps: int) -> float:
+    """Estimate by how much the logarithm of lambda should grow, from the first guess of a fit.
+
+    steps: the steps that the fit will have. Their effect is `FIT_GAINS` and `FIT_LEAVES`.
     """
     loss = fit.evaluate()
     ended = Loss(loss.distortion * 10 ** (-FIT_GAINS / 10), loss.bits * FIT_LEAVES)
     return target.step(_estimated(target, fit, ended, _weight_bits(fit, steps)))
 
 
-def first_lambda(target, lambdas, steps):
-    """Where to start: the wished point is read off between the bases' first guesses. steps: the `first_step` at each of
-    the bases' lambdas.
+def first_lambda(target: Target, lambdas: Sequence[float], steps: Sequence[float]) -> float:
+    """Return the lambda at which a fit starts, interpolated between the first guesses of the bases.
+
+    lambdas: those of the bases. steps: the `first_step` at each of them.
     """
-    # A step falls as lambda grows; where it crosses zero is the start.
+    # A step falls as lambda grows, and the start is where it crosses zero. Guesses may break that order a little.
     order = np.argsort(lambdas)
-    logs, steps = np.log(np.array(lambdas))[order], np.minimum.accumulate(np.array(steps)[order])
-    if steps[0] <= 0:
-        wished = logs[0] + steps[0]
-    elif steps[-1] >= 0:
-        wished = logs[-1] + steps[-1]
+    logs, falling = np.log(np.array(lambdas))[order], np.minimum.accumulate(np.array(steps)[order])
+    if falling[0] <= 0:
+        wished = logs[0] + falling[0]
+    elif falling[-1] >= 0:
+        wished = logs[-1] + falling[-1]
     else:
-        wished = np.interp(0, -steps, logs)
+        wished = np.interp(0, -falling, logs)
     return max(target.least_lambda, _inside(exp(wished)))
 
 
 class Steering:
-    """Moves the lambda of one fit while the loop runs. code: the real-valued code that was there before the loop fixed
-    it to integers.
+    """Moves the lambda of one fit while the loop runs.
+
+    steps: the steps that the fit will have. code: octave -> float32 (planes, rows, columns) in code units, the code
+    before the loop fixed it to integers; empty until then.
     """
 
-    def __init__(self, fit, target, steps):
-        self._fit, self._target, self._steps, self.code = fit, target, steps, {}
+    def __init__(self, fit: Fit, target: Target, steps: int) -> None:
+        self._fit, self._target, self._steps = fit, target, steps
+        self.code: Code = {}
         self._looks = list(LOOKS)
         self._unanswered, self._moved_at = 0.0, 0.0
 
-    def look(self, share):
-        """To be called before each step, with the share of the fit that is done.
+    def look(self, share: float) -> None:
+        """Move lambda if a look is due. The loop calls this before each step, with the share of the fit that is done.
 
-        Raises `TargetError` where no lambda comes near.
+        Raises `TargetError` if no lambda comes near the target.
         """
         if not self._looks or share < self._looks[0].share:
             return
@@ -207,18 +262,19 @@ class Steering:
         if share > HOPELESS and stuck and abs(step) > FAR and not self._target.kept(measured):
             raise self._target.refusal(measured)
 
-    def keep_code(self):
+    def keep_code(self) -> None:
+        """Keep a copy of the code before it is fixed."""
         self.code = self._fit.real_code()
 
 
 def _ended(loss, look, doubt, pixels):
-    """The loss at the end of a fit, from that at a `Look`, if lambda stays."""
+    """Estimate the loss at the end of a fit whose lambda stays, from the loss at a `Look`."""
     bits = (loss.bits - look.surplus * (1 + doubt) * pixels) / (1 + RATE_SURPLUS * max(0.0, 1 - look.share / SETTLED))
     return Loss(loss.distortion * 10 ** (-look.missing * (1 + doubt) / 10), max(bits, (1 - MOST_SURPLUS) * loss.bits))
 
 
 def _surely(one, other):
-    """The shorter of two steps in one direction, or none."""
+    """Return the shorter of two steps in one direction, or 0 if their directions differ."""
     return min(one, other, key=abs) if one * other > 0 else 0.0
 
 
@@ -236,7 +292,13 @@ def _inside(lambda_):
 
 
 class Corrected(NamedTuple):
-    """coded: the best that keeps the promise; measured: what it has of what the target is about."""
+    """The best attempt that keeps the promise.
+
+    coded:    its `CodedImage`.
+    lambda_:  the lambda at which it was found.
+    steps:    steps after the fit, of all attempts.
+    measured: its bytes or its PSNR in dB, whichever the target limits.
+    """
 
     coded: CodedImage
     lambda_: float
@@ -244,19 +306,36 @@ class Corrected(NamedTuple):
     measured: float
 
 
-def correct(fit, code, as_coded, target, measure, moves, most, is_over, progress):
-    """After the freeze: moves of single integers at lambdas that bring the fit to the target, and where it is too far
-    away some more steps of the code before, from what it was before it was rounded. Returns `Corrected`.
+def correct(
+    fit: Any,
+    code: Code,
+    as_coded: Callable[[], CodedImage],
+    target: Target,
+    measure: Callable[[CodedImage], float],
+    moves: int,
+    most: int,
+    is_over: Callable[[], bool],
+    progress: Callable[[Progress], None] | None,
+) -> Corrected:
+    """Bring a frozen fit to the target, and return the best attempt that keeps the promise.
 
-    code: the real-valued code (octave -> (planes, rows, columns)) that `Steering` kept. as_coded() gives the fit, whose
-    weights are integers, as a `CodedImage`; measure(coded) what the target is about, of the real file. moves:
-    measurements of the moves in each attempt, which are told to progress. most: steps after which a promise that is
-    kept need not be kept any nearer. is_over() says whether the time is. Raises `TargetError` if no attempt keeps the
-    promise.
+    An attempt moves single integers of the code at lambdas that lead to the target. Where the target is too far away,
+    the code first takes more steps, from what it was before it was rounded.
+
+    fit:      a `SearchableFit` that is its own engine, since it also takes steps. Its weights are integers.
+    code:     octave -> (planes, rows, columns) in code units, the code that `Steering` kept.
+    as_coded: makes the `CodedImage` of the fit as it is.
+    measure:  measures the real file of a `CodedImage`: its bytes or its PSNR in dB.
+    moves:    measurements for the moves in each attempt.
+    most:     steps after which a promise that is kept need not be kept any nearer.
+    is_over:  whether the time is over.
+    progress: called with a `Progress` after each measurement of the moves.
+
+    Raises `TargetError` if no attempt keeps the promise.
     """
     attempts = _Attempts(fit, as_coded, target, measure)
     pace, origin, moves = _Pace(EAGER, EAGEREST), log(fit.lambda_), max(moves, LEAST_MOVES)
-    # Beyond the time only to keep the promise at all.
+    # An attempt goes on beyond its time only until the promise is kept at all.
     is_enough = lambda: attempts.best is not None and (is_over() or attempts.done >= most)
     for attempt in range(ROUNDS):
         if attempt or not attempts.is_near:
@@ -267,7 +346,7 @@ def correct(fit, code, as_coded, target, measure, moves, most, is_over, progress
             fit.take({}, code)
             attempts.more_steps()
             code = fit.real_code()
-        # For what settles: while more steps are awaited lambda is farther than that.
+        # The moves need lambda itself: for the further steps it was set beyond that.
         fit.lambda_ = _inside(exp(origin))
         if attempts.is_near and not is_enough():
             _move_nearer(fit, attempts, moves, is_enough, progress)
@@ -279,8 +358,8 @@ def correct(fit, code, as_coded, target, measure, moves, most, is_over, progress
 
 
 def _move_nearer(fit, attempts, moves, is_enough, progress):
-    # What pays at lambda as it is makes the file smaller at the same PSNR, which a file that is too small already has
-    # no use for.
+    # Moves that pay at this lambda make the file smaller at the same PSNR. A file that is too small already has no use
+    # for them.
     pays = attempts.step > 0 or attempts.target.psnr is not None and attempts.target.met(attempts.measured)
     pace = _Pace(EAGER_MOVES, EAGEREST_MOVES)
     for attempt in range(MOVE_ROUNDS):
@@ -293,15 +372,16 @@ def _move_nearer(fit, attempts, moves, is_enough, progress):
 
 
 class _Pace:
-    """By how much more lambda is moved than what would do in the long run: half as much once that was too much, twice
-    as much while it is too little. stuck: how often in a row it should have gone farther than it can.
+    """The factor of steps of lambda, halved after a step that was too long, doubled after one that was too short.
+
+    stuck: moves in a row that ended at one end of `LAMBDAS` though the target lies beyond it.
     """
 
     def __init__(self, eager, eagerest):
         self._eager, self._eagerest, self._before, self.stuck = eager, eagerest, 0.0, 0
 
     def move_lambda(self, fit, origin, step):
-        """From a logarithm of lambda on."""
+        """Set lambda to a step beyond `origin`, a logarithm of lambda."""
         self._eager = min(
             self._eagerest, self._eager * (0.5 if step * self._before < 0 else 2 if step * self._before > 0 else 1)
         )
@@ -311,13 +391,18 @@ class _Pace:
 
 
 class _Attempts:
-    """What was tried after a fit. best: the `Corrected` that keeps the promise, or None; measured, step: of the last
-    attempt; done: steps in all.
+    """The attempts after a fit.
+
+    best:     the best `Corrected` that keeps the promise, or None.
+    measured: bytes or PSNR of the last attempt.
+    step:     by how much the logarithm of lambda should still grow.
+    done:     steps of all attempts.
     """
 
     def __init__(self, fit, as_coded, target, measure):
         self._fit, self._as_coded, self._measure, self.target = fit, as_coded, measure, target
-        self.best, self.done = None, 0
+        self.best: Corrected | None = None
+        self.done = 0
         self._best_step = self._nearest_step = float("inf")
         self.look()
 
@@ -326,18 +411,18 @@ class _Attempts:
         return -BELOW <= self.step <= ABOVE
 
     def look(self):
-        """Measure the fit as it is."""
+        """Measure the fit as it is, and keep it if it is the best."""
         coded = self._as_coded()
         self.measured = self._measure(coded)
         self.step = self.target.step(self.measured)
         if abs(self.step) < self._nearest_step:
             self._nearest_step, self._nearest = abs(self.step), self.measured
-        # Of two that are near enough the later one has had more moves that pay.
+        # Of two attempts that meet the target the later one is better: it has had more moves that pay.
         if self.target.met(self.measured) or self.target.kept(self.measured) and abs(self.step) < self._best_step:
             self._best_step, self.best = abs(self.step), Corrected(coded, self._fit.lambda_, self.done, self.measured)
 
     def more_steps(self):
-        """More of them the farther the target is."""
+        """Take more steps of the code, the more the farther the target is, and measure the fit."""
         steps = round(MORE_STEPS * min(MOST_TIMES, 1 + abs(self.step) / NEAR))
         for k in range(steps):
             self._fit.step(point_after(k / steps))
