@@ -66,7 +66,7 @@ def deep_array(image: Any, data: bytes, bits: int, frame: int | None, name: str)
     raise SourceError(f"{name} has {bits} bits a sample, which are read from PNG, TIFF, PPM, AVIF and JPEG XL only.")
 
 
-def with_key(values, image):
+def with_key(values: np.ndarray, image: Any) -> np.ndarray:
     """Add alpha to grey samples of 16 bits if their image names one value as transparent."""
     key = image.info.get("transparency") if values.ndim == 2 else None
     return values if key is None else np.dstack([values, np.where(values == key, 0, 65535).astype(np.uint16)])
@@ -75,7 +75,8 @@ def with_key(values, image):
 def _deep_ppm(data):
     """Decode a PGM or PPM of two bytes a sample, or one whose numbers are digits."""
     head = re.match(PPM_HEAD, data[:4096])
-    assert head is not None  # `bits_of_sample` has found more than 8 bits there.
+    if head is None:
+        raise ValueError("its header cannot be read")
     width, height, most = (int(head[k]) for k in (2, 3, 4))
     shape = (height, width) if head[1] in b"25" else (height, width, 3)
     count = int(np.prod(shape))

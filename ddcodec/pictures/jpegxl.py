@@ -58,14 +58,15 @@ class _Bits:
         # No header is longer.
         self._left, self._value = 8 * min(len(data), 64), int.from_bytes(data[:64], "little")
 
-    def take(self, count):
+    def take(self, count: int) -> int:
+        """Read a number of `count` bits. Raises `ValueError` behind the end."""
         if count > self._left:
             raise ValueError("the header is cut off")
         taken = self._value & (1 << count) - 1
         self._value, self._left = self._value >> count, self._left - count
         return taken
 
-    def one_of(self, *sizes):
+    def one_of(self, *sizes: int) -> int:
         """Read a number in the form U32: two bits choose how many bits follow."""
         return self.take(sizes[self.take(2)])
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview
 """Path of a picture file, or its bytes."""
 _BYTES = (bytes, bytearray, memoryview)
+"""Types of the bytes of a file, as in `Source`."""
 
 TURNS = {
     2: lambda rows: rows[:, ::-1],

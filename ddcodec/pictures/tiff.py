@@ -33,8 +33,6 @@ TIFF_WORDS = (269, 270, 271, 272, 305, 306, 315, 316, 33432)
 """Numbers of the tags about the document, the camera, the software, the time and the people (TIFF 6.0, section 8)."""
 TIFF_DIRECTORIES = (34665, 34853)
 """Numbers of the tags that lead to the directories of EXIF and GPS (Exif 2.3, 4.6.3)."""
-TIFF_DIRECTORIES = (34665, 34853)
-"""Numbers of the tags that lead to the directories of EXIF and GPS."""
 
 
 def out_of_tiff(data: bytes, frame: int | None) -> tuple[int | None, bytes]:

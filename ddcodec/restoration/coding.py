@@ -34,8 +34,8 @@ def lambda_for_noise(sigma: float, planes: int) -> float:
     """Compute the lambda at which a fit leaves out noise of standard deviation `sigma` (levels of 0..255).
 
     The likelihood of samples y under a picture x is exp(-|y - x|^2 / 2 sigma^2), and the prior of a code is 2^-bits.
-    The most probable x has the least |y - x|^2 + 2 ln 2 sigma^2 bits. For samples in 0..1 and D their mean over all
-    planes, this is D + lambda R with lambda = 2 ln 2 (sigma / 255)^2 / planes. The result lies within
+    The most probable x has the least |y - x|^2 + 2 ln 2 sigma^2 bits. With samples in 0..1, and D the mean over
+    all planes, this is D + lambda R. There lambda = 2 ln 2 (sigma / 255)^2 / planes. The result is kept within
     `fit.target.LAMBDAS`.
     """
     return min(LAMBDAS[1], max(LAMBDAS[0], 2 * log(2) * (sigma / 255) ** 2 / planes))
@@ -123,13 +123,15 @@ class _View:
     def __init__(self, down, right, turn):
         self._down, self._right, self._turn = down, right, turn
 
-    def of(self, picture):
+    def of(self, picture: np.ndarray) -> np.ndarray:
+        """Shift and turn a picture (H, W, ...)."""
         turned = np.pad(picture, [(self._down, 0), (self._right, 0)] + [(0, 0)] * (picture.ndim - 2), "symmetric")
         turned = turned[:, ::-1] if self._turn & 1 else turned
         turned = turned[::-1] if self._turn & 2 else turned
         return np.ascontiguousarray(turned.swapaxes(0, 1) if self._turn & 4 else turned)
 
-    def back(self, picture):
+    def back(self, picture: np.ndarray) -> np.ndarray:
+        """Turn a picture back and cut off what was filled in."""
         turned = picture.swapaxes(0, 1) if self._turn & 4 else picture
         turned = turned[::-1] if self._turn & 2 else turned
         turned = turned[:, ::-1] if self._turn & 1 else turned

@@ -46,9 +46,8 @@ def known_from(
     samples: the picture's, to see whether the two were swapped.
     name: what error messages call the mask.
 
-    Raises `UsageError` for what is no mask at all. Raises `SourceError` for a mask of another size, one with many grey
-    pixels, one that leaves nothing to fill or nothing to fill it from, and one that seems to be swapped with the
-    picture.
+    Raises `UsageError` for what is no mask at all. Raises `SourceError` for a mask of another size, with many grey
+    pixels, or swapped with the picture. It is also raised where nothing is left to fill, or nothing to fill it from.
     """
     if missing not in ("black", "white"):
         raise UsageError(f"What is missing is black or white in a mask, not {missing}.")

@@ -164,7 +164,7 @@ def _layer(inputs, outputs, side):
 class _Filter(nn.Conv2d):
     """A convolution that sees its input reflected at the edges."""
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.kernel_size[0] > 1:
             x = _as_it_comes(functional.pad, x, [self.kernel_size[0] // 2] * 4, "reflect")
         return functional.conv2d(x, self.weight, self.bias, self.stride)

@@ -192,7 +192,7 @@ class _Fit:
         ).to(device)
         self._fresh, self._done = list(FRESH), 0
 
-    def step(self, share):
+    def step(self, share: float) -> None:
         """Take one step, at that share of the fit.
 
         The input is shaken, the loss of what it becomes is taken, Adam moves the weights, and the output joins the
@@ -222,7 +222,7 @@ class _Fit:
         self._count = min(self._count + 1, max(10, round(AVERAGED * self._done / share if share else 0)))
         self._mean.lerp_(self._output, 1 / self._count)
 
-    def look(self, step):
+    def look(self, step: int) -> Look:
         """Return the `Look` after a step; here a GPU is waited for."""
         held = None
         if self._held is not None:
@@ -231,7 +231,7 @@ class _Fit:
             held = ((error * self._held).sum() / self._held.sum().clamp(min=1)).item()
         return Look(step, self._steps, self._loss.item(), held, self._output.flatten()[self._sample].cpu().numpy())
 
-    def rules(self):
+    def rules(self) -> list[Rule]:
         """Return the rules that suit the observation, the one to be trusted most first."""
         rules: list[Rule] = [HeldOut()] if self._held is not None else []
         if self._o.sigma:
@@ -240,12 +240,12 @@ class _Fit:
             rules.append(WindowedVariance())
         return rules
 
-    def averaged(self):
+    def averaged(self) -> np.ndarray:
         """Return the result so far: (H, W, planes) float32 in 0..1."""
         height, width = self._size
         return self._mean[0, :, :height, :width].clamp(0, 1).permute(1, 2, 0).cpu().numpy().copy()
 
-    def snapshot(self):
+    def snapshot(self) -> tuple[list, list, tuple]:
         """Copy all that a step moves."""
         moments = [
             {key: value.clone() for key, value in self._optimiser.state[p].items()}
@@ -255,7 +255,7 @@ class _Fit:
         return [p.detach().clone() for p in self._moved], moments, (self._mean.clone(), self._count)
 
     @torch.no_grad()
-    def restore(self, snapshot):
+    def restore(self, snapshot: tuple[list, list, tuple]) -> None:
         """Go back to a snapshot, at a lower rate."""
         values, moments, (mean, self._count) = snapshot
         self._mean.copy_(mean)

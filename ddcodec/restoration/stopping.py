@@ -58,6 +58,7 @@ class _Least:
         self.best, self._value = 0, float("inf")
 
     def is_over(self, look: Look, value: float) -> bool:
+        """Take in the value at a look; tell whether the least before it has stood for too long."""
         if look.step >= START * look.total:
             if value < self._value:
                 self.best, self._value = look.step, value
@@ -76,9 +77,11 @@ class HeldOut:
 
     @property
     def best(self) -> int:
+        """The step at which the error was least."""
         return self._least.best
 
     def reason(self, look: Look) -> str | None:
+        """Take in a look; return the reason to stop, or None."""
         assert look.held_out is not None
         return "the error on pixels that were left out rises" if self._least.is_over(look, look.held_out) else None
 
@@ -96,9 +99,11 @@ class WindowedVariance:
 
     @property
     def best(self) -> int:
+        """The step at which the variance was least."""
         return self._least.best
 
     def reason(self, look: Look) -> str | None:
+        """Take in a look; return the reason to stop, or None."""
         self._window.append(look.sample)
         if len(self._window) < WINDOW:
             return None
@@ -119,6 +124,7 @@ class Discrepancy:
         self._seen: deque[float] = deque(maxlen=5)
 
     def reason(self, look: Look) -> str | None:
+        """Take in a look; return the reason to stop, or None."""
         self._seen.append(look.loss)
         self.best = look.step
         return (

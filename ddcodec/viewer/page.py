@@ -21,7 +21,9 @@ from .view import View
 GAINS = (1, 4, 8, 16, 32)
 """Factors by which the page can amplify the difference."""
 TIMES = "\N{MULTIPLICATION SIGN}"
+"""Sign between a width and a height, and behind a factor."""
 MINUS = "\N{MINUS SIGN}"
+"""Sign of a negative number."""
 
 
 def html_of(view: View) -> str:
