@@ -95,7 +95,10 @@ if [ "${2-}" = venv ]; then mkdir -p "$3/bin"; cp "$0" "$3/bin/pip"; cp "$0" "$3
 
 @pytest.mark.skipif(os.name == "nt" or shutil.which("bash") is None, reason="needs bash")
 def test_ci_runs_the_readmes_command(tmp_path):
-    """All programs that `.ci/run` calls, with their words, are those of the README's line for tests."""
+    """The last programs that `.ci/run` calls, with their words, are those of the README's line for tests.
+
+    Before them come only a linter and a type checker, in an environment of their own.
+    """
     (line,) = [line for line in TEXT.splitlines() if re.match("    .*-m pytest", line)]
     (tmp_path / ".ci").mkdir()
     for name in ("README.md", ".ci/run"):
@@ -106,9 +109,12 @@ def test_ci_runs_the_readmes_command(tmp_path):
     path = os.pathsep.join([str(tmp_path / "stubs"), os.environ["PATH"]])
     subprocess.run(["bash", ".ci/run"], cwd=tmp_path, env=os.environ | {"PATH": path}, check=True, capture_output=True)
     calls = [call.split("\0")[:-1] for call in (tmp_path / "calls").read_text().splitlines()]
-    calls[0][0] = Path(calls[0][0]).name
-    assert calls == [shlex.split(part) for part in line.split("&&")]
-    assert calls[0][:3] == ["python3", "-m", "venv"] and ".[test]" in calls[1]
+    calls = [[call[0].removeprefix(f"{tmp_path / 'stubs'}/"), *call[1:]] for call in calls]
+    wanted = [shlex.split(part) for part in line.split("&&")]
+    assert calls[-len(wanted) :] == wanted
+    assert wanted[0][:3] == ["python3", "-m", "venv"] and ".[test]" in wanted[1]
+    before = [call[2] for call in calls[: -len(wanted)]]
+    assert before == ["venv", "pip", "ruff", "ruff", "mypy"]
 
 
 def test_quality_formula():

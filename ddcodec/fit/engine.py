@@ -59,7 +59,10 @@ class Fit(Protocol):
         """Measure the loss with the code rounded."""
 
     def state(self, code: bool = True) -> Any:
-        """Copy the weights and the rounded code for `restore`, or the weights alone. A `fold` makes the copy useless."""
+        """Copy the weights and the rounded code for `restore`, or the weights alone.
+
+        A `fold` makes the copy useless.
+        """
 
     def restore(self, state: Any) -> None:
         """Go back to a state."""
