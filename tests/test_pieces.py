@@ -261,9 +261,9 @@ def test_products(form, seed):
     random = np.random.default_rng(seed)
     outputs, count = int(random.integers(1, 12)), int(random.integers(0, 14))
     vectors = int(random.integers(1, 12))
-    # One row of one vector more than a tile has is a tile of its own.
-    if seed == 0:
-        outputs, vectors = 1, products.VECTORS + 1
+    # One row of one vector more than a tile has is a tile of its own, also behind another.
+    if seed < 2:
+        outputs, vectors = 1, (seed + 1) * products.VECTORS + 1
     width = vectors * LANES
     weights = random.standard_normal((outputs, count)).astype(np.float32)
     packed = floats(outputs * count + 1)
