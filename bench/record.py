@@ -32,6 +32,8 @@ def main():
     if len(sys.argv) != 3 or sys.argv[2] not in CORPORA:
         sys.exit(f"usage: python bench/record.py REPORT {{{','.join(CORPORA)}}}")
     report, corpus = sys.argv[1:]
+    if not (Path(report) / TABLE).exists():
+        sys.exit(f"There is no report in {report}: {TABLE} is missing.")
     rows = read_table(Path(report) / TABLE)
     if strange := strangers(rows, corpus):
         sys.exit(f"Not of {corpus}: {', '.join(strange)}. Nothing was written.")

@@ -191,3 +191,31 @@ def test_the_next_basis_is_a_qr_decomposition_s(device):
     # But for signs.
     along = np.abs((np.linalg.qr(squares[:3] @ bases[:3])[0] * found[:3]).sum(1))
     assert np.abs(along - 1).max() < 1e-3
+
+
+def test_an_engine_without_kernels_says_so_once(monkeypatch):
+    said, arch = [], ARCHS["planes passed on"]
+    engine = GraphEngine(tasks_of(pictures_for(arch), [arch] * 3, LAMBDAS), say=said.append)
+
+    def capture(self, hard, fused):
+        if fused:
+            raise RuntimeError("there is no\n C compiler")
+        return f"graph {hard}"
+
+    monkeypatch.setattr(GraphEngine, "_capture", capture)
+    assert [engine._captured(hard) for hard in (False, True)] == ["graph False", "graph True"]
+    (sentence,) = said
+    assert sentence.startswith("Warning: the kernels of the GPU cannot be used")
+    assert sentence.endswith("the reason: RuntimeError: there is no C compiler")
+
+
+def test_without_any_way_the_error_is_raised(monkeypatch):
+    arch = ARCHS["default"]
+    engine = GraphEngine(tasks_of(pictures_for(arch), [arch] * 3, LAMBDAS))
+
+    def capture(self, hard, fused):
+        raise RuntimeError("nothing works")
+
+    monkeypatch.setattr(GraphEngine, "_capture", capture)
+    with pytest.raises(RuntimeError, match="nothing works"):
+        engine._captured(False)

@@ -483,6 +483,21 @@ class Gpu:
         return GraphEngine(tasks, seed=seed)
 
 
+def test_a_gpu_without_torch_is_named_once(monkeypatch):
+    said = []
+    monkeypatch.setattr("ddcodec.fit.engine._has_driver", lambda: True)
+    monkeypatch.setattr("ddcodec.fit.engine._torch_or_none", lambda: None)
+    monkeypatch.setattr("ddcodec.fit.engine.find_spec", lambda name: None if name == "torch" else name)
+    monkeypatch.setattr("ddcodec.fit.fit._SAID", set())
+    for _ in range(2):
+        encode_picture(painted(12, 12), EncodeOptions(iterations=1), say=said.append)
+    assert said == [
+        "Note: an NVIDIA GPU is here, but not the package torch; pip install 'ddcodec[torch]' lets fits use it."
+    ]
+    encode_picture(painted(12, 12), EncodeOptions(iterations=1, device="cpu"), say=said.append)
+    assert len(said) == 1
+
+
 def test_a_gpu_takes_all_at_once(monkeypatch):
     gpu, said = Gpu(monkeypatch, room=9), []
     sources = [Source(painted(20, 30), lambda_) for lambda_ in (1e-3, 1e-2, 1e-1)]

@@ -124,7 +124,7 @@ def test_a_sample_tells_about_the_same(fitted):
     engine, tensors, code = fitted
     random = np.random.default_rng(1)
     whole = curvature_of_distortion(engine.arch, tensors, code, ALL, random).matrix
-    part = curvature_of_distortion(engine.arch, tensors, code, 800, random).matrix
+    part = curvature_of_distortion(engine.arch, tensors, code, 500, random).matrix
     bits = [curvature_of_bits(engine.arch, tensors, code, count, random, PRICE).matrix for count in (ALL, 400)]
     for all_, some in ((whole, part), bits):
         assert 0.5 < some.trace() / all_.trace() < 2

@@ -21,7 +21,7 @@ ENGINES = {"fit/cpu", "fit/cuda", "fit/reference"}
 
 @cache
 def modules():
-    """The names of all modules, as `ddcodec.fit.loop`, with their files."""
+    """The names of all modules, as `ddcodec.fit.descent.loop`, with their files."""
     paths = sorted(PACKAGE.rglob("*.py"))
     return {
         ".".join(["ddcodec", *path.relative_to(PACKAGE).with_suffix("").parts]).removesuffix(".__init__"): path

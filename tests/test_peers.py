@@ -14,7 +14,7 @@ import ddcodec
 from ddcodec.benchmark import peers
 from ddcodec.benchmark.curves import bjontegaard
 from ddcodec.benchmark.measure import Failure, Job, measure, source_of
-from ddcodec.benchmark.peers import NAMES, PeerError, of_size, peer_of
+from ddcodec.benchmark.peers import NAMES, PeerError, of_size, peer_of, warm_up
 from ddcodec.errors import UsageError
 from ddcodec.metrics import psnr
 
@@ -34,6 +34,12 @@ SIGNATURES = {
 @pytest.fixture(scope="module")
 def photo():
     return painted(72, 96)
+
+
+@pytest.mark.parametrize("name", LOSSY)
+def test_a_codec_warms_up(name):
+    """A run begins so, with a picture of 16x16 pixels at the first setting."""
+    warm_up(peer_of(name))
 
 
 @pytest.mark.parametrize("name", LOSSY)

@@ -42,6 +42,7 @@ ELSEWHERE = {
     "readme_tables": "test_readme.py",
     "make_commands": "test_help.py",
     "make_figures": "test_docs.py",
+    "make_reference": "test_reference.py",
 }
 """Scripts that other tests run, in whole or in their parts."""
 
