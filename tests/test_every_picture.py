@@ -339,7 +339,7 @@ def test_alpha_options(tmp_path):
     (tmp_path / "in.png").write_bytes(saved(big, "PNG"))
 
     def encoded(*options):
-        result = run("encode", tmp_path / "in.png", "-o", tmp_path / "x.ddc", "-f", "--iterations", 60, *options)
+        result = run("encode", tmp_path / "in.png", "-o", tmp_path / "x.ddc", "-f", "--iterations", 40, *options)
         assert result.exit_code == 0, result.stderr
         data = (tmp_path / "x.ddc").read_bytes()
         return len(data), decode(data)

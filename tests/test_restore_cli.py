@@ -143,9 +143,15 @@ def test_inpaint_by_colour(folder, clean):
 def test_alpha_is_carried_through(folder):
     noisy = np.dstack([samples_of(folder / "noisy.png"), np.tile(np.arange(0, 240, 3, np.uint8), (80, 1))])
     Image.fromarray(noisy).save(folder / "alpha.png")
-    assert run("restore", "--task", "denoise", folder / "alpha.png", "-o", folder / "out.png", "-e", 1).exit_code == 0
+    assert (
+        run("restore", "--task", "denoise", folder / "alpha.png", "-o", folder / "out.png", "--iterations", 3).exit_code
+        == 0
+    )
     assert (samples_of(folder / "out.png")[..., 3] == noisy[..., 3]).all()
-    assert run("restore", "--task", "denoise", folder / "alpha.png", "-o", folder / "out.ddc", "-e", 1).exit_code == 0
+    assert (
+        run("restore", "--task", "denoise", folder / "alpha.png", "-o", folder / "out.ddc", "--iterations", 3).exit_code
+        == 0
+    )
     assert (ddcodec.decode((folder / "out.ddc").read_bytes())[..., 3] == noisy[..., 3]).all()
 
 

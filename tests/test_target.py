@@ -12,7 +12,7 @@ from PIL import Image
 
 import ddcodec
 from ddcodec.cli import cli
-from ddcodec.encoder import encode_picture
+from ddcodec.encoder import _target, encode_picture
 from ddcodec.errors import TargetError, UsageError
 from ddcodec.fit import target as target_module
 from ddcodec.fit.loss.terms import Loss
@@ -27,21 +27,20 @@ def picture():
     return np.asarray(Image.open(Path(__file__).parents[1] / "samples" / "coffee.png").convert("RGB"))[150:262, 250:378]
 
 
-@pytest.mark.parametrize("size", [1250, 2500])
-def test_a_file_fills_the_size_it_may_have(picture, size):
-    data = encode_picture(picture, EncodeOptions(target_size=size, iterations=100)).data
-    assert 0.97 * size <= len(data) <= size
+def test_a_file_fills_the_size_it_may_have(picture):
+    data = encode_picture(picture, EncodeOptions(target_size=2500, iterations=100)).data
+    assert 0.97 * 2500 <= len(data) <= 2500
 
 
-def test_bits_per_pixel(picture):
-    data = encode_picture(picture, EncodeOptions(target_bpp=1.0, iterations=100)).data
-    assert 0.97 <= 8 * len(data) / picture[..., 0].size <= 1.0
+def test_bits_per_pixel_are_a_size():
+    asked = EncodeOptions(target_bpp=1.0)
+    assert _target(asked, 112, 128) == _target(EncodeOptions(target_size=112 * 128 // 8), 112, 128)
+    assert _target(EncodeOptions(target_bpp=1e-6), 10, 10).bytes == 1
 
 
-@pytest.mark.parametrize("wished", [31.0, 33.0])
-def test_a_picture_has_the_psnr_it_should(picture, wished):
-    data = ddcodec.encode(picture, target_psnr=wished, iterations=100)
-    assert wished <= psnr(picture, ddcodec.decode(data)) <= wished + 0.1
+def test_a_picture_has_the_psnr_it_should(picture):
+    data = ddcodec.encode(picture, target_psnr=33.0, iterations=100)
+    assert 33.0 <= psnr(picture, ddcodec.decode(data)) <= 33.1
 
 
 def test_a_wished_psnr_takes_not_many_more_bytes_than_a_given_lambda():
@@ -49,14 +48,14 @@ def test_a_wished_psnr_takes_not_many_more_bytes_than_a_given_lambda():
     smooth = np.asarray(Image.open(Path(__file__).parents[1] / "samples" / "coffee.png").convert("RGB"))[
         100:220, 250:410
     ]
-    given = encode_picture(smooth, EncodeOptions(lambda_=4e-3, iterations=100))
-    wished = encode_picture(smooth, EncodeOptions(target_psnr=given.psnr - 0.1, iterations=100))
+    given = encode_picture(smooth, EncodeOptions(lambda_=4e-3, iterations=70))
+    wished = encode_picture(smooth, EncodeOptions(target_psnr=given.psnr - 0.1, iterations=70))
     assert len(wished.data) <= 1.4 * len(given.data)
     assert -0.1 <= wished.psnr - given.psnr <= 0
 
 
 def test_from_a_start_without_a_base(picture):
-    data = encode_picture(picture, EncodeOptions(target_size=1800, iterations=120, base="none")).data
+    data = encode_picture(picture, EncodeOptions(target_size=1800, iterations=90, base="none")).data
     assert 0.97 * 1800 <= len(data) <= 1800
 
 
@@ -65,7 +64,7 @@ def test_metadata_counts(picture):
     exif = Image.Exif()
     exif[0x010E] = "A word about it. " * 20
     image.info["exif"] = exif.tobytes()
-    assert 0.97 * 1600 <= len(ddcodec.encode(image, target_size=1600, iterations=100)) <= 1600
+    assert 0.97 * 1600 <= len(ddcodec.encode(image, target_size=1600, iterations=60)) <= 1600
 
 
 def test_metadata_may_be_most_of_a_file(picture):
@@ -126,8 +125,9 @@ def test_no_size_is_too_small_to_be_refused_with_a_sentence():
 
 
 def test_several_pictures_each_reach_the_target(picture):
-    datas = ddcodec.encode_many([picture, picture[::-1]], target_size=1300, iterations=60)
-    assert all(0.97 * 1300 <= len(data) <= 1300 for data in datas)
+    small = picture[:80, :96]
+    datas = ddcodec.encode_many([small, small[::-1]], target_size=900, iterations=60)
+    assert all(0.97 * 900 <= len(data) <= 900 for data in datas)
 
 
 def test_a_time_limit_ends_the_search(picture):
@@ -138,6 +138,7 @@ def test_a_time_limit_ends_the_search(picture):
 def test_what_is_told_is_of_the_file(picture):
     encoded = encode_picture(picture, EncodeOptions(target_psnr=30.0, iterations=60))
     assert encoded.steps >= 60 and encoded.psnr == pytest.approx(psnr(picture, ddcodec.decode(encoded.data)))
+    assert 30.0 <= encoded.psnr <= 30.1
 
 
 def test_the_command_writes_nothing_where_the_target_is_out_of_reach(picture, tmp_path):
