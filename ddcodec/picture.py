@@ -4,9 +4,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-DEPTHS = (8, 16)
-"""Bits that a sample may have."""
-
 
 def peak_of(samples: np.ndarray) -> int:
     """Return the value of white: 255 or 65535."""

@@ -327,7 +327,7 @@ def kind_for(arch, device, *, normalise=False, threads=None):
 
 def unused_gpu(device):
     """Return a sentence to the user if "auto" passes over an NVIDIA GPU because torch is missing, else None."""
-    if device != "auto" or not _has_driver() or find_spec("torch") is not None:
+    if device != "auto" or find_spec("torch") is not None or not _has_driver():
         return None
     return "Note: an NVIDIA GPU is here, but not the package torch; pip install 'ddcodec[torch]' lets fits use it."
 

@@ -96,10 +96,12 @@ def fit_pictures(
     if note:
         _say_once(say, note)
     results: list[Fitted] = []
-    together = 1 if device == "cpu" or settings.normalise else len(tasks)
+    most = len(tasks)
     while len(results) < len(tasks):
+        arch = tasks[len(results)].arch
+        kind = kind_for(arch, device, normalise=settings.normalise, threads=settings.threads)
+        together = most if kind.takes_many else 1
         group = tasks[len(results) : len(results) + together]
-        kind = kind_for(group[0].arch, device, normalise=settings.normalise, threads=settings.threads)
         share = clock.part(1 / -(-(len(tasks) - len(results)) // together))
         failed = False
         try:
@@ -111,7 +113,7 @@ def fit_pictures(
             failed = True
         # Not in the `except` clause: there the exception still holds the failed engine and its memory.
         if failed:
-            device, together = _smaller(kind, group[0].arch, together, say)
+            device, most = _smaller(kind, arch, together, say)
     return results
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..errors import DamagedError
 from . import tables
-from .arch import Arch
+from .arch import EXPONENT_MAX, Arch
 from .bases import FRACTION_BITS, base_values
 from .wire import Wire, integer_bits
 
@@ -72,7 +72,7 @@ def walk_weights(arch: Arch, wire: Wire, tensors: Mapping[str, Weights] | None =
             wished, differences = tensors[name]
             chosen, _ = best_scale(differences)
         exponent += _one_integer(wire, EXPONENT_TABLE, wished - exponent)
-        if not 0 <= exponent <= 15:
+        if not 0 <= exponent <= EXPONENT_MAX:
             raise DamagedError(f"The exponent of the weights {name} is out of range.")
         scale += _one_integer(wire, SCALE_TABLE, chosen - scale)
         if not 0 <= scale < tables.SCALES:
