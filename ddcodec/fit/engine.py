@@ -1,9 +1,4 @@
-"""Engines: the protocols that they follow, their kinds, and the choice among these.
-
-An engine holds one or more fits of the same architecture, each from its own base, which take every step together. The
-loop, the schedule and the freeze rely on the protocols here alone. `reference.engine.TorchEngine` is the reference that
-all other engines must equal.
-"""
+"""The kinds of engines, what each can do, and the choice among them; `descent.protocols` says what engines are."""
 
 import ctypes
 import os
@@ -12,18 +7,15 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, ClassVar, Protocol
-
-import numpy as np
+from typing import ClassVar, Protocol
 
 from ..errors import DdcError, ShortMemoryError, UsageError, is_short_memory
 from ..format.arch import Arch
 from ..machine import available_cores, available_memory, memory_text
 from ..surroundings import usual_torch
-from .descent.schedule import Point
+from .descent.protocols import Engine
 from .descent.soap import BETAS, Betas
 from .descent.task import FitTask
-from .loss.terms import Loss
 
 LEAST_PIXELS_A_THREAD = 2**13
 """Pixels that a thread has at least: with fewer, a step is done before another thread has woken up."""
@@ -32,101 +24,6 @@ LOADING_MEMORY = 400 * 2**20
 
 Trials with 364 MiB failed, and with 414 MiB succeeded.
 """
-Weights = dict[str, np.ndarray]
-"""Name of a tensor -> float32 array of its shape."""
-Code = dict[int, np.ndarray]
-"""Octave -> array (planes, rows, columns)."""
-
-
-class Fit(Protocol):
-    """One fit of an engine: weights and code of a picture.
-
-    lambda_:  the MSE (samples in [0, 1]) that one bit per pixel is worth. It may be set between steps.
-    pixels:   pixels of the picture, H times W.
-    known:    bool (H, W), the pixels whose errors count, or None for all.
-    share:    the share of the pixels that count, in 0..1.
-    variance: the distortion of the best single colour.
-    """
-
-    arch: Arch
-    lambda_: float
-    pixels: int
-    known: np.ndarray | None
-    share: float
-    variance: float
-
-    def evaluate(self) -> Loss:
-        """Measure the loss with the code rounded."""
-
-    def state(self, code: bool = True) -> Any:
-        """Copy the weights and the rounded code for `restore`, or the weights alone.
-
-        A `fold` makes the copy useless.
-        """
-
-    def restore(self, state: Any) -> None:
-        """Go back to a state."""
-
-    def weights(self) -> Weights:
-        """Copy the weights."""
-
-    def rounded_code(self) -> Code:
-        """Return the code as the file will hold it, int16."""
-
-    def real_code(self) -> Code:
-        """Copy the code before it is rounded, float32 in code units."""
-
-
-class SearchableFit(Fit, Protocol):
-    """A fit that measures its loss with other weights and code, one set after the other, as the freeze needs it."""
-
-    def take(self, weights: Weights, code: Code) -> None:
-        """Go on from other weights and code, rounded or not. Tensors and octaves that are missing stay as they are."""
-
-    def distortion(self, weights: Weights) -> float:
-        """Measure the distortion of the rounded code with other weights."""
-
-    def bits(self, weights: Weights) -> float:
-        """Measure the bits of the rounded code with other weights."""
-
-    def slopes(self, weights: Weights) -> Weights:
-        """Return the derivatives of D + lambda R by weights, at these weights; float64, 0 for fixed tensors."""
-
-    def maps(self, octave: int) -> tuple[list[np.ndarray], np.ndarray]:
-        """Measure the bits of each integer and the squared error of each pixel, with the code rounded.
-
-        The bits are arrays (rows, columns) of the octave and of all finer ones, coarse to fine. The errors are an array
-        (H, W), summed over the planes. An engine may take coarser octaves as they were when all was last measured.
-        """
-
-    def put_plane(self, octave: int, values: np.ndarray) -> None:
-        """Replace an octave's only code plane by integers (rows, columns)."""
-
-    def average(self) -> None:
-        """Begin a new mean of the pictures of all steps from now on."""
-
-    def mean(self) -> np.ndarray | None:
-        """Return the mean since `average`, float32 (H, W, planes) in 0..1, or None if there was no step."""
-
-
-class Engine(Protocol):
-    """One or more fits that take each step together."""
-
-    @property
-    def fits(self) -> Sequence[Fit]:
-        """The fits, in the order of their tasks."""
-
-    def warm_up(self) -> None:
-        """Do now what the first step would else do on its own, such as capturing a graph."""
-
-    def step(self, point: Point) -> None:
-        """Take one step of every fit. On a GPU the call does not wait for the step to end."""
-
-    def losses(self) -> list[Loss]:
-        """Return the loss that every fit had before the last step."""
-
-    def fold(self) -> None:
-        """End the channel normalisation, if there is one."""
 
 
 class Kind(Protocol):

@@ -14,8 +14,8 @@ import numpy as np
 from ..errors import TargetError
 from ..format.coded import CodedImage
 from .descent.progress import Progress
+from .descent.protocols import Code, Fit
 from .descent.schedule import point_after
-from .engine import Code, Fit
 from .freeze.moves import improve
 from .freeze.search import trials_for, weight_bits
 from .loss.terms import Loss

@@ -41,7 +41,7 @@ FALLING_BACK = (
 
 
 class GraphEngine:
-    """The engine of fits on a GPU; see `fit.engine.Engine`.
+    """The engine of fits on a GPU; see `fit.descent.protocols.Engine`.
 
     tasks: their architectures are alike but for the bases. device: "cuda:N", or "cpu" for tests. say: called with a
     sentence where the kernels cannot be used.

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..loss.terms import Loss
 from .progress import Progress, Told
+from .protocols import Engine, SearchableFit
 from .schedule import HARD_SHARE, point_at, point_of_mean
 
 CHECKS = 8
@@ -25,7 +26,7 @@ LEAST_STEPS_TO_JUDGE = 100
 
 
 def run(
-    engine: Any,
+    engine: Engine,
     iterations: int,
     *,
     seconds: float | None = None,
@@ -38,7 +39,7 @@ def run(
     Every fit ends in the best state that a check has seen. Returns the number of steps, and the indices of the fits
     that have collapsed: a check found them hardly better than one constant colour. The loop ends early once all have.
 
-    engine:       a `fit.engine.Engine`.
+    engine:       a `Engine`.
     may_collapse: go on with collapsed fits, and name none.
     steerings:    the `fit.target.Steering` objects that move the lambdas of the fits.
 
@@ -88,7 +89,7 @@ def run(
 
 
 def run_for_mean(
-    engine: Any,
+    engine: Engine[SearchableFit],
     iterations: int,
     *,
     seconds: float | None = None,
@@ -97,7 +98,7 @@ def run_for_mean(
     """Fit, and return the mean of the pictures of the later steps: float32 (H, W, planes) in 0..1.
 
     The fit ends when `iterations` steps are done or `seconds` are over, but has one step at least. The mean leaves out
-    the first `MEAN_FROM` of it. engine: a `fit.engine.Engine` of one `SearchableFit`.
+    the first `MEAN_FROM` of it. engine: a `Engine` of one `SearchableFit`.
 
     Each step has other noise in its code and other weights. Its picture is like a draw from all pictures that explain
     the samples about as well. The mean of the draws is nearer to the true picture than any of them. This is stochastic
@@ -110,7 +111,9 @@ def run_for_mean(
         elapsed = monotonic() - start
         share = _share(step, iterations, elapsed, seconds)
         if share >= 1 and step:
-            return fit.mean()
+            mean = fit.mean()
+            assert mean is not None  # There has been a step.
+            return mean
         if share >= MEAN_FROM and not is_settled:
             is_settled = True
             fit.average()

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import log10
 from time import monotonic
-from typing import Any
 
 from ..loss.terms import Loss
+from .protocols import Engine, Fit
 
 SECONDS_BETWEEN_LOSSES = 0.05
 """Age in seconds that a reported loss may have: reading a newer one makes a GPU wait."""
@@ -38,8 +38,8 @@ class Progress:
     seconds_left: float
 
 
-def progress_of(phase: str, step: int, total: int, loss: Loss, fit: Any, seconds_left: float) -> Progress:
-    """Make a `Progress`. loss: the present `Loss`. fit: a `fit.engine.Fit`."""
+def progress_of(phase: str, step: int, total: int, loss: Loss, fit: Fit, seconds_left: float) -> Progress:
+    """Make a `Progress`. loss: the present `Loss`. fit: a `Fit`."""
     bits = loss.bits + (WARM_BITS_A_WEIGHT if fit.arch.base else BITS_A_WEIGHT) * fit.arch.weight_count()
     return Progress(
         phase, step, total, bits / fit.pixels, -10 * log10(max(loss.distortion / fit.share, 1e-10)), seconds_left
@@ -49,12 +49,12 @@ def progress_of(phase: str, step: int, total: int, loss: Loss, fit: Any, seconds
 class Told:
     """Calls `progress` after every step, with losses at most `SECONDS_BETWEEN_LOSSES` old.
 
-    engine:   a `fit.engine.Engine`.
+    engine:   a `Engine`.
     by_clock: read the losses after every step, even if there is no `progress`. Else a clock would measure how fast
               steps are handed to a GPU.
     """
 
-    def __init__(self, engine: Any, progress: Callable[[Progress], None] | None, by_clock: bool) -> None:
+    def __init__(self, engine: Engine, progress: Callable[[Progress], None] | None, by_clock: bool) -> None:
         self._engine, self._progress, self._by_clock = engine, progress, by_clock
         self._next, self._loss = 0.0, Loss(0.0, 0.0)
 

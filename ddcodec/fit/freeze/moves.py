@@ -8,12 +8,12 @@ do not overlap, so that this is exact.
 
 from collections.abc import Callable
 from time import monotonic
-from typing import Any
 
 import numpy as np
 
 from ...format.arch import CODE_MAX, FILTER_REACH, NEIGHBOURS
 from ..descent.progress import Progress, progress_of
+from ..descent.protocols import SearchableFit
 
 SEEN_LEFT = max(dx for dx, _ in NEIGHBOURS)
 """Columns to the left up to which other integers see an integer as a neighbour."""
@@ -44,7 +44,7 @@ def measurements_for(steps: int) -> int:
 
 
 def improve(
-    fit: Any,
+    fit: SearchableFit,
     measurements: int,
     *,
     is_over: Callable[[], bool] = lambda: False,
@@ -52,7 +52,7 @@ def improve(
 ) -> float:
     """Move integers of the code of a fit while that pays. Return by how much D + lambda R has fallen.
 
-    fit:          a `fit.engine.SearchableFit`. Its weights must be final, and each octave must have one code plane.
+    fit:          a `SearchableFit`. Its weights must be final, and each octave must have one code plane.
     measurements: the most measurements to make.
     is_over:      ends the moves once it returns true.
     """

@@ -7,7 +7,7 @@ bench/notebook/freezing.md has the trials behind the constants.
 from collections.abc import Callable
 from math import inf, log2
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from ...format.bases import FRACTION_BITS
 from ...format.bounds import exactness_bound
 from ...format.weights import Weights, best_scale, resolved
 from ..descent.progress import Progress, progress_of
+from ..descent.protocols import Fit, SearchableFit
 from ..descent.start import moving, real_base
 from ..loss.terms import Loss, weight_step
 from .curvature import curvature_of_bits, curvature_of_distortion, is_known
@@ -83,7 +84,7 @@ def trials_for(steps: int, pixels: int) -> int:
 
 
 def freeze(
-    fit: Any,
+    fit: SearchableFit,
     trials: int,
     *,
     seconds: float | None = None,
@@ -91,7 +92,7 @@ def freeze(
 ) -> dict[str, Weights]:
     """Turn the weights of a fit into integers: name -> `Weights`, differences from the base.
 
-    The search ends after `trials` measurements or `seconds`, with what it has. fit: a `fit.engine.SearchableFit` of an
+    The search ends after `trials` measurements or `seconds`, with what it has. fit: a `SearchableFit` of an
     engine that is folded.
 
     The layers behind the planes and the context model are rounded together (`rounding`) from `LEAST_TRIALS` on. For
@@ -111,10 +112,10 @@ def freeze(
     return tensors
 
 
-def plainly_rounded(fit: Any) -> dict[str, Weights]:
+def plainly_rounded(fit: Fit) -> dict[str, Weights]:
     """Round the weights of a fit to integers, all in the same small steps: name -> `Weights`.
 
-    They are for callers that want the picture at once and no file. fit: a `fit.engine.Fit`.
+    They are for callers that want the picture at once and no file. fit: a `Fit`.
     """
     base = real_base(fit.arch)
     tensors = {}
@@ -138,10 +139,10 @@ def real_weights(arch: Arch, tensors: dict[str, Weights]) -> dict[str, np.ndarra
     }
 
 
-def weight_bits(fit: Any, trials: int) -> float:
+def weight_bits(fit: Fit, trials: int) -> float:
     """Estimate the bits that the weights of a fit will have in its file, after a search of so many trials.
 
-    fit: a `fit.engine.Fit`.
+    fit: a `Fit`.
     """
     step = weight_step(fit.lambda_ / fit.pixels)
     bits, weights = 0.0, fit.weights()

@@ -22,7 +22,7 @@ from .update import soft_round
 
 
 class TorchEngine:
-    """The reference engine (see `fit.engine`); the only one that knows channel normalisation.
+    """The reference engine (see `fit.descent.protocols`); the only one that knows channel normalisation.
 
     samples: uint8 or uint16 (H, W, planes). lambda_: the MSE that one bit per pixel is worth. normalise: with channel
     normalisation. known: bool (H, W), the pixels that count, or None for all.
