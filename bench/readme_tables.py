@@ -58,8 +58,10 @@ PUBLISHED = ROOT / "bench" / "published-kodak.csv"
 INPAINTED = ROOT / "bench" / "published-inpainting.csv"
 ANCHOR = "jpeg"
 """The codec whose BD-rate is 0."""
-EFFORT = "ddc:e"
+OURS = "ddc:e"
 """Beginning of the names of ddcodec's efforts."""
+EFFORT = "ddc:e{}:psnr"
+"""The name of an effort in the tables of efforts."""
 SINCE = "5f2b1c2"
 """The earliest version of ddcodec, by its digest, that gives photographs the rates of the present one.
 
@@ -79,17 +81,17 @@ MACHINES = {
     "Intel(R) Xeon(R) Processor, 2 cores": "Intel Xeon",
 }
 """A row's machine -> its name in a table. All have two cores. Early rows do not tell an EPYC's family."""
-SHORT = ("ddc:e5", "vvc", "ddc:e3", "avif:psnr:s0", "avif:s0", "avif", "webp", "jxl")
+SHORT = ("ddc:e5:psnr", "vvc", "ddc:e3:psnr", "avif:psnr:s0", "avif:s0", "avif", "webp", "jxl")
 """Codecs of the README's table, from the top."""
-OWN = "ddc:e5"
-"""The first codec of the README's three figures: ddcodec as it is by default."""
+OWN = "ddc:e5:psnr"
+"""The first codec of the README's three figures."""
 OTHER = "avif"
 """The second one: AVIF as it is by default."""
-CURVES = ("Cool-Chic 5.0.1", "ddc:e5", "vvc", "ddc:e3", "avif:psnr", "avif", "webp", "jpeg")
+CURVES = ("Cool-Chic 5.0.1", "ddc:e5:psnr", "vvc", "ddc:e3:psnr", "avif:psnr", "avif", "webp", "jpeg")
 """Curves of the plots over all pictures; a plot has at most `charts.MOST_CURVES`."""
-CURVES_OF_EFFORTS = ("ddc:e9", "ddc:e5", "vvc", "ddc:e3", "avif:psnr", "avif", "ddc:e1", "jpeg")
+CURVES_OF_EFFORTS = ("ddc:e9:psnr", "ddc:e5:psnr", "vvc", "ddc:e3:psnr", "avif:psnr", "avif", "ddc:e1:psnr", "jpeg")
 """Curves of the plot of efforts."""
-SPOTS = ("ddc:e5", "ddc:e3", "ddc:e1", "vvc", "avif:psnr:s0", "avif", "webp", "jxl")
+SPOTS = ("ddc:e5:psnr", "ddc:e3:psnr", "ddc:e1:psnr", "vvc", "avif:psnr:s0", "avif", "webp", "jxl")
 """Points of the plot of times."""
 RATES = (0.2, 0.8)
 """Bits per pixel at the edges of a plot. All curves of ddcodec reach the right one, where their names stand."""
@@ -348,7 +350,7 @@ def costs() -> list[str]:
         "| --- |" + " --- |" * (2 + len(named)),
     ]
     for effort in presets.EFFORTS:
-        codec = f"{EFFORT}{effort}"
+        codec = EFFORT.format(effort)
         own = standings.get(codec)
         if own:
             cells = [str(effort), _rate(everywhere.get(codec)), _rate(own)]
@@ -362,15 +364,15 @@ def points() -> list[str]:
     JPEG has the quality nearest to the `-q` that stands for the lambda.
     """
     rows = _group_of_efforts().rows
-    efforts = [effort for effort in presets.EFFORTS if any(row.codec == f"{EFFORT}{effort}" for row in rows)]
+    efforts = [effort for effort in presets.EFFORTS if any(row.codec == EFFORT.format(effort) for row in rows)]
     lines = [
         f"| `--lambda` | about `-q` | {' | '.join(f'effort {effort}' for effort in efforts)} | JPEG |",
         "| --- | --- |" + " --- |" * (len(efforts) + 1),
     ]
-    for lambda_ in sorted({row.setting for row in rows if row.codec.startswith(EFFORT)}, reverse=True):
-        quality = min(range(1, 101), key=lambda q: abs(log(presets.lambda_of_quality(q) / lambda_)))
+    for lambda_ in sorted({row.setting for row in rows if row.codec.startswith(OURS)}, reverse=True):
+        quality = min(range(1, 101), key=lambda q: abs(log(presets.lambda_of_quality(q, tune="psnr") / lambda_)))
         nearest = min({row.setting for row in rows if row.codec == ANCHOR}, key=lambda q: abs(q - quality))
-        cells = [_point(rows, f"{EFFORT}{effort}", lambda_) for effort in efforts] + [
+        cells = [_point(rows, EFFORT.format(effort), lambda_) for effort in efforts] + [
             f"quality {nearest:.0f}: {_point(rows, ANCHOR, nearest)}"
         ]
         lines.append(f"| {lambda_:g} | {quality} | {' | '.join(cells)} |")
@@ -463,7 +465,7 @@ def sections() -> list[str]:
 
 def _time(rows: Iterable[Row], effort: int) -> str:
     """Write the median time of an effort's encodes, or nothing without rows."""
-    seconds = [row.encode_s for row in rows if row.codec == f"{EFFORT}{effort}"]
+    seconds = [row.encode_s for row in rows if row.codec == EFFORT.format(effort)]
     return seconds_text(median(seconds)) if seconds else ""
 
 
@@ -477,7 +479,7 @@ def _group_of_efforts() -> Group:
     """Choose the group with the most efforts, and of these the one with the most pictures."""
     return max(
         _groups(),
-        key=lambda group: (sum(standing.codec.startswith(EFFORT) for standing in group.standings), len(group.pictures)),
+        key=lambda group: (sum(standing.codec.startswith(OURS) for standing in group.standings), len(group.pictures)),
     )
 
 
@@ -489,8 +491,8 @@ def kodak() -> list[Row]:
     """
     table = [row for row in read_table(results_of("kodak")) if row.codec != "none"]
     first = next(place for place, row in enumerate(table) if f"({SINCE})" in row.versions)
-    rows = latest(row for place, row in enumerate(table) if place >= first or not row.codec.startswith(EFFORT))
-    own = {row.codec for row in rows if row.codec.startswith(EFFORT)}
+    rows = latest(row for place, row in enumerate(table) if place >= first or not row.codec.startswith(OURS))
+    own = {row.codec for row in rows if row.codec.startswith(OURS)}
     short = {
         codec
         for codec in own

@@ -25,9 +25,11 @@ def encode(
     target_size: int | None = None,
     target_bpp: float | None = None,
     target_psnr: float | None = None,
+    target_ssimulacra2: float | None = None,
     effort: int = 5,
     iterations: int | None = None,
     time_limit: float | None = None,
+    tune: str = "eye",
     alpha_quality: int = 100,
     exact: bool = False,
     profile: str = "default",
@@ -40,19 +42,23 @@ def encode(
 ) -> bytes:
     """Encode a picture to the bytes of a `.ddc` file.
 
-    At most one of `quality`, `lambda_`, `target_size`, `target_bpp` and `target_psnr` sets the rate.
+    At most one of `quality`, `lambda_`, `target_size`, `target_bpp`, `target_psnr` and `target_ssimulacra2` sets the
+    rate.
 
     Args:
         image: A Pillow image or an array. Of an image, colours, EXIF, XMP and resolution are kept. An array is uint8
             or uint16, (H, W) or (H, W, C) with C from 1 to 4. With 2 or 4 channels the last one is alpha.
-        quality: 1..100, about the PSNR of a JPEG of that quality. The default is 75.
-        lambda_: The MSE of samples in [0, 1] that one bit per pixel is worth, 1e-7..1.
+        quality: 1..100, about as good to the eye as a JPEG of that quality. The default is 75.
+        lambda_: The distortion that one bit per pixel is worth, 1e-7..1; with tune "psnr" the MSE of samples in [0, 1].
         target_size: Bytes of the file, never more and at most 3 % less.
         target_bpp: The same in bits per pixel.
         target_psnr: PSNR of the decoded picture in dB, never less and at most 0.1 more.
+        target_ssimulacra2: SSIMULACRA2 of the decoded picture, never less and at most 0.5 more. It needs the package
+            ssimulacra2.
         effort: 1..9. A greater effort takes more steps, and more time.
         iterations: The number of steps, instead of an effort.
         time_limit: Seconds. The best state so far is taken.
+        tune: "eye" for the best picture to the eye, "psnr" for the least squared error.
         alpha_quality: 1..100. At 100 alpha is kept without loss.
         exact: Keep the colours of fully transparent pixels, too.
         profile: "default", or "classic" for a plain deep decoder.
@@ -91,9 +97,11 @@ def encode(
         target_size=target_size,
         target_bpp=target_bpp,
         target_psnr=target_psnr,
+        target_ssimulacra2=target_ssimulacra2,
         effort=effort,
         iterations=iterations,
         time_limit=time_limit,
+        tune=tune,
         alpha_quality=alpha_quality,
         exact=exact,
         profile=profile,

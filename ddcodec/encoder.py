@@ -3,13 +3,14 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .decoder import Limits
-from .errors import DamagedError, EncoderError, SourceError
+from .errors import DamagedError, DdcError, EncoderError, SourceError, TargetError
 from .filling import filled
 from .format.alpha import alpha_chunk, coarser
 from .format.arch import SIDE_MAX, Arch
@@ -17,13 +18,15 @@ from .format.files import pack, pack_body, sealed, unpack
 from .format.header import HEADER_BYTES
 from .format.metadata import chunks_of
 from .format.render import checksum, samples_of
-from .metrics import psnr
+from .metrics import SSIMULACRA2_SIDE_MIN, psnr, ssimulacra2
 from .options import EncodeOptions
+from .picture import peak_of
 from .presets import arch_of, iterations_of, normalises
 from .surroundings import with_usual_errors
 
 if TYPE_CHECKING:
     from .fit.descent.progress import Progress
+    from .fit.descent.task import FitTask
 
 
 @dataclass(frozen=True)
@@ -47,10 +50,13 @@ class Encoded:
     device: str
     psnr: float
 
-    def cost(self) -> float:
-        """Compute D + lambda R of the file: distortion plus lambda times bits per pixel."""
-        height, width = self.samples.shape[:2]
-        return 10 ** (-self.psnr / 10) + self.lambda_ * 8 * len(self.data) / (height * width)
+    def cost(self, task: "FitTask") -> float:
+        """Compute D + lambda R of the file, with the distortion and the lambda of a task."""
+        height, width, _ = task.picture.shape
+        errors = (self.samples.reshape(task.picture.shape).astype(np.float32) - task.picture) / peak_of(task.picture)
+        known = 1 if task.known is None else task.known
+        distortion = task.form.value(errors.transpose(2, 0, 1) * known)
+        return distortion + task.lambda_ * 8 * len(self.data) / (height * width)
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,16 @@ class Source:
             *chunks,
             alpha_chunk(self.alpha if options.alpha_quality == 100 else coarser(self.alpha, options.alpha_quality)),
         )
+
+    def ssimulacra2(self, decoded: np.ndarray) -> float:
+        """Compute the SSIMULACRA2 of decoded samples, with those of the picture where nothing can be seen."""
+        decoded = decoded.reshape(self.samples.shape)
+        if self.alpha is not None:
+            seen = self.alpha > 0
+            decoded = np.where(seen if decoded.ndim == 2 else seen[:, :, None], decoded, self.samples)
+        score = ssimulacra2(self.samples, decoded)
+        assert score is not None  # `_check_measure` has seen to it.
+        return score
 
     def psnr(self, decoded: np.ndarray) -> float:
         """Compute the PSNR in dB of decoded samples, where they can be seen."""
@@ -139,6 +155,7 @@ def encode_pictures(
     `LimitError`, `TargetError` and `EncoderError`.
     """
     from .fit.fit import FitSettings, fit_pictures, lambda_for
+    from .fit.loss.eye import eye_form
     from .fit.outlook import Outlook
 
     start = monotonic()
@@ -161,6 +178,8 @@ def encode_pictures(
         if is_best:
             results[index] = made[index]
             continue
+        if options.tune == "eye":
+            task = replace(task, form=eye_form(task.picture, task.known))
         if task.goal:
             lambda_ = lambda_for(task, settings, say=say)
             task = replace(task, lambda_=lambda_, arch=_arch(options, task.picture, lambda_))
@@ -173,13 +192,13 @@ def encode_pictures(
         tasks = [task for _, task, _ in members]
         fitted = fit_pictures(tasks, replace(settings, time_limit=limit), progress=outlook, say=say)
         left -= len(members)
-        for (index, _, chunks), (coded, lambda_, steps, device) in zip(members, fitted):
+        for (index, task, chunks), (coded, lambda_, steps, device) in zip(members, fitted):
             source = sources[index]
             if outlook:
                 outlook.pack()
             data, decoded = _packed(replace(coded, chunks=chunks), source.samples.shape, options.threads)
             result = Encoded(data, decoded, lambda_, steps, monotonic() - began, device, source.psnr(decoded))
-            results[index] = min(result, made[index] or result, key=Encoded.cost)
+            results[index] = min(result, made[index] or result, key=partial(Encoded.cost, task=task))
     return results
 
 
@@ -228,7 +247,7 @@ def _without_fit(source, task, chunks, options, say):
     made = Encoded(data, decoded, task.lambda_, 0, monotonic() - start, "cpu", source.psnr(decoded))
     if not goal:
         return made, len(colours) == 1
-    measured = goal.target.of(len(data), made.psnr)
+    measured = goal.measure(coded)
     if not goal.target.kept(measured):
         return None, False
     if say and not goal.target.met(measured):
@@ -236,37 +255,41 @@ def _without_fit(source, task, chunks, options, say):
     return made, True
 
 
-def _target(options, height, width):
-    """Make the `fit.target.Target` of a picture of that size."""
-    from .fit.target import Target
-
-    if options.target_bpp is None:
-        return Target(options.target_size, options.target_psnr)
-    # A file of no bytes is as much out of reach as one of a single byte.
-    return Target(max(1, int(options.target_bpp * height * width / 8)), options.target_psnr)
-
-
 def _goal(options, source, chunks):
     """Make the `Goal` of a fit with a target: the target, and how a `CodedImage` is measured.
 
-    The target's overhead is about the bytes that no lambda changes: header, chunks and section table.
+    A target's overhead is about the bytes that no lambda changes: header, chunks and section table.
     """
     from .fit.descent.task import Goal
+    from .fit.target import PsnrTarget, SizeTarget, Ssimulacra2Target, Target
 
-    target = replace(
-        _target(options, *source.samples.shape[:2]),
-        overhead=HEADER_BYTES + sum(len(content) + 4 for _, content in chunks) + 16,
-    )
-    target.check()
+    target: Target
+    size = options.most_bytes(*source.samples.shape[:2])
+    if size is not None:
+        target = SizeTarget(size, HEADER_BYTES + sum(len(content) + 4 for _, content in chunks) + 16)
+    elif options.target_psnr is not None:
+        target = PsnrTarget(options.target_psnr)
+    else:
+        _check_measure(source.samples)
+        target = Ssimulacra2Target(options.target_ssimulacra2)
 
     def measure(coded):
-        return (
-            len(pack(replace(coded, chunks=chunks)))
-            if target.bytes is not None
-            else source.psnr(samples_of(coded, threads=options.threads))
-        )
+        if size is not None:
+            return len(pack(replace(coded, chunks=chunks)))
+        samples = samples_of(coded, threads=options.threads)
+        return source.psnr(samples) if options.target_psnr is not None else source.ssimulacra2(samples)
 
     return Goal(target, measure)
+
+
+def _check_measure(samples):
+    if ssimulacra2(samples[:8, :8], samples[:8, :8]) is None:
+        if min(samples.shape[:2]) < SSIMULACRA2_SIDE_MIN:
+            raise TargetError(f"A side of the picture is below {SSIMULACRA2_SIDE_MIN} pixels: it has no SSIMULACRA2.")
+        raise DdcError(
+            "A target of SSIMULACRA2 needs the package ssimulacra2, which is not installed: pip install "
+            "'ddcodec[bench]' brings it."
+        )
 
 
 def _packed(coded, shape, threads):

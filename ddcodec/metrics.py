@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .picture import Picture, deep, peak_of
+from .picture import Picture, deep, peak_of, shallow
 
 PEAK = 255
 """White of the range in which luma and MS-SSIM are computed."""
@@ -115,7 +115,7 @@ def psnr_luma(a: np.ndarray, b: np.ndarray) -> float:
 def ssimulacra2(a: np.ndarray, b: np.ndarray) -> float | None:
     """Compute SSIMULACRA2 (Sneyers, Cloudinary 2022): at most 100, for equal pictures.
 
-    a, b: uint8 of one shape, (H, W) or (H, W, 3).
+    a, b: uint8 or uint16 of one shape, (H, W) or (H, W, 3); 16 bits are rounded to 8.
 
     Returns None without the package ssimulacra2, and if a side is shorter than `SSIMULACRA2_SIDE_MIN`.
     """
@@ -175,7 +175,8 @@ def _ms_ssim_of_channel(a, b):
 
 
 def _as_file(samples):
-    """Write a picture to memory as PPM or PGM, the simplest formats that every reader knows."""
+    """Write a picture to memory as PPM or PGM of 8 bits, the simplest formats that every reader knows."""
+    samples = shallow(samples)
     kind = b"P6" if samples.ndim == 3 else b"P5"
     return io.BytesIO(
         kind + b" %d %d 255\n" % (samples.shape[1], samples.shape[0]) + np.ascontiguousarray(samples).tobytes()

@@ -7,7 +7,16 @@ from typing import Any
 from .errors import TargetError, UsageError
 from .format.header import HEADER_BYTES
 from .option_types import settle_types
-from .presets import BASE_CHOICES, DEFAULT_EFFORT, DEFAULT_QUALITY, EFFORTS, PROFILES, lambda_of_quality
+from .presets import (
+    BASE_CHOICES,
+    DEFAULT_EFFORT,
+    DEFAULT_QUALITY,
+    DEFAULT_TUNE,
+    EFFORTS,
+    PROFILES,
+    TUNES,
+    lambda_of_quality,
+)
 
 GREATEST_TARGET = 10**12
 """Greatest target, in bytes, bits per pixel or dB."""
@@ -61,14 +70,17 @@ class EncodeOptions(RunOptions):
 
     At most one of these sets the rate:
 
-    quality:     1..100, about the PSNR of a JPEG of that quality; 75 if nothing is given.
-    lambda_:     the MSE (samples in [0, 1]) that one bit per pixel is worth, 1e-7..1.
+    quality:     1..100, about the visual quality of a JPEG of that quality; 75 if nothing is given.
+    lambda_:     the distortion that one bit per pixel is worth, 1e-7..1; with `tune` "psnr" the MSE of samples in
+                 [0, 1].
     target_size: bytes of the file, never more and at most 3 % less.
     target_bpp:  the same in bits per pixel.
     target_psnr: dB of the decoded picture, never less and at most 0.1 more.
+    target_ssimulacra2: SSIMULACRA2 of the decoded picture, never less and at most 0.5 more.
 
     The others:
 
+    tune:          "eye" for the best picture to the eye, "psnr" for the least squared error.
     alpha_quality: 1..100; below 100 alpha loses steps.
     exact:         the colours of fully transparent pixels are kept, too.
     profile:       "default" or "classic".
@@ -83,6 +95,8 @@ class EncodeOptions(RunOptions):
     target_size: int | None = None
     target_bpp: float | None = None
     target_psnr: float | None = None
+    target_ssimulacra2: float | None = None
+    tune: str = DEFAULT_TUNE
     alpha_quality: int = 100
     exact: bool = False
     profile: str = "default"
@@ -100,6 +114,7 @@ class EncodeOptions(RunOptions):
             "target size": self.target_size,
             "target bpp": self.target_bpp,
             "target PSNR": self.target_psnr,
+            "target SSIMULACRA2": self.target_ssimulacra2,
         }
         given = [name for name, value in rates.items() if value is not None]
         if len(given) > 1:
@@ -109,6 +124,8 @@ class EncodeOptions(RunOptions):
                 raise UsageError(f"The {name} must be above 0 and at most {GREATEST_TARGET:,}, not {rates[name]:g}.")
         if self.target_size is not None and self.target_size <= HEADER_BYTES:
             raise TargetError(f"No file has only {self.target_size} bytes: the header alone has {HEADER_BYTES}.")
+        if self.target_ssimulacra2 is not None and self.target_ssimulacra2 >= 100:
+            raise TargetError("No SSIMULACRA2 is above 100, and only equal pictures have that.")
         if self.has_target() and self.profile == "classic":
             raise UsageError("A plain deep decoder cannot be steered to a target; its rate is set by its width.")
         if self.base not in BASE_CHOICES:
@@ -119,6 +136,8 @@ class EncodeOptions(RunOptions):
             raise UsageError(f"The lambda must be between 1e-7 and 1, not {self.lambda_:g}.")
         if not 1 <= self.alpha_quality <= 100:
             raise UsageError(f"The quality of alpha must be between 1 and 100, not {self.alpha_quality:g}.")
+        if self.tune not in TUNES:
+            raise UsageError(f"There is no tune {self.tune}; choose one of: {', '.join(TUNES)}.")
         if self.profile not in PROFILES:
             raise UsageError(f"There is no profile {self.profile}; choose one of: {', '.join(PROFILES)}.")
         if self.max_memory < 0:
@@ -126,11 +145,19 @@ class EncodeOptions(RunOptions):
         super().validate()
 
     def has_target(self) -> bool:
-        """Whether a size, bits per pixel or a PSNR is the target."""
-        return not self.target_size is self.target_bpp is self.target_psnr is None
+        """Whether a size, bits per pixel, a PSNR or an SSIMULACRA2 is the target."""
+        targets = self.target_size, self.target_bpp, self.target_psnr, self.target_ssimulacra2
+        return any(target is not None for target in targets)
+
+    def most_bytes(self, height: int, width: int) -> int | None:
+        """Give the bytes that the file of a picture of that size may have, or None if its size is no target."""
+        if self.target_bpp is None:
+            return self.target_size
+        # A file of no bytes is as much out of reach as one of a single byte.
+        return max(1, int(self.target_bpp * height * width / 8))
 
     def chosen_lambda(self, height: int, width: int) -> float:
         """Give the lambda for a picture of that size, from `lambda_` or the quality."""
         if self.lambda_ is not None:
             return self.lambda_
-        return lambda_of_quality(DEFAULT_QUALITY if self.quality is None else self.quality, height * width)
+        return lambda_of_quality(DEFAULT_QUALITY if self.quality is None else self.quality, height * width, self.tune)

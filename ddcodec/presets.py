@@ -15,6 +15,10 @@ DEFAULT_QUALITY = 75
 """The quality if no rate is given."""
 PROFILES = ("default", "classic")
 """All profiles: the usual one, and the plain deep decoder."""
+TUNES = ("eye", "psnr")
+"""What a fit makes good: the picture to the eye, or its PSNR."""
+DEFAULT_TUNE = "eye"
+"""The tune if none is given."""
 BASE_CHOICES = ("auto", "none")
 """Values of the option `base`: the base of the nearest lambda, or a fit from random weights."""
 
@@ -29,23 +33,23 @@ def iterations_of(effort: int) -> int:
     return _rows()["efforts"][str(effort)]
 
 
-def lambda_of_quality(quality: float, pixels: int | None = None) -> float:
-    """Compute the lambda at which a fit has about the PSNR of a JPEG of this quality.
+def lambda_of_quality(quality: float, pixels: int | None = None, tune: str = DEFAULT_TUNE) -> float:
+    """Compute the lambda at which a fit has about the visual quality of a JPEG of this quality.
 
-    lambda = at_50 (S / 100)^power, with the numbers of `presets.toml`. S is the per cent by which libjpeg scales its
-    quantisation tables. It is 5000 / quality up to 50 and 200 - 2 quality above, here at least 2. The logarithms of S
-    and of lambda are both nearly linear in PSNR.
+    lambda = at_50 (S / 100)^power, with the tune's numbers of `presets.toml`. S is the per cent by which libjpeg scales
+    its quantisation tables. It is 5000 / quality up to 50 and 200 - 2 quality above, here at least 2. Visual quality is
+    SSIMULACRA2, the mean over photographs (bench/notebook/eye.md).
 
     For fewer pixels than `least_pixels` of `presets.toml`, lambda is smaller in proportion. A bit counts then as in a
     picture of that many; otherwise a few weights would cost too much for such a picture.
 
-    quality: 1..100. pixels: of the picture; None for many.
+    quality: 1..100. pixels: of the picture; None for many. tune: one of `TUNES`.
 
-    Returns the MSE of samples in [0, 1] that one bit per pixel is worth.
+    Returns the distortion that one bit per pixel is worth.
     """
     row = _rows()["quality"]
     scale = 5000 / quality if quality <= 50 else max(2, 200 - 2 * quality)
-    lambda_ = row["at_50"] * (scale / 100) ** row["power"]
+    lambda_ = row[tune]["at_50"] * (scale / 100) ** row[tune]["power"]
     return lambda_ if pixels is None else lambda_ * min(1, pixels / row["least_pixels"])
 
 

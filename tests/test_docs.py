@@ -90,7 +90,7 @@ def test_python_page_has_all_errors_and_options():
             re.M,
         )
     )
-    rates = {"quality", "lambda_", "target_size", "target_bpp", "target_psnr"}
+    rates = {"quality", "lambda_", "target_size", "target_bpp", "target_psnr", "target_ssimulacra2"}
     assert options == set(encoder.EncodeOptions.__dataclass_fields__) - rates | {"progress"}
     assert all(name in text for name in rates)
 
@@ -158,7 +158,7 @@ def test_options_exist(page):
         if isinstance(option, click.Option)
         for name in option.opts
     }
-    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", page.read_text("utf-8")))
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", page.read_text("utf-8")))
     assert named <= options, named - options
 
 

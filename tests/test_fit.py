@@ -431,9 +431,10 @@ def test_wrong_options(options, words):
 
 
 def test_quality_is_monotone():
-    lambdas = [presets.lambda_of_quality(q) for q in range(1, 101)]
-    assert lambdas == sorted(lambdas, reverse=True)
-    assert all(1e-7 <= value <= 1 for value in lambdas)
+    for tune in presets.TUNES:
+        lambdas = [presets.lambda_of_quality(q, tune=tune) for q in range(1, 101)]
+        assert lambdas == sorted(lambdas, reverse=True)
+        assert all(1e-7 <= value <= 1 for value in lambdas)
 
 
 def test_efforts_grow():

@@ -239,7 +239,7 @@ def test_rounded_together_weights_cost_less(monkeypatch, picture):
         bits = engine.bits(numbers) + sum(
             best_scale(tensors[name].values)[1] for name, _ in engine.arch.coded_tensors()
         )
-        return engine.distortion(numbers) + engine.lambda_ / engine.pixels * bits
+        return engine.distortion(numbers)[0] + engine.lambda_ / engine.pixels * bits
 
     together = total()
     monkeypatch.setattr(freezing, "is_known", lambda arch: False)

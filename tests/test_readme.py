@@ -192,12 +192,15 @@ def test_commands_exist():
     assert {line[1] for line in lines} <= set(cli.commands)
 
 
+STARTS = "format/bases.bin", "fit/descent/analysis.bin", "fit/descent/analysis_eye.bin"
+
+
 def test_sizes_and_memory_are_those_of_the_code():
     from ddcodec.fit.cpu.engine import memory_of
 
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
     text = "".join(page.read_text("utf-8") for page in pages)
-    starts = sum((ROOT / "ddcodec" / name).stat().st_size for name in ("format/bases.bin", "fit/descent/analysis.bin"))
+    starts = sum((ROOT / "ddcodec" / name).stat().st_size for name in STARTS)
     assert [int(kilobytes) for kilobytes in re.findall(r"(\d+) kB that come with the package", text)] == [
         round(starts / 1000)
     ] * 2

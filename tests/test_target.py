@@ -12,11 +12,11 @@ from PIL import Image
 
 import ddcodec
 from ddcodec.cli import cli
-from ddcodec.encoder import _target, encode_picture
+from ddcodec.encoder import encode_picture
 from ddcodec.errors import TargetError, UsageError
 from ddcodec.fit import target as target_module
 from ddcodec.fit.loss.terms import Loss
-from ddcodec.fit.target import Steering, Target
+from ddcodec.fit.target import SizeTarget, Steering
 from ddcodec.metrics import psnr
 from ddcodec.options import EncodeOptions
 
@@ -33,9 +33,8 @@ def test_a_file_fills_the_size_it_may_have(picture):
 
 
 def test_bits_per_pixel_are_a_size():
-    asked = EncodeOptions(target_bpp=1.0)
-    assert _target(asked, 112, 128) == _target(EncodeOptions(target_size=112 * 128 // 8), 112, 128)
-    assert _target(EncodeOptions(target_bpp=1e-6), 10, 10).bytes == 1
+    assert EncodeOptions(target_bpp=1.0).most_bytes(112, 128) == 112 * 128 // 8
+    assert EncodeOptions(target_bpp=1e-6).most_bytes(10, 10) == 1
 
 
 def test_a_picture_has_the_psnr_it_should(picture):
@@ -172,7 +171,7 @@ class AnsweringFit:
     def evaluate(self):
         trembling = np.interp(len(self.lambdas) / self._steps, self.SHARES, self.TREMBLING)
         growth = max(1, self.lambda_ / self.lambdas[-30:][0])
-        return Loss(1e-3, exp(self._log_bits) + growth * trembling * self.pixels)
+        return Loss(1e-3, exp(self._log_bits) + growth * trembling * self.pixels, 1e-3)
 
 
 @pytest.mark.parametrize("steps", [210, 1000, 5600])
@@ -181,7 +180,7 @@ def test_lambda_does_not_run_away(steps, start, monkeypatch):
     monkeypatch.setattr(target_module, "weight_bits", lambda *fit: 0)
     right, wished = 1e-2, 5000
     fit = AnsweringFit(start * right, steps, lambda lambda_: 8 * 0.985 * wished * (lambda_ / right) ** -0.6)
-    steering = Steering(fit, Target(bytes=wished), steps)
+    steering = Steering(fit, SizeTarget(wished), steps)
     for step in range(steps):
         steering.look(step / steps)
         fit.step()

@@ -22,7 +22,7 @@ from ..encoder import encode_picture
 from ..errors import DdcError, UsageError
 from ..machine import keep_freed_memory
 from ..options import EncodeOptions
-from ..presets import DEFAULT_EFFORT, normalises
+from ..presets import DEFAULT_EFFORT, DEFAULT_TUNE, normalises
 from ..version import __version__
 
 PACKAGE = Path(__file__).parents[1]
@@ -71,8 +71,8 @@ class Peer:
 def peer_of(name: str, threads: int = 1) -> Peer:
     """Find or make the `Peer` of a name.
 
-    name: one of `NAMES`, or "ddc", "ddc:e3", "ddc:classic", "ddc:classic:e4" and the like. The peer's own name is
-    complete: "ddc" becomes "ddc:e5". threads: how many ddcodec may use; all others use one.
+    name: one of `NAMES`, or "ddc", "ddc:e3", "ddc:e3:psnr", "ddc:classic", "ddc:classic:e4" and the like. The peer's
+    own name is complete: "ddc" becomes "ddc:e5". threads: how many ddcodec may use; all others use one.
 
     Raises `UsageError` for an unknown name.
     """
@@ -82,8 +82,8 @@ def peer_of(name: str, threads: int = 1) -> Peer:
         return PEERS[name]
     except KeyError:
         raise UsageError(
-            f"There is no codec {name}; there are {', '.join(NAMES)}, and ddc, ddc:eN (N is 1 to 9), ddc:classic, "
-            "ddc:classic:eN."
+            f"There is no codec {name}; there are {', '.join(NAMES)}, and ddc, ddc:eN (N is 1 to 9), ddc:eN:psnr, "
+            "ddc:classic, ddc:classic:eN."
         ) from None
 
 
@@ -392,18 +392,21 @@ def _vvc_versions() -> str:
 
 
 def _ddc(name: str, threads: int) -> Peer:
-    found = re.fullmatch(r"ddc(?::(classic))?(?::e([1-9]))?", name)
-    if not found:
+    found = re.fullmatch(r"ddc(?::(classic))?(?::e([1-9]))?(?::(psnr))?", name)
+    if not found or found[1] and found[3]:
         raise UsageError(
-            f"There is no codec {name}; ddc takes a profile and an effort, as in ddc:e3, ddc:classic or ddc:classic:e4."
+            f"There is no codec {name}; ddc takes an effort and a tune, as in ddc:e3 or ddc:e3:psnr, or the profile "
+            "classic, as in ddc:classic or ddc:classic:e4."
         )
     profile, effort = found[1] or "default", int(found[2] or DEFAULT_EFFORT)
-    parts = ["ddc", found[1], f"e{effort}"]
+    # The deep decoder minimises squared error, as published.
+    tune = "psnr" if found[1] else found[3] or DEFAULT_TUNE
+    parts = ["ddc", found[1], f"e{effort}", found[3]]
 
     def encode(samples: np.ndarray, setting: float) -> bytes:
         keep_freed_memory()
         return encode_picture(
-            samples, EncodeOptions(lambda_=setting, effort=effort, profile=profile, threads=threads)
+            samples, EncodeOptions(lambda_=setting, effort=effort, profile=profile, tune=tune, threads=threads)
         ).data
 
     def decode(data: bytes, _: Any) -> np.ndarray:
@@ -413,8 +416,8 @@ def _ddc(name: str, threads: int) -> Peer:
 
     return Peer(
         ":".join(filter(None, parts)),
-        ", ".join(filter(None, ["ddcodec", found[1], f"effort {effort}"])),
-        f"profile {profile}, effort {effort}",
+        ", ".join(filter(None, ["ddcodec", found[1], f"effort {effort}", found[3] and f"tune={tune}"])),
+        f"profile {profile}, effort {effort}, tune={tune}",
         "lambda",
         (4e-3, 2e-3, 1e-3, 4e-4),
         1e-4,
@@ -425,6 +428,7 @@ def _ddc(name: str, threads: int) -> Peer:
         warm_up=lambda: decode(
             encode_picture(TINY, EncodeOptions(iterations=2, profile=profile, threads=1)).data, None
         ),
+        note=_note_of_tune(tune, f"ddc:e{effort}:psnr"),
         threads=threads,
     )
 

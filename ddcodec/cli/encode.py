@@ -55,7 +55,7 @@ Many pictures:
     "--quality",
     type=float,
     metavar="1..100",
-    help="About the PSNR of a JPEG of this quality; 100 is not lossless.  [default: 75]",
+    help="About as good to the eye as a JPEG of this quality; 100 is not lossless.  [default: 75]",
 )
 @click.option(
     "--lambda",
@@ -63,7 +63,7 @@ Many pictures:
     cls=Expert,
     type=float,
     metavar="X",
-    help="Instead of a quality: the squared error (samples in 0..1) that one bpp is worth.",
+    help="Instead of a quality: the distortion that one bpp is worth; with --tune psnr the MSE of samples in 0..1.",
 )
 @click.option(
     "--target-size",
@@ -74,6 +74,20 @@ Many pictures:
 @click.option("--target-bpp", type=float, metavar="X", help="Instead: the same in bits per pixel.")
 @click.option(
     "--target-psnr", type=float, metavar="DB", help="Instead: the decoded picture has this PSNR and hardly more."
+)
+@click.option(
+    "--target-ssimulacra2",
+    type=float,
+    metavar="SCORE",
+    help="Instead: the same by SSIMULACRA2; 70 is good, 90 hardly to be told from the original.",
+)
+@click.option(
+    "--tune",
+    default="eye",
+    show_default=True,
+    metavar="eye|psnr",
+    shell_complete=offers.names(offers.tunes),
+    help="Make the best picture to the eye, or that of the least squared error.",
 )
 @fitting(
     effort="Higher is slower and smaller.",
@@ -261,7 +275,7 @@ class Encoding:
 
         with talk.progress() as progress:
             return [
-                _made(encoded, source)
+                _made(encoded, source, self.options.tune)
                 for encoded, source in zip(
                     encode_pictures(sources, self.options, progress, say=talk.say, warn=talk.warn), sources
                 )
@@ -295,11 +309,11 @@ class Encoding:
     def details(self, made: Made) -> Iterator[str]:
         from ..format.files import read_info
 
-        yield f"lambda {made.facts['lambda']:.3g}, {made.facts['steps']} steps"
+        yield f"tune {made.facts['tune']}, lambda {made.facts['lambda']:.3g}, {made.facts['steps']} steps"
         yield from section_table(read_info(made.data)["sections"], len(made.data))
 
 
-def _made(encoded: "Encoded", source: "Source") -> Made:
+def _made(encoded: "Encoded", source: "Source", tune: str) -> Made:
     from ..format.files import read_info
     from ..picture import Picture, bits_of
     from ..pictures.lossless import smaller_lossless
@@ -321,6 +335,7 @@ def _made(encoded: "Encoded", source: "Source") -> Made:
         "seconds": encoded.seconds,
         "device": encoded.device.removesuffix(":0"),
         "lambda": encoded.lambda_,
+        "tune": tune,
     }
     return Made(encoded.data, facts)
 

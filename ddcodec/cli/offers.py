@@ -88,6 +88,13 @@ def profiles() -> Iterable[str]:
     return PROFILES
 
 
+def tunes() -> Iterable[str]:
+    """List the values of --tune."""
+    from ..presets import TUNES
+
+    return TUNES
+
+
 def bases() -> Iterable[str]:
     """List the values of --base."""
     from ..presets import BASE_CHOICES
@@ -118,5 +125,6 @@ def codecs() -> Sequence[str]:
     """List the names of bench's --codecs."""
     from ..benchmark.peers import NAMES
 
-    own = [f"{name}:e{effort}" for name in ("ddc", "ddc:classic") for effort in range(1, 10)]
+    kinds = ("ddc:e{}", "ddc:e{}:psnr", "ddc:classic:e{}")
+    own = [kind.format(effort) for kind in kinds for effort in range(1, 10)]
     return ["all", *NAMES, "ddc", "ddc:classic", *own]

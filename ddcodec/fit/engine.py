@@ -102,7 +102,14 @@ class CpuKind:
     def make(self, tasks, *, betas=BETAS, seed=0, say=None):
         (task,) = tasks
         return _cpu_engine().CpuEngine(
-            task.picture, task.arch, task.lambda_, betas=betas, seed=seed, threads=self.threads, known=task.known
+            task.picture,
+            task.arch,
+            task.lambda_,
+            betas=betas,
+            seed=seed,
+            threads=self.threads,
+            known=task.known,
+            form=task.form,
         )
 
     def state(self):
@@ -151,6 +158,7 @@ class ReferenceKind:
             seed=seed,
             device=self.device,
             known=task.known,
+            form=task.form,
         )
 
     def state(self):

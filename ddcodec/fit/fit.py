@@ -302,7 +302,7 @@ class _Job:
 def _plain_start(fit, picture):
     """Start from the picture's mean and a code of zeros where a base's first guess is worse: in plain pictures."""
     loss = fit.evaluate()
-    if fit.arch.base and fit.variance < loss.distortion + fit.lambda_ * loss.bits / fit.pixels:
+    if fit.arch.base and fit.single_colour < loss.distortion + fit.lambda_ * loss.bits / fit.pixels:
         weights = fit.weights()
         counted = picture.reshape(-1, picture.shape[2]) if fit.known is None else picture[fit.known]
         bias = weights["output.bias"] + counted.mean(0) / peak_of(picture) - plain_output(fit.arch, weights)

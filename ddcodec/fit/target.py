@@ -4,10 +4,11 @@ Moves of single integers and further steps make up the rest after the freeze. be
 behind the constants. A step of lambda is a difference of its logarithm (natural), here and in all comments.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import exp, log, log10
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -30,6 +31,12 @@ SIZE_SLOPE = 0.6
 """About how much the logarithm of the rate falls for a step of lambda by 1."""
 PSNR_SLOPE = 0.7
 """About how much the logarithm of the distortion rises for a step of lambda by 1."""
+SSIMULACRA2_SLOPE = 0.45
+"""About how much the logarithm of what SSIMULACRA2 lacks of 100 rises for a step of lambda by 1."""
+SSIMULACRA2_AT_1 = 1500.0
+"""About what SSIMULACRA2 lacks of 100 at a distortion of 1, by `SSIMULACRA2_POWER`, on crops of photographs."""
+SSIMULACRA2_POWER = 0.5
+"""The power of the distortion with which that grows."""
 FIT_GAINS = 5.0
 """About the dB that a fit gains over its first guess, measured on crops of photographs."""
 FIT_LEAVES = 0.75
@@ -121,81 +128,157 @@ MOST_TIMES = 8.0
 """The greatest number of steps in an attempt, in times `MORE_STEPS`."""
 
 
-@dataclass(frozen=True)
-class Target:
-    """A target for the size of a file or for its PSNR; one of the two is None.
+class Target(ABC):
+    """What a file is to have: a size, a PSNR or an SSIMULACRA2. Never worse, and hardly better.
 
-    bytes:    size of the file in bytes. The file is never larger, and at most 3 % smaller.
-    psnr:     PSNR of the decoded picture in dB. It is never less, and at most 0.1 dB more.
-    overhead: bytes of the file that no lambda changes: header, metadata and alpha.
+    Methods take what the target limits as `measured`.
 
-    Methods take what the target limits as `measured`: bytes of a file or a PSNR in dB.
+    saves: whether a file that meets the target may still become smaller.
     """
 
-    bytes: int | None = None
-    psnr: float | None = None
-    overhead: int = 0
+    saves: ClassVar[bool] = True
 
-    def check(self) -> None:
-        """Raise `TargetError` if the overhead alone is too much for the size."""
-        if self.bytes is not None and self.overhead >= FILLED * self.bytes:
+    @abstractmethod
+    def met(self, measured: float) -> bool:
+        """Whether the target is met, neither missed nor kept by too much."""
+
+    @abstractmethod
+    def kept(self, measured: float) -> bool:
+        """Whether the promise is kept: no larger file, or no less quality, than the target allows."""
+
+    @abstractmethod
+    def step(self, measured: float) -> float:
+        """Return by how much the logarithm of lambda should grow to reach the target."""
+
+    @abstractmethod
+    def estimated(self, loss: Loss, share: float, weight_bits: float) -> float:
+        """Estimate what a file would have. share: of the pixels that count. weight_bits: bits of the weights."""
+
+    @property
+    @abstractmethod
+    def least_lambda(self) -> float:
+        """The least lambda from which a fit starts."""
+
+    @abstractmethod
+    def distance(self, measured: float) -> str:
+        """Return the sentence to the user for a promise that is kept by more than it need be."""
+
+    @abstractmethod
+    def refusal(self, measured: float) -> TargetError:
+        """Return the error for a target that is out of reach. measured: the nearest that was found."""
+
+
+@dataclass(frozen=True)
+class SizeTarget(Target):
+    """A target for the size of a file.
+
+    bytes:    size of the file in bytes. The file is never larger, and at most 3 % smaller.
+    overhead: bytes of the file that no lambda changes: header, metadata and alpha.
+    """
+
+    bytes: int
+    overhead: int = 0
+    saves: ClassVar[bool] = False
+    least_lambda: ClassVar[float] = LAMBDAS[0]
+
+    def __post_init__(self) -> None:
+        """Raise `TargetError` if the overhead alone is too much."""
+        if self.overhead >= FILLED * self.bytes:
             raise TargetError(
                 f"The file cannot be made to fit into {self.bytes:,} bytes: header, metadata and alpha alone take "
                 f"about {self.overhead:,}."
             )
 
-    def met(self, measured: float) -> bool:
-        """Whether the target is met, neither missed nor kept by too much."""
-        if self.bytes is not None:
-            return LEAST_FILLED * self.bytes <= measured <= self.bytes
-        assert self.psnr is not None
+    def met(self, measured):
+        return LEAST_FILLED * self.bytes <= measured <= self.bytes
+
+    def kept(self, measured):
+        return measured <= self.bytes
+
+    def step(self, measured):
+        return log(max(1, measured - self.overhead) / (FILLED * self.bytes - self.overhead)) / SIZE_SLOPE
+
+    def estimated(self, loss, share, weight_bits):
+        return (loss.bits + weight_bits) / 8 + self.overhead
+
+    def distance(self, measured):
+        return f"the file has {measured:,} of the {self.bytes:,} bytes that it may have; nothing nearer was found."
+
+    def refusal(self, measured):
+        return TargetError(
+            f"The picture cannot be made to fit into {self.bytes:,} bytes; the nearest that was found has about "
+            f"{measured:,.0f}."
+        )
+
+
+@dataclass(frozen=True)
+class PsnrTarget(Target):
+    """A target for the PSNR of the decoded picture in dB: never less, and at most 0.1 dB more."""
+
+    psnr: float
+
+    def met(self, measured):
         return self.psnr <= measured <= self.psnr + 0.1
 
-    def kept(self, measured: float) -> bool:
-        """Whether the promise is kept: no larger file, or no less PSNR, than the target allows."""
-        if self.bytes is not None:
-            return measured <= self.bytes
-        assert self.psnr is not None
+    def kept(self, measured):
         return measured >= self.psnr
 
-    def step(self, measured: float) -> float:
-        """Return by how much the logarithm of lambda should grow to reach the target."""
-        if self.bytes is not None:
-            return log(max(1, measured - self.overhead) / (FILLED * self.bytes - self.overhead)) / SIZE_SLOPE
-        assert self.psnr is not None
+    def step(self, measured):
         return (measured - self.psnr - 0.05) * log(10) / 10 / PSNR_SLOPE
 
-    def of(self, size: float, psnr: float) -> float:
-        """Return the one of a size in bytes and a PSNR in dB that the target limits."""
-        return size if self.bytes is not None else psnr
+    def estimated(self, loss, share, weight_bits):
+        return -10 * log10(max(loss.mse / share, 1e-12))
 
     @property
-    def least_lambda(self) -> float:
-        """The least lambda from which a fit starts.
+    def least_lambda(self):
+        """The distortion of that PSNR.
 
-        For a PSNR it is the distortion of that PSNR. Photographs end with a distortion of a tenth of lambda to 0.8 of
-        it. The first guess tells little about how far a smooth picture gets.
+        Photographs end with a distortion of a tenth of lambda to 0.8 of it. The first guess tells little about how far
+        a smooth picture gets.
         """
-        return LAMBDAS[0] if self.psnr is None else min(LAMBDAS[1], 10 ** (-self.psnr / 10))
+        return min(LAMBDAS[1], 10 ** (-self.psnr / 10))
 
-    def distance(self, measured: float) -> str:
-        """Return the sentence to the user for a promise that is kept by more than it need be."""
-        if self.bytes is not None:
-            return f"the file has {measured:,} of the {self.bytes:,} bytes that it may have; nothing nearer was found."
+    def distance(self, measured):
         return (
             f"the picture has a PSNR of {measured:.2f} dB where {self.psnr:g} dB were asked for; nothing nearer was "
             "found."
         )
 
-    def refusal(self, measured: float) -> TargetError:
-        """Return the error for a target that is out of reach. measured: the nearest that was found."""
-        if self.bytes is not None:
-            return TargetError(
-                f"The picture cannot be made to fit into {self.bytes:,} bytes; the nearest that was found has about "
-                f"{measured:,.0f}."
-            )
+    def refusal(self, measured):
         return TargetError(
             f"A PSNR of {self.psnr:g} dB cannot be reached; the nearest that was found is about {measured:.2f} dB."
+        )
+
+
+@dataclass(frozen=True)
+class Ssimulacra2Target(Target):
+    """A target for the SSIMULACRA2 of the decoded picture: never less, and at most 0.5 more."""
+
+    score: float
+
+    def met(self, measured):
+        return self.score <= measured <= self.score + 0.5
+
+    def kept(self, measured):
+        return measured >= self.score
+
+    def step(self, measured):
+        return log((100.1 - self.score - 0.25) / (100.1 - min(measured, 100))) / SSIMULACRA2_SLOPE
+
+    def estimated(self, loss, share, weight_bits):
+        return 100 - SSIMULACRA2_AT_1 * (loss.distortion / share) ** SSIMULACRA2_POWER
+
+    least_lambda: ClassVar[float] = 1e-5
+
+    def distance(self, measured):
+        return (
+            f"the picture has an SSIMULACRA2 of {measured:.1f} where {self.score:g} was asked for; nothing nearer was "
+            "found."
+        )
+
+    def refusal(self, measured):
+        return TargetError(
+            f"An SSIMULACRA2 of {self.score:g} cannot be reached; the nearest that was found is about {measured:.1f}."
         )
 
 
@@ -205,8 +288,9 @@ def first_step(target: Target, fit: Fit, steps: int) -> float:
     steps: the steps that the fit will have. Their effect is `FIT_GAINS` and `FIT_LEAVES`.
     """
     loss = fit.evaluate()
-    ended = Loss(loss.distortion * 10 ** (-FIT_GAINS / 10), loss.bits * FIT_LEAVES)
-    return target.step(_estimated(target, fit, ended, _weight_bits(fit, steps)))
+    gain = 10 ** (-FIT_GAINS / 10)
+    ended = Loss(loss.distortion * gain, loss.bits * FIT_LEAVES, loss.mse * gain)
+    return target.step(target.estimated(ended, fit.share, _weight_bits(fit, steps)))
 
 
 def first_lambda(target: Target, lambdas: Sequence[float], steps: Sequence[float]) -> float:
@@ -250,7 +334,7 @@ class Steering:
             look = self._looks.pop(0)
         loss, weights = self._fit.evaluate(), _weight_bits(self._fit, self._steps)
         least, measured, most = (
-            _estimated(self._target, self._fit, _ended(loss, look, doubt, self._fit.pixels), weights)
+            self._target.estimated(_ended(loss, look, doubt, self._fit.pixels), self._fit.share, weights)
             for doubt in (-look.doubt, 0.0, look.doubt)
         )
         step = _surely(self._target.step(least), self._target.step(most))
@@ -270,7 +354,8 @@ class Steering:
 def _ended(loss, look, doubt, pixels):
     """Estimate the loss at the end of a fit whose lambda stays, from the loss at a `Look`."""
     bits = (loss.bits - look.surplus * (1 + doubt) * pixels) / (1 + RATE_SURPLUS * max(0.0, 1 - look.share / SETTLED))
-    return Loss(loss.distortion * 10 ** (-look.missing * (1 + doubt) / 10), max(bits, (1 - MOST_SURPLUS) * loss.bits))
+    gain = 10 ** (-look.missing * (1 + doubt) / 10)
+    return Loss(loss.distortion * gain, max(bits, (1 - MOST_SURPLUS) * loss.bits), loss.mse * gain)
 
 
 def _surely(one, other):
@@ -280,11 +365,6 @@ def _surely(one, other):
 
 def _weight_bits(fit, steps):
     return weight_bits(fit, trials_for(steps, fit.pixels))
-
-
-def _estimated(target, fit, loss, weights):
-    size = (loss.bits + weights) / 8 + target.overhead
-    return target.of(size, -10 * log10(max(loss.distortion / fit.share, 1e-12)))
 
 
 def _inside(lambda_):
@@ -360,7 +440,7 @@ def correct(
 def _move_nearer(fit, attempts, moves, is_enough, progress):
     # Moves that pay at this lambda make the file smaller at the same PSNR. A file that is too small already has no use
     # for them.
-    pays = attempts.step > 0 or attempts.target.psnr is not None and attempts.target.met(attempts.measured)
+    pays = attempts.step > 0 or attempts.target.saves and attempts.target.met(attempts.measured)
     pace = _Pace(EAGER_MOVES, EAGEREST_MOVES)
     for attempt in range(MOVE_ROUNDS):
         if attempt or not pays:

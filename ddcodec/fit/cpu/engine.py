@@ -18,16 +18,17 @@ import numpy as np
 from numba import types
 
 from ...format.arch import CODE_MAX, Arch
-from ...picture import deep, peak_of
+from ...picture import deep
 from ..descent.schedule import Point
 from ..descent.soap import BETAS, Betas, Soap, by_qr, code_epsilon
 from ..descent.start import CODE_UNITS, initial_code, initial_weights, moving, real_base
+from ..loss.form import SQUARED_ERROR, Form
 from ..loss.terms import Loss, share_of, weight_step
+from .distortion import ALL, DIFFERENCES, distortion
 from .filters import filtered_back
 from .layout import BARRIER, GRADIENT, OCTAVES, SUMS, THREADS, Layout, Q, Y
 from .products import NONE
 from .rate import merge_gradients, octave_bits
-from .residual import loss
 from .seen import see, see_back
 from .simd import atomic_add, atomic_load, clear, compiled, kept
 from .synthesis import backward, finest_back, forward, merge_mixed, outputs
@@ -44,8 +45,8 @@ _SPINS = 200
 class CpuEngine:
     """The engine of one fit on the CPU; `fit.engine` says what engines have in common.
 
-    samples: uint8 or uint16 (H, W, planes). lambda_: the MSE that one bit per pixel is worth. threads: at least 1.
-    known: bool (H, W), the pixels that count, or None for all.
+    samples: uint8 or uint16 (H, W, planes). lambda_: the distortion that one bit per pixel is worth. threads: at least
+    1. known: bool (H, W), the pixels that count, or None for all. form: what errors cost.
 
     Results do not depend on timing. Their last digits depend on the number of threads. Raises `MemoryError`.
     """
@@ -60,14 +61,14 @@ class CpuEngine:
         seed: int = 0,
         threads: int = 1,
         known: np.ndarray | None = None,
+        form: Form = SQUARED_ERROR,
     ) -> None:
         self.arch, self.lambda_, self.pixels = arch, lambda_, arch.width * arch.height
         self.known, self.share = known, share_of(known)
-        counted = samples.reshape(-1, arch.planes) if known is None else samples[known]
-        self.variance = self.share * float(np.mean([_variance(plane) for plane in counted.T]))
-        self._layout = layout = Layout(arch, threads, known is not None)
+        self.form, self.single_colour = form, form.single_colour(samples, known)
+        self._layout = layout = Layout(arch, threads, known is not None, form.is_eyes)
         layout.settle()
-        self.retarget(samples)
+        self.retarget(samples, form)
         if known is not None:
             layout.known()[:] = known
         random = np.random.default_rng(seed)
@@ -84,10 +85,10 @@ class CpuEngine:
         self._is_moving = np.zeros(count)
         for start, stop in self._moving:
             self._is_moving[start:stop] = 1
-        self._results = np.zeros((threads, 2))
+        self._results = np.zeros((threads, 3))
         self._crew = _Crew(threads, layout.at(int(layout.plan[BARRIER]), 6).view(np.int64))
-        self._put(layout.weights, initial_weights(arch, samples, random))
-        for octave, planes in initial_code(arch, samples, random).items():
+        self._put(layout.weights, initial_weights(arch, samples, random, form.is_eyes))
+        for octave, planes in initial_code(arch, samples, random, form.is_eyes).items():
             for plane, values in enumerate(planes):
                 layout.plane(Y, octave, plane)[:] = values
         self._betas, self._steps, self._code_steps, self._averaged_from = betas.code, 0, 0, 0
@@ -136,10 +137,11 @@ class CpuEngine:
         """Measure the `Loss` with the code rounded."""
         return self._measure(self._layout.weights, True, True)
 
-    def distortion(self, weights: dict[str, np.ndarray]) -> float:
-        """Measure the distortion of the rounded code with other weights (name -> array)."""
+    def distortion(self, weights: dict[str, np.ndarray]) -> tuple[float, float]:
+        """Measure distortion and MSE of the rounded code with other weights (name -> array)."""
         self._put(self._layout.trial, weights)
-        return self._measure(self._layout.trial, False, True).distortion
+        loss = self._measure(self._layout.trial, False, True)
+        return loss.distortion, loss.mse
 
     def bits(self, weights: dict[str, np.ndarray]) -> float:
         """Measure the bits of the rounded code with other weights (name -> array)."""
@@ -156,17 +158,17 @@ class CpuEngine:
         self._measure(self._layout.trial, True, True, True, step=inf)
         return self.gradients()
 
-    def maps(self, octave: int) -> tuple[list[np.ndarray], np.ndarray]:
-        """Measure the bits of integers and the squared errors of pixels, with the code rounded.
+    def maps(self, octave: int, anew: bool = False) -> tuple[list[np.ndarray], np.ndarray]:
+        """Measure the bits of integers and the parts of pixels in D, with the code rounded.
 
-        Returns a list of bits of each integer, (rows, columns), for the octave and all finer ones, and the squared
-        errors of pixels, (H, W), summed over the planes. For codes of one plane an octave. Coarser octaves are taken as
-        they were when all was measured last.
+        Returns a list of bits of each integer, (rows, columns), for the octave and all finer ones, and the parts of
+        pixels, (H, W); see `SearchableFit`. For codes of one plane an octave. Coarser octaves are taken as they were
+        when all was measured last.
         """
         layout = self._layout
-        self._measure(layout.weights, True, True, last=octave, keep=True)
+        self._measure(layout.weights, True, True, last=octave, keep=ALL if anew else DIFFERENCES)
         bits = [layout.plane(GRADIENT, o, 0) / np.float32(log(2)) for o in range(octave, -1, -1)]
-        return bits, layout.errors() * np.float32((self.pixels * self.arch.planes / 2) ** 2)
+        return bits, layout.errors().copy()
 
     def put_plane(self, octave: int, values: np.ndarray) -> None:
         """Put integers (rows, columns) in the place of an octave's only code plane."""
@@ -186,8 +188,11 @@ class CpuEngine:
             for o in self.arch.coded_octaves
         }
 
-    def retarget(self, samples: np.ndarray) -> None:
-        """Go on towards other samples, uint8 or uint16 (H, W, planes)."""
+    def retarget(self, samples: np.ndarray, form: Form | None = None) -> None:
+        """Go on towards other samples, uint8 or uint16 (H, W, planes), and another form of the same kind."""
+        if form:
+            self.form = form
+            self._layout.put_form(form)
         self._layout.target()[:, :, : self.arch.width] = deep(samples).transpose(2, 0, 1)
 
     def real_code(self) -> dict[int, np.ndarray]:
@@ -248,14 +253,14 @@ class CpuEngine:
     def _run(self, *task, **options):
         """Run one pass on all threads and return the `Loss`; see `_arguments`."""
         self._crew.run(_pass, *self._arguments(*task, **options))
-        squares, bits = self._results.sum(0).tolist()
-        return Loss(squares / (self.pixels * self.arch.planes), bits)
+        distortion, bits, squares = self._results.sum(0).tolist()
+        return Loss(distortion, bits, squares / (self.pixels * self.arch.planes))
 
-    def _arguments(self, weights, rounding, rate, picture, learn, point, last=None, keep=False, step=None):
+    def _arguments(self, weights, rounding, rate, picture, learn, point, last=None, keep=0, step=None):
         """List the arguments of a pass.
 
         - last: the coarsest octave whose bits are wanted; coarser ones are neither seen nor synthesised anew
-        - keep: keep what each integer and each pixel costs
+        - keep: keep what each integer costs, and each pixel's part in D: `DIFFERENCES` or `ALL`
         - step: the step of the weights' integers, for their own bits in the gradients; None for that of the price
         """
         layout, price = self._layout, self.lambda_ / self.pixels
@@ -272,6 +277,7 @@ class CpuEngine:
             keep,
             learn,
             learn and not point.hard,
+            self.form.squares,
             float(point.temperature),
             float(point.noise),
             self._key_of_step(),
@@ -330,16 +336,6 @@ def prepare(arch: Arch, say: Callable[[str], None] | None = None) -> None:
         say(NOT_KEPT)
 
 
-def _variance(samples: np.ndarray) -> float:
-    """Compute the variance of uint8 or uint16 samples as numbers in [0, 1].
-
-    It counts the samples' values, which is exact however many samples there are.
-    """
-    values = np.arange(peak_of(samples) + 1) / peak_of(samples)
-    shares = np.bincount(samples, minlength=len(values)) / samples.size
-    return float(shares @ (values - shares @ values) ** 2)
-
-
 _STILL = Point(True, 1.0, 0.0, 0.0, 0.0)
 """The point of measurements, which move nothing."""
 
@@ -349,7 +345,9 @@ def memory_of(arch: Arch, threads: int = 1) -> int:
 
     They are the engine's arrays, the picture, and two rounded copies of the code.
     """
-    return Layout(arch, threads).size + 2 * 2 * arch.positions() + 5 * arch.width * arch.height * arch.planes
+    return (
+        Layout(arch, threads, levels=True).size + 2 * 2 * arch.positions() + 5 * arch.width * arch.height * arch.planes
+    )
 
 
 if hasattr(os, "sched_yield"):
@@ -452,6 +450,7 @@ def _made(digest):
         keep,
         learn,
         soft,
+        squares,
         temperature,
         noise,
         key,
@@ -490,7 +489,7 @@ def _made(digest):
                 if not _wait(plan):
                     return
             for o in range(last_octave + 1):
-                results[thread, 1] += octave_bits(plan, octaves, own, o, thread, weights, price, soft, learn, keep)
+                results[thread, 1] += octave_bits(plan, octaves, own, o, thread, weights, price, soft, learn, keep > 0)
         if picture:
             for o in range(last_octave, 0, -1):
                 forward(plan, octaves, own, o, thread, weights)
@@ -499,7 +498,7 @@ def _made(digest):
             outputs(plan, octaves, own, thread, weights)
             if not _wait(plan):
                 return
-            results[thread, 0] = loss(plan, octaves[0], own, thread, weights, learn, keep)
+            distortion(plan, octaves[0], own, thread, weights, learn, keep, squares, results[thread])
         if not learn or not _wait(plan):
             return
         finest_back(plan, octaves, own, thread, weights)

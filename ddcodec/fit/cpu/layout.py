@@ -23,6 +23,7 @@ import numpy as np
 
 from ...format.arch import CODE_STEP, FILTER_REACH, FILTER_SIDE, NEIGHBOURS, SQUARE, SYNTHESIS_UNIT, Arch
 from ...format.arch import FEATURES as FEATURE_COUNT
+from ..loss.form import BAND, LEVELS, Form
 from .products import NONE
 from .simd import BYTES
 
@@ -50,6 +51,8 @@ FLOAT = 4
 """Bytes of a float32."""
 SHORT = 2
 """Bytes of a uint16."""
+RING = BAND + 2
+"""Rows of each channel's errors that a thread keeps: a band of the form, and one more at each end."""
 
 # Columns of `Layout.plan`, which is one row for the whole fit.
 (
@@ -59,14 +62,18 @@ SHORT = 2
     ODD_ROW_PHASES, PARITIES, UP_ROW, CONTEXT_1, CONTEXT_2, CONTEXT_3, BACK_1, BACK_2, BACK_3, CONTEXT_1_BIAS,
     CONTEXT_2_BIAS, OUTPUT, OUTPUT_BACK, OUTPUT_BIAS, SUMS_1, SUMS_2, SUMS_3, SUMS_OUTPUT, TOPS, TOP, TOP_BIAS,
     TOP_BACK, SUMS_TOP, ERRORS, ERRORS_PITCH, OUTPUTS, OUTPUT_ERRORS, OUTPUT_PITCH, OUTPUT_PLANE, RESIDUAL,
-    RESIDUAL_BACK, RESIDUAL_BACK_SIZE, RESIDUAL_WEIGHTS, SUMS_RESIDUAL, BARRIER, KNOWN, MEANS, SCATTER_STARTS,
-) = range(68)  # fmt: skip
+    RESIDUAL_BACK, RESIDUAL_BACK_SIZE, RESIDUAL_WEIGHTS, SUMS_RESIDUAL, BARRIER, KNOWN, MEANS, EDGES,
+    BEFORE_ERRORS, BEFORE_GRADIENTS, LEVEL_WEIGHTS,
+) = range(71)  # fmt: skip
+SCATTER_STARTS = LEVEL_WEIGHTS + 3 * LEVELS
+"""The next column. LEVEL_WEIGHTS is a list: address, pitch and bytes of a plane of each level."""
 PLAN_SIZE = SCATTER_STARTS + ABOVE + 2
-"""Columns of the plan. SCATTER_STARTS is a list, so that it takes ABOVE + 2 of them."""
+"""Columns of the plan. SCATTER_STARTS is a list, too."""
 _PLAN_ADDRESSES = (
     Y, FIRST_MOMENT, SECOND_MOMENT, Q, SLOPE, GRADIENT, FILTERED, BY_FILTERED, TARGET, FLOORS, PAIR_FLOORS,
     NO_FLOORS, ZEROS, ONES, ONES_LIST, SINGLE, STRIDES, GAPPED_STRIDES, SHIFTS, FROM_EVEN_ROW, FROM_ODD_ROW,
     EVEN_ROW_PHASES, ODD_ROW_PHASES, PARITIES, ERRORS, OUTPUTS, OUTPUT_ERRORS, BARRIER, KNOWN, MEANS,
+    BEFORE_ERRORS, BEFORE_GRADIENTS,
 )  # fmt: skip
 
 # Columns of `Layout.octaves`, one row for each octave, the finest first.
@@ -85,8 +92,8 @@ _OCTAVE_ADDRESSES = (FEATURES, RAISED, HANDED, BY_SEEN, MIXED, MIXED_GRADIENT, B
     FEATURE_ROWS, FEATURE_GRADIENTS, FEATURE_ROW_BYTES, PARENT_ROWS, PARENT_ROW_BYTES, HIDDEN_RUN, HIDDEN_LIST,
     FEATURE_LIST, BACK_RUN, MIXED_RUN, CODE_RUN, CODE_LIST, CODE_BACK_RUN, UP_ROWS, UP_BACK_ROWS, ROWS_LIST,
     ROWS_BACK_LIST, PAIR_LIST, HALO_CODE, HALO_FEATURES, HALO_MIXED, SQUARE_LIST, THIRD_LIST, ROW_LIST,
-    GRADIENT_ROWS, SEEN_LIST, HANDED_LIST, THREAD_SIZE,
-) = range(39)  # fmt: skip
+    GRADIENT_ROWS, SEEN_LIST, HANDED_LIST, CHANNEL_ROWS, LEVEL_ROWS, HALO_ROWS, THREAD_SIZE,
+) = range(42)  # fmt: skip
 _NO_THREAD_ADDRESSES = (FEATURE_ROW_BYTES, PARENT_ROW_BYTES)
 
 
@@ -132,11 +139,11 @@ class Layout:
     - weights, trial: addresses of two blocks of weights, those of the fit and those on trial
     - places, gains, taps, matrices, ups: what `update` needs to gather gradients and to pack weights
 
-    masked: there is room for which pixels count.
+    masked: there is room for which pixels count. levels: there is room for the levels and edges of a form.
     """
 
-    def __init__(self, arch: Arch, threads: int, masked: bool = False) -> None:
-        self.arch, self.count, self._masked = arch, threads, masked
+    def __init__(self, arch: Arch, threads: int, masked: bool = False, levels: bool = False) -> None:
+        self.arch, self.count, self._masked, self._has_levels = arch, threads, masked, levels
         self.plan = np.zeros(PLAN_SIZE, np.int64)
         self.octaves = np.zeros((arch.octaves, OCTAVE_SIZE), np.int64)
         self.threads = np.zeros((threads, THREAD_SIZE), np.int64)
@@ -357,9 +364,16 @@ class Layout:
             plan[KNOWN] = take(height * int(plan[ERRORS_PITCH]) // FLOAT)
         plan[OUTPUT_PITCH] = (2 * whole(-(-width // 2)) + 2 * MARGIN) * FLOAT
         plan[OUTPUT_PLANE] = plan[OUTPUT_PITCH] * height
-        plan[[OUTPUTS, OUTPUT_ERRORS, MEANS]] = [
-            take(self.arch.planes * int(plan[OUTPUT_PLANE]) // FLOAT) + MARGIN * FLOAT for _ in range(3)
+        plan[[OUTPUTS, OUTPUT_ERRORS, MEANS, BEFORE_ERRORS, BEFORE_GRADIENTS]] = [
+            take(self.arch.planes * int(plan[OUTPUT_PLANE]) // FLOAT) + MARGIN * FLOAT for _ in range(5)
         ]
+        if self._has_levels:
+            plan[EDGES] = take(int(plan[OUTPUT_PLANE]) // FLOAT) + MARGIN * FLOAT
+            for level in range(LEVELS):
+                rows, columns = -(-height >> level), -(-width >> level)
+                pitch = whole(columns) * FLOAT
+                place = take(self.arch.planes * rows * pitch // FLOAT)
+                plan[LEVEL_WEIGHTS + 3 * level :][:3] = place, pitch, rows * pitch
 
     def _list(self, table, field, values, relative):
         """Find a place for a list of addresses.
@@ -449,6 +463,9 @@ class Layout:
         ):
             self._list(own, field, [0] * count, False)
         own[GRADIENT_ROWS] = take(2 * arch.planes * int(self.plan[OUTPUT_PITCH]) // FLOAT)
+        row = arch.planes * int(self.plan[OUTPUT_PITCH]) // FLOAT if self._has_levels else 0
+        own[CHANNEL_ROWS], own[LEVEL_ROWS], own[HALO_ROWS] = take(RING * row), take(3 * row), take(row)
+        own[[CHANNEL_ROWS, LEVEL_ROWS, HALO_ROWS]] += MARGIN * FLOAT
         # Vectors at the end of a row of code reach beyond it.
         own[HALO_CODE], own[HALO_FEATURES], own[HALO_MIXED] = (
             take(self.halo_code + MARGIN),
@@ -470,6 +487,8 @@ class Layout:
         self.plan[list(_PLAN_ADDRESSES)] += address
         if not self._masked:
             self.plan[KNOWN] = NONE
+        levels = [EDGES, *range(LEVEL_WEIGHTS, SCATTER_STARTS, 3)]
+        self.plan[levels] = self.plan[levels] + address if self._has_levels else NONE
         self._means, self.plan[MEANS] = int(self.plan[MEANS]), NONE
         self.octaves[:, list(_OCTAVE_ADDRESSES)] += address
         self.threads[:, [field for field in range(THREAD_SIZE) if field not in _NO_THREAD_ADDRESSES]] += address
@@ -495,8 +514,23 @@ class Layout:
         # The view starts after the first row's margin, so that each of its rows ends with the next one's.
         return self.at(start, rows * pitch).reshape(rows, pitch)[:, : row[COLUMNS]]
 
+    def put_form(self, form: Form) -> None:
+        """Write the levels and edges of a form, as factors of errors in the gradient of D."""
+        if form.edges is None:
+            return
+        arch = self.arch
+        factor = np.float32(2 / (arch.planes * arch.width * arch.height))
+        pitch = int(self.plan[OUTPUT_PITCH]) // FLOAT
+        edges = self.at(int(self.plan[EDGES]), arch.height * pitch - 2 * MARGIN)
+        for row, values in enumerate(form.edges):
+            edges[row * pitch :][: arch.width] = values * factor
+        for level, weights in enumerate(form.levels):
+            place, pitch, size = (int(number) for number in self.plan[LEVEL_WEIGHTS + 3 * level :][:3])
+            planes = self.at(place, arch.planes * size // FLOAT).reshape(arch.planes, -1, pitch // FLOAT)
+            planes[:, :, : weights.shape[2]] = weights * factor
+
     def errors(self) -> np.ndarray:
-        """View what `residual.loss` keeps of every pixel: (rows, columns)."""
+        """View what `distortion` keeps of every pixel: (rows, columns)."""
         return self._pixels(ERRORS)
 
     def sum_from_now(self) -> None:

@@ -9,6 +9,7 @@ takes several times as long. On a CPU the same steps run one by one, for the tes
 
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from math import prod
 
@@ -22,9 +23,10 @@ from ..descent.soap import BETAS, Betas, Soap, code_epsilon
 from ..descent.start import CODE_UNITS, initial_code, initial_weights, moving, real_base
 from ..descent.task import FitTask
 from ..loss.terms import Loss, share_of, weight_step
+from ..reference.distortion import distortion_by, form_tensors, stacked
 from ..reference.ops import BatchOps
 from ..reference.rate import bits_of, own_bits
-from ..reference.synthesis import distortion_of, variance_of
+from ..reference.synthesis import errors_of
 from ..reference.update import soft_round
 
 WARM_UP = 3
@@ -70,10 +72,11 @@ class GraphEngine:
             all_known = np.ones((arch.height, arch.width), bool)
             counted = [all_known if task.known is None else task.known for task in tasks]
             self._counts = torch.tensor(np.stack(counted), device=device)
+        self._form = stacked([form_tensors(task.form, arch.planes, device) for task in tasks])
         self._lambdas = torch.tensor([task.lambda_ for task in tasks], device=device, dtype=torch.float32)
         starts = [np.random.default_rng(seed) for _ in pictures]
-        weights = [initial_weights(task.arch, task.picture, start) for task, start in zip(tasks, starts)]
-        code = [initial_code(task.arch, task.picture, start) for task, start in zip(tasks, starts)]
+        own = [(task.arch, task.picture, start, task.form.is_eyes) for task, start in zip(tasks, starts)]
+        weights, code = [initial_weights(*each) for each in own], [initial_code(*each) for each in own]
         self.numbers = {name: torch.tensor(np.stack([w[name] for w in weights]), device=device) for name in weights[0]}
         self._moved = {name: self.numbers[name].requires_grad_() for name in moving(arch)}
         bases = [real_base(task.arch) for task in tasks]
@@ -110,8 +113,8 @@ class GraphEngine:
             fused=True,
             capturable=self._is_cuda,
         )
-        self._objective = torch.func.vmap(self._one, (0, 0, 0, None if self._counts is None else 0))
-        self._losses = torch.zeros(2, len(pictures), device=device, dtype=torch.float32)
+        self._objective = torch.func.vmap(self._one, (0, 0, 0, None if self._counts is None else 0, 0))
+        self._losses = torch.zeros(3, len(pictures), device=device, dtype=torch.float32)
         self._graphs: dict[bool, torch.cuda.CUDAGraph] = {}
         self._evaluated: list[Loss] | None = None
         self.fits = tuple(_Fit(self, index, task) for index, task in enumerate(tasks))
@@ -153,7 +156,7 @@ class GraphEngine:
     def evaluate(self) -> list[Loss]:
         """Measure the `Loss` of every fit with the code rounded."""
         if self._evaluated is None:
-            losses = torch.stack(self._objective(self._rounded(), self.numbers, self._target, self._counts))
+            losses = torch.stack(self._objective(self._rounded(), self.numbers, self._target, self._counts, self._form))
             self._evaluated = [Loss(*values) for values in losses.T.tolist()]
         return self._evaluated
 
@@ -174,11 +177,11 @@ class GraphEngine:
         parts = flat.split([prod(shape) for shape in self._shapes.values()], 1)
         return {octave: part.reshape(-1, *shape) for (octave, shape), part in zip(self._shapes.items(), parts)}
 
-    def _one(self, code, numbers, target, known):
-        """Compute distortion and bits of one fit, as the reference does."""
-        return distortion_of(self._ops, self.arch, code, numbers, target, known), bits_of(
-            self._ops, self.arch, code, numbers
-        )
+    def _one(self, code, numbers, target, known, form):
+        """Compute distortion, bits and MSE of one fit, as the reference does."""
+        errors = errors_of(self._ops, self.arch, code, numbers, target, known)
+        bits = bits_of(self._ops, self.arch, code, numbers)
+        return distortion_by(errors, form), bits, errors.square().mean()
 
     def _rounded(self):
         return self._by_octave((CODE_UNITS * self._y.detach()).round().clamp(-CODE_MAX, CODE_MAX))
@@ -199,14 +202,15 @@ class GraphEngine:
         moved = list(self._moved.values()) + ([] if hard else [self._y])
         code = self._rounded() if hard else self._noisy()
         if fused:
-            distortion, bits = _kernels().fused_objective(self.arch, code, self.numbers, self._target, self._counts)
+            objective = partial(_kernels().fused_objective, self.arch)
         else:
-            distortion, bits = self._objective(code, self.numbers, self._target, self._counts)
+            objective = self._objective
+        distortion, bits, mse = objective(code, self.numbers, self._target, self._counts, self._form)
         prices = self._lambdas / self.pixels
         own = torch.func.vmap(lambda *own: own_bits(self.arch, *own))(self.numbers, self._base, weight_step(prices))
         gradients = torch.autograd.grad((distortion + prices * (bits + own)).sum(), moved)
         with torch.no_grad():
-            self._losses.copy_(torch.stack([distortion, bits]))
+            self._losses.copy_(torch.stack([distortion, bits, mse]))
             parts = gradients[: len(self._moved)], [leaf - self._base[name] for name, leaf in self._moved.items()]
             change = self._weight_rate * self._soap.change(
                 *(torch.cat([each.flatten(1) for each in part], 1) for part in parts)
@@ -287,12 +291,11 @@ class _Fit:
     def __init__(self, engine: GraphEngine, index: int, task: FitTask) -> None:
         self._engine, self._index, self.arch, self._lambda = engine, index, task.arch, task.lambda_
         self.pixels, self.known, self.share = engine.pixels, task.known, share_of(task.known)
-        counts = None if task.known is None or engine._counts is None else engine._counts[index]
-        self.variance = variance_of(engine._target[index], counts)
+        self.form, self.single_colour = task.form, task.form.single_colour(task.picture, task.known)
 
     @property
     def lambda_(self) -> float:
-        """The MSE that one bit per pixel is worth; the steps to come take a new value."""
+        """The distortion that one bit per pixel is worth; the steps to come take a new value."""
         return self._lambda
 
     @lambda_.setter

@@ -17,6 +17,7 @@ import triton.language as tl
 from ...format.arch import CODE_STEP, FILTER_REACH, FILTER_SIDE, SQUARE, SYNTHESIS_UNIT, Arch
 from ...format.network import SEEN_TAPS
 from ..descent.start import PASSED_UNIT
+from ..reference.distortion import FormTensors, distortion_by
 from .rate import BACKWARD, FORWARD, fused_bits, padded, scaled
 
 BLOCK = 64
@@ -36,13 +37,14 @@ def fused_objective(
     code: Mapping[int, torch.Tensor],
     numbers: Mapping[str, torch.Tensor],
     target: torch.Tensor,
-    known: torch.Tensor | None = None,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Compute distortions and bits of all fits, (B,) each.
+    known: torch.Tensor | None,
+    form: FormTensors,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Compute distortions, bits and MSEs of all fits, (B,) each.
 
-    For one fit they are those of `reference.synthesis.distortion_of` and `reference.rate.bits_of`. code: octave -> (B,
+    For one fit they are those of `reference.distortion.distortion_by` and `reference.rate.bits_of`. code: octave -> (B,
     1, rows, columns) in code units. numbers: name -> (B, ...). target: (B, planes, H, W). known: bool (B, H, W), or
-    None for all.
+    None for all. form: that of each fit.
     """
     (fits, *_), device = target.shape, target.device
     seen_taps = torch.zeros(fits, 2, device=device, dtype=torch.float32)
@@ -71,7 +73,8 @@ def fused_objective(
             seen if hidden is None else torch.cat([seen, _Doubled.apply(hidden, numbers[f"taps.{octave}"], size)], 1)
         )
     layers = (numbers[name] for name in ("top.weight", "top.bias", "output.weight", "output.bias", "residual.weight"))
-    return _Distortion.apply(hidden, *layers, target, known), bits
+    distortion, mse = _Distortion.apply(hidden, *layers, target, known, form)
+    return distortion, bits, mse
 
 
 def _programs(positions, block):
@@ -183,13 +186,13 @@ class _Mixed(torch.autograd.Function):
 
 
 class _Distortion(torch.autograd.Function):
-    """Compute distortions (B,) from the finest octave's planes (B, octaves, H, W).
+    """Compute distortions and MSEs, (B,) each, from the finest octave's planes (B, octaves, H, W).
 
     All gradients are made on the way forward, for a gradient of 1, and scaled on the way back.
     """
 
     @staticmethod
-    def forward(ctx, hidden, top_weight, top_bias, output_weight, output_bias, residual_weight, target, known):
+    def forward(ctx, hidden, top_weight, top_bias, output_weight, output_bias, residual_weight, target, known, form):
         parts = hidden, top_weight, top_bias, output_weight, output_bias, residual_weight, target
         hidden, top_weight, top_bias, output_weight, output_bias, residual_weight, target = (
             part.contiguous() for part in parts
@@ -201,32 +204,24 @@ class _Distortion(torch.autograd.Function):
         sizes = dict(PLANES=planes, FEW=few, NARROW=narrow, DEEP=deep, BLOCK=BLOCK, num_warps=WARPS, num_stages=1)
         layers = top_weight, top_bias, output_weight
         values, errors, by_hidden = torch.empty_like(target), torch.empty_like(target), torch.empty_like(hidden)
-        _paint[triton.cdiv(positions, BLOCK), fits](
-            hidden, *layers, output_bias, values, linear, channels, top, positions, **sizes
-        )
-        programs = _programs(positions, BLOCK)
-        judged = hidden.new_empty(fits, programs, few * wide + 1)
+        blocks, programs = triton.cdiv(positions, BLOCK), _programs(positions, BLOCK)
+        _paint[blocks, fits](hidden, *layers, output_bias, values, linear, channels, top, positions, **sizes)
         # The kernel needs a pointer, but does not read it where all pixels count.
         counts = target if known is None else known.contiguous().view(torch.uint8)
-        _judge[programs, fits](
-            values,
-            target,
-            counts,
-            residual_weight,
-            errors,
-            judged,
-            rows,
-            columns,
-            HAS_COUNTS=known is not None,
-            PLANES=planes,
-            FEW=few,
-            WIDE=wide,
-            BLOCK=BLOCK,
+        square = dict(PLANES=planes, FEW=few, WIDE=wide, BLOCK=BLOCK)
+        _judge[blocks, fits](
+            values, target, counts, residual_weight, errors, rows, columns, HAS_COUNTS=known is not None, **square
         )
+        with torch.enable_grad():
+            distortion = torch.func.vmap(distortion_by)(errors.requires_grad_(), form)
+            (by_samples,) = torch.autograd.grad(distortion.sum(), errors)
+        by_samples = (by_samples if known is None else by_samples * known[:, None]).contiguous()
+        seen = hidden.new_empty(fits, programs, few * wide)
+        _residual_sums[programs, fits](values, by_samples, seen, rows, columns, **square)
         lengths = deep * narrow, few * deep, few * narrow
         painted = hidden.new_empty(fits, programs, sum(lengths))
         _unpaint[programs, fits](
-            errors,
+            by_samples,
             residual_weight,
             hidden,
             *layers,
@@ -240,7 +235,6 @@ class _Distortion(torch.autograd.Function):
             WIDE=wide,
             **sizes,
         )
-        by_residual, total = judged.sum(1).split((few * wide, 1), 1)
         by_top, by_above, by_linear = (
             part.reshape(fits, -1, side) for part, side in zip(painted.sum(1).split(lengths, 1), (narrow, deep, narrow))
         )
@@ -250,13 +244,15 @@ class _Distortion(torch.autograd.Function):
             by_top[:, :top, channels],
             torch.cat([by_linear[:, :planes, :channels], by_above[:, :planes, :top]], 2),
             by_linear[:, :planes, channels],
-            by_residual.reshape(fits, few, wide)[:, :planes, : SQUARE * planes],
+            seen.sum(1).reshape(fits, few, wide)[:, :planes, : SQUARE * planes],
         )
-        return total[:, 0] / (planes * positions)
+        mse = errors.detach().square().mean((1, 2, 3))
+        ctx.mark_non_differentiable(mse)
+        return distortion.detach(), mse
 
     @staticmethod
-    def backward(ctx, gradient):
-        return *scaled(ctx.saved_tensors, gradient), None, None
+    def backward(ctx, gradient, _):
+        return *scaled(ctx.saved_tensors, gradient), None, None, None
 
 
 @triton.jit
@@ -547,13 +543,24 @@ def _paint(
 
 
 @triton.jit
+def _around(values, start, fit, rows, columns, PLANES: tl.constexpr, WIDE: tl.constexpr, BLOCK: tl.constexpr):
+    """Load what the residual layer sees from a block of pixels, (WIDE, BLOCK)."""
+    i, k = start + tl.arange(0, BLOCK), tl.arange(0, WIDE)
+    dy, dx, source = k // PLANES // 3 - 1, k // PLANES % 3 - 1, k % PLANES
+    y = tl.minimum(tl.maximum((i // columns)[None, :] + dy[:, None], 0), rows - 1)
+    x = tl.minimum(tl.maximum((i % columns)[None, :] + dx[:, None], 0), columns - 1)
+    is_seen = (i < rows * columns)[None, :] & (k < 9 * PLANES)[:, None]
+    place = (fit * PLANES + source)[:, None] * (rows * columns) + y * columns + x
+    return tl.load(values + place, mask=is_seen, other=0.0)
+
+
+@triton.jit
 def _judge(
     values,
     target,
     counts,
     weight,
     errors,
-    sums,
     rows,
     columns,
     HAS_COUNTS: tl.constexpr,
@@ -562,41 +569,47 @@ def _judge(
     WIDE: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Compute one program's share of the distortion, over the pixels.
-
-    The samples go through the residual layer. The gradients by its results are written, and sums for its weights.
-    """
-    program, programs, fit = tl.program_id(0), tl.num_programs(0), tl.program_id(1).to(tl.int64)
+    """Write the errors of a block of samples, which are values that go through the residual layer."""
+    start, fit = tl.program_id(0) * BLOCK, tl.program_id(1).to(tl.int64)
     k, planes, positions = tl.arange(0, WIDE), tl.arange(0, FEW), rows * columns
-    dy, dx, source = k // PLANES // 3 - 1, k // PLANES % 3 - 1, k % PLANES
     is_weight = (planes < PLANES)[:, None] & (k < 9 * PLANES)[None, :]
     own = tl.load(weight + (fit * PLANES + planes)[:, None] * 9 * PLANES + k[None, :], mask=is_weight, other=0.0)
-    by_weight, distortion = tl.zeros((FEW, WIDE), tl.float32), tl.zeros((FEW, BLOCK), tl.float32)
+    around = _around(values, start, fit, rows, columns, PLANES, WIDE, BLOCK)
+    i = start + tl.arange(0, BLOCK)
+    place = (fit * PLANES + planes)[:, None] * positions + i[None, :]
+    is_sample = (planes < PLANES)[:, None] & (i < positions)[None, :]
+    value = tl.load(values + place, mask=is_sample, other=0.0) + tl.dot(own, around, input_precision=FORWARD)
+    error = tl.minimum(tl.maximum(value, 0.0), 1.0) - tl.load(target + place, mask=is_sample, other=0.0)
+    if HAS_COUNTS:
+        error *= tl.load(counts + fit * positions + i, mask=i < positions, other=0).to(tl.float32)[None, :]
+    tl.store(errors + place, error, mask=is_sample)
+
+
+@triton.jit
+def _residual_sums(
+    values,
+    by_samples,
+    sums,
+    rows,
+    columns,
+    PLANES: tl.constexpr,
+    FEW: tl.constexpr,
+    WIDE: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """Compute one program's share of the gradients by the residual layer's weights, over the pixels."""
+    program, programs, fit = tl.program_id(0), tl.num_programs(0), tl.program_id(1).to(tl.int64)
+    k, planes, positions = tl.arange(0, WIDE), tl.arange(0, FEW), rows * columns
+    by_weight = tl.zeros((FEW, WIDE), tl.float32)
     for start in range(program * BLOCK, positions, programs * BLOCK):
+        around = _around(values, start, fit, rows, columns, PLANES, WIDE, BLOCK)
         i = start + tl.arange(0, BLOCK)
-        inside = i < positions
-        y = tl.minimum(tl.maximum((i // columns)[None, :] + dy[:, None], 0), rows - 1)
-        x = tl.minimum(tl.maximum((i % columns)[None, :] + dx[:, None], 0), columns - 1)
-        is_seen = inside[None, :] & (k < 9 * PLANES)[:, None]
-        around = tl.load(
-            values + (fit * PLANES + source)[:, None] * positions + y * columns + x, mask=is_seen, other=0.0
-        )
-        place, is_sample = (
-            (fit * PLANES + planes)[:, None] * positions + i[None, :],
-            (planes < PLANES)[:, None] & inside[None, :],
-        )
-        value = tl.load(values + place, mask=is_sample, other=0.0) + tl.dot(own, around, input_precision=FORWARD)
-        error = tl.minimum(tl.maximum(value, 0.0), 1.0) - tl.load(target + place, mask=is_sample, other=0.0)
-        if HAS_COUNTS:
-            error *= tl.load(counts + fit * positions + i, mask=inside, other=0).to(tl.float32)[None, :]
-        error = tl.where(is_sample, error, 0.0)
-        distortion += error * error
-        by_sample = error * (2.0 / (PLANES * positions))
-        tl.store(errors + place, by_sample, mask=is_sample)
-        by_weight += tl.dot(by_sample, tl.trans(around), input_precision=BACKWARD)
-    own = sums + (fit * programs + program) * (FEW * WIDE + 1)
+        place = (fit * PLANES + planes)[:, None] * positions + i[None, :]
+        is_sample = (planes < PLANES)[:, None] & (i < positions)[None, :]
+        gradient = tl.load(by_samples + place, mask=is_sample, other=0.0)
+        by_weight += tl.dot(gradient, tl.trans(around), input_precision=BACKWARD)
+    own = sums + (fit * programs + program) * FEW * WIDE
     tl.store(own + planes[:, None] * WIDE + k[None, :], by_weight)
-    tl.store(own + FEW * WIDE + tl.arange(0, 1), tl.sum(tl.sum(distortion, 1), 0))
 
 
 @triton.jit

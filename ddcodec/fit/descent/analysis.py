@@ -22,12 +22,12 @@ BAND_PIXELS = 2**17
 """Pixels of a level that are computed at once, so that memory is bounded."""
 
 
-def first_code(samples: np.ndarray, base: int, octaves: int) -> dict[int, np.ndarray]:
+def first_code(samples: np.ndarray, base: int, octaves: int, eye: bool = False) -> dict[int, np.ndarray]:
     """Guess the code of a picture: octave -> float32 (1, rows, columns), as y (see `start.CODE_UNITS`).
 
-    samples: uint8 or uint16 (H, W, planes). base: 1 to `BASES`.
+    samples: uint8 or uint16 (H, W, planes). base: 1 to `BASES`. eye: by the network that was trained for the eye.
     """
-    layers, heads = _network(base)
+    layers, heads = _network(base, eye)
     picture = np.broadcast_to(samples.transpose(2, 0, 1), (3, *samples.shape[:2])) / np.float32(
         peak_of(samples)
     ) - np.float32(0.5)
@@ -80,11 +80,10 @@ def _halved(planes):
 
 
 @cache
-def _network(base):
+def _network(base, eye):
     """Return the layers and the heads for a base, each as (weight (O, I, 3, 3), bias (O,))."""
-    numbers = np.frombuffer(files("ddcodec.fit.descent").joinpath("analysis.bin").read_bytes(), "<f2").astype(
-        np.float32
-    )
+    name = "analysis_eye.bin" if eye else "analysis.bin"
+    numbers = np.frombuffer(files("ddcodec.fit.descent").joinpath(name).read_bytes(), "<f2").astype(np.float32)
     place = 0
 
     def taken(outputs, inputs):

@@ -143,8 +143,8 @@ class _Watch:
     """The best state of one fit so far, judged by D + lambda R of the rounded code."""
 
     def __init__(self, fit):
-        self._fit, self._best, self._state = fit, Loss(float("inf"), 0.0), None
-        self._last = Loss(0.0, 0.0)
+        self._fit, self._best, self._state = fit, Loss(float("inf"), 0.0, float("inf")), None
+        self._last = Loss(0.0, 0.0, 0.0)
         self.collapsed = False
 
     def look(self, code):
@@ -161,7 +161,7 @@ class _Watch:
         if (
             not may_collapse
             and step >= LEAST_STEPS_TO_JUDGE
-            and not self._last.distortion <= COLLAPSE * self._fit.variance + 1e-4
+            and not self._last.distortion <= COLLAPSE * self._fit.single_colour + 1e-4
         ):
             self.collapsed = True
 
@@ -174,5 +174,5 @@ class _Watch:
 
         The engine has its code already, so that later states hold weights alone.
         """
-        self._best, self._state = Loss(float("inf"), 0.0), None
+        self._best, self._state = Loss(float("inf"), 0.0, float("inf")), None
         self.look(code=False)

@@ -41,9 +41,7 @@ class Progress:
 def progress_of(phase: str, step: int, total: int, loss: Loss, fit: Fit, seconds_left: float) -> Progress:
     """Make a `Progress`. loss: the present `Loss`. fit: a `Fit`."""
     bits = loss.bits + (WARM_BITS_A_WEIGHT if fit.arch.base else BITS_A_WEIGHT) * fit.arch.weight_count()
-    return Progress(
-        phase, step, total, bits / fit.pixels, -10 * log10(max(loss.distortion / fit.share, 1e-10)), seconds_left
-    )
+    return Progress(phase, step, total, bits / fit.pixels, -10 * log10(max(loss.mse / fit.share, 1e-10)), seconds_left)
 
 
 class Told:
@@ -56,7 +54,7 @@ class Told:
 
     def __init__(self, engine: Engine, progress: Callable[[Progress], None] | None, by_clock: bool) -> None:
         self._engine, self._progress, self._by_clock = engine, progress, by_clock
-        self._next, self._loss = 0.0, Loss(0.0, 0.0)
+        self._next, self._loss = 0.0, Loss(0.0, 0.0, 0.0)
 
     def step(self, step: int, total: int, seconds_left: float) -> None:
         """Report step `step` of `total`."""

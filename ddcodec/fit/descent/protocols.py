@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from ...format.arch import Arch
+from ..loss.form import Form
 from ..loss.terms import Loss
 from .schedule import Point
 
@@ -23,11 +24,12 @@ Code = dict[int, np.ndarray]
 class Fit(Protocol):
     """One fit of an engine: weights and code of a picture.
 
-    lambda_:  the MSE (samples in [0, 1]) that one bit per pixel is worth. It may be set between steps.
-    pixels:   pixels of the picture, H times W.
-    known:    bool (H, W), the pixels whose errors count, or None for all.
-    share:    the share of the pixels that count, in 0..1.
-    variance: the distortion of the best single colour.
+    lambda_:       the distortion that one bit per pixel is worth. It may be set between steps.
+    pixels:        pixels of the picture, H times W.
+    known:         bool (H, W), the pixels whose errors count, or None for all.
+    share:         the share of the pixels that count, in 0..1.
+    form:          what errors cost.
+    single_colour: the distortion of the picture's mean colour.
     """
 
     arch: Arch
@@ -35,7 +37,8 @@ class Fit(Protocol):
     pixels: int
     known: np.ndarray | None
     share: float
-    variance: float
+    form: Form
+    single_colour: float
 
     def evaluate(self) -> Loss:
         """Measure the loss with the code rounded."""
@@ -65,8 +68,8 @@ class SearchableFit(Fit, Protocol):
     def take(self, weights: Weights, code: Code) -> None:
         """Go on from other weights and code, rounded or not. Tensors and octaves that are missing stay as they are."""
 
-    def distortion(self, weights: Weights) -> float:
-        """Measure the distortion of the rounded code with other weights."""
+    def distortion(self, weights: Weights) -> tuple[float, float]:
+        """Measure distortion and MSE of the rounded code with other weights."""
 
     def bits(self, weights: Weights) -> float:
         """Measure the bits of the rounded code with other weights."""
@@ -74,11 +77,13 @@ class SearchableFit(Fit, Protocol):
     def slopes(self, weights: Weights) -> Weights:
         """Return the derivatives of D + lambda R by weights, at these weights; float64, 0 for fixed tensors."""
 
-    def maps(self, octave: int) -> tuple[list[np.ndarray], np.ndarray]:
-        """Measure the bits of each integer and the squared error of each pixel, with the code rounded.
+    def maps(self, octave: int, anew: bool = False) -> tuple[list[np.ndarray], np.ndarray]:
+        """Measure the bits of each integer and the part of each pixel in D, with the code rounded.
 
-        The bits are arrays (rows, columns) of the octave and of all finer ones, coarse to fine. The errors are an array
-        (H, W), summed over the planes. An engine may take coarser octaves as they were when all was last measured.
+        The bits are arrays (rows, columns) of the octave and of all finer ones, coarse to fine. The parts are an array
+        (H, W). With `anew` their sum is D. Without, it is by how much D has grown since the last call with `anew`:
+        where parts of the picture that share no cell of the form have changed, each has its own growth. An engine may
+        take coarser octaves as they were when all was last measured.
         """
 
     def put_plane(self, octave: int, values: np.ndarray) -> None:

@@ -4,7 +4,7 @@ from math import sqrt
 
 import numpy as np
 
-from ...format.arch import CODE_STEP, SQUARE, SYNTHESIS_UNIT, Arch
+from ...format.arch import CODE_STEP, FILTER_REACH, FILTER_SIDE, SQUARE, SYNTHESIS_UNIT, Arch
 from ...format.bases import FRACTION_BITS, base_values
 from ...picture import peak_of
 from .analysis import first_code
@@ -20,6 +20,8 @@ LINEAR_START = 0.15
 """First weights of the output from the passed channels, where octaves pass their code on."""
 TOP_START = 0.1
 """Standard deviation of the output's first weights from the top layer, in the same networks."""
+BLUR = 1.5
+"""Standard deviation of the blur in `without_blur`, in pixels."""
 INITIAL_LOG_SCALE = -2.0
 """log2 of the Laplace scale that an untrained context model predicts.
 
@@ -37,14 +39,18 @@ def moving(arch: Arch) -> list[str]:
     return [name for name, _ in arch.coded_tensors() if not arch.is_fixed(name)]
 
 
-def initial_weights(arch: Arch, samples: np.ndarray, random: np.random.Generator) -> dict[str, np.ndarray]:
+def initial_weights(
+    arch: Arch, samples: np.ndarray, random: np.random.Generator, eye: bool = False
+) -> dict[str, np.ndarray]:
     """Return the weights from which a fit starts: name -> float32 array of the tensor's shape.
 
-    With a base they are the base. Else they are random, but for two things: linear channels pass from octave to octave,
-    and the output's bias is the mean of `samples`, uint8 or uint16 (H, W, planes).
+    With a base they are the base; for the eye the finest octave's filter is `without_blur`. Else they are random, but
+    for two things: linear channels pass from octave to octave, and the output's bias is the mean of `samples`, uint8 or
+    uint16 (H, W, planes). eye: whether the fit minimises the form of the eye.
     """
     if arch.base:
-        return real_base(arch)
+        weights = real_base(arch)
+        return weights | {"filter.0": without_blur()} if eye else weights
 
     def normal(shape, fan):
         return random.standard_normal(shape) / sqrt(fan)
@@ -77,6 +83,16 @@ def initial_weights(arch: Arch, samples: np.ndarray, random: np.random.Generator
     return {name: values.astype(np.float32) for name, values in weights.items()}
 
 
+def without_blur() -> np.ndarray:
+    """Return a filter that takes away a blurred plane from the plane: float32 (`FILTER_SIDE`, `FILTER_SIDE`).
+
+    The finest octave then says nothing of the brightness of plain places, where each integer would have visible edges.
+    """
+    offsets = np.arange(FILTER_SIDE) - FILTER_REACH
+    taps = np.exp(-((offsets / BLUR) ** 2) / 2)
+    return -np.outer(taps, taps).astype(np.float32) / np.float32(taps.sum() ** 2)
+
+
 def _passing(name, shape):
     """Return a fixed tensor: with all of them octave o hands all channels on and adds its code to channel o."""
     kind, octave = name.split(".")
@@ -93,14 +109,16 @@ _INITIAL_TAPS = {1: (0.25, 0.75), 2: _CUBIC, 3: (0, *_CUBIC, 0), 4: (0, 0, *_CUB
 """First taps of the upsampling by `Arch.taps`: linear interpolation, or cubic (a = -3/4), at a quarter."""
 
 
-def initial_code(arch: Arch, samples: np.ndarray, random: np.random.Generator) -> dict[int, np.ndarray]:
+def initial_code(
+    arch: Arch, samples: np.ndarray, random: np.random.Generator, eye: bool = False
+) -> dict[int, np.ndarray]:
     """Return the code from which a fit starts, as y: octave -> float32 (planes, rows, columns).
 
     With a base it is a first guess, without one it is zeros. Where only the coarsest octave has a code, it is the
-    random input of the plain deep decoder. samples: uint8 or uint16 (H, W, planes).
+    random input of the plain deep decoder. samples: uint8 or uint16 (H, W, planes). eye: as for `initial_weights`.
     """
     if arch.base:
-        return first_code(samples, arch.base, arch.octaves)
+        return first_code(samples, arch.base, arch.octaves, eye)
     code = {o: np.zeros((arch.code_planes(o), *arch.size(o)), np.float32) for o in arch.coded_octaves}
     if len(code) == 1:
         code = {o: (random.standard_normal(y.shape) / 8).astype(np.float32) for o, y in code.items()}

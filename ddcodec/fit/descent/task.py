@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...format.arch import Arch
+from ..loss.form import SQUARED_ERROR, Form
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,10 @@ class FitTask:
 
     picture: samples, uint8 or uint16 (H, W, planes).
     arch:    the network, for a picture of that size.
-    lambda_: the MSE (samples in [0, 1]) that one bit per pixel is worth. With a goal the fit only begins there.
+    lambda_: the distortion that one bit per pixel is worth. With a goal the fit only begins there.
     goal:    the target of the file, or None.
     known:   bool (H, W), the pixels whose errors count, or None for all.
+    form:    what errors cost.
     """
 
     picture: np.ndarray
@@ -37,3 +39,4 @@ class FitTask:
     lambda_: float
     goal: Goal | None = None
     known: np.ndarray | None = None
+    form: Form = SQUARED_ERROR

@@ -14,6 +14,7 @@ from ...format.network import Coarser, double, handed_down, hidden_planes
 from ...format.ops_int import IntegerOps
 from ...format.ops_int import numbers as exact_numbers
 from ...format.weights import Weights, resolved
+from ..loss.form import SQUARED_ERROR, Form
 from ..loss.terms import GREATEST_SCALE, LEAST_SCALE, NAT, share_of
 
 OUTER = ("top.weight", "top.bias", "output.weight", "output.bias", "residual.weight")
@@ -69,6 +70,7 @@ def curvature_of_distortion(
     pixels: int,
     random: np.random.Generator,
     known: np.ndarray | None = None,
+    form: Form = SQUARED_ERROR,
 ) -> Curvature:
     """Compute the `Curvature` of D by the weights of `OUTER`, the layers behind the upsampled planes.
 
@@ -76,6 +78,7 @@ def curvature_of_distortion(
     code:    octave -> integers (planes, rows, columns).
     pixels:  about the number of pixels in the sample.
     known:   bool (H, W), the pixels that count, or None for all.
+    form:    what errors cost.
     """
     ops, numbers = IntegerOps(), exact_numbers(resolved(arch, tensors))
 
@@ -89,7 +92,11 @@ def curvature_of_distortion(
         beside = [np.clip(columns + dx, 0, arch.width - 1) for dx in (-1, 0, 1)]
         for part in _parts(len(rows)):
             around = np.stack([planes[:, y[part], x[part]].T for y in near for x in beside], 1)
-            yield _output_slopes(arch, numbers, around.astype(np.float32))
+            lines = _output_slopes(arch, numbers, around.astype(np.float32))
+            if form.is_eyes:
+                roots = form.roots(rows[part], columns[part], arch.planes)
+                lines = np.einsum("nij,jnw->inw", roots, lines.reshape(arch.planes, len(roots), -1), optimize=True)
+            yield lines.reshape(-1, lines.shape[-1])
 
     matrix, count = _gram(arch, 0, pixels, random, slopes, known)
     return Curvature(OUTER, _sizes(numbers, OUTER), share_of(known) * 2 / (count * arch.planes) * matrix, count)

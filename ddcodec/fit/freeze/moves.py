@@ -3,7 +3,8 @@
 They are the end of a fit, when the weights are those of the file. All that one integer changes lies near it: its own
 bits, the bits of the integers that see it, and the pixels that it reaches. So integers that are far enough apart move
 all at once, and everything is measured once. Each integer keeps its move if the sum over its own tile has fallen. Tiles
-do not overlap, so that this is exact.
+do not overlap, so that this is exact for squared error. A form of the eye has cells that lie in two tiles; what their
+moves do to each other there is shared evenly.
 """
 
 from collections.abc import Callable
@@ -89,7 +90,7 @@ class _Search:
             return False
         # `maps` takes the coarser octaves as they were measured last; this measures all of them.
         loss = fit.evaluate()
-        values, costs = fit.rounded_code()[octave][0], self._costs(octave)
+        values, costs = fit.rounded_code()[octave][0], self._costs(octave, anew=True)
         for start in np.ndindex(rows, columns):
             if self._is_over():
                 return False
@@ -111,18 +112,16 @@ class _Search:
             self._tell(loss)
         return True
 
-    def _costs(self, octave):
+    def _costs(self, octave, anew=False):
         """Return the part of D + lambda R that a move can change, as arrays whose sum it is.
 
         The first has the cost of each pixel, the second that of each integer of the octave. The others have the costs
-        of the integers of all finer octaves, the next finer first.
+        of the integers of all finer octaves, the next finer first. anew: a sweep begins.
         """
         fit = self._fit
-        bits, errors = fit.maps(octave)
-        return [
-            errors * np.float32(1 / (fit.pixels * fit.arch.planes)),
-            *(own * np.float32(fit.lambda_ / fit.pixels) for own in bits),
-        ]
+        bits, parts = fit.maps(octave, anew)
+        # Costs of pixels are those since the sweep began.
+        return [0 * parts if anew else parts, *(own * np.float32(fit.lambda_ / fit.pixels) for own in bits)]
 
     def _tell(self, loss):
         if self._progress:
@@ -134,7 +133,7 @@ class _Search:
 
 def _worth(fit):
     """Return the octaves whose integers are moved, the finest first."""
-    bits, _ = fit.maps(fit.arch.octaves - 1)
+    bits, _ = fit.maps(fit.arch.octaves - 1, anew=True)
     own = [float(octave.sum()) for octave in reversed(bits)]
     return [octave for octave, share in enumerate(own) if share >= LEAST_SHARE * sum(own)][:OCTAVES]
 

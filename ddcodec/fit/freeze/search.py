@@ -230,7 +230,7 @@ class _Search:
         code = {octave: planes.astype(np.int64) for octave, planes in self._fit.rounded_code().items()}
         samples = min(MOST_SAMPLES, SAMPLES_A_TRIAL * self._trials)
         curvatures = (
-            curvature_of_distortion(arch, tensors, code, samples, random, self._fit.known),
+            curvature_of_distortion(arch, tensors, code, samples, random, self._fit.known, self._fit.form),
             curvature_of_bits(arch, tensors, code, samples, random, self._price),
         )
         for curvature in curvatures:
@@ -334,13 +334,14 @@ class _Search:
 
     def _tell(self):
         if self._progress:
-            loss = Loss(self._losses["synthesis"], self._losses["context"] / self._price)
+            loss = Loss(self._losses["synthesis"], self._losses["context"] / self._price, self._mse)
             self._progress(progress_of("freeze", self._trials - self._left, self._trials, loss, self._fit, inf))
 
     def _loss(self, kind, numbers):
         if kind == "context":
             return self._price * self._fit.bits(numbers)
-        return self._fit.distortion(numbers)
+        distortion, self._mse = self._fit.distortion(numbers)
+        return distortion
 
     def _number(self, name, integers):
         return (self._base[name] + integers.values * 2.0**-integers.exponent).astype(np.float32)

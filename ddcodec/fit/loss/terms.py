@@ -19,12 +19,14 @@ USUAL_PRICE = 1e-3 / 2**16
 class Loss(NamedTuple):
     """The two terms of a fit's loss.
 
-    distortion: MSE of samples in [0, 1], clamped. Pixels that do not count enter it with an error of 0.
+    distortion: D of the fit's `Form`, of samples in [0, 1], clamped. Pixels that do not count have no error.
     bits:       bits of the code, without those of the weights.
+    mse:        the MSE of the same samples, which PSNR is made of.
     """
 
     distortion: float
     bits: float
+    mse: float
 
 
 def weight_step(price: float) -> float:

@@ -14,18 +14,20 @@ from ...picture import peak_of
 from ..descent.schedule import Point
 from ..descent.soap import BETAS, Betas, Soap, by_qr, code_epsilon
 from ..descent.start import CODE_UNITS, initial_code, initial_weights, real_base
+from ..loss.form import SQUARED_ERROR, Form
 from ..loss.terms import Loss, share_of, weight_step
+from .distortion import distortion_by, form_tensors
 from .ops import NormalisingOps, TorchOps
 from .rate import bits_of, features_of, octave_bits, own_bits
-from .synthesis import distortion_of, synthesise, variance_of
+from .synthesis import errors_of, synthesise
 from .update import soft_round
 
 
 class TorchEngine:
     """The reference engine (see `fit.descent.protocols`); the only one that knows channel normalisation.
 
-    samples: uint8 or uint16 (H, W, planes). lambda_: the MSE that one bit per pixel is worth. normalise: with channel
-    normalisation. known: bool (H, W), the pixels that count, or None for all.
+    samples: uint8 or uint16 (H, W, planes). lambda_: the distortion that one bit per pixel is worth. normalise: with
+    channel normalisation. known: bool (H, W), the pixels that count, or None for all. form: what errors cost.
 
     The state that `step` moves is `numbers` (name -> tensor, real values) and `code` (octave -> y).
     """
@@ -42,18 +44,20 @@ class TorchEngine:
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
         known: np.ndarray | None = None,
+        form: Form = SQUARED_ERROR,
     ) -> None:
         self.arch, self.lambda_, self.device, self._betas = arch, lambda_, device, betas
         self.ops: Any = TorchOps(device, dtype)
         self.retarget(samples)
         self.known, self.share = known, share_of(known)
         self._counts = None if known is None else torch.tensor(known, device=device)
-        self.variance = variance_of(self.target, self._counts)
+        self.form, self.single_colour = form, form.single_colour(samples, known)
+        self._form = form_tensors(form, arch.planes, device, dtype)
         self.pixels = arch.width * arch.height
         random = np.random.default_rng(seed)
         self.noise = torch.Generator(device).manual_seed(seed)
-        self.numbers = {n: self._leaf(w) for n, w in initial_weights(arch, samples, random).items()}
-        self.code = {o: self._leaf(y) for o, y in initial_code(arch, samples, random).items()}
+        self.numbers = {n: self._leaf(w) for n, w in initial_weights(arch, samples, random, form.is_eyes).items()}
+        self.code = {o: self._leaf(y) for o, y in initial_code(arch, samples, random, form.is_eyes).items()}
         self._base = self._tensors(real_base(arch))
         self._sum: torch.Tensor | None = None
         self._count = 0
@@ -88,7 +92,7 @@ class TorchEngine:
             with torch.no_grad():
                 self._sum += synthesise(self.ops, self.arch, code, self.numbers).clamp(0, 1)
             self._count += 1
-        distortion, bits = self.objective(code)
+        distortion, bits, mse = self.objective(code)
         self.minimised(distortion, bits).backward()
         for name, values in self.numbers.items():
             if self.arch.is_fixed(name):
@@ -97,7 +101,7 @@ class TorchEngine:
         if not point.hard:
             self.code_optimiser.param_groups[0]["lr"] = point.code_rate
             self.code_optimiser.step()
-        self._loss = distortion.detach(), bits.detach()
+        self._loss = distortion.detach(), bits.detach(), mse.detach()
 
     def losses(self) -> list[Loss]:
         """Return the `Loss` before the last step."""
@@ -119,13 +123,13 @@ class TorchEngine:
     @torch.no_grad()
     def evaluate(self) -> Loss:
         """Measure the `Loss` with the code rounded."""
-        distortion, bits = self.objective(self._rounded())
-        return Loss(distortion.item(), bits.item())
+        return Loss(*(value.item() for value in self.objective(self._rounded())))
 
     @torch.no_grad()
-    def distortion(self, weights: dict[str, np.ndarray]) -> float:
-        """Measure the distortion of the rounded code with other weights (name -> array)."""
-        return self._distortion(self._rounded(), self._tensors(weights)).item()
+    def distortion(self, weights: dict[str, np.ndarray]) -> tuple[float, float]:
+        """Measure distortion and MSE of the rounded code with other weights (name -> array)."""
+        errors = self._errors(self._rounded(), self._tensors(weights))
+        return distortion_by(errors, self._form).item(), errors.square().mean().item()
 
     @torch.no_grad()
     def bits(self, weights: dict[str, np.ndarray]) -> float:
@@ -141,29 +145,42 @@ class TorchEngine:
             self._rounded(),
             {name: values.requires_grad_() for name, values in self._tensors(weights).items()},
         )
-        loss = self._distortion(code, numbers) + self.lambda_ / self.pixels * bits_of(
-            self.ops, self.arch, code, numbers
-        )
+        bits = bits_of(self.ops, self.arch, code, numbers)
+        loss = distortion_by(self._errors(code, numbers), self._form) + self.lambda_ / self.pixels * bits
         slopes = torch.autograd.grad(loss, list(numbers.values()), allow_unused=True, materialize_grads=True)
         return {
             name: own.double().numpy(force=True) * (not self.arch.is_fixed(name)) for name, own in zip(numbers, slopes)
         }
 
-    @torch.no_grad()
-    def maps(self, octave: int) -> tuple[list[np.ndarray], np.ndarray]:
-        """Measure the bits of integers and the squared errors of pixels, with the code rounded.
+    def maps(self, octave: int, anew: bool = False) -> tuple[list[np.ndarray], np.ndarray]:
+        """Measure the bits of integers and the parts of pixels in D, with the code rounded.
 
-        Returns a list of bits of each integer, (rows, columns), for the octave and all finer ones, and the squared
-        errors of pixels, (H, W), summed over the planes. For codes of one plane an octave.
+        Returns a list of bits of each integer, (rows, columns), for the octave and all finer ones, and the parts of
+        pixels, (H, W); see `SearchableFit`. For codes of one plane an octave.
         """
         code = self._rounded()
-        own = [features for features in features_of(self.ops, self.arch, code, self.numbers) if features[0] <= octave]
-        bits = [
-            octave_bits(self.ops, self.arch, self.numbers, o, planes, part).reshape(self.arch.size(o)).numpy(force=True)
-            for o, planes, part in own
-        ]
-        errors = synthesise(self.ops, self.arch, code, self.numbers).clamp(0, 1) - self.target
-        return bits, errors.square().sum(0).numpy(force=True)
+        with torch.no_grad():
+            own = [
+                features for features in features_of(self.ops, self.arch, code, self.numbers) if features[0] <= octave
+            ]
+            bits = [
+                octave_bits(self.ops, self.arch, self.numbers, o, planes, part)
+                .reshape(self.arch.size(o))
+                .numpy(force=True)
+                for o, planes, part in own
+            ]
+            errors = self._errors(code, self.numbers)
+        errors.requires_grad_()
+        (gradient,) = torch.autograd.grad(distortion_by(errors, self._form), errors)
+        errors = errors.detach()
+        if anew:
+            self._before = errors, gradient
+            parts = errors * gradient
+        else:
+            before, old = self._before
+            # Exact in sum, since D is quadratic.
+            parts = (errors - before) * (gradient + old)
+        return bits, parts.sum(0).numpy(force=True) / 2
 
     @torch.no_grad()
     def put_plane(self, octave: int, values: np.ndarray) -> None:
@@ -238,20 +255,21 @@ class TorchEngine:
         for octave, planes in code.items():
             self.code[octave].copy_(torch.from_numpy(planes) / CODE_UNITS)
 
-    def objective(self, code: Mapping[int, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Compute distortion and bits of a code, as differentiable scalars.
+    def objective(self, code: Mapping[int, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Compute distortion, bits and MSE of a code, as differentiable scalars.
 
         code: octave -> (planes, rows, columns) in code units.
         """
-        return self._distortion(code, self.numbers), bits_of(self.ops, self.arch, code, self.numbers)
+        errors, bits = self._errors(code, self.numbers), bits_of(self.ops, self.arch, code, self.numbers)
+        return distortion_by(errors, self._form), bits, errors.square().mean()
 
     def minimised(self, distortion: torch.Tensor, bits: torch.Tensor) -> torch.Tensor:
         """Compute the number that a step makes smaller: D + lambda R, the weights' own bits included."""
         price = self.lambda_ / self.pixels
         return distortion + price * (bits + own_bits(self.arch, self.numbers, self._base, weight_step(price)))
 
-    def _distortion(self, code, numbers):
-        return distortion_of(self.ops, self.arch, code, numbers, self.target, self._counts)
+    def _errors(self, code, numbers):
+        return errors_of(self.ops, self.arch, code, numbers, self.target, self._counts)
 
     def _rounded(self):
         return {o: (CODE_UNITS * y.detach()).round().clamp(-CODE_MAX, CODE_MAX) for o, y in self.code.items()}
