@@ -80,7 +80,7 @@ def main():
                 continue
             alpha = np.where(seen, 255, 0).astype(np.uint8)
             encoded = encode_picture(
-                samples, EncodeOptions(effort=options.effort, lambda_=options.lambda_), alpha=alpha
+                samples, EncodeOptions(effort=options.effort, lambda_=options.lambda_, tune="psnr"), alpha=alpha
             )
             rgba, size = np.dstack([samples * seen[..., None], alpha]), len(encoded.data)
             rows.append(

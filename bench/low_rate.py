@@ -50,7 +50,7 @@ def row_of(path, peer, effort, bpp):
     smallest = peer.settings[0]
     data, setting = of_size(peer, samples, int(bpp * pixels / 8)) or (peer.encode(samples, smallest), smallest)
     start = perf_counter()
-    encoded = encode_picture(samples, EncodeOptions(target_size=len(data), effort=effort))
+    encoded = encode_picture(samples, EncodeOptions(target_size=len(data), effort=effort, tune="psnr"))
     seconds = perf_counter() - start
     return [
         path.stem,

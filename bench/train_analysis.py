@@ -3,9 +3,10 @@
     python bench/train_analysis.py PICTURES... -o FOLDER --minutes 60       # FOLDER/analysis_eye.bin
 
 PICTURES: folders of photographs (PNG or WebP), each of at least 256x256 pixels. Photographs whose names begin with a
-word of `ASIDE` are left out; they are kept for tests. The network goes on from the one that ships, which was learned
-for squared error; bases stay as they are, but for the filter of the finest octave, with which a fit for the eye begins.
-The state is written every ten minutes. Called again with the same folder, the training goes on from there.
+word of `ASIDE` are left out; they are kept for tests. The network goes on from the one that ships, of which the first
+went on from that for squared error. Bases stay as they are, but for the filter of the finest octave, with which a fit
+for the eye begins. The state is written every ten minutes. Called again with the same folder, the training goes on from
+there.
 """
 
 import argparse
@@ -39,7 +40,7 @@ ASIDE = (
 )
 """Photographs on which nothing is learned or chosen."""
 RATE = 1e-3
-SHIPPED = Path(__file__).parents[1] / "ddcodec" / "fit" / "descent" / "analysis.bin"
+SHIPPED = Path(__file__).parents[1] / "ddcodec" / "fit" / "descent" / "analysis_eye.bin"
 
 
 def main():
@@ -81,7 +82,7 @@ def learn(network, pictures, minutes, target):
     for base, lambda_ in enumerate(lambdas, 1):
         # With room for a form, and the weights with which a fit for the eye begins.
         engine = CpuEngine(plain, base_arch(SIDE, SIDE, 3), lambda_, form=eye_form(plain))
-        engine.take(initial_weights(base_arch(SIDE, SIDE, 3, base), plain, random, eye=True), {})
+        engine.take(initial_weights(base_arch(SIDE, SIDE, 3, base), plain, random, lambda_, True), {})
         engines.append(engine)
     start = kept = monotonic()
     step, losses = 0, [[] for _ in lambdas]

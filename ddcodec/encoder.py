@@ -271,7 +271,11 @@ def _goal(options, source, chunks):
         target = PsnrTarget(options.target_psnr)
     else:
         _check_measure(source.samples)
-        target = Ssimulacra2Target(options.target_ssimulacra2)
+        peak = peak_of(source.samples)
+        target = Ssimulacra2Target(
+            options.target_ssimulacra2,
+            lambda picture: source.ssimulacra2(np.rint(peak * picture).astype(source.samples.dtype)),
+        )
 
     def measure(coded):
         if size is not None:

@@ -1,6 +1,6 @@
 """Measures of the distance from a picture to its original: PSNR, PSNR of luma and MS-SSIM in NumPy.
 
-SSIMULACRA2 is computed where its package is installed.
+SSIMULACRA2 is computed where its package is installed (extra `bench`).
 """
 
 import io
@@ -65,11 +65,13 @@ class Comparison(NamedTuple):
     psnr: PSNR in dB of the colours, where they can be seen.
     ms_ssim: MS-SSIM of the same, or None for a picture that is too small.
     psnr_alpha: PSNR in dB of alpha, or None if both pictures are opaque.
+    ssimulacra2: SSIMULACRA2 of the colours, or None as `ssimulacra2` has it.
     """
 
     psnr: float
     ms_ssim: float | None
     psnr_alpha: float | None
+    ssimulacra2: float | None
 
     @property
     def identical(self) -> bool:
@@ -94,7 +96,7 @@ def compared(original: Picture, picture: Picture) -> Comparison:
         each if seen is None else np.where(seen.reshape(seen.shape + (1,) * (each.ndim - 2)), each, 0)
         for each in (a, b)
     ]
-    return Comparison(psnr(a, b, where=seen), ms_ssim(*hidden), alphas)
+    return Comparison(psnr(a, b, where=seen), ms_ssim(*hidden), alphas, ssimulacra2(*hidden))
 
 
 def psnr_luma(a: np.ndarray, b: np.ndarray) -> float:

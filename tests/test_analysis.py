@@ -9,8 +9,8 @@ from torch.nn.functional import avg_pool2d, conv2d, pad, relu
 from ddcodec.fit.descent import analysis
 
 
-def in_torch(samples, base, octaves):
-    layers, heads = analysis._network(base)
+def in_torch(samples, base, octaves, eye):
+    layers, heads = analysis._network(base, eye)
     tensors = lambda layer: tuple(torch.from_numpy(part.copy()) for part in layer)
     picture = torch.from_numpy(samples.copy()).permute(2, 0, 1)[None].float() / 255 - 0.5
     picture = picture.expand(1, 3, -1, -1)
@@ -31,8 +31,8 @@ def in_torch(samples, base, octaves):
 def test_the_same_network(height, width, planes, octaves, band, monkeypatch):
     monkeypatch.setattr(analysis, "BAND_PIXELS", band)
     samples = painted(height, width, planes).reshape(height, width, planes)
-    for base in (1, 4):
-        code, expected = analysis.first_code(samples, base, octaves), in_torch(samples, base, octaves)
+    for base, eye in ((1, False), (4, True)):
+        code, expected = analysis.first_code(samples, base, octaves, eye), in_torch(samples, base, octaves, eye)
         assert code.keys() == expected.keys()
         for octave, plane in code.items():
             assert plane.shape == expected[octave].shape and plane.dtype == np.float32

@@ -22,6 +22,7 @@ import processes
 import pytest
 import restoration_figure
 import together
+import train_analysis
 import train_bases
 import train_contexts
 from click.testing import CliRunner
@@ -279,6 +280,17 @@ def test_train_bases(small_training, monkeypatch):
         assert Path("learned", name).stat().st_size == (SHIPPED / shipped).stat().st_size
     numbers = np.fromfile("learned/analysis.bin", "<f2")
     assert np.isfinite(numbers).all() and numbers.any()
+
+
+def test_train_analysis(small_training, monkeypatch):
+    """What is learned is near to what it went on from; a second call goes on from the first."""
+    monkeypatch.setattr(train_analysis, "monotonic", itertools.count(0, 7).__next__)
+    sizes = []
+    for _ in range(2):
+        run(train_analysis, "photographs", "-o", "learned", "--minutes", 1)
+        numbers = np.fromfile("learned/analysis_eye.bin", "<f2").astype(float)
+        sizes.append(abs(numbers - np.fromfile(SHIPPED / "fit" / "descent" / "analysis_eye.bin", "<f2")).max())
+    assert 0 < sizes[0] < sizes[1] < 0.1
 
 
 def test_train_contexts(small_training):

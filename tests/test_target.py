@@ -1,5 +1,6 @@
 """Rate control: what a file is asked to be it is, and what cannot be is refused."""
 
+import sys
 from math import exp, log
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,11 +14,11 @@ from PIL import Image
 import ddcodec
 from ddcodec.cli import cli
 from ddcodec.encoder import encode_picture
-from ddcodec.errors import TargetError, UsageError
+from ddcodec.errors import DdcError, TargetError, UsageError
 from ddcodec.fit import target as target_module
 from ddcodec.fit.loss.terms import Loss
 from ddcodec.fit.target import SizeTarget, Steering
-from ddcodec.metrics import psnr
+from ddcodec.metrics import psnr, ssimulacra2
 from ddcodec.options import EncodeOptions
 
 
@@ -40,6 +41,31 @@ def test_bits_per_pixel_are_a_size():
 def test_a_picture_has_the_psnr_it_should(picture):
     data = ddcodec.encode(picture, target_psnr=33.0, iterations=100)
     assert 33.0 <= psnr(picture, ddcodec.decode(data)) <= 33.1
+
+
+@pytest.mark.parametrize("tune", ["eye", "psnr"])
+def test_a_picture_has_the_ssimulacra2_it_should(picture, tune):
+    data = ddcodec.encode(picture, target_ssimulacra2=60, tune=tune, iterations=100)
+    assert 60 <= ssimulacra2(picture, ddcodec.decode(data)) <= 60.5
+
+
+def test_a_cut_out_has_the_ssimulacra2_it_should(picture):
+    """Where nothing can be seen nothing counts."""
+    alpha = np.full(picture.shape[:2], 255, np.uint8)
+    alpha[:, :60] = 0
+    encoded = encode_picture(picture, EncodeOptions(target_ssimulacra2=55, iterations=60), alpha=alpha)
+    seen = np.where(alpha[..., None] > 0, encoded.samples, picture)
+    assert 55 <= ssimulacra2(picture, seen) <= 55.5
+
+
+def test_no_ssimulacra2_without_its_package_or_for_the_smallest(picture, monkeypatch):
+    with pytest.raises(TargetError, match="below 8 pixels: it has no SSIMULACRA2"):
+        ddcodec.encode(picture[:7], target_ssimulacra2=60, iterations=2)
+    with pytest.raises(TargetError, match="No SSIMULACRA2 is above 100"):
+        ddcodec.encode(picture, target_ssimulacra2=100)
+    monkeypatch.setitem(sys.modules, "ssimulacra2", None)
+    with pytest.raises(DdcError, match=r"needs the package ssimulacra2, .* 'ddcodec\[bench\]'"):
+        ddcodec.encode(picture, target_ssimulacra2=60, iterations=2)
 
 
 def test_a_wished_psnr_takes_not_many_more_bytes_than_a_given_lambda():
@@ -83,6 +109,7 @@ def test_metadata_may_be_most_of_a_file(picture):
     [
         ({"target_size": 60}, "cannot be made to fit into 60 bytes"),
         ({"target_psnr": 90.0}, "PSNR of 90 dB cannot be reached"),
+        ({"target_ssimulacra2": 99.9}, "An SSIMULACRA2 of 99.9 cannot be reached"),
     ],
 )
 def test_what_cannot_be_is_refused(picture, target, said):

@@ -30,12 +30,13 @@ Examples:
 @limited
 @talking
 def compare(talk: Talk, reference: str, distorted: tuple[str, ...], max_pixels: int, max_memory: int) -> None:
-    """Compare each DIST with the original REF: PSNR and MS-SSIM. All may be pictures or .ddc files.
+    """Compare each DIST with the original REF: PSNR, MS-SSIM and SSIMULACRA2. All may be pictures or .ddc files.
 
     Where the original has transparency, colours count where they can be seen, and alpha has a PSNR of its own.
 
-    MS-SSIM needs sides of at least 161 pixels, for its five scales; below, it is n/a (null in JSON). The PSNR of equal
-    pictures is inf (null in JSON, with "identical": true). A DIST that fails does not stop the rest; the exit code then
+    MS-SSIM needs sides of at least 161 pixels, for its five scales, and SSIMULACRA2 sides of 8; below, they are n/a
+    (null in JSON). SSIMULACRA2 needs the extra bench. The PSNR of equal pictures is inf (null in JSON, with
+    "identical": true). A DIST that fails does not stop the rest; the exit code then
     is 1, or that of the failure if there is only one.
     """
     from ..decoder import Limits
@@ -71,21 +72,25 @@ def _compare(talk: Talk, original: "Picture", reference: str, path: str, limits:
             psnr_alpha=found.psnr_alpha,
             identical=found.identical,
             ms_ssim=found.ms_ssim,
+            ssimulacra2=found.ssimulacra2,
             **coded,
         )
     if count or named:
         talk.show(f"{name_of(path)}: {size_text(width, height, count) if count else f'{width}x{height}'}")
     talk.show(
-        f"PSNR     {found.psnr:.2f} dB"
+        f"PSNR         {found.psnr:.2f} dB"
         if math.isfinite(found.psnr)
-        else f"PSNR     inf{' (the pictures are identical)' * found.identical}"
+        else f"PSNR         inf{' (the pictures are identical)' * found.identical}"
     )
     if found.psnr_alpha is not None:
-        talk.show(f"alpha    {found.psnr_alpha:.2f} dB" if math.isfinite(found.psnr_alpha) else "alpha    identical")
+        alpha = f"{found.psnr_alpha:.2f} dB" if math.isfinite(found.psnr_alpha) else "identical"
+        talk.show(f"alpha        {alpha}")
     if found.ms_ssim is None:
-        talk.show(f"MS-SSIM  n/a (a side is shorter than {MS_SSIM_SIDE_MIN} pixels)")
+        talk.show(f"MS-SSIM      n/a (a side is shorter than {MS_SSIM_SIDE_MIN} pixels)")
     else:
-        talk.show(f"MS-SSIM  {found.ms_ssim:.5f}")
+        talk.show(f"MS-SSIM      {found.ms_ssim:.5f}")
+    if found.ssimulacra2 is not None:
+        talk.show(f"SSIMULACRA2  {found.ssimulacra2:.2f}")
 
 
 def load(path: str, limits: "Limits") -> tuple["Picture", int]:

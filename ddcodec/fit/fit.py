@@ -124,6 +124,9 @@ def lambda_for(task: FitTask, settings: FitSettings, *, say: Callable[[str], Non
     """
     assert task.goal is not None
     target = task.goal.target
+    usual = target.usual_lambda(task.form)
+    if usual is not None:
+        return usual
     device_of(settings.device)
     height, width, planes = task.picture.shape
     arch = base_arch(width, height, planes)

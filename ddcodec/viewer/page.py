@@ -72,6 +72,7 @@ def _lead(view):
         parts += [
             "PSNR " + (f"{found.psnr:.2f} dB" if math.isfinite(found.psnr) else "inf (the pictures are identical)"),
             f"MS-SSIM {similarity}",
+            *([] if found.ssimulacra2 is None else [f"SSIMULACRA2 {found.ssimulacra2:.2f}"]),
         ]
     if found and found.psnr_alpha is not None:
         parts.append(f"alpha {found.psnr_alpha:.2f} dB" if math.isfinite(found.psnr_alpha) else "alpha identical")
@@ -85,7 +86,7 @@ def _notes(view):
     if view.finest:
         height, width = view.shown.samples.shape[:2]
         scale = 1 << view.finest
-        held = " PSNR and MS-SSIM are of the whole pictures." if view.original else ""
+        held = " All measures are of the whole pictures." if view.original else ""
         notes.append(
             f"The picture is too large for a page. It is shown at 1/{scale}, {width} {TIMES} {height}, without the "
             f"octaves below {view.finest}.{held}"

@@ -79,16 +79,21 @@ class CpuEngine:
         self._soap = Soap(
             [shape for _, shape in arch.tensors()], betas.weights, np.zeros, by_qr(np.linalg), decay=betas.decay
         )
+        first = initial_weights(arch, samples, random, lambda_, form.is_eyes)
         base = real_base(arch)
-        self._base = np.concatenate([base[name].ravel() for name, _ in arch.tensors()])
+        # Weights decay towards those from which a fit with a base starts.
+        self._base, self._rest = (
+            np.concatenate([own[name].ravel() for name, _ in arch.tensors()])
+            for own in (base, first if arch.base else base)
+        )
         self._moving = np.array([(layout.names[name].start, layout.names[name].stop) for name in moving(arch)])
         self._is_moving = np.zeros(count)
         for start, stop in self._moving:
             self._is_moving[start:stop] = 1
         self._results = np.zeros((threads, 3))
         self._crew = _Crew(threads, layout.at(int(layout.plan[BARRIER]), 6).view(np.int64))
-        self._put(layout.weights, initial_weights(arch, samples, random, form.is_eyes))
-        for octave, planes in initial_code(arch, samples, random, form.is_eyes).items():
+        self._put(layout.weights, first)
+        for octave, planes in initial_code(arch, samples, random, lambda_, form.is_eyes).items():
             for plane, values in enumerate(planes):
                 layout.plane(Y, octave, plane)[:] = values
         self._betas, self._steps, self._code_steps, self._averaged_from = betas.code, 0, 0, 0
@@ -110,7 +115,7 @@ class CpuEngine:
         self._is_rounded = point.hard
         self._loss = self._run(self._layout.weights, rounding, True, True, True, point)
         self._weights -= point.weight_rate * self._soap.change(
-            self._gradient, self._is_moving * (self._weights - self._base)
+            self._gradient, self._is_moving * (self._weights - self._rest)
         )
         self._soap.end()
         self._pack(self._layout.weights)
@@ -136,6 +141,15 @@ class CpuEngine:
     def evaluate(self) -> Loss:
         """Measure the `Loss` with the code rounded."""
         return self._measure(self._layout.weights, True, True)
+
+    def picture(self) -> np.ndarray:
+        """Return the picture of the rounded code, float32 (H, W, planes) in 0..1. Ends a mean."""
+        layout = self._layout
+        layout.sums()[:] = 0
+        layout.sum_from_now()
+        self._measure(layout.weights, False, True, True)
+        layout.sum_no_more()
+        return layout.sums().transpose(1, 2, 0).copy()
 
     def distortion(self, weights: dict[str, np.ndarray]) -> tuple[float, float]:
         """Measure distortion and MSE of the rounded code with other weights (name -> array)."""

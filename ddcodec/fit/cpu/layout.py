@@ -537,6 +537,10 @@ class Layout:
         """Let every step from now on add its samples to `sums`."""
         self.plan[MEANS] = self._means
 
+    def sum_no_more(self) -> None:
+        """End what `sum_from_now` began."""
+        self.plan[MEANS] = NONE
+
     def sums(self) -> np.ndarray:
         """View the sums of samples: (planes, rows, columns)."""
         arch, pitch = self.arch, int(self.plan[OUTPUT_PITCH]) // FLOAT

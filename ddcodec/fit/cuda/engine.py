@@ -26,7 +26,7 @@ from ..loss.terms import Loss, share_of, weight_step
 from ..reference.distortion import distortion_by, form_tensors, stacked
 from ..reference.ops import BatchOps
 from ..reference.rate import bits_of, own_bits
-from ..reference.synthesis import errors_of
+from ..reference.synthesis import errors_of, synthesise
 from ..reference.update import soft_round
 
 WARM_UP = 3
@@ -75,14 +75,17 @@ class GraphEngine:
         self._form = stacked([form_tensors(task.form, arch.planes, device) for task in tasks])
         self._lambdas = torch.tensor([task.lambda_ for task in tasks], device=device, dtype=torch.float32)
         starts = [np.random.default_rng(seed) for _ in pictures]
-        own = [(task.arch, task.picture, start, task.form.is_eyes) for task, start in zip(tasks, starts)]
+        own = [(task.arch, task.picture, start, task.lambda_, task.form.is_eyes) for task, start in zip(tasks, starts)]
         weights, code = [initial_weights(*each) for each in own], [initial_code(*each) for each in own]
         self.numbers = {name: torch.tensor(np.stack([w[name] for w in weights]), device=device) for name in weights[0]}
         self._moved = {name: self.numbers[name].requires_grad_() for name in moving(arch)}
         bases = [real_base(task.arch) for task in tasks]
-        self._base = {
-            name: torch.tensor(np.stack([base[name] for base in bases]), device=device) for name in self.numbers
-        }
+        # Weights decay towards those from which a fit with a base starts.
+        rests = [start if task.arch.base else base for task, start, base in zip(tasks, weights, bases)]
+        self._base, self._rest = (
+            {name: torch.tensor(np.stack([each[name] for each in own]), device=device) for name in self.numbers}
+            for own in (bases, rests)
+        )
         # All octaves in one tensor: what is done to each integer alone is then done by one kernel.
         self._shapes = {octave: y.shape for octave, y in code[0].items()}
         self._y = torch.tensor(
@@ -211,7 +214,7 @@ class GraphEngine:
         gradients = torch.autograd.grad((distortion + prices * (bits + own)).sum(), moved)
         with torch.no_grad():
             self._losses.copy_(torch.stack([distortion, bits, mse]))
-            parts = gradients[: len(self._moved)], [leaf - self._base[name] for name, leaf in self._moved.items()]
+            parts = gradients[: len(self._moved)], [leaf - self._rest[name] for name, leaf in self._moved.items()]
             change = self._weight_rate * self._soap.change(
                 *(torch.cat([each.flatten(1) for each in part], 1) for part in parts)
             )
@@ -306,6 +309,15 @@ class _Fit:
     def evaluate(self) -> Loss:
         """Measure the `Loss` with the code rounded."""
         return self._engine.evaluate()[self._index]
+
+    @torch.no_grad()
+    def picture(self) -> np.ndarray:
+        """Return the picture of the rounded code, float32 (H, W, planes) in 0..1."""
+        engine, index = self._engine, self._index
+        code = {octave: planes[index] for octave, planes in engine._rounded().items()}
+        numbers = {name: leaf[index] for name, leaf in engine.numbers.items()}
+        output = synthesise(engine._ops, self.arch, code, numbers).clamp(0, 1)
+        return output.permute(1, 2, 0).cpu().numpy()
 
     def state(self, code: bool = True) -> tuple[list[torch.Tensor], dict[int, torch.Tensor]]:
         """Copy the weights and the rounded code, or the weights alone, for `restore`.

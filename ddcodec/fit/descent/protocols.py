@@ -43,6 +43,9 @@ class Fit(Protocol):
     def evaluate(self) -> Loss:
         """Measure the loss with the code rounded."""
 
+    def picture(self) -> np.ndarray:
+        """Return the picture of the rounded code, float32 (H, W, planes) in 0..1."""
+
     def state(self, code: bool = True) -> Any:
         """Copy the weights and the rounded code for `restore`, or the weights alone.
 

@@ -1,12 +1,13 @@
 """The start of a fit: weights and code, drawn at random or given by a base."""
 
-from math import sqrt
+from math import log2, sqrt
 
 import numpy as np
 
 from ...format.arch import CODE_STEP, FILTER_REACH, FILTER_SIDE, SQUARE, SYNTHESIS_UNIT, Arch
 from ...format.bases import FRACTION_BITS, base_values
 from ...picture import peak_of
+from ...presets import base_lambdas
 from .analysis import first_code
 
 CODE_UNITS = SYNTHESIS_UNIT // CODE_STEP
@@ -40,17 +41,19 @@ def moving(arch: Arch) -> list[str]:
 
 
 def initial_weights(
-    arch: Arch, samples: np.ndarray, random: np.random.Generator, eye: bool = False
+    arch: Arch, samples: np.ndarray, random: np.random.Generator, lambda_: float, eye: bool = False
 ) -> dict[str, np.ndarray]:
     """Return the weights from which a fit starts: name -> float32 array of the tensor's shape.
 
-    With a base they are the base; for the eye the finest octave's filter is `without_blur`. Else they are random, but
-    for two things: linear channels pass from octave to octave, and the output's bias is the mean of `samples`, uint8 or
-    uint16 (H, W, planes). eye: whether the fit minimises the form of the eye.
+    With a base they are the base, for finer codes by `code_gain`; for the eye the finest octave's filter is
+    `without_blur`. Else they are random, but for two things: linear channels pass from octave to octave, and the
+    output's bias is the mean of `samples`, uint8 or uint16 (H, W, planes). lambda_: that of the fit. eye: whether the
+    fit minimises the form of the eye.
     """
     if arch.base:
-        weights = real_base(arch)
-        return weights | {"filter.0": without_blur()} if eye else weights
+        weights = real_base(arch) | ({"filter.0": without_blur()} if eye else {})
+        gain = code_gain(arch, lambda_)
+        return weights if gain == 1 else for_finer_code(arch, weights, gain)
 
     def normal(shape, fan):
         return random.standard_normal(shape) / sqrt(fan)
@@ -83,6 +86,34 @@ def initial_weights(
     return {name: values.astype(np.float32) for name, values in weights.items()}
 
 
+def code_gain(arch: Arch, lambda_: float) -> int:
+    """Return the factor of the code where lambda is far below that of the last base, a power of two; else 1.
+
+    The best step of quantisation goes with the square root of lambda. A code of the base's steps could not tell finer
+    differences, however many bits it had.
+    """
+    if arch.base != len(base_lambdas()):
+        return 1
+    return int(2 ** max(0, round(log2(base_lambdas()[-1] / lambda_) / 2)))
+
+
+def for_finer_code(arch: Arch, weights: dict[str, np.ndarray], gain: int) -> dict[str, np.ndarray]:
+    """Return weights with which a code of `gain` times the integers makes the same picture.
+
+    The context model then predicts means and scales of `gain` times the size.
+    """
+    linear, hidden, factor = arch.finest_channels, arch.context_channels, np.float32(gain)
+    weights = {name: values.copy() for name, values in weights.items()}
+    for part in weights["output.weight"][:, :linear], weights["top.weight"], weights["context.1.weight"]:
+        part /= factor
+    mean, log_scale = weights["context.3.weight"]
+    mean[:hidden] *= factor
+    log_scale[hidden:] /= factor
+    weights["context.3.bias"][:, 0] *= factor
+    weights["context.3.bias"][:, 1] += np.log2(factor)
+    return weights
+
+
 def without_blur() -> np.ndarray:
     """Return a filter that takes away a blurred plane from the plane: float32 (`FILTER_SIDE`, `FILTER_SIDE`).
 
@@ -110,15 +141,17 @@ _INITIAL_TAPS = {1: (0.25, 0.75), 2: _CUBIC, 3: (0, *_CUBIC, 0), 4: (0, 0, *_CUB
 
 
 def initial_code(
-    arch: Arch, samples: np.ndarray, random: np.random.Generator, eye: bool = False
+    arch: Arch, samples: np.ndarray, random: np.random.Generator, lambda_: float, eye: bool = False
 ) -> dict[int, np.ndarray]:
     """Return the code from which a fit starts, as y: octave -> float32 (planes, rows, columns).
 
     With a base it is a first guess, without one it is zeros. Where only the coarsest octave has a code, it is the
-    random input of the plain deep decoder. samples: uint8 or uint16 (H, W, planes). eye: as for `initial_weights`.
+    random input of the plain deep decoder. samples: uint8 or uint16 (H, W, planes). lambda_, eye: as for
+    `initial_weights`.
     """
     if arch.base:
-        return first_code(samples, arch.base, arch.octaves, eye)
+        gain = code_gain(arch, lambda_)
+        return {o: gain * y for o, y in first_code(samples, arch.base, arch.octaves, eye).items()}
     code = {o: np.zeros((arch.code_planes(o), *arch.size(o)), np.float32) for o in arch.coded_octaves}
     if len(code) == 1:
         code = {o: (random.standard_normal(y.shape) / 8).astype(np.float32) for o, y in code.items()}

@@ -56,9 +56,12 @@ class TorchEngine:
         self.pixels = arch.width * arch.height
         random = np.random.default_rng(seed)
         self.noise = torch.Generator(device).manual_seed(seed)
-        self.numbers = {n: self._leaf(w) for n, w in initial_weights(arch, samples, random, form.is_eyes).items()}
-        self.code = {o: self._leaf(y) for o, y in initial_code(arch, samples, random, form.is_eyes).items()}
+        start = initial_weights(arch, samples, random, lambda_, form.is_eyes)
+        self.numbers = {n: self._leaf(w) for n, w in start.items()}
+        self.code = {o: self._leaf(y) for o, y in initial_code(arch, samples, random, lambda_, form.is_eyes).items()}
         self._base = self._tensors(real_base(arch))
+        # Weights decay towards those from which a fit with a base starts.
+        self._rest = self._tensors(start) if arch.base else self._base
         self._sum: torch.Tensor | None = None
         self._count = 0
         self.norm: dict[int, torch.Tensor] | None = None
@@ -124,6 +127,12 @@ class TorchEngine:
     def evaluate(self) -> Loss:
         """Measure the `Loss` with the code rounded."""
         return Loss(*(value.item() for value in self.objective(self._rounded())))
+
+    @torch.no_grad()
+    def picture(self) -> np.ndarray:
+        """Return the picture of the rounded code, float32 (H, W, planes) in 0..1."""
+        output = synthesise(self.ops, self.arch, self._rounded(), self.numbers).clamp(0, 1)
+        return output.permute(1, 2, 0).cpu().float().numpy()
 
     @torch.no_grad()
     def distortion(self, weights: dict[str, np.ndarray]) -> tuple[float, float]:
@@ -308,7 +317,7 @@ class TorchEngine:
     def _move_weights(self, rate):
         leaves = self._weight_leaves()
         differences = [
-            0 * leaf if self.arch.is_fixed(name) else leaf - self._base[name] for name, leaf in self.numbers.items()
+            0 * leaf if self.arch.is_fixed(name) else leaf - self._rest[name] for name, leaf in self.numbers.items()
         ]
         # The weights of the normalisation have no base.
         differences += [0 * leaf for leaf in leaves[len(differences) :]]
