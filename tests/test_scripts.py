@@ -285,6 +285,7 @@ def test_train_bases(small_training, monkeypatch):
 def test_train_analysis(small_training, monkeypatch):
     """What is learned is near to what it went on from; a second call goes on from the first."""
     monkeypatch.setattr(train_analysis, "monotonic", itertools.count(0, 7).__next__)
+    monkeypatch.setattr(train_analysis, "SIDE", 64)
     sizes = []
     for _ in range(2):
         run(train_analysis, "photographs", "-o", "learned", "--minutes", 1)

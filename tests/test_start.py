@@ -19,9 +19,17 @@ from ddcodec.format.network import context
 PICTURE = painted(40, 56).reshape(40, 56, 3)
 
 
-def test_the_code_gets_finer_with_the_root_of_lambda():
+@pytest.fixture(autouse=True)
+def no_picture_is_small(monkeypatch):
+    monkeypatch.setattr(start, "GAIN_PIXELS", 1)
+
+
+def test_the_code_gets_finer_with_the_root_of_lambda(monkeypatch):
     assert [code_gain(base_arch(9, 9, 3, base), 1e-7) for base in (0, 1, 4)] == [1, 1, 1]
     arch = base_arch(9, 9, 3, 5)
+    monkeypatch.setattr(start, "GAIN_PIXELS", 82)
+    assert code_gain(arch, 1e-7) == 1
+    monkeypatch.setattr(start, "GAIN_PIXELS", 81)
     assert [code_gain(arch, lambda_) for lambda_ in (2e-4, 6.25e-5, 6.25e-5 / 4, 6.25e-5 / 16, 1e-7)] == [
         1,
         1,
@@ -69,10 +77,7 @@ def test_a_finer_code_says_the_same():
 def test_a_finer_code_gets_nearer_at_a_high_rate(monkeypatch):
     values = []
     for is_finer in (False, True):
-        if not is_finer:
-            monkeypatch.setattr(start, "code_gain", lambda arch, lambda_: 1)
-        else:
-            monkeypatch.undo()
+        monkeypatch.setattr(start, "GAIN_PIXELS", 1 if is_finer else 10**9)
         engine = CpuEngine(PICTURE, base_arch(56, 40, 3, 5), 1e-6)
         run(engine, 100)
         loss = engine.evaluate()

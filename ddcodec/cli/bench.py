@@ -35,10 +35,10 @@ FIRST_TO_GO = ("over", "decode", "BD-PSNR")
     cls=Command,
     short_help="Compare codecs: rate, distortion and time.",
     epilog="""Codecs: jpeg, jpeg:444, webp, avif, avif:s0, avif:psnr, avif:psnr:s0, avif:ssimulacra2,
-avif:ssimulacra2:s0, jxl, jpeg2000, heic, heic:psnr, vvc, none (raw samples), and ddc, ddc:e1 to
-ddc:e9, ddc:e1:psnr to ddc:e9:psnr, ddc:classic, ddc:classic:e1 to ddc:classic:e9; all stands for
-all but those of ddcodec and none. avif, heic and ddc aim at the eye, as they do by default; names
-with psnr aim at PSNR, by which the codecs are ranked; s0 is AVIF's slowest speed.
+avif:ssimulacra2:s0, jxl, jpeg2000, heic, heic:psnr, vvc, none (raw samples), and ddc, ddc:e1 to ddc:e9,
+ddc:e1:psnr to ddc:e9:psnr, ddc:classic, ddc:classic:e1 to ddc:classic:e9; all stands for all of these
+but ddc and none. avif, heic and ddc aim at the eye, as they do by default; names with psnr aim at PSNR,
+by which the codecs are ranked; s0 is AVIF's slowest speed.
 
 \b
 Examples:

@@ -38,6 +38,8 @@ SOFTLY = 1
 """A pass first rounds the code softly, with noise."""
 HARD = 2
 """A pass first rounds the code to integers. With 0 it is rounded already."""
+FORM_BYTES = 7
+"""Bytes of a form of the eye for each sample: its levels and edges."""
 _SPINS = 200
 """Looks at the barrier before a waiting thread offers its core to others."""
 
@@ -143,7 +145,7 @@ class CpuEngine:
         return self._measure(self._layout.weights, True, True)
 
     def picture(self) -> np.ndarray:
-        """Return the picture of the rounded code, float32 (H, W, planes) in 0..1. Ends a mean."""
+        """Return the picture of the rounded code, float32 (H, W, planes) in 0..1. It ends a mean or a sweep."""
         layout = self._layout
         layout.sums()[:] = 0
         layout.sum_from_now()
@@ -357,10 +359,12 @@ _STILL = Point(True, 1.0, 0.0, 0.0, 0.0)
 def memory_of(arch: Arch, threads: int = 1) -> int:
     """Estimate the bytes that a fit takes, beside the program.
 
-    They are the engine's arrays, the picture, and two rounded copies of the code.
+    They are the engine's arrays, the form, the picture, and two rounded copies of the code.
     """
     return (
-        Layout(arch, threads, levels=True).size + 2 * 2 * arch.positions() + 5 * arch.width * arch.height * arch.planes
+        Layout(arch, threads, levels=True).size
+        + 2 * 2 * arch.positions()
+        + (FORM_BYTES + 5) * arch.width * arch.height * arch.planes
     )
 
 

@@ -364,9 +364,11 @@ class Layout:
             plan[KNOWN] = take(height * int(plan[ERRORS_PITCH]) // FLOAT)
         plan[OUTPUT_PITCH] = (2 * whole(-(-width // 2)) + 2 * MARGIN) * FLOAT
         plan[OUTPUT_PLANE] = plan[OUTPUT_PITCH] * height
-        plan[[OUTPUTS, OUTPUT_ERRORS, MEANS, BEFORE_ERRORS, BEFORE_GRADIENTS]] = [
-            take(self.arch.planes * int(plan[OUTPUT_PLANE]) // FLOAT) + MARGIN * FLOAT for _ in range(5)
+        plan[[OUTPUTS, OUTPUT_ERRORS, MEANS, BEFORE_GRADIENTS]] = [
+            take(self.arch.planes * int(plan[OUTPUT_PLANE]) // FLOAT) + MARGIN * FLOAT for _ in range(4)
         ]
+        # No fit averages pictures while it moves integers.
+        plan[BEFORE_ERRORS] = plan[MEANS]
         if self._has_levels:
             plan[EDGES] = take(int(plan[OUTPUT_PLANE]) // FLOAT) + MARGIN * FLOAT
             for level in range(LEVELS):

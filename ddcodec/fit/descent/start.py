@@ -21,6 +21,8 @@ LINEAR_START = 0.15
 """First weights of the output from the passed channels, where octaves pass their code on."""
 TOP_START = 0.1
 """Standard deviation of the output's first weights from the top layer, in the same networks."""
+GAIN_PIXELS = 2**14
+"""Least pixels of a picture whose code gets finer by `code_gain`: all weights then cost some bits more."""
 BLUR = 1.5
 """Standard deviation of the blur in `without_blur`, in pixels."""
 INITIAL_LOG_SCALE = -2.0
@@ -92,7 +94,7 @@ def code_gain(arch: Arch, lambda_: float) -> int:
     The best step of quantisation goes with the square root of lambda. A code of the base's steps could not tell finer
     differences, however many bits it had.
     """
-    if arch.base != len(base_lambdas()):
+    if arch.base != len(base_lambdas()) or arch.width * arch.height < GAIN_PIXELS:
         return 1
     return int(2 ** max(0, round(log2(base_lambdas()[-1] / lambda_) / 2)))
 

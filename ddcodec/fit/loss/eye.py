@@ -39,33 +39,46 @@ def eye_form(samples: np.ndarray, known: np.ndarray | None = None) -> Form:
 
     samples: uint8 or uint16 (H, W, planes). known: bool (H, W), the pixels that count, or None for all.
     """
-    planes = samples.shape[2]
+    planes, peak = samples.shape[2], np.float32(peak_of(samples))
+    matrix = CHANNELS[planes]
     counts = np.ones(samples.shape[:2], np.float32) if known is None else known.astype(np.float32)
-    original = samples.transpose(2, 0, 1) / np.float32(peak_of(samples)) * counts
-    channels = np.tensordot(CHANNELS[planes], original, 1)
-    levels, coverage = [], counts
-    expected = typical = 0.0
-    for level, by_channel in enumerate(BY_CHANNEL):
-        if level:
-            channels, coverage = halved(channels), halved(coverage)
-        variances = [_local_variance(channel, coverage) for channel in channels]
-        present = np.divide(1, coverage, out=np.zeros_like(coverage), where=coverage > 0)
-        own = np.stack([share * SMOOTH / (2 * variance + SMOOTH) for share, variance in zip(by_channel, variances)])
-        own *= present * np.float32(4**level)
-        levels.append(own)
-        if not level:
-            edges = SMOOTH_FOR_EDGES / (2 * variances[0] + SMOOTH_FOR_EDGES) * counts
-            # What a white error leaves at each level, as variances of the channels.
-            errors = np.stack([np.clip(_local_variance(plane, counts), *TYPICAL) for plane in original]) * counts
-            typical, spread = float(errors.sum(dtype=float)), np.tensordot(CHANNELS[planes] ** 2, errors, 1)
-        else:
-            spread = halved(spread) / 4
-        expected += float((own * spread).sum(dtype=float))
+    coverage = [counts]
+    for _ in BY_CHANNEL[1:]:
+        coverage.append(halved(coverage[-1]))
+    levels = [np.empty((planes, *own.shape), np.float32) for own in coverage]
+    # One plane after the other, so that little memory is taken.
+    for channel, row in enumerate(matrix):
+        plane = sum(factor / peak * samples[:, :, k] for k, factor in enumerate(row)) * counts
+        for level, (by_channel, own) in enumerate(zip(BY_CHANNEL, coverage)):
+            plane = halved(plane) if level else plane
+            variance = _local_variance(plane, own)
+            if not level and not channel:
+                edges = SMOOTH_FOR_EDGES / (2 * variance + SMOOTH_FOR_EDGES) * counts
+            levels[level][channel] = by_channel[channel] * SMOOTH * 4**level / (2 * variance + SMOOTH)
+            np.divide(levels[level][channel], own, out=levels[level][channel], where=own > 0)
+            levels[level][channel] *= own > 0
+    gain = (1 - SQUARES) * _squared_over_levels(samples, counts, levels)
+    for weights in levels:
+        weights *= np.float32(gain)
     if known is not None:
         edges[1:] *= counts[:-1]
         edges[:, 1:] *= counts[:, :-1]
-    gain = (1 - SQUARES) * typical / expected if expected else 0.0
-    return Form(SQUARES, tuple(own * np.float32(gain) for own in levels), edges * np.float32(EDGES * planes / 3))
+    edges *= np.float32(EDGES * planes / 3)
+    return Form(SQUARES, tuple(levels), edges)
+
+
+def _squared_over_levels(samples, counts, levels):
+    """Return the squared error of white errors of the variances of `TYPICAL`, over what `levels` make of them."""
+    squared = by_levels = 0.0
+    for k, column in enumerate(CHANNELS[samples.shape[2]].T):
+        plane = samples[:, :, k] / np.float32(peak_of(samples)) * counts
+        errors = np.clip(_local_variance(plane, counts), *TYPICAL) * counts
+        squared += float(errors.sum(dtype=float))
+        for level, weights in enumerate(levels):
+            # A mean of four errors has a quarter of their mean variance.
+            errors = halved(errors) / 4 if level else errors
+            by_levels += float(sum((own * errors).sum(dtype=float) * factor**2 for own, factor in zip(weights, column)))
+    return squared / by_levels if by_levels else 0.0
 
 
 assert LEVELS == len(BY_CHANNEL) and BAND == 2 ** (len(BY_CHANNEL) - 1)
