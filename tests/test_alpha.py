@@ -160,7 +160,7 @@ def test_what_is_hidden_does_not_count(monkeypatch, profile):
     transparency, too.
     """
     samples, alpha = half_hidden()
-    options = EncodeOptions(lambda_=2e-3, profile=profile, iterations=60)
+    options = EncodeOptions(lambda_=2e-3, profile=profile, iterations=60, tune="psnr")
     freed = encode_picture(samples, options, alpha=alpha)
     monkeypatch.setattr(Source, "known", lambda source, options: None)
     bound = encode_picture(samples, options, alpha=alpha)

@@ -385,6 +385,8 @@ def test_a_narrow_terminal(finished, pictures, tmp_path):
     narrow, wide = (
         CliRunner(env={"COLUMNS": columns}).invoke(cli, arguments).stdout.splitlines() for columns in ("46", "200")
     )
-    assert max(map(len, narrow)) <= 46 and narrow[1].split() == ["codec", "BD-rate", "BD-PSNR", "encode"]
+    columns = ["codec", "BD-rate", "BD-PSNR", "encode", "decode"]
+    # Times of few digits leave room for the last one.
+    assert max(map(len, narrow)) <= 46 and narrow[1].split() in (columns, columns[:-1])
     assert wide[1].split() == ["codec", "BD-rate", "BD-PSNR", "over", "encode", "decode"]
     assert [line.split()[:2] for line in narrow] == [line.split()[:2] for line in wide]

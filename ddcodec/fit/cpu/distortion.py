@@ -349,12 +349,12 @@ def _by_edges(plan, here, own, row, at):
     """Compute the gradient of the edges by luma, for the vector at `at` of a row."""
     luma, above = _channel(plan, own, 0, row) + at, _channel(plan, own, 0, row - 1) + at
     weights = plan[EDGES] + row * plan[OUTPUT_PITCH] + at
-    here_ = load(luma)
-    change = load(weights) * ((here_ - load(luma - FLOAT)) + (here_ - load(above)))
-    change = change + load(weights + FLOAT) * (here_ - load(luma + FLOAT))
+    center = load(luma)
+    change = load(weights) * ((center - load(luma - FLOAT)) + (center - load(above)))
+    change = change + load(weights + FLOAT) * (center - load(luma + FLOAT))
     if row + 1 < here[ROWS]:
         below = _channel(plan, own, 0, row + 1) + at
-        change = change + load(weights + plan[OUTPUT_PITCH]) * (here_ - load(below))
+        change = change + load(weights + plan[OUTPUT_PITCH]) * (center - load(below))
     return change
 
 
