@@ -10,15 +10,13 @@ there.
 """
 
 import argparse
-from math import cos, pi
 from pathlib import Path
 from time import monotonic
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import nn
-from train_bases import SIDE, Analysis, _crop, _scaled, _slopes, _tensor
+from train_bases import SIDE, Analysis, _crop, _scaled, _slopes, _tensor, backward, take_step
 
 from ddcodec.fit.cpu.engine import CpuEngine
 from ddcodec.fit.descent.start import initial_weights
@@ -74,8 +72,7 @@ def put(network, numbers):
 
 def learn(network, pictures, minutes, target):
     torch.set_num_threads(1)
-    seed = int.from_bytes(np.random.default_rng().bytes(4), "little")
-    random, lambdas = np.random.default_rng(seed), base_lambdas()
+    random, lambdas = np.random.default_rng(), base_lambdas()
     optimiser = torch.optim.Adam(network.parameters(), betas=(0.9, 0.99))
     plain = np.zeros((SIDE, SIDE, 3), np.uint8)
     engines = []
@@ -94,13 +91,8 @@ def learn(network, pictures, minutes, target):
         code = network(_tensor(crop), base)
         engines[base].retarget(crop, eye_form(crop))
         slopes, loss = _slopes(engines[base], crop, [plane.detach().numpy() for plane in code])
-        value = loss.distortion + lambdas[base] * loss.bits / SIDE**2
-        losses[base].append(np.log(value / lambdas[base]))
-        weight = 1 / (value + 0.1 * lambdas[base])
-        torch.autograd.backward(code, [torch.from_numpy(weight * slope) for slope in slopes])
-        nn.utils.clip_grad_norm_([p for p in network.parameters() if p.grad is not None], 1.0)
-        optimiser.param_groups[0]["lr"] = RATE * (0.02 + 0.98 * (0.5 + 0.5 * cos(pi * share)))
-        optimiser.step()
+        losses[base].append(backward(code, slopes, loss, lambdas[base]))
+        take_step(network, optimiser, RATE, share)
         if step % 1000 == 0:
             means = (f"{np.mean(own[-200:]):.3f}" for own in losses)
             print(f"step {step}, {share:.2f}: log of loss / lambda", *means, flush=True)

@@ -219,14 +219,8 @@ def learn_analysis(pictures, crops, fits, minutes):
             crop = _crop(_scaled(pictures[random.integers(len(pictures))], random), random)
             code = network(_tensor(crop), base)
             slopes, loss = _slopes(engines[base], crop, [plane.detach().numpy() for plane in code])
-            value = loss.distortion + lambdas[base] * loss.bits / SIDE**2
-            losses[base].append(np.log(value / lambdas[base]))
-            # What counts is by how much a loss falls in proportion.
-            weight = 1 / (value + 0.1 * lambdas[base])
-            torch.autograd.backward(code, [torch.from_numpy(weight * slope) for slope in slopes])
-        nn.utils.clip_grad_norm_([p for p in network.parameters() if p.grad is not None], 1.0)
-        optimiser.param_groups[0]["lr"] = RATE * (0.02 + 0.98 * (0.5 + 0.5 * cos(pi * share)))
-        optimiser.step()
+            losses[base].append(backward(code, slopes, loss, lambdas[base]))
+        take_step(network, optimiser, RATE, share)
         if step % 1000 == 0:
             print(
                 f"analysis, step {step}: log of loss / lambda",
@@ -234,6 +228,22 @@ def learn_analysis(pictures, crops, fits, minutes):
                 flush=True,
             )
     return network
+
+
+def backward(code, slopes, loss, lambda_):
+    """Send the slopes of a loss back through the network that made the code. Returns log(loss / lambda)."""
+    value = loss.distortion + lambda_ * loss.bits / SIDE**2
+    # What counts is by how much a loss falls in proportion.
+    weight = 1 / (value + 0.1 * lambda_)
+    torch.autograd.backward(code, [torch.from_numpy(weight * slope) for slope in slopes])
+    return np.log(value / lambda_)
+
+
+def take_step(network, optimiser, rate, share):
+    """Move the weights; rate: the first learning rate. share: of the training that is done."""
+    nn.utils.clip_grad_norm_([p for p in network.parameters() if p.grad is not None], 1.0)
+    optimiser.param_groups[0]["lr"] = rate * (0.02 + 0.98 * (0.5 + 0.5 * cos(pi * share)))
+    optimiser.step()
 
 
 def _slopes(engine, crop, code):

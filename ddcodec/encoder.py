@@ -287,7 +287,8 @@ def _goal(options, source, chunks):
 
 
 def _check_measure(samples):
-    if ssimulacra2(samples[:8, :8], samples[:8, :8]) is None:
+    corner = samples[:SSIMULACRA2_SIDE_MIN, :SSIMULACRA2_SIDE_MIN]
+    if ssimulacra2(corner, corner) is None:
         if min(samples.shape[:2]) < SSIMULACRA2_SIDE_MIN:
             raise TargetError(f"A side of the picture is below {SSIMULACRA2_SIDE_MIN} pixels: it has no SSIMULACRA2.")
         raise DdcError(

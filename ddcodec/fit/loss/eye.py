@@ -12,7 +12,7 @@ from math import exp
 import numpy as np
 
 from ...picture import peak_of
-from .form import BAND, CHANNELS, LEVELS, Form, halved
+from .form import CHANNELS, LEVELS, Form, halved
 
 SQUARES = 0.5
 """The share of squared error."""
@@ -81,7 +81,7 @@ def _squared_over_levels(samples, counts, levels):
     return squared / by_levels if by_levels else 0.0
 
 
-assert LEVELS == len(BY_CHANNEL) and BAND == 2 ** (len(BY_CHANNEL) - 1)
+assert len(BY_CHANNEL) == LEVELS
 
 
 def _local_variance(plane, counts):

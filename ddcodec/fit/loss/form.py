@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...picture import peak_of
+from .terms import share_of
 
 LEVELS = 3
 """The levels of the eye's form: single pixels, and means of 2x2 and of 4x4."""
@@ -83,8 +84,7 @@ class Form:
         peak = peak_of(samples)
         counted = samples.reshape(-1, samples.shape[2]) if known is None else samples[known]
         if not self.is_eyes:
-            share = 1.0 if known is None else float(known.mean())
-            return share * float(np.mean([_variance(plane, peak) for plane in counted.T]))
+            return share_of(known) * float(np.mean([_variance(plane, peak) for plane in counted.T]))
         errors = (counted.mean(0, dtype=float) - samples).transpose(2, 0, 1).astype(np.float32) / np.float32(peak)
         return self.value(errors if known is None else errors * known)
 
