@@ -53,8 +53,7 @@ def encode(
         target_size: Bytes of the file, never more and at most 3 % less.
         target_bpp: The same in bits per pixel.
         target_psnr: PSNR of the decoded picture in dB, never less and at most 0.1 more.
-        target_ssimulacra2: SSIMULACRA2 of the decoded picture, never less and at most 0.5 more. It needs the package
-            ssimulacra2.
+        target_ssimulacra2: SSIMULACRA2 of the decoded picture, never less and at most 0.5 more.
         effort: 1..9. A greater effort takes more steps, and more time.
         iterations: The number of steps, instead of an effort.
         time_limit: Seconds. The best state so far is taken.

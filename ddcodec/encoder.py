@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .decoder import Limits
-from .errors import DamagedError, DdcError, EncoderError, SourceError, TargetError
+from .errors import DamagedError, EncoderError, SourceError, TargetError
 from .filling import filled
 from .format.alpha import alpha_chunk, coarser
 from .format.arch import SIDE_MAX, Arch
@@ -18,7 +18,8 @@ from .format.files import pack, pack_body, sealed, unpack
 from .format.header import HEADER_BYTES
 from .format.metadata import chunks_of
 from .format.render import checksum, samples_of
-from .metrics import SSIMULACRA2_SIDE_MIN, psnr, ssimulacra2
+from .metrics import psnr, ssimulacra2
+from .metrics.ssimulacra2 import SSIMULACRA2_SIDE_MIN
 from .options import EncodeOptions
 from .picture import peak_of
 from .presets import arch_of, iterations_of, normalises
@@ -270,7 +271,8 @@ def _goal(options, source, chunks):
     elif options.target_psnr is not None:
         target = PsnrTarget(options.target_psnr)
     else:
-        _check_measure(source.samples)
+        if min(source.samples.shape[:2]) < SSIMULACRA2_SIDE_MIN:
+            raise TargetError(f"A side of the picture is below {SSIMULACRA2_SIDE_MIN} pixels: it has no SSIMULACRA2.")
         peak = peak_of(source.samples)
         target = Ssimulacra2Target(
             options.target_ssimulacra2,
@@ -284,17 +286,6 @@ def _goal(options, source, chunks):
         return source.psnr(samples) if options.target_psnr is not None else source.ssimulacra2(samples)
 
     return Goal(target, measure)
-
-
-def _check_measure(samples):
-    corner = samples[:SSIMULACRA2_SIDE_MIN, :SSIMULACRA2_SIDE_MIN]
-    if ssimulacra2(corner, corner) is None:
-        if min(samples.shape[:2]) < SSIMULACRA2_SIDE_MIN:
-            raise TargetError(f"A side of the picture is below {SSIMULACRA2_SIDE_MIN} pixels: it has no SSIMULACRA2.")
-        raise DdcError(
-            "A target of SSIMULACRA2 needs the package ssimulacra2, which is not installed: pip install "
-            "'ddcodec[bench]' brings it."
-        )
 
 
 def _packed(coded, shape, threads):

@@ -13,7 +13,7 @@ from PIL import Image
 import ddcodec
 
 ROOT = Path(ddcodec.__file__).parents[1]
-EXTRAS = ("torch", "imagecodecs", "scipy", "matplotlib", "ssimulacra2", "distributed", "dask", "pillow_heif")
+EXTRAS = ("torch", "imagecodecs", "scipy", "matplotlib", "distributed", "dask", "pillow_heif")
 BLOCKED = (
     f"import sys; sys.modules.update(dict.fromkeys({EXTRAS!r}))\n"
     "import importlib.util as util; find = util.find_spec\n"

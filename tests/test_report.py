@@ -78,6 +78,8 @@ def rows_of(codec, better, pictures=("anna", "bert"), seconds=0.1, ssimulacra2=T
             psnr + 1,
             1 - 10 ** (-psnr / 20),
             2 * psnr if ssimulacra2 else None,
+            psnr + 2,
+            80 / psnr,
             seconds,
             seconds / 2,
             1,

@@ -26,6 +26,8 @@ def ladder(codec, picture, factor=1.0, settings=(1, 2, 3, 4), **more):
             psnr_y=31.0 + 2 * s,
             ms_ssim=1 - 10 ** -(1 + s / 5),
             ssimulacra2=40.0 + 10 * s,
+            psnr_hvs_m=30.0 + 3 * s,
+            butteraugli=9.0 - 2 * s,
             encode_s=float(s),
             **more,
         )
@@ -52,6 +54,8 @@ def test_rates_by_hand():
         half.rate_psnr_y,
         half.rate_ms_ssim,
         half.rate_ssimulacra2,
+        half.rate_psnr_hvs_m,
+        half.rate_butteraugli,
     ):
         assert rate == pytest.approx(-50, abs=0.01)
     for gain in (half.gain, half.gain_akima, half.gain_of_mean, half.gain_of_mean_akima):

@@ -22,6 +22,8 @@ ROW = Row(
     36.25,
     0.981234,
     61.2345,
+    36.7801,
+    1.6368,
     77.12,
     0.3456,
     2,
@@ -35,7 +37,11 @@ def path(tmp_path):
 
 
 def test_rows_come_back(path):
-    rows = [ROW, replace(ROW, ms_ssim=None, ssimulacra2=None), replace(ROW, psnr=float("inf"))]
+    rows = [
+        ROW,
+        replace(ROW, ms_ssim=None, ssimulacra2=None, psnr_hvs_m=None, butteraugli=None),
+        replace(ROW, psnr=float("inf")),
+    ]
     for row in rows:
         append_row(path, row)
     assert read_table(path) == rows

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..metrics import LUMA, psnr
+from ..metrics.psnr import LUMA, psnr
 from ..pictures.read import load_picture, read_file
 from .peers import Peer, of_size, peer_of
 from .report import Crop, Crops

@@ -9,7 +9,8 @@ from time import perf_counter
 
 from ..errors import DdcError, OutputError, SourceError
 from ..jobs.output import write_target
-from ..metrics import ms_ssim, psnr, psnr_luma, ssimulacra2
+from ..metrics import butteraugli, ms_ssim, psnr, psnr_hvs_m, ssimulacra2
+from ..metrics.psnr import psnr_luma
 from ..pictures.kinds import picture_bytes
 from ..pictures.read import load_picture, read_file
 from ..printable import printable
@@ -123,6 +124,8 @@ def _measured(job: Job) -> Row:
         psnr_y=psnr_luma(samples, decoded),
         ms_ssim=ms_ssim(samples, decoded),
         ssimulacra2=ssimulacra2(samples, decoded),
+        psnr_hvs_m=psnr_hvs_m(samples, decoded),
+        butteraugli=butteraugli(samples, decoded),
         encode_s=encode_s,
         decode_s=decode_s,
         threads=peer.threads,

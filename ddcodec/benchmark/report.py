@@ -212,10 +212,17 @@ def _table(study: Study, group: summary.Group, looks: Looks, labels: Labels) -> 
         ("<abbr title='BD-rate by the PSNR of luma'>by luma PSNR</abbr> (%)", lambda s: (signed(s.rate_psnr_y, 1), "")),
         ("by <span>MS-SSIM</span> (%)", lambda s: (signed(s.rate_ms_ssim, 1), "")),
         ("by <span>SSIMULACRA2</span> (%)", lambda s: (signed(s.rate_ssimulacra2, 1), "")),
+        ("by <span>PSNR-HVS-M</span> (%)", lambda s: (signed(s.rate_psnr_hvs_m, 1), "")),
+        ("by <span>Butteraugli</span> (%)", lambda s: (signed(s.rate_butteraugli, 1), "")),
         ("Encode (s)", lambda s: (seconds(s.encode_s), "")),
         ("Decode (s)", lambda s: (seconds(s.decode_s), "")),
     ]
-    for name, values in (("MS-SSIM", "ms_ssim"), ("SSIMULACRA2", "ssimulacra2")):
+    for name, values in (
+        ("MS-SSIM", "ms_ssim"),
+        ("SSIMULACRA2", "ssimulacra2"),
+        ("PSNR-HVS-M", "psnr_hvs_m"),
+        ("Butteraugli", "butteraugli"),
+    ):
         if all(getattr(row, values) is None for row in group.rows):
             columns = [column for column in columns if f">{name}<" not in column[0]]
     head = "".join(f"<th scope='col'>{title}</th>" for title, _ in columns)

@@ -15,10 +15,13 @@ QUALITIES: dict[str, Callable[[Row], float | None]] = {
     "psnr_y": lambda row: row.psnr_y,
     "ms_ssim": lambda row: None if row.ms_ssim is None else _decibels(row.ms_ssim),
     "ssimulacra2": lambda row: row.ssimulacra2,
+    "psnr_hvs_m": lambda row: row.psnr_hvs_m,
+    "butteraugli": lambda row: None if row.butteraugli is None else -row.butteraugli,
 }
 """Quality over rate -> its value for a row.
 
-They are PSNR of all samples and of luma (dB), -10 log10(1 - MS-SSIM) (dB), and SSIMULACRA2.
+They are PSNR of all samples and of luma (dB), -10 log10(1 - MS-SSIM) (dB), SSIMULACRA2, PSNR-HVS-M (dB), and what
+Butteraugli lacks to 0.
 """
 
 LEAST_COUNTED = 0.5
@@ -42,7 +45,7 @@ class Standing:
     - rate, gain: means of the pictures' BD-rates (per cent) and BD-PSNRs (dB).
     - rate_of_mean, gain_of_mean: figures between the curves averaged over the counted pictures.
     - low, high: the PSNRs (dB) that both averaged curves reach.
-    - rate_psnr_y, rate_ms_ssim, rate_ssimulacra2: as rate, by these qualities.
+    - rate_psnr_y, rate_ms_ssim, rate_ssimulacra2, rate_psnr_hvs_m, rate_butteraugli: as rate, by these qualities.
     - encode_s, decode_s: means over all rows, in seconds.
 
     Figures are by PCHIP, those that end in _akima by Akima. None stands for an unknown figure, and for a mean where one
@@ -68,6 +71,8 @@ class Standing:
     rate_psnr_y: float | None = None
     rate_ms_ssim: float | None = None
     rate_ssimulacra2: float | None = None
+    rate_psnr_hvs_m: float | None = None
+    rate_butteraugli: float | None = None
     encode_s: float | None = None
     decode_s: float | None = None
 

@@ -33,11 +33,12 @@ class Row:
     - bytes: of the whole file.
     - psnr: dB over RGB (or grey) samples; infinity if nothing is lost.
     - psnr_y: dB over BT.601 luma.
-    - ms_ssim, ssimulacra2: None for a picture that is too small, or where the package is not installed.
+    - ms_ssim, ssimulacra2, psnr_hvs_m, butteraugli: as `metrics` has them. None for a picture that is too small, or
+      where a program is not installed.
     - encode_s, decode_s: seconds of wall clock with `threads` threads, between samples and bytes.
     - versions: of all libraries that made the file.
 
-    psnr_y, ms_ssim and ssimulacra2 are None in rows of versions that did not measure them.
+    psnr_y and the measures of the line above are None in rows of versions that did not measure them.
     """
 
     date: str
@@ -53,6 +54,8 @@ class Row:
     psnr_y: float | None
     ms_ssim: float | None
     ssimulacra2: float | None
+    psnr_hvs_m: float | None
+    butteraugli: float | None
     encode_s: float
     decode_s: float
     threads: int
@@ -84,6 +87,8 @@ COLUMNS = (
     "psnr_y",
     "ms_ssim",
     "ssimulacra2",
+    "psnr_hvs_m",
+    "butteraugli",
     "encode_s",
     "decode_s",
     "threads",
@@ -99,6 +104,8 @@ FORMATS = {
     "psnr_y": ".4f",
     "ms_ssim": ".6f",
     "ssimulacra2": ".4f",
+    "psnr_hvs_m": ".4f",
+    "butteraugli": ".4f",
     "encode_s": ".4g",
     "decode_s": ".4g",
 }
@@ -107,7 +114,7 @@ NUMBERS: dict[str, Callable[[str], Any]] = {"width": int, "height": int, "bytes"
     FORMATS, float
 )
 """Column -> the type of its cells; all others are text."""
-OPTIONAL = ("psnr_y", "ms_ssim", "ssimulacra2")
+OPTIONAL = ("psnr_y", "ms_ssim", "ssimulacra2", "psnr_hvs_m", "butteraugli")
 """Columns whose cells may be empty, which stands for None."""
 LONGEST_LINE = 1 << 16
 """Bytes that are read from a table's end to find what a crash left of a line."""

@@ -30,14 +30,16 @@ Examples:
 @limited
 @talking
 def compare(talk: Talk, reference: str, distorted: tuple[str, ...], max_pixels: int, max_memory: int) -> None:
-    """Compare each DIST with the original REF: PSNR, MS-SSIM and SSIMULACRA2. All may be pictures or .ddc files.
+    """Compare each DIST with the original REF. Both may be pictures or .ddc files.
+
+    PSNR, MS-SSIM, SSIMULACRA2 and PSNR-HVS-M rise with quality; Butteraugli (its 3-norm) falls to 0.
 
     Where the original has transparency, colours count where they can be seen, and alpha has a PSNR of its own.
 
-    MS-SSIM needs sides of at least 161 pixels, for its five scales, and SSIMULACRA2 sides of 8; below, they are n/a
-    (null in JSON). SSIMULACRA2 needs the extra bench. The PSNR of equal pictures is inf (null in JSON, with
-    "identical": true). A DIST that fails does not stop the rest; the exit code then
-    is 1, or that of the failure if there is only one.
+    MS-SSIM needs sides of at least 161 pixels, for its five scales, the last three sides of 8; below, they are n/a
+    (null in JSON). Butteraugli needs the program butteraugli_main of libjxl. The PSNR of equal pictures is inf (null in
+    JSON, with "identical": true). A DIST that fails does not stop the rest; the exit code then is 1, or that of the
+    failure if there is only one.
     """
     from ..decoder import Limits
 
@@ -55,7 +57,8 @@ def compare(talk: Talk, reference: str, distorted: tuple[str, ...], max_pixels: 
 
 
 def _compare(talk: Talk, original: "Picture", reference: str, path: str, limits: "Limits", named: bool) -> None:
-    from ..metrics import MS_SSIM_SIDE_MIN, compared
+    from ..metrics import compared
+    from ..metrics.ms_ssim import MS_SSIM_SIDE_MIN
 
     picture, count = load(path, limits)
     check_alike(original, picture, reference, path)
@@ -73,6 +76,8 @@ def _compare(talk: Talk, original: "Picture", reference: str, path: str, limits:
             identical=found.identical,
             ms_ssim=found.ms_ssim,
             ssimulacra2=found.ssimulacra2,
+            psnr_hvs_m=found.psnr_hvs_m,
+            butteraugli=found.butteraugli,
             **coded,
         )
     if count or named:
@@ -91,6 +96,10 @@ def _compare(talk: Talk, original: "Picture", reference: str, path: str, limits:
         talk.show(f"MS-SSIM      {found.ms_ssim:.5f}")
     if found.ssimulacra2 is not None:
         talk.show(f"SSIMULACRA2  {found.ssimulacra2:.2f}")
+    if found.psnr_hvs_m is not None and math.isfinite(found.psnr_hvs_m):
+        talk.show(f"PSNR-HVS-M   {found.psnr_hvs_m:.2f} dB")
+    if found.butteraugli is not None:
+        talk.show(f"Butteraugli  {found.butteraugli:.2f}")
 
 
 def load(path: str, limits: "Limits") -> tuple["Picture", int]:

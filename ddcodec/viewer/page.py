@@ -10,7 +10,7 @@ from string import Template
 import numpy as np
 
 from ..format.metadata import color_in
-from ..metrics import MS_SSIM_SIDE_MIN
+from ..metrics.ms_ssim import MS_SSIM_SIDE_MIN
 from ..picture import Picture
 from ..pictures.write import encode_image_bytes
 from ..printable import printable
@@ -73,6 +73,7 @@ def _lead(view):
             "PSNR " + (f"{found.psnr:.2f} dB" if math.isfinite(found.psnr) else "inf (the pictures are identical)"),
             f"MS-SSIM {similarity}",
             *([] if found.ssimulacra2 is None else [f"SSIMULACRA2 {found.ssimulacra2:.2f}"]),
+            *([] if found.butteraugli is None else [f"Butteraugli {found.butteraugli:.2f}"]),
         ]
     if found and found.psnr_alpha is not None:
         parts.append(f"alpha {found.psnr_alpha:.2f} dB" if math.isfinite(found.psnr_alpha) else "alpha identical")
