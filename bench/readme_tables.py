@@ -97,7 +97,7 @@ RATES = (0.2, 0.8)
 """Bits per pixel at the edges of a plot. All curves of ddcodec reach the right one, where their names stand."""
 RATE_MARKS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
 """Bits per pixel with a mark."""
-EYE = "ssimulacra2"
+EYE = "ms_ssim"
 """The quality of the plot that is nearer to the eye than PSNR."""
 COMPARISON = RESULTS / "comparison.tsv"
 RESTORATION = RESULTS / "restoration.tsv"
@@ -228,11 +228,11 @@ def short() -> list[str]:
     """Write the README's rows: BD-rates against JPEG by two measures over all pictures, and times of one machine."""
     group = _groups()[0]
     standings = {standing.codec: standing for standing in group.standings}
-    lines = ["| codec | PSNR | SSIMULACRA2 | encode | decode | machine |", "| --- |" + " --- |" * 5]
+    lines = ["| codec | PSNR | MS-SSIM | encode | decode | machine |", "| --- |" + " --- |" * 5]
     for codec in SHORT:
         own = standings[codec]
         lines.append(
-            f"| {_title(codec)} | {_percent(own.rate)} | {_percent(own.rate_ssimulacra2)} | "
+            f"| {_title(codec)} | {_percent(own.rate)} | {_percent(own.rate_ms_ssim)} | "
             f"{' | '.join(_times(group.rows, codec))} |"
         )
     return lines
@@ -248,16 +248,24 @@ def figures() -> list[str]:
         f"| {len(group.pictures)} photographs of Kodak | {peer_of(OWN).title} | {peer_of(OTHER).title} |",
         "| --- | --- | --- |",
         f"| size against JPEG at equal PSNR | {_percent(own.rate)} | {_percent(other.rate)} |",
-        f"| size against JPEG at equal SSIMULACRA2 | {_percent(own.rate_ssimulacra2)} | "
-        f"{_percent(other.rate_ssimulacra2)} |",
+        f"| size against JPEG at equal MS-SSIM | {_percent(own.rate_ms_ssim)} | {_percent(other.rate_ms_ssim)} |",
         f"| time of an encode | {times[0]} | {times[1]} |",
     ]
 
 
 def comparison() -> list[str]:
-    """Write the rows of docs/make_comparison.py: whole pictures at equal bytes."""
+    """Write the rows of the README's figure by docs/make_comparison.py: whole pictures at equal bytes."""
+    return _compared("comparison")
+
+
+def eye() -> list[str]:
+    """Write the same of the manual's figure."""
+    return _compared("eye")
+
+
+def _compared(figure: str) -> list[str]:
     with COMPARISON.open(newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
+        rows = [row for row in csv.DictReader(file, delimiter="\t") if row["figure"] == figure]
     codecs = list(dict.fromkeys(row["codec"] for row in rows))
     lines = [f"| whole picture | {' | '.join(codecs)} |", "| --- |" + " --- |" * len(codecs)]
     for picture in dict.fromkeys(row["picture"] for row in rows):
@@ -524,7 +532,7 @@ def draw() -> None:
     """Draw the plots of docs/results.md from the same rows, and write the digest of these beside them."""
     whole, of_efforts = _groups()[0], _group_of_efforts()
     _save("mean", _rates(whole, CURVES, "psnr"))
-    _save("mean-eye", _rates(whole, CURVES[1:], EYE, lowest=0))
+    _save("mean-eye", _rates(whole, CURVES[1:], EYE))
     _save("mean-efforts", _rates(of_efforts, CURVES_OF_EFFORTS, "psnr"))
     study = _study(whole, SPOTS)
     standings, labels, looks = (
@@ -594,6 +602,7 @@ def source_digest() -> str:
 TABLES = (
     figures,
     comparison,
+    eye,
     short,
     results,
     efforts,

@@ -1,8 +1,8 @@
-"""Learns what ships with the package and fits start from: the bases of the weights and the analysis network.
+"""Learns what fits of least squared error start from: bases 1 to 5 of the weights and their analysis network.
 
 Takes an hour on two cores.
 
-    python bench/train_bases.py PICTURES -o FOLDER          # FOLDER/bases.bin and FOLDER/analysis.bin
+    python bench/train_bases.py PICTURES -o FOLDER          # FOLDER/bases.bin and FOLDER/analysis_psnr.bin
 
 PICTURES: a folder of photographs (PNG), each of at least 256x256 pixels. First one fit of a mosaic of crops gives
 weights that serve many pictures, at the middle lambda; fits that go on from it give those of the others. Then the
@@ -29,9 +29,11 @@ from ddcodec.fit.descent.analysis import CHANNELS
 from ddcodec.fit.descent.schedule import Point
 from ddcodec.fit.descent.soap import ADAM_EPSILON, BETAS, CLIP_NORM
 from ddcodec.fit.descent.start import CODE_UNITS
-from ddcodec.format.arch import BASE_OCTAVES, base_arch
-from ddcodec.presets import base_lambdas
+from ddcodec.format.arch import BASE_OCTAVES, BASES, WEIGHT_MAX, base_arch
+from ddcodec.format.bases import FRACTION_BITS
+from ddcodec.presets import bases_for
 
+SHIPPED = Path(__file__).parents[1] / "ddcodec"
 SIDE = 256
 MOSAIC = (6, 6)
 """Crops down and across."""
@@ -53,9 +55,10 @@ def main():
     pictures = read(options.pictures)
     crops = mosaic_crops(pictures)
     fits = learn_bases(crops, options.threads)
-    (options.output / "bases.bin").write_bytes(as_numbers([weights for weights, _ in fits]))
+    bases = dict(zip(bases_for("psnr"), (weights for weights, _ in fits)))
+    (options.output / "bases.bin").write_bytes(as_numbers(bases))
     network = learn_analysis(pictures, crops, fits, options.minutes)
-    (options.output / "analysis.bin").write_bytes(network.numbers().astype("<f2").tobytes())
+    (options.output / "analysis_psnr.bin").write_bytes(network.numbers().astype("<f2").tobytes())
 
 
 def read(folder):
@@ -77,9 +80,12 @@ def joined(crops):
 
 
 def as_numbers(bases):
-    """The bytes of bases.bin; bases: for each, name -> array in coding order."""
-    numbers = [np.round(values * 4096).clip(-32767, 32767) for weights in bases for values in weights.values()]
-    return np.concatenate([each.ravel() for each in numbers]).astype("<i2").tobytes()
+    """The bytes of bases.bin; bases: base -> name -> array in coding order. Other bases stay as they ship."""
+    numbers = np.fromfile(SHIPPED / "format" / "bases.bin", "<i2").reshape(BASES, -1)
+    for base, weights in bases.items():
+        values = np.concatenate([each.ravel() for each in weights.values()])
+        numbers[base - 1] = np.round(values * 2**FRACTION_BITS).clip(-WEIGHT_MAX, WEIGHT_MAX)
+    return numbers.tobytes()
 
 
 def learn_bases(crops, threads):
@@ -87,7 +93,7 @@ def learn_bases(crops, threads):
     code units).
     """
     (down, across), mosaic = MOSAIC, joined(crops)
-    lambdas = base_lambdas()
+    lambdas = list(bases_for("psnr").values())
     middle, results = len(lambdas) // 2, {}
     order = [middle, *range(middle - 1, -1, -1), *range(middle + 1, len(lambdas))]
     for index in order:
@@ -181,7 +187,7 @@ class Analysis(nn.Module):
         return code
 
     def numbers(self):
-        """All weights in the order of analysis.bin."""
+        """All weights in the order of the file."""
         modules = [*self.layers, *(level for head in self.heads for level in head)]
         return np.concatenate(
             [part.detach().contiguous().numpy().ravel() for module in modules for part in (module.weight, module.bias)]
@@ -191,7 +197,7 @@ class Analysis(nn.Module):
 def learn_analysis(pictures, crops, fits, minutes):
     torch.manual_seed(3)
     torch.set_num_threads(1)
-    random, lambdas = np.random.default_rng(3), base_lambdas()
+    random, lambdas = np.random.default_rng(3), list(bases_for("psnr").values())
     network = Analysis(len(fits)).to(memory_format=torch.channels_last)
     optimiser = torch.optim.Adam(network.parameters(), betas=(0.9, 0.99))
     engines = [CpuEngine(crops[0], base_arch(SIDE, SIDE, 3), lambda_) for lambda_ in lambdas]

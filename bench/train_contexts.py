@@ -1,4 +1,4 @@
-"""Learns the context model of the bases that ship anew, for the code that fits make of the first guess; all else of
+"""Learns the context model of bases 1 to 5 anew, for the code that fits make of the first guess; all else of
 them and the analysis network stay. Takes eight minutes on two cores.
 
     python bench/train_contexts.py PICTURES -o FOLDER       # FOLDER/bases.bin
@@ -16,7 +16,7 @@ from train_bases import MOSAIC, SIDE, Adam, as_numbers, joined, mosaic_crops, re
 from ddcodec.fit.cpu.engine import CpuEngine
 from ddcodec.fit.descent.schedule import HARD_SHARE, WARM_WEIGHT_RATE, betas_for, point_at
 from ddcodec.format.arch import base_arch
-from ddcodec.presets import base_lambdas
+from ddcodec.presets import bases_for
 
 STEPS = 400
 
@@ -29,7 +29,7 @@ def main():
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     mosaic = joined(mosaic_crops(read(options.pictures)))
-    bases = [learn_context(mosaic, base, lambda_, options.threads) for base, lambda_ in enumerate(base_lambdas(), 1)]
+    bases = {base: learn_context(mosaic, base, lambda_, options.threads) for base, lambda_ in bases_for("psnr").items()}
     (options.output / "bases.bin").write_bytes(as_numbers(bases))
 
 

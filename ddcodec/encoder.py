@@ -228,7 +228,9 @@ def _task(source, options, chunks, warn):
 def _arch(options, picture, lambda_):
     height, width, planes = picture.shape
     depth = picture.dtype.itemsize - 1
-    return arch_of(options.profile, height, width, planes, lambda_, warm=options.base == "auto", depth=depth)
+    return arch_of(
+        options.profile, height, width, planes, lambda_, tune=options.tune, warm=options.base == "auto", depth=depth
+    )
 
 
 def _without_fit(source, task, chunks, options, say):

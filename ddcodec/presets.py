@@ -53,15 +53,21 @@ def lambda_of_quality(quality: float, pixels: int | None = None, tune: str = DEF
     return lambda_ if pixels is None else lambda_ * min(1, pixels / row["least_pixels"])
 
 
-def base_lambdas() -> list[float]:
-    """List the lambdas for which bases 1, 2, ... were learned."""
-    return _rows()["profiles"]["default"]["lambdas"]
+def bases_for(tune: str) -> dict[int, float]:
+    """Return the bases that were learned for a tune, each with the lambda that it was learned for, greatest first."""
+    row = _rows()["profiles"]["default"]
+    return dict(enumerate(row["lambdas"], row["first_base"][tune]))
 
 
-def nearest_base(lambda_: float) -> int:
-    """Find the base, 1..5, that was learned for the lambda nearest to this one on a logarithmic scale."""
-    distances = [abs(log(lambda_ / other)) for other in base_lambdas()]
-    return 1 + distances.index(min(distances))
+def nearest_base(lambda_: float, tune: str = DEFAULT_TUNE) -> int:
+    """Find the base of a tune that was learned for the lambda nearest to this one on a logarithmic scale."""
+    lambdas = bases_for(tune)
+    return min(lambdas, key=lambda base: abs(log(lambda_ / lambdas[base])))
+
+
+def tune_of_base(base: int) -> str:
+    """Return the tune that a base, 1..10, was learned for."""
+    return next(tune for tune in TUNES if base in bases_for(tune))
 
 
 def normalises(profile: str) -> bool:
@@ -70,15 +76,23 @@ def normalises(profile: str) -> bool:
 
 
 def arch_of(
-    profile: str, height: int, width: int, planes: int, lambda_: float, *, warm: bool = True, depth: int = 0
+    profile: str,
+    height: int,
+    width: int,
+    planes: int,
+    lambda_: float,
+    *,
+    tune: str = DEFAULT_TUNE,
+    warm: bool = True,
+    depth: int = 0,
 ) -> Arch:
     """Make the `Arch` of a profile for a picture.
 
-    warm: with the base of the nearest lambda, if the profile has bases. depth: 0 for 8 bits a sample, 1 for 16.
+    warm: with the tune's base of the nearest lambda, if the profile has bases. depth: 0 for 8 bits a sample, 1 for 16.
     """
     row = _rows()["profiles"][profile]
     if "lambdas" in row:
-        return base_arch(width, height, planes, nearest_base(lambda_) if warm else 0, depth)
+        return base_arch(width, height, planes, nearest_base(lambda_, tune) if warm else 0, depth)
     shape = next(s for s in row["shapes"] if lambda_ <= s["lambda"])
     octaves = 1
     while octaves < row["most_octaves"] and max(height, width) > row["coarsest_side"] << octaves - 1:

@@ -1,7 +1,7 @@
-"""Draws the README's first picture: crops of two samples, coded to equal bytes by ddcodec, AVIF and JPEG.
+"""Draws crops of the samples, coded to equal bytes: the README's first picture, and the manual's sheet of both tunes.
 
-    python docs/make_comparison.py         writes docs/figures/comparison.webp and bench/results/comparison.tsv; it
-    takes two to three minutes
+    python docs/make_comparison.py         writes comparison.webp and eye.webp in docs/figures, and
+    bench/results/comparison.tsv; it takes eight minutes
 
 AVIF is Pillow's with its default settings (tune=iq); JPEG is 4:2:0, optimised. ddcodec has its default effort. No file
 holds metadata.
@@ -10,6 +10,7 @@ holds metadata.
 import csv
 import io
 from datetime import date
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,9 +24,9 @@ from ddcodec.metrics import psnr, ssimulacra2
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "samples"
-PICTURE = ROOT / "docs" / "figures" / "comparison.webp"
+FIGURES = ROOT / "docs" / "figures"
 ROWS = ROOT / "bench" / "results" / "comparison.tsv"
-COLUMNS = ("date", "machine", "versions", "picture", "codec", "setting", "bytes", "psnr", "ssimulacra2")
+COLUMNS = ("date", "machine", "versions", "figure", "picture", "codec", "setting", "bytes", "psnr", "ssimulacra2")
 
 TOLERANCE = 0.02
 """How far, as a share, a file may be from the size of its row."""
@@ -47,10 +48,30 @@ class Row(NamedTuple):
     box: tuple
 
 
-SHOWN = (
-    Row("rocket.jpg", 5505, (0, 180, 120, 300)),
-    Row("astronaut.png", 9753, (160, 60, 280, 180)),
-)
+class Figure(NamedTuple):
+    """codecs: beside the original, from left to right."""
+
+    codecs: tuple
+    rows: tuple
+
+
+SHOWN = {
+    "comparison": Figure(
+        ("ddcodec", "AVIF", "JPEG"),
+        (Row("rocket.jpg", 5505, (0, 180, 120, 300)), Row("astronaut.png", 9753, (160, 60, 280, 180))),
+    ),
+    "eye": Figure(
+        ("tune=psnr", "tune=eye", "AVIF"),
+        (
+            Row("astronaut.png", 9753, (160, 60, 280, 180)),
+            Row("astronaut.png", 9753, (125, 340, 245, 460)),
+            Row("chelsea.png", 5411, (130, 70, 250, 190)),
+            Row("rocket.jpg", 5505, (100, 60, 220, 180)),
+            Row("coffee.png", 7000, (300, 220, 420, 340)),
+        ),
+    ),
+}
+"""Name of a figure -> what it shows."""
 
 
 class Coded(NamedTuple):
@@ -63,48 +84,59 @@ class Coded(NamedTuple):
 
 
 def main():
-    rows, panels = [], []
-    for sample, size, box in SHOWN:
-        original = np.asarray(Image.open(SAMPLES / sample).convert("RGB"))
-        files = [
-            by_ddcodec(original, size),
-            by_pillow(original, size, "AVIF"),
-            by_pillow(original, size, "JPEG", subsampling="4:2:0", optimize=True),
-        ]
-        assert all(abs(file.size / size - 1) <= TOLERANCE for file in files), [
-            (file.codec, file.size, size) for file in files
-        ]
-        scores = [(psnr(original, file.samples), ssimulacra2(original, file.samples)) for file in files]
-        rows += [
-            (Path(sample).stem, file.codec, file.setting, file.size, f"{dB:.3f}", f"{eye:.2f}")
-            for file, (dB, eye) in zip(files, scores)
-        ]
-        titles = [f"{file.codec}: {file.size:,} bytes" for file in files]
-        panels.append(
-            [
-                ("original", "", crop(original, box)),
-                *(
-                    (title, f"{dB:.1f} dB, {eye:.0f}", crop(file.samples, box))
-                    for title, (dB, eye), file in zip(titles, scores, files)
-                ),
+    rows = []
+    for name, (codecs, shown) in SHOWN.items():
+        panels = []
+        for sample, size, box in shown:
+            original, files = coded(sample, size, codecs)
+            scores = [(psnr(original, file.samples), ssimulacra2(original, file.samples)) for file in files]
+            rows += [
+                (name, Path(sample).stem, file.codec, file.setting, file.size, f"{dB:.3f}", f"{eye:.2f}")
+                for file, (dB, eye) in zip(files, scores)
             ]
-        )
-    write(rows)
-    sheet(panels).save(PICTURE, lossless=True, method=6)
+            titles = [f"{file.codec}: {file.size:,} bytes" for file in files]
+            panels.append(
+                [
+                    ("original", "", crop(original, box)),
+                    *(
+                        (title, f"{dB:.1f} dB, {eye:.0f}", crop(file.samples, box))
+                        for title, (dB, eye), file in zip(titles, scores, files)
+                    ),
+                ]
+            )
+        sheet(panels).save(FIGURES / f"{name}.webp", lossless=True, method=6)
+    write(list(dict.fromkeys(rows)))
 
 
-def by_ddcodec(samples, size):
+@cache
+def coded(sample, size, codecs):
+    """A sample, and its files of that size."""
+    original = opened(sample)
+    files = [Coded(codec, *MADE[codec](sample, size)) for codec in codecs]
+    assert all(abs(file.size / size - 1) <= TOLERANCE for file in files), [
+        (file.codec, file.size, size) for file in files
+    ]
+    return original, files
+
+
+def opened(sample):
+    return np.asarray(Image.open(SAMPLES / sample).convert("RGB"))
+
+
+@cache
+def by_ddcodec(sample, size, tune="eye"):
+    """Setting, bytes and samples of a file. Both figures have some of these."""
     target = round(HEADROOM * size)
-    data = ddcodec.encode(samples, target_size=target)
-    return Coded("ddcodec", target, len(data), ddcodec.decode(data))
+    data = ddcodec.encode(opened(sample), target_size=target, tune=tune)
+    return target, len(data), ddcodec.decode(data)
 
 
-def by_pillow(samples, size, codec, **settings):
-    """The file of the quality whose size is nearest, by bisection: size grows with quality."""
+def by_pillow(sample, size, codec, **settings):
+    """The same of the quality whose size is nearest, by bisection: size grows with quality."""
 
     def coded(quality):
         file = io.BytesIO()
-        Image.fromarray(samples).save(file, codec, quality=quality, **settings)
+        Image.fromarray(opened(sample)).save(file, codec, quality=quality, **settings)
         return file.getvalue()
 
     low, high = 1, 95
@@ -113,7 +145,17 @@ def by_pillow(samples, size, codec, **settings):
         low, high = (middle, high) if len(coded(middle)) <= size else (low, middle)
     quality = min(low, high, key=lambda quality: abs(len(coded(quality)) - size))
     data = coded(quality)
-    return Coded(codec, quality, len(data), np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
+    return quality, len(data), np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+
+
+MADE = {
+    "ddcodec": by_ddcodec,
+    "tune=psnr": partial(by_ddcodec, tune="psnr"),
+    "tune=eye": by_ddcodec,
+    "AVIF": partial(by_pillow, codec="AVIF"),
+    "JPEG": partial(by_pillow, codec="JPEG", subsampling="4:2:0", optimize=True),
+}
+"""Codec -> function of a sample and bytes."""
 
 
 def crop(samples, box):

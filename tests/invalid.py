@@ -93,7 +93,7 @@ def bad_files():
     unsupported("required_feature", with_row(good, "required", 1))
     unsupported("planes_2", with_row(good, "planes", 1))
     unsupported("planes_4", with_row(good, "planes", 3))
-    unsupported("base_6", with_row(good, "base", 6))
+    unsupported("base_11", with_row(good, "base", 11))
     unsupported("base_63", with_row(good, "base", 63))
     unsupported("reserved", with_row(good, "reserved", 1))
     unsupported("unsupported_before_damaged", with_row(with_row(good, "reserved", 1), "width", 0))

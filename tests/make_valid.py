@@ -186,7 +186,7 @@ def vectors():
     add("weights_at_bound", "an accumulator that reaches almost 2^53", change=at_bound, spread=20.0)
     add("no_top", "no top layer", top_channels=0)
     add("wide_top", "the widest top layer", top_channels=127, width=5, height=4, octaves=2)
-    for base in range(1, BASES + 1):
+    for base in range(1, 6):
         based(f"base_{base}", "weights near a base", 20, 13, 3, base)
     based("base_2_grey", "one plane: means of the base's three", 13, 20, 1, 2)
     based("base_3_three_octaves", "a base for fewer octaves", 16, 9, 3, 3, octaves=3)
@@ -242,6 +242,9 @@ def vectors():
         "a decoder that only wants the picture does not look inside",
         chunks=((6, b"\0"), (7, b"\0\0\0")),
     )
+    for base in range(6, BASES + 1):
+        based(f"base_{base}", "weights near a base", 20, 13, 3, base)
+    based("base_8_grey", "one plane of a base for the eye", 13, 20, 1, 8)
     return rows
 
 

@@ -37,14 +37,20 @@ def test_the_first_sentence_has_the_figure_of_the_rows():
 def test_what_is_compared_has_equal_bytes():
     with readme_tables.COMPARISON.open(newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
-    assert {(row["picture"], row["codec"]) for row in rows} == {
-        (Path(shown.sample).stem, codec) for shown in make_comparison.SHOWN for codec in ("ddcodec", "AVIF", "JPEG")
+    sizes = {
+        (name, Path(row.sample).stem, codec): row.size
+        for name, figure in make_comparison.SHOWN.items()
+        for row in figure.rows
+        for codec in figure.codecs
     }
-    for shown in make_comparison.SHOWN:
-        own = [int(row["bytes"]) for row in rows if row["picture"] == Path(shown.sample).stem]
-        assert own == pytest.approx([shown.size] * 3, rel=make_comparison.TOLERANCE)
-    assert make_comparison.PICTURE.stat().st_size < 200_000
-    assert f"({make_comparison.PICTURE.relative_to(ROOT).as_posix()})" in TEXT
+    assert {(row["figure"], row["picture"], row["codec"]): int(row["bytes"]) for row in rows} == pytest.approx(
+        sizes, rel=make_comparison.TOLERANCE
+    )
+    for name, text, most in (
+        ("comparison", TEXT, 200_000),
+        ("eye", (ROOT / "docs" / "results.md").read_text("utf-8"), 500_000),
+    ):
+        assert (make_comparison.FIGURES / f"{name}.webp").stat().st_size < most and f"figures/{name}.webp)" in text
 
 
 @pytest.mark.parametrize("document", readme_tables.DOCUMENTS, ids=lambda path: path.name)
@@ -58,6 +64,7 @@ def test_tables_come_from_the_files(document):
 def test_plots_were_drawn_from_the_files():
     assert readme_tables.DRAWN_FROM.read_text().strip() == readme_tables.source_digest()
     shown = {(ROOT / "docs" / name).resolve() for name in re.findall(r"!\[.*?\]\((.*?)\)", page("results"))}
+    shown -= {make_comparison.FIGURES / "eye.webp"}
     assert shown == set(readme_tables.PLOTS.glob("*.png")) and len(shown) >= 2
     assert {path.with_suffix(".svg") for path in shown} == set(readme_tables.PLOTS.glob("*.svg"))
 
@@ -192,7 +199,7 @@ def test_commands_exist():
     assert {line[1] for line in lines} <= set(cli.commands)
 
 
-STARTS = "format/bases.bin", "fit/descent/analysis.bin", "fit/descent/analysis_eye.bin"
+STARTS = "format/bases.bin", "fit/descent/analysis_psnr.bin", "fit/descent/analysis_eye.bin"
 
 
 def test_sizes_and_memory_are_those_of_the_code():

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import batch
+import contours
 import cutouts
 import denoised_files
 import engines
@@ -22,9 +23,9 @@ import processes
 import pytest
 import restoration_figure
 import together
-import train_analysis
 import train_bases
 import train_contexts
+import train_eye
 from click.testing import CliRunner
 from conftest import painted
 from PIL import Image
@@ -32,6 +33,7 @@ from PIL import Image
 from ddcodec import encoder
 from ddcodec.benchmark.restoration import read_rows
 from ddcodec.cli import cli
+from ddcodec.format.arch import BASES
 from ddcodec.restoration import restore
 from ddcodec.restoration.settings import Effort
 
@@ -276,22 +278,33 @@ def test_train_bases(small_training, monkeypatch):
     """By a clock of seven seconds to a look, of which two are supervised steps."""
     monkeypatch.setattr(train_bases, "monotonic", itertools.count(0, 7).__next__)
     run(train_bases, "photographs", "-o", "learned", "--minutes", 1, "--threads", 1)
-    for name, shipped in (("bases.bin", "format/bases.bin"), ("analysis.bin", "fit/descent/analysis.bin")):
+    for name, shipped in (("bases.bin", "format/bases.bin"), ("analysis_psnr.bin", "fit/descent/analysis_psnr.bin")):
         assert Path("learned", name).stat().st_size == (SHIPPED / shipped).stat().st_size
-    numbers = np.fromfile("learned/analysis.bin", "<f2")
+    numbers = np.fromfile("learned/analysis_psnr.bin", "<f2")
     assert np.isfinite(numbers).all() and numbers.any()
 
 
-def test_train_analysis(small_training, monkeypatch):
-    """What is learned is near to what it went on from; a second call goes on from the first."""
-    monkeypatch.setattr(train_analysis, "monotonic", itertools.count(0, 7).__next__)
-    monkeypatch.setattr(train_analysis, "SIDE", 64)
-    sizes = []
+def test_train_eye(small_training, monkeypatch):
+    """What is learned is near to what it went on from; a second call goes on from the first. Bases 1 to 5 stay."""
+    monkeypatch.setattr(train_eye, "monotonic", itertools.count(0, 2).__next__)
+    monkeypatch.setattr(train_eye, "SIDE", 64)
+    monkeypatch.setattr(train_eye, "COUNTS", (0, 2))
+    ways = []
     for _ in range(2):
-        run(train_analysis, "photographs", "-o", "learned", "--minutes", 1)
-        numbers = np.fromfile("learned/analysis_eye.bin", "<f2").astype(float)
-        sizes.append(abs(numbers - np.fromfile(SHIPPED / "fit" / "descent" / "analysis_eye.bin", "<f2")).max())
-    assert 0 < sizes[0] < sizes[1] < 0.1
+        run(train_eye, "photographs", "-o", "learned", "--minutes", 1)
+        network, shipped = (
+            np.fromfile(path / "analysis_eye.bin", "<f2").astype(float)
+            for path in (Path("learned"), SHIPPED / "fit" / "descent")
+        )
+        bases, before = (
+            np.fromfile(path / "bases.bin", "<i2").astype(float).reshape(BASES, -1)
+            for path in (Path("learned"), SHIPPED / "format")
+        )
+        assert np.array_equal(bases[:5], before[:5])
+        ways.append((abs(network - shipped).max(), abs(bases - before)[5:].max(1)))
+    (first, first_bases), (second, second_bases) = ways
+    assert 0 < first < second < 0.1
+    assert (0 < first_bases).all() and (first_bases < second_bases).all() and (second_bases < 0.1 * 4096).all()
 
 
 def test_train_contexts(small_training):
@@ -301,21 +314,56 @@ def test_train_contexts(small_training):
     assert learned.size == shipped.size and 0 < (learned != shipped).mean() < 0.9
 
 
+def test_contours(desk, monkeypatch):
+    """A ramp from 64 to 128 in levels of 8 has eight false steps, the ramp none; the same call again adds nothing."""
+    ramp = np.broadcast_to(np.linspace(60, 130, 96)[None, :, None], (240, 96, 3))
+    fine, coarse = ((np.round(ramp / step) * step).astype(np.uint8) for step in (1, 8))
+    texture = np.asarray(Image.open(ROOT / "samples" / "chelsea.png"))[20:260, 120:264]
+    assert np.nanmean(contours.false_steps(fine, coarse)) == pytest.approx(8 / 96)
+    assert np.nanmean(contours.false_steps(fine, fine)) == 0
+    assert np.isnan(contours.false_steps(texture, texture)).any()
+    photo = np.concatenate([texture, fine], 1)
+    Image.fromarray(photo).save("photo.png")
+    coded = photo.copy()
+    coded[:, 144:] = coarse
+    wished = []
+    monkeypatch.setattr(contours.ddcodec, "encode", lambda samples, **options: wished.append(options) or bytes(3000))
+    monkeypatch.setattr(contours.ddcodec, "decode", lambda data: coded)
+    monkeypatch.setattr(contours, "CROPS", {"photo": (16, 8)})
+    for _ in range(2):
+        run(contours, ".", "-o", "contours.tsv", "--effort", 4, "--sheets", "sheets")
+    assert wished == [{"lambda_": 2.4e-3, "effort": 4}, {"target_size": 3045, "effort": 4, "tune": "psnr"}]
+    rows = rows_of("contours.tsv")
+    assert [row["codec"] for row in rows] == ["original", "ddc", "ddc:psnr", "avif", "jpeg"]
+    assert float(rows[0]["false_steps"]) < 1 < 6 < float(rows[1]["false_steps"]) == float(rows[2]["false_steps"])
+    assert all(float(row["cambi"]) > 0 and 2400 < int(row["bytes"]) <= 3030 for row in rows[1:])
+    (line,) = Path("sheets", "key.tsv").read_text().splitlines()
+    assert sorted(line.split("\t")[1:]) == sorted(row["codec"] for row in rows)
+    assert line.startswith("photo\toriginal\t")
+    with Image.open("sheets/photo.png") as sheet:
+        assert sheet.size == (5 * (2 * contours.SIDE + 8) - 8, 2 * contours.SIDE)
+
+
 def test_make_comparison(desk, monkeypatch):
     Image.fromarray(painted(48, 56)).save("photo.png")
+    row = make_comparison.Row("photo.png", 900, (0, 0, 20, 20))
     for name, value in {
         "SAMPLES": desk,
-        "SHOWN": (make_comparison.Row("photo.png", 700, (0, 0, 20, 20)),),
-        "PICTURE": desk / "figure.webp",
+        "SHOWN": {
+            "one": make_comparison.Figure(("ddcodec", "AVIF", "JPEG"), (row,)),
+            "two": make_comparison.Figure(("tune=psnr", "tune=eye"), (row, row)),
+        },
+        "FIGURES": desk,
         "ROWS": desk / "rows.tsv",
         "TOLERANCE": 0.5,
     }.items():
         monkeypatch.setattr(make_comparison, name, value)
     run(make_comparison)
     rows = rows_of("rows.tsv")
-    assert [row["codec"] for row in rows] == ["ddcodec", "AVIF", "JPEG"] and {row["picture"] for row in rows} == {
-        "photo"
-    }
-    assert all(350 <= int(row["bytes"]) <= 1050 and float(row["psnr"]) > 15 for row in rows)
-    with Image.open("figure.webp") as figure:
-        assert figure.size == (4 * 48 - 8, 40 + 44)
+    assert [row["codec"] for row in rows] == ["ddcodec", "AVIF", "JPEG", "tune=psnr", "tune=eye"]
+    assert [row["figure"] for row in rows] == 3 * ["one"] + 2 * ["two"]
+    assert {row["picture"] for row in rows} == {"photo"} and rows[0]["psnr"] == rows[4]["psnr"] != rows[3]["psnr"]
+    assert all(450 <= int(row["bytes"]) <= 1350 and float(row["psnr"]) > 15 for row in rows)
+    for name, size in (("one", (4 * 48 - 8, 40 + 44)), ("two", (3 * 48 - 8, 2 * (40 + 44 + 8) - 8))):
+        with Image.open(f"{name}.webp") as figure:
+            assert figure.size == size

@@ -1,4 +1,4 @@
-"""What fits start from: finer codes at the highest rates, and a finest octave without brightness for the eye."""
+"""What fits start from: the bases of each tune, and finer codes at the highest rates."""
 
 import numpy as np
 import pytest
@@ -8,13 +8,13 @@ from conftest import painted
 from ddcodec.fit.cpu.engine import CpuEngine
 from ddcodec.fit.descent import start
 from ddcodec.fit.descent.loop import run
-from ddcodec.fit.descent.start import code_gain, for_finer_code, initial_weights, real_base, without_blur
-from ddcodec.fit.loss.eye import eye_form
+from ddcodec.fit.descent.start import code_gain, for_finer_code, real_base
 from ddcodec.fit.reference.ops import TorchOps
 from ddcodec.fit.reference.rate import features_of, neighbourhood
 from ddcodec.fit.reference.synthesis import synthesise
-from ddcodec.format.arch import base_arch
+from ddcodec.format.arch import BASES, base_arch
 from ddcodec.format.network import context
+from ddcodec.presets import bases_for, nearest_base, tune_of_base
 
 PICTURE = painted(40, 56).reshape(40, 56, 3)
 
@@ -86,20 +86,31 @@ def test_a_finer_code_gets_nearer_at_a_high_rate(monkeypatch):
     assert finer_mse < 0.7 * mse and finer_value < 0.8 * value
 
 
-@pytest.mark.parametrize("base", [1, 5])
-def test_the_finest_octave_starts_without_brightness_for_the_eye(base):
-    """A code that is the same everywhere makes nothing there, but for what lies within reach of the border."""
-    assert without_blur().sum() == pytest.approx(-1, abs=1e-6)
-    arch = base_arch(56, 40, 3, base)
-    weights = initial_weights(arch, PICTURE, np.random.default_rng(0), 1e-3, True)
-    assert {name for name, values in weights.items() if not np.array_equal(values, real_base(arch)[name])} == {
-        "filter.0"
-    }
-    engine = CpuEngine(PICTURE, arch, 1e-3, form=eye_form(PICTURE))
-    assert np.array_equal(engine.weights()["filter.0"], weights["filter.0"])
-    numbers = {name: torch.tensor(values) for name, values in weights.items()}
-    pictures = []
-    for value in (0.0, 5.0):
-        code = {o: torch.zeros(1, *arch.size(o)) for o in arch.coded_octaves} | {0: torch.full((1, 40, 56), value)}
-        pictures.append(synthesise(TorchOps("cpu", torch.float32), arch, code, numbers)[:, 3:-3, 3:-3])
-    assert torch.allclose(*pictures, atol=1e-5)
+@pytest.mark.parametrize("base", range(6, 11))
+def test_bases_for_the_eye_keep_brightness_out_of_the_finest_octave(base):
+    """A code that is the same everywhere there makes less of a change than with the base of squared error."""
+    changes = []
+    for own in (base, base - 5):
+        arch = base_arch(56, 40, 3, own)
+        numbers = {name: torch.tensor(values) for name, values in real_base(arch).items()}
+        pictures = [
+            synthesise(
+                TorchOps("cpu", torch.float32),
+                arch,
+                {o: torch.full((1, *arch.size(o)), value * (o == 0)) for o in arch.coded_octaves},
+                numbers,
+            )[:, 3:-3, 3:-3]
+            for value in (0.0, 1.0)
+        ]
+        changes.append(abs(pictures[1] - pictures[0]).mean())
+    assert changes[0] < 0.3 * changes[1]
+
+
+def test_each_tune_has_its_bases():
+    """Five each, for the same lambdas; a fit starts from the nearest of its tune."""
+    for tune, first in (("psnr", 1), ("eye", 6)):
+        assert list(bases_for(tune)) == list(range(first, first + 5))
+        assert list(bases_for(tune).values()) == [4.0**-k / 62.5 for k in range(5)]
+        assert [nearest_base(lambda_, tune) for lambda_ in (1, 1.1e-3, 1e-7)] == [first, first + 2, first + 4]
+        assert {tune_of_base(base) for base in bases_for(tune)} == {tune}
+    assert sorted([*bases_for("psnr"), *bases_for("eye")]) == list(range(1, BASES + 1))

@@ -38,10 +38,10 @@ SAID = {
     **{f"cut_after_{n}": (f"is cut off after {n} bytes, inside its header", SHORT) for n in (4, 5, 10, 18, 22, 26, 29)},
     **{f"cut_after_{n}": (BODY.format(n - 30), END) for n in (30, 31)},
     **{
-        f"version_{n}": (f"has format version {n}; this decoder reads version 9", f"version {n} is unsupported")
-        for n in (*range(9), 10, 255)
+        f"version_{n}": (f"has format version {n}; this decoder reads version 10", f"version {n} is unsupported")
+        for n in (*range(10), 11, 255)
     },
-    **{f"base_{n}": (f"a base of the weights that {{}} (base {n})", f"base {n} is unsupported") for n in (6, 63)},
+    **{f"base_{n}": (f"a base of the weights that {{}} (base {n})", f"base {n} is unsupported") for n in (11, 63)},
     **{f"planes_{n}": (f"a number of planes that {{}} (planes {n})", f"planes {n} is unsupported") for n in (2, 4)},
     **{f"neighbours_{n}": (f"asks for {n} neighbours; 1 to 20", f"{n} neighbours are impossible") for n in (0, 21)},
     **{

@@ -80,7 +80,7 @@ ROWS = [  # name, bits, least
     ("chunks", 4, 0),
     ("reserved", 1, 0),
 ]
-SUPPORTED = {"required": (0,), "planes": (1, 3), "base": range(6), "reserved": (0,)}
+SUPPORTED = {"required": (0,), "planes": (1, 3), "base": range(11), "reserved": (0,)}
 
 
 BASE_ROWS = {
@@ -113,7 +113,7 @@ def read_header(data):
     header.coded = [octave for octave in reversed(range(header.octaves)) if header.P[octave]]
     header.sizes = [(-(-header.height >> octave), -(-header.width >> octave)) for octave in range(header.octaves)]
 
-    demand(header.version == 9, f"version {header.version} is unsupported", Unsupported)
+    demand(header.version == 10, f"version {header.version} is unsupported", Unsupported)
     demand(header_crc == zlib.crc32(data[:26]), "the header does not have its checksum")
     for name, values in SUPPORTED.items():
         demand(getattr(header, name) in values, f"{name} {getattr(header, name)} is unsupported", Unsupported)

@@ -17,7 +17,7 @@ from ..format.arch import base_arch
 from ..format.coded import CodedImage
 from ..machine import available_memory, memory_text
 from ..picture import peak_of
-from ..presets import base_lambdas, nearest_base
+from ..presets import bases_for, nearest_base
 from .descent.loop import run, run_for_mean
 from .descent.progress import Progress
 from .descent.schedule import betas_for
@@ -130,21 +130,22 @@ def lambda_for(task: FitTask, settings: FitSettings, *, say: Callable[[str], Non
     device_of(settings.device)
     height, width, planes = task.picture.shape
     arch = base_arch(width, height, planes)
+    lambdas = bases_for("eye" if task.form.is_eyes else "psnr")
     kind = kind_for(arch, "cpu", threads=settings.threads)
     _check_memory(kind, arch, settings.max_memory)
     kind.prepare(arch, say)
 
-    def step_of(index, lambda_):
+    def step_of(base, lambda_):
         # In a function, so that an engine's memory is free before the next engine is made.
-        first = replace(task, arch=base_arch(width, height, planes, 1 + index), lambda_=lambda_)
+        first = replace(task, arch=base_arch(width, height, planes, base), lambda_=lambda_)
         return first_step(target, kind.make([first]).fits[0], settings.iterations)
 
     with kind.state():
         try:
-            steps = [step_of(*each) for each in enumerate(base_lambdas())]
+            steps = [step_of(*each) for each in lambdas.items()]
         except MemoryError:
             raise _short(arch) from None
-    return first_lambda(target, base_lambdas(), steps)
+    return first_lambda(target, list(lambdas.values()), steps)
 
 
 def fit_samples(
@@ -167,7 +168,7 @@ def fit_samples(
     Raises `DdcError`, `ShortMemoryError`.
     """
     height, width, planes = picture.shape
-    arch = base_arch(width, height, planes, nearest_base(lambda_))
+    arch = base_arch(width, height, planes, nearest_base(lambda_, "psnr"))
     kind = kind_for(arch, "cpu", threads=settings.threads)
     _check_memory(kind, arch)
     kind.prepare(arch, say)

@@ -111,7 +111,7 @@ SAMPLE_SECONDS = 40e-9
 CALLS_SECONDS = 600e-6
 """Seconds of NumPy's calls for each octave of a band."""
 
-BASES = 5
+BASES = 10
 """Bases of the weights that are shipped, counted from 1. Base 0 knows nothing (FORMAT.md, chapter 5)."""
 
 BASE_OCTAVES = 7

@@ -56,7 +56,7 @@ def _part(name, shape, arch, values):
 
 @cache
 def _shipped(base):
-    """Read a shipped base, 1 to 5: name -> int64 array."""
+    """Read a shipped base, 1 to 10: name -> int64 array."""
     tensors = base_arch(1, 1, PLANES, base).tensors()
     numbers = np.frombuffer(files("ddcodec.format").joinpath("bases.bin").read_bytes(), "<i2").reshape(BASES, -1)[
         base - 1

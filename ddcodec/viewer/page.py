@@ -13,6 +13,7 @@ from ..format.metadata import color_in
 from ..metrics.ms_ssim import MS_SSIM_SIDE_MIN
 from ..picture import Picture
 from ..pictures.write import encode_image_bytes
+from ..presets import tune_of_base
 from ..printable import printable
 from ..version import __version__
 from . import maps
@@ -105,7 +106,11 @@ def _facts(view):
     facts = {
         "Format": f"version {info['version']}, {kind}, {info['depth']} bits a sample",
         "Profile": info["profile"]
-        + (f", weights as differences from base {arch.base}" if arch.base else ", weights without a base"),
+        + (
+            f", tune {tune_of_base(arch.base)}, weights as differences from base {arch.base}"
+            if arch.base
+            else ", weights without a base"
+        ),
         "Network": f"{info['weights']:,} weights in the file, {info['macs_per_pixel']:,.0f} multiplications a pixel",
         "Octaves": octaves,
         "Context model": context,

@@ -81,7 +81,7 @@ class CpuEngine:
         self._soap = Soap(
             [shape for _, shape in arch.tensors()], betas.weights, np.zeros, by_qr(np.linalg), decay=betas.decay
         )
-        first = initial_weights(arch, samples, random, lambda_, form.is_eyes)
+        first = initial_weights(arch, samples, random, lambda_)
         base = real_base(arch)
         # Weights decay towards those from which a fit with a base starts.
         self._base, self._rest = (
@@ -95,7 +95,7 @@ class CpuEngine:
         self._results = np.zeros((threads, 3))
         self._crew = _Crew(threads, layout.at(int(layout.plan[BARRIER]), 6).view(np.int64))
         self._put(layout.weights, first)
-        for octave, planes in initial_code(arch, samples, random, lambda_, form.is_eyes).items():
+        for octave, planes in initial_code(arch, samples, random, lambda_).items():
             for plane, values in enumerate(planes):
                 layout.plane(Y, octave, plane)[:] = values
         self._betas, self._steps, self._code_steps, self._averaged_from = betas.code, 0, 0, 0

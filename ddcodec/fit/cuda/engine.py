@@ -75,7 +75,7 @@ class GraphEngine:
         self._form = stacked([form_tensors(task.form, arch.planes, device) for task in tasks])
         self._lambdas = torch.tensor([task.lambda_ for task in tasks], device=device, dtype=torch.float32)
         starts = [np.random.default_rng(seed) for _ in pictures]
-        own = [(task.arch, task.picture, start, task.lambda_, task.form.is_eyes) for task, start in zip(tasks, starts)]
+        own = [(task.arch, task.picture, start, task.lambda_) for task, start in zip(tasks, starts)]
         weights, code = [initial_weights(*each) for each in own], [initial_code(*each) for each in own]
         self.numbers = {name: torch.tensor(np.stack([w[name] for w in weights]), device=device) for name in weights[0]}
         self._moved = {name: self.numbers[name].requires_grad_() for name in moving(arch)}

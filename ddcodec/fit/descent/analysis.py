@@ -1,8 +1,8 @@
 """The first guess of a code, by a small network in NumPy that was trained for the bases.
 
 It works level by level, fine to coarse. A layer of 3x3 with ReLU sees the picture and the features of the level before,
-both averaged over 2x2. A head of 3x3 makes the code of that octave from the layer's features. All bases share the
-layers, and the levels from 3 on share one; each base has its own heads.
+both averaged over 2x2. A head of 3x3 makes the code of that octave from the layer's features. All bases of a
+tune share the layers, and the levels from 3 on share one; each base has its own heads.
 
 N-O Cool-chic has such an encoder and stops there (Blard et al. 2024, "Overfitted image coding at reduced complexity").
 """
@@ -13,8 +13,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from ...format.arch import BASE_OCTAVES, BASES
+from ...format.arch import BASE_OCTAVES
 from ...picture import peak_of
+from ...presets import bases_for, tune_of_base
 
 CHANNELS = (8, 16, 24, 24, 24, 24, 24)
 """The number of features of each level, fine to coarse."""
@@ -22,12 +23,12 @@ BAND_PIXELS = 2**17
 """Pixels of a level that are computed at once, so that memory is bounded."""
 
 
-def first_code(samples: np.ndarray, base: int, octaves: int, eye: bool = False) -> dict[int, np.ndarray]:
+def first_code(samples: np.ndarray, base: int, octaves: int) -> dict[int, np.ndarray]:
     """Guess the code of a picture: octave -> float32 (1, rows, columns), as y (see `start.CODE_UNITS`).
 
-    samples: uint8 or uint16 (H, W, planes). base: 1 to `BASES`. eye: by the network that was trained for the eye.
+    samples: uint8 or uint16 (H, W, planes). base: 1 to `BASES`.
     """
-    layers, heads = _network(base, eye)
+    layers, heads = _network(base)
     picture = np.broadcast_to(samples.transpose(2, 0, 1), (3, *samples.shape[:2])) / np.float32(
         peak_of(samples)
     ) - np.float32(0.5)
@@ -80,10 +81,12 @@ def _halved(planes):
 
 
 @cache
-def _network(base, eye):
+def _network(base):
     """Return the layers and the heads for a base, each as (weight (O, I, 3, 3), bias (O,))."""
-    name = "analysis_eye.bin" if eye else "analysis.bin"
-    numbers = np.frombuffer(files("ddcodec.fit.descent").joinpath(name).read_bytes(), "<f2").astype(np.float32)
+    tune = tune_of_base(base)
+    numbers = np.frombuffer(files("ddcodec.fit.descent").joinpath(f"analysis_{tune}.bin").read_bytes(), "<f2").astype(
+        np.float32
+    )
     place = 0
 
     def taken(outputs, inputs):
@@ -93,6 +96,6 @@ def _network(base, eye):
         return weight, numbers[place - outputs : place]
 
     layers = [taken(CHANNELS[0], 3)] + [taken(CHANNELS[level], CHANNELS[level - 1] + 3) for level in range(1, 4)]
-    heads = [[taken(1, channels) for channels in CHANNELS] for _ in range(BASES)]
-    assert place == len(numbers) and len(heads[0]) == BASE_OCTAVES
-    return layers, heads[base - 1]
+    heads = {each: [taken(1, channels) for channels in CHANNELS] for each in bases_for(tune)}
+    assert place == len(numbers) and len(heads[base]) == BASE_OCTAVES
+    return layers, heads[base]

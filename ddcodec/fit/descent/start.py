@@ -4,10 +4,10 @@ from math import log2, sqrt
 
 import numpy as np
 
-from ...format.arch import CODE_STEP, FILTER_REACH, FILTER_SIDE, SQUARE, SYNTHESIS_UNIT, Arch
+from ...format.arch import CODE_STEP, SQUARE, SYNTHESIS_UNIT, Arch
 from ...format.bases import FRACTION_BITS, base_values
 from ...picture import peak_of
-from ...presets import base_lambdas
+from ...presets import bases_for, tune_of_base
 from .analysis import first_code
 
 CODE_UNITS = SYNTHESIS_UNIT // CODE_STEP
@@ -23,8 +23,6 @@ TOP_START = 0.1
 """Standard deviation of the output's first weights from the top layer, in the same networks."""
 GAIN_PIXELS = 2**14
 """Least pixels of a picture whose code gets finer by `code_gain`: all weights then cost some bits more."""
-BLUR = 1.5
-"""Standard deviation of the blur in `without_blur`, in pixels."""
 INITIAL_LOG_SCALE = -2.0
 """log2 of the Laplace scale that an untrained context model predicts.
 
@@ -43,18 +41,16 @@ def moving(arch: Arch) -> list[str]:
 
 
 def initial_weights(
-    arch: Arch, samples: np.ndarray, random: np.random.Generator, lambda_: float, eye: bool = False
+    arch: Arch, samples: np.ndarray, random: np.random.Generator, lambda_: float
 ) -> dict[str, np.ndarray]:
     """Return the weights from which a fit starts: name -> float32 array of the tensor's shape.
 
-    With a base they are the base, for finer codes by `code_gain`; for the eye the finest octave's filter is
-    `without_blur`. Else they are random, but for two things: linear channels pass from octave to octave, and the
-    output's bias is the mean of `samples`, uint8 or uint16 (H, W, planes). lambda_: that of the fit. eye: whether the
-    fit minimises the form of the eye.
+    With a base they are the base, for finer codes by `code_gain`. Else they are random, but for two things: linear
+    channels pass from octave to octave, and the output's bias is the mean of `samples`, uint8 or uint16 (H, W, planes).
+    lambda_: that of the fit.
     """
     if arch.base:
-        weights = real_base(arch) | ({"filter.0": without_blur()} if eye else {})
-        gain = code_gain(arch, lambda_)
+        weights, gain = real_base(arch), code_gain(arch, lambda_)
         return weights if gain == 1 else for_finer_code(arch, weights, gain)
 
     def normal(shape, fan):
@@ -89,14 +85,15 @@ def initial_weights(
 
 
 def code_gain(arch: Arch, lambda_: float) -> int:
-    """Return the factor of the code where lambda is far below that of the last base, a power of two; else 1.
+    """Return the factor of the code where lambda is far below that of a tune's last base, a power of two; else 1.
 
     The best step of quantisation goes with the square root of lambda. A code of the base's steps could not tell finer
     differences, however many bits it had.
     """
-    if arch.base != len(base_lambdas()) or arch.width * arch.height < GAIN_PIXELS:
+    if not arch.base or arch.width * arch.height < GAIN_PIXELS:
         return 1
-    return int(2 ** max(0, round(log2(base_lambdas()[-1] / lambda_) / 2)))
+    last, lowest = list(bases_for(tune_of_base(arch.base)).items())[-1]
+    return int(2 ** max(0, round(log2(lowest / lambda_) / 2))) if arch.base == last else 1
 
 
 def for_finer_code(arch: Arch, weights: dict[str, np.ndarray], gain: int) -> dict[str, np.ndarray]:
@@ -116,16 +113,6 @@ def for_finer_code(arch: Arch, weights: dict[str, np.ndarray], gain: int) -> dic
     return weights
 
 
-def without_blur() -> np.ndarray:
-    """Return a filter that takes away a blurred plane from the plane: float32 (`FILTER_SIDE`, `FILTER_SIDE`).
-
-    The finest octave then says nothing of the brightness of plain places, where each integer would have visible edges.
-    """
-    offsets = np.arange(FILTER_SIDE) - FILTER_REACH
-    taps = np.exp(-((offsets / BLUR) ** 2) / 2)
-    return -np.outer(taps, taps).astype(np.float32) / np.float32(taps.sum() ** 2)
-
-
 def _passing(name, shape):
     """Return a fixed tensor: with all of them octave o hands all channels on and adds its code to channel o."""
     kind, octave = name.split(".")
@@ -142,18 +129,15 @@ _INITIAL_TAPS = {1: (0.25, 0.75), 2: _CUBIC, 3: (0, *_CUBIC, 0), 4: (0, 0, *_CUB
 """First taps of the upsampling by `Arch.taps`: linear interpolation, or cubic (a = -3/4), at a quarter."""
 
 
-def initial_code(
-    arch: Arch, samples: np.ndarray, random: np.random.Generator, lambda_: float, eye: bool = False
-) -> dict[int, np.ndarray]:
+def initial_code(arch: Arch, samples: np.ndarray, random: np.random.Generator, lambda_: float) -> dict[int, np.ndarray]:
     """Return the code from which a fit starts, as y: octave -> float32 (planes, rows, columns).
 
     With a base it is a first guess, without one it is zeros. Where only the coarsest octave has a code, it is the
-    random input of the plain deep decoder. samples: uint8 or uint16 (H, W, planes). lambda_, eye: as for
-    `initial_weights`.
+    random input of the plain deep decoder. samples: uint8 or uint16 (H, W, planes). lambda_: that of the fit.
     """
     if arch.base:
         gain = code_gain(arch, lambda_)
-        return {o: gain * y for o, y in first_code(samples, arch.base, arch.octaves, eye).items()}
+        return {o: gain * y for o, y in first_code(samples, arch.base, arch.octaves).items()}
     code = {o: np.zeros((arch.code_planes(o), *arch.size(o)), np.float32) for o in arch.coded_octaves}
     if len(code) == 1:
         code = {o: (random.standard_normal(y.shape) / 8).astype(np.float32) for o, y in code.items()}

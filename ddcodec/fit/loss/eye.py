@@ -18,7 +18,7 @@ SQUARES = 0.5
 """The share of squared error."""
 EDGES = 10.0
 """The weight of edges."""
-BY_CHANNEL = ((0.1, 0.02, 0.02), (0.5, 0.08, 0.08), (0.8, 0.05, 0.05))
+BY_CHANNEL = ((0.1, 0.04, 0.04), (0.5, 0.16, 0.16), (0.8, 0.1, 0.1))
 """Weights of Y, Cb and Cr at each level."""
 SMOOTH = 0.0018
 """Twice the local variance up to which a place is smooth, for the levels: twice C of SSIM, 0.03^2."""

@@ -56,9 +56,9 @@ class TorchEngine:
         self.pixels = arch.width * arch.height
         random = np.random.default_rng(seed)
         self.noise = torch.Generator(device).manual_seed(seed)
-        start = initial_weights(arch, samples, random, lambda_, form.is_eyes)
+        start = initial_weights(arch, samples, random, lambda_)
         self.numbers = {n: self._leaf(w) for n, w in start.items()}
-        self.code = {o: self._leaf(y) for o, y in initial_code(arch, samples, random, lambda_, form.is_eyes).items()}
+        self.code = {o: self._leaf(y) for o, y in initial_code(arch, samples, random, lambda_).items()}
         self._base = self._tensors(real_base(arch))
         # Weights decay towards those from which a fit with a base starts.
         self._rest = self._tensors(start) if arch.base else self._base
