@@ -89,7 +89,7 @@ def test_the_last_row_of_a_key_counts():
     [
         ("hello", "first line"),
         ("a\tb\n1\t2\n", "first line"),
-        (text_of([ROW]) + "1\t2\n", "line 3 has not 18 columns"),
+        (text_of([ROW]) + "1\t2\n", "line 3 has not 20 columns"),
         (text_of([ROW]).replace("15795", "many"), "line 2 has words where a number"),
     ],
 )

@@ -80,7 +80,7 @@ SAID = {
     "header_bit_flipped": ("The header is damaged: its checksum", "the header does not have its checksum"),
     "header_crc_wrong": ("The header is damaged: its checksum", "the header does not have its checksum"),
     "height_0": ("a size of 24x0", "the picture has no pixels"),
-    "line_ends_changed": (BODY.format(1229), NO_CHECKSUM),
+    "line_ends_changed": ("has format version 13", "version 13 is unsupported"),
     "linear_above_channels": ("5 channels linear, more than an octave has", "fewer channels than linear ones"),
     "linear_above_finest_channels": ("7 channels linear, more than an octave has", "fewer channels than linear ones"),
     "no_body": ("1 bytes are announced where 0 are left", END),
