@@ -6,8 +6,9 @@ KODAK, TRAIN: folders of Kodak's photographs and of those that bases were learne
 lambda `LAMBDA` sets the size. Measured are the crops:
 
 - cambi: CAMBI (Tandon et al. 2021) of ffmpeg's libvmaf: banding as of a television, also by single levels
-- false_steps: the share of plain pixels, per cent, from which the luma of a neighbour to the right or below differs by
-  `STEP` levels or more. Plain is where the original, blurred a little, is without such slopes within `REACH` pixels.
+- false_steps: the share of plain pixels, per cent, where luma is steeper by `EXCESS` levels a pixel or more than the
+  original within `REACH` pixels. Plain is where that has no slope of `STEEP`. Both are blurred a little first, so that
+  grain does not count.
 
 With --sheets a picture a crop is drawn, twice as large, the codecs in random order; key.tsv there says which is which.
 One row a file, written as it comes; those that a table has already of the same versions are not measured again.
@@ -50,7 +51,7 @@ CROPS = {
     "clic_girl_blue_eyes": (240, 120),
 }
 """Picture -> left and top of its crop: sky, skin, defocus."""
-STEP, REACH = 2.5, 3
+STEEP, EXCESS, REACH, BLUR = 2.0, 0.7, 3, 1.0
 ZOOM, GAP = 2, 8
 COLUMNS = ("date", "machine", "versions", "picture", "codec", "effort", "bytes", "cambi", "false_steps")
 
@@ -118,13 +119,12 @@ def cambi(picture):
 
 def false_steps(original, picture):
     """Where steps are, and the original has none: 1.0 or 0.0 a pixel, NaN where it is not plain."""
-    before, after = (each @ np.array(LUMA) for each in (original, picture))
-    slopes = steps(gaussian_filter(before, 1))
-    plain = maximum_filter(slopes, 2 * REACH + 1) < STEP
-    return np.where(plain, (steps(after) >= STEP).astype(float), np.nan)
+    before, after = (slopes(gaussian_filter(each @ np.array(LUMA), BLUR)) for each in (original, picture))
+    near = maximum_filter(before, 2 * REACH + 1)
+    return np.where(near < STEEP, (after - near >= EXCESS).astype(float), np.nan)
 
 
-def steps(luma):
+def slopes(luma):
     """The greater of the differences to the pixels at the right and below."""
     across, down = np.zeros_like(luma), np.zeros_like(luma)
     across[:, :-1], down[:-1] = abs(np.diff(luma, axis=1)), abs(np.diff(luma, axis=0))

@@ -315,11 +315,11 @@ def test_train_contexts(small_training):
 
 
 def test_contours(desk, monkeypatch):
-    """A ramp from 64 to 128 in levels of 8 has eight false steps, the ramp none; the same call again adds nothing."""
+    """A ramp in levels of 8 has eight false steps of three pixels, the ramp none; the same call again adds nothing."""
     ramp = np.broadcast_to(np.linspace(60, 130, 96)[None, :, None], (240, 96, 3))
     fine, coarse = ((np.round(ramp / step) * step).astype(np.uint8) for step in (1, 8))
     texture = np.asarray(Image.open(ROOT / "samples" / "chelsea.png"))[20:260, 120:264]
-    assert np.nanmean(contours.false_steps(fine, coarse)) == pytest.approx(8 / 96)
+    assert np.nanmean(contours.false_steps(fine, coarse)) == pytest.approx(3 * 8 / 96)
     assert np.nanmean(contours.false_steps(fine, fine)) == 0
     assert np.isnan(contours.false_steps(texture, texture)).any()
     photo = np.concatenate([texture, fine], 1)
