@@ -52,6 +52,7 @@ CROPS = {
 }
 """Picture -> left and top of its crop: sky, skin, defocus."""
 STEEP, EXCESS, REACH, BLUR = 2.0, 0.7, 3, 1.0
+"""Two slopes in levels a pixel, pixels, and the standard deviation of the blur in pixels; see above."""
 ZOOM, GAP = 2, 8
 COLUMNS = ("date", "machine", "versions", "picture", "codec", "effort", "bytes", "cambi", "false_steps")
 
@@ -82,18 +83,9 @@ def main():
             files[codec] = len(coded), peer.decode(coded, original.shape)
         place = np.s_[top : top + SIDE, left : left + SIDE]
         for codec, (size, picture) in files.items():
-            figures = cambi(picture[place]), false_steps(original, picture)[place[:2]]
-            rows.append(
-                [
-                    versions,
-                    name,
-                    codec,
-                    options.effort,
-                    size,
-                    f"{figures[0]:.3f}",
-                    f"{100 * np.nanmean(figures[1]):.3f}",
-                ]
-            )
+            share = np.nanmean(false_steps(original, picture)[place])
+            figures = f"{cambi(picture[place]):.3f}", f"{100 * share:.3f}"
+            rows.append([versions, name, codec, options.effort, size, *figures])
         if options.sheets:
             draw(options.sheets, name, {codec: picture[place] for codec, (_, picture) in files.items()}, random)
 
@@ -132,7 +124,7 @@ def slopes(luma):
 
 
 def draw(folder, name, parts, random):
-    """The original at the left, then the others in random order, with the numbers 1, 2, ... in the key."""
+    """The original at the left, then the others in random order. The key names them from left to right."""
     folder.mkdir(parents=True, exist_ok=True)
     codecs = ["original", *random.permutation([codec for codec in parts if codec != "original"])]
     wide = ZOOM * SIDE + GAP

@@ -248,8 +248,13 @@ def backward(code, slopes, loss, lambda_):
 def take_step(network, optimiser, rate, share):
     """Move the weights; rate: the first learning rate. share: of the training that is done."""
     nn.utils.clip_grad_norm_([p for p in network.parameters() if p.grad is not None], 1.0)
-    optimiser.param_groups[0]["lr"] = rate * (0.02 + 0.98 * (0.5 + 0.5 * cos(pi * share)))
+    optimiser.param_groups[0]["lr"] = rate * left_of_rate(share)
     optimiser.step()
+
+
+def left_of_rate(share):
+    """The factor of a learning rate when this share of the training is done."""
+    return 0.02 + 0.98 * (0.5 + 0.5 * cos(pi * share))
 
 
 def _slopes(engine, crop, code):

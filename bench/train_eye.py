@@ -11,22 +11,32 @@ of `COUNTS` steps. This is first-order MAML (Finn, Abbeel & Levine 2017, section
 """
 
 import argparse
-from math import cos, inf, log, pi, prod
+from math import inf, prod
 from pathlib import Path
 from time import monotonic
 
 import numpy as np
 import torch
 from PIL import Image
-from train_bases import SHIPPED, SIDE, Analysis, _crop, _scaled, _tensor, as_numbers, take_step
+from train_bases import (
+    SHIPPED,
+    SIDE,
+    Analysis,
+    _crop,
+    _scaled,
+    _tensor,
+    as_numbers,
+    backward,
+    left_of_rate,
+    take_step,
+)
 
 from ddcodec.fit.cpu.engine import SOFTLY, CpuEngine
 from ddcodec.fit.cpu.layout import FIRST_MOMENT, SECOND_MOMENT, Y
 from ddcodec.fit.descent.schedule import HARD_SHARE, Point, betas_for, point_at
 from ddcodec.fit.descent.soap import BETAS, Soap, by_qr
-from ddcodec.fit.descent.start import real_base
 from ddcodec.fit.loss.eye import eye_form
-from ddcodec.format.arch import BASE_OCTAVES, base_arch
+from ddcodec.format.arch import BASE_OCTAVES, BASES, base_arch
 from ddcodec.format.bases import FRACTION_BITS
 from ddcodec.presets import bases_for
 
@@ -82,7 +92,7 @@ class Start:
         self._folder = folder
         self.network = Analysis(len(bases_for("eye"))).to(memory_format=torch.channels_last)
         _put(self.network, np.frombuffer(self._found("fit/descent/analysis_eye.bin").read_bytes(), "<f2"))
-        numbers = np.fromfile(self._found("format/bases.bin"), "<i2").reshape(-1, len(_flat(real_base(_arch(1)))))
+        numbers = np.fromfile(self._found("format/bases.bin"), "<i2").reshape(BASES, -1)
         self.bases = {
             base: torch.nn.Parameter(torch.from_numpy(numbers[base - 1] * 2.0**-FRACTION_BITS))
             for base in bases_for("eye")
@@ -100,7 +110,7 @@ class Start:
         """Move a base against a gradient; share: of the training that is done."""
         optimiser = self._of_bases[base]
         self.bases[base].grad = torch.from_numpy(gradient)
-        optimiser.param_groups[0]["lr"] = BASE_RATE * (0.02 + 0.98 * (0.5 + 0.5 * cos(pi * share)))
+        optimiser.param_groups[0]["lr"] = BASE_RATE * left_of_rate(share)
         optimiser.step()
         with torch.no_grad():
             filter_ = self.bases[base][self._finest]
@@ -126,10 +136,6 @@ def places(arch):
 
 def _arch(base):
     return base_arch(SIDE, SIDE, 3, base)
-
-
-def _flat(weights):
-    return np.concatenate([values.ravel() for values in weights.values()])
 
 
 def _put(network, numbers):
@@ -196,13 +202,9 @@ def learn(pictures, minutes, folder):
         for done in range(steps):
             fit.step(point_at((1 - HARD_SHARE) * done / steps, True, steps))
         by_code, by_weights, loss = fit.slopes_here(AT_LAST if steps else AT_FIRST)
-        value = loss.distortion + lambda_ * loss.bits / SIDE**2
-        # What counts is by how much a loss falls in proportion.
-        weight = 1 / (value + 0.1 * lambda_)
-        torch.autograd.backward(code, [torch.from_numpy(weight * slopes) for slopes in by_code])
+        losses.setdefault((steps, base), []).append(backward(code, by_code, loss, lambda_))
         take_step(start.network, start.of_network, RATE, share)
         start.move(base, by_weights / max(np.linalg.norm(by_weights), 1e-9), share)
-        losses.setdefault((steps, base), []).append(log(value / lambda_))
         if step % 1000 == 0:
             print(f"step {step}, {share:.2f}: log of loss / lambda", flush=True)
             for (steps, base), own in sorted(losses.items()):

@@ -1,6 +1,7 @@
-"""A picture in memory, and its samples of 8 or 16 bits: their range, their bytes, and changes of depth."""
+"""A picture in memory, and its samples of 8 or 16 bits: range, bytes, changes of depth, half the size, a blur."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +27,24 @@ def deep(samples: np.ndarray) -> np.ndarray:
 def shallow(samples: np.ndarray) -> np.ndarray:
     """Bring samples to 8 bits, as uint8, rounded to the nearest."""
     return samples if samples.dtype == np.uint8 else ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def half_size(planes: np.ndarray) -> np.ndarray:
+    """Take the means over 2x2 of planes (count, rows, columns), at an odd end over the pixels that are there."""
+    padded = np.pad(planes, [(0, 0), (0, planes.shape[1] % 2), (0, planes.shape[2] % 2)], mode="edge")
+    count, rows, columns = padded.shape
+    return padded.reshape(count, rows // 2, 2, columns // 2, 2).mean((2, 4))
+
+
+def blurred(plane: np.ndarray, taps: np.ndarray) -> np.ndarray:
+    """Blur a plane (rows, columns) along columns and rows by an odd number of taps, with zeros beyond the border."""
+    reach = len(taps) // 2
+    rows, columns = plane.shape
+    padded = np.pad(plane, ((reach, reach), (0, 0)))
+    across: Any = sum(tap * padded[k : k + rows] for k, tap in enumerate(taps))
+    padded = np.pad(across, ((0, 0), (reach, reach)))
+    total: Any = sum(tap * padded[:, k : k + columns] for k, tap in enumerate(taps))
+    return total
 
 
 def as_bytes(samples: np.ndarray) -> bytes:

@@ -1,9 +1,9 @@
 """The report: one HTML page that needs no other file, with table, charts, crops and notes of a `Study`."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from html import escape
 from importlib.resources import files
 from string import Template
@@ -15,6 +15,13 @@ from .markup import bar, counted, data_uri, folded, interval, legend, number, pe
 from .published import Published
 from .table import Row
 
+MEASURES = {
+    "ms_ssim": "MS-SSIM",
+    "ssimulacra2": "SSIMULACRA2",
+    "psnr_hvs_m": "PSNR-HVS-M",
+    "butteraugli": "Butteraugli",
+}
+"""Field of a row -> title, of the measures that have a column where some row has them."""
 MANY = 6
 """Pictures; of more, what the page has for each single one is folded away."""
 
@@ -194,11 +201,16 @@ def _heading(study: Study, pictures: Sequence[str]) -> str:
 # The table.
 
 
+def _rate_by(name: str, standing: summary.Standing) -> tuple[str, str]:
+    """Make the cell of a standing's BD-rate by a measure."""
+    return signed(getattr(standing, f"rate_{name}"), 1), ""
+
+
 def _table(study: Study, group: summary.Group, looks: Looks, labels: Labels) -> str:
     standings = group.standings
     ranks = {s.codec: i for i, s in enumerate((s for s in standings if s.placed), 1)}
     bars = _scale([s.rate for s in standings if s.rate is not None])
-    columns = [
+    columns: list[tuple[str, Callable[[summary.Standing], tuple[str, str]]]] = [
         ("#", lambda s: (str(ranks.get(s.codec, "")), "rank")),
         ("Codec", lambda s: (_codec_cell(study, s, looks, labels), "codec")),
         ("BD-rate", lambda s: (_rate_cell(s, bars), "rate")),
@@ -210,21 +222,14 @@ def _table(study: Study, group: summary.Group, looks: Looks, labels: Labels) -> 
         ("BD-PSNR (dB)", lambda s: (signed(s.gain, 2), "")),
         ("<abbr title='The PSNRs that both averaged curves reach'>between</abbr> (dB)", lambda s: (interval(s), "")),
         ("<abbr title='BD-rate by the PSNR of luma'>by luma PSNR</abbr> (%)", lambda s: (signed(s.rate_psnr_y, 1), "")),
-        ("by <span>MS-SSIM</span> (%)", lambda s: (signed(s.rate_ms_ssim, 1), "")),
-        ("by <span>SSIMULACRA2</span> (%)", lambda s: (signed(s.rate_ssimulacra2, 1), "")),
-        ("by <span>PSNR-HVS-M</span> (%)", lambda s: (signed(s.rate_psnr_hvs_m, 1), "")),
-        ("by <span>Butteraugli</span> (%)", lambda s: (signed(s.rate_butteraugli, 1), "")),
+        *(
+            (f"by <span>{title}</span> (%)", partial(_rate_by, name))
+            for name, title in MEASURES.items()
+            if any(getattr(row, name) is not None for row in group.rows)
+        ),
         ("Encode (s)", lambda s: (seconds(s.encode_s), "")),
         ("Decode (s)", lambda s: (seconds(s.decode_s), "")),
     ]
-    for name, values in (
-        ("MS-SSIM", "ms_ssim"),
-        ("SSIMULACRA2", "ssimulacra2"),
-        ("PSNR-HVS-M", "psnr_hvs_m"),
-        ("Butteraugli", "butteraugli"),
-    ):
-        if all(getattr(row, values) is None for row in group.rows):
-            columns = [column for column in columns if f">{name}<" not in column[0]]
     head = "".join(f"<th scope='col'>{title}</th>" for title, _ in columns)
     body = []
     for standing in standings:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..picture import shallow
+from ..picture import blurred, half_size, shallow
 
 SSIMULACRA2_SIDE_MIN = 8
 """Shortest side of a picture for SSIMULACRA2, and of a scale, in pixels."""
@@ -51,6 +51,7 @@ TO_SCORE = (0.9562382616834844, (0.0, 2.326765642916932, -0.020884521182843837, 
 SCORE_FACTOR, SCORE_POWER = 10.0, 0.6276336467831387
 """The polynomial's value to this power, times this factor, is what the score lacks to 100."""
 
+_TAPS = np.array([*BLUR[:0:-1], *BLUR])
 _WEIGHTS = np.zeros(PLANES * SCALES * 2 * 3)
 _WEIGHTS[list(TERM_WEIGHTS)] = list(TERM_WEIGHTS.values())
 
@@ -80,16 +81,16 @@ def _terms(a: np.ndarray, b: np.ndarray) -> Iterator[np.ndarray]:
         if min(a.shape[1:]) < SSIMULACRA2_SIDE_MIN:
             return
         if scale:
-            a, b = _halved(a), _halved(b)
+            a, b = half_size(a), half_size(b)
         yield np.stack([_terms_of_plane(*planes) for planes in zip(_xyb(a), _xyb(b))])
 
 
 def _terms_of_plane(a, b):
     """Make the means and the 4-norms of the three maps: (2, 3)."""
-    mean_a, mean_b = _blurred(a), _blurred(b)
+    mean_a, mean_b = blurred(a, _TAPS), blurred(b, _TAPS)
     luminance = 1 - np.square(mean_a - mean_b)
-    covariance = _blurred(a * b) - mean_a * mean_b
-    variances = (_blurred(a * a) - np.square(mean_a)) + (_blurred(b * b) - np.square(mean_b))
+    covariance = blurred(a * b, _TAPS) - mean_a * mean_b
+    variances = (blurred(a * a, _TAPS) - np.square(mean_a)) + (blurred(b * b, _TAPS) - np.square(mean_b))
     structure = np.maximum(1 - luminance * (2 * covariance + STABILISER) / (variances + STABILISER), 0)
     edges = (1 + abs(b - mean_b)) / (1 + abs(a - mean_a)) - 1
     maps = [structure, np.maximum(edges, 0), np.maximum(-edges, 0)]
@@ -112,22 +113,3 @@ def _xyb(linear):
     y = (long + middle) / 2
     planes = (long - middle) / 2, y, short - y
     return [factor * plane + lift for plane, factor, lift in zip(planes, STRETCH, LIFT)]
-
-
-def _halved(planes):
-    """Return means over 2x2; an odd last row or column counts twice."""
-    padded = np.pad(planes, [(0, 0), (0, planes.shape[1] % 2), (0, planes.shape[2] % 2)], mode="edge")
-    return (padded[:, ::2, ::2] + padded[:, ::2, 1::2] + padded[:, 1::2, ::2] + padded[:, 1::2, 1::2]) / 4
-
-
-def _blurred(plane):
-    """Blur along columns and rows; beyond the borders there are zeros."""
-    for _ in range(2):
-        plane = plane.T
-        total = BLUR[0] * plane
-        for distance, tap in enumerate(BLUR[1:], 1):
-            part = tap * plane
-            total[distance:] += part[:-distance]
-            total[:-distance] += part[distance:]
-        plane = total
-    return plane

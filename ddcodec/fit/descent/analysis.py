@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 
 from ...format.arch import BASE_OCTAVES
-from ...picture import peak_of
+from ...picture import half_size, peak_of
 from ...presets import bases_for, tune_of_base
 
 CHANNELS = (8, 16, 24, 24, 24, 24, 24)
@@ -36,7 +36,7 @@ def first_code(samples: np.ndarray, base: int, octaves: int) -> dict[int, np.nda
     code = {}
     for level in range(octaves):
         if level:
-            picture = _halved(picture)
+            picture = half_size(picture)
         inputs = picture if features is None else np.concatenate([features, picture])
         code[level], features = _level(inputs, layers[min(level, len(layers) - 1)], heads[level])
     return code
@@ -52,7 +52,7 @@ def _level(inputs, layer, head):
         above, below = min(1, start), min(1, rows - stop)
         features = np.maximum(_convolved(inputs, layer, start - above, stop + below), 0)
         code[:, start:stop] = _convolved(features, head, above, above + stop - start)
-        halved.append(_halved(features[:, above : above + stop - start]))
+        halved.append(half_size(features[:, above : above + stop - start]))
     return code, np.concatenate(halved, axis=1)
 
 
@@ -71,13 +71,6 @@ def _convolved(planes, layer, start, stop):
             shifted = padded[:, dy : dy + stop - start, dx : dx + columns]
             total += weight[:, :, dy, dx] @ shifted.reshape(len(planes), -1)
     return (total + bias[:, None]).reshape(len(weight), stop - start, columns)
-
-
-def _halved(planes):
-    """Return the means over 2x2, at an odd end over the pixels that are there."""
-    padded = np.pad(planes, [(0, 0), (0, planes.shape[1] % 2), (0, planes.shape[2] % 2)], mode="edge")
-    count, rows, columns = padded.shape
-    return padded.reshape(count, rows // 2, 2, columns // 2, 2).mean((2, 4))
 
 
 @cache

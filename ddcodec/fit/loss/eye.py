@@ -11,7 +11,7 @@ from math import exp
 
 import numpy as np
 
-from ...picture import peak_of
+from ...picture import blurred, peak_of
 from .form import CHANNELS, LEVELS, Form, halved
 
 SQUARES = 0.5
@@ -89,18 +89,8 @@ def _local_variance(plane, counts):
 
     Pixels that count for nothing must be 0. The border, where a window reaches beyond, is like them.
     """
-    count = np.maximum(_blurred(counts), 1e-6)
-    mean = _blurred(plane) / count
+    count = np.maximum(blurred(counts, WINDOW), 1e-6)
+    mean = blurred(plane, WINDOW) / count
     # Pixels of a halved plane are means over all of a cell, so that they hold their count already.
     square = np.divide(plane * plane, counts, out=np.zeros_like(plane), where=counts > 0)
-    return np.maximum(_blurred(square) / count - mean * mean, 0)
-
-
-def _blurred(plane):
-    """Blur a plane (rows, columns) by the window, with zeros beyond the border."""
-    reach = len(WINDOW) // 2
-    rows, columns = plane.shape
-    padded = np.pad(plane, ((reach, reach), (0, 0)))
-    across = sum(tap * padded[k : k + rows] for k, tap in enumerate(WINDOW))
-    padded = np.pad(across, ((0, 0), (reach, reach)))
-    return sum(tap * padded[:, k : k + columns] for k, tap in enumerate(WINDOW))
+    return np.maximum(blurred(square, WINDOW) / count - mean * mean, 0)
