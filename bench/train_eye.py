@@ -2,9 +2,10 @@
 
     python bench/train_eye.py PICTURES... -o FOLDER --minutes 90       # FOLDER/bases.bin and FOLDER/analysis_eye.bin
 
-PICTURES: folders of photographs (PNG or WebP), each of at least 256x256 pixels. Photographs whose names begin with a
-word of `ASIDE` are left out; they are kept for tests. The training goes on from what ships. The state is written every
-five minutes. Called again with the same folder, the training goes on from there.
+PICTURES: folders of pictures (PNG or WebP), each of at least 256x256 pixels. A folder is drawn from in proportion to
+the root of its number of pictures, so that a few charts and screens count beside many photographs. Photographs whose
+names begin with a word of `ASIDE` are left out; they are kept for tests. The training goes on from what ships. The
+state is written every five minutes. Called again with the same folder, the training goes on from there.
 
 What counts is not the start but what a short fit makes of it: bases and network follow the gradients at the end of fits
 of `COUNTS` steps. This is first-order MAML (Finn, Abbeel & Levine 2017, section 5.2).
@@ -75,14 +76,16 @@ def main():
     parser.add_argument("--minutes", type=float, default=90)
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
-    pictures = [
+    torch.set_num_threads(1)
+    learn([pictures_of(folder) for folder in options.pictures], options.minutes, options.output)
+
+
+def pictures_of(folder):
+    return [
         np.asarray(Image.open(path).convert("RGB"))
-        for folder in options.pictures
         for path in sorted(folder.iterdir())
         if path.suffix in (".png", ".webp") and not path.name.startswith(ASIDE)
     ]
-    torch.set_num_threads(1)
-    learn(pictures, options.minutes, options.output)
 
 
 class Start:
@@ -184,7 +187,10 @@ class ShortFit(CpuEngine):
         return planes, self._gradient, loss
 
 
-def learn(pictures, minutes, folder):
+def learn(kinds, minutes, folder):
+    """Learn from lists of pictures, for so many minutes."""
+    shares = np.sqrt([len(pictures) for pictures in kinds])
+    shares /= shares.sum()
     random, lambdas, start = np.random.default_rng(), bases_for("eye"), Start(folder)
     plain = np.zeros((SIDE, SIDE, 3), np.uint8)
     fits = {base: ShortFit(plain, _arch(base), lambda_, form=eye_form(plain)) for base, lambda_ in lambdas.items()}
@@ -195,6 +201,7 @@ def learn(pictures, minutes, folder):
         steps = COUNTS[step // len(lambdas) % len(COUNTS)]
         step += 1
         fit, lambda_ = fits[base], lambdas[base]
+        pictures = kinds[random.choice(len(kinds), p=shares)]
         crop = _crop(_scaled(pictures[random.integers(len(pictures))], random), random)
         start.of_network.zero_grad()
         code = start.network(_tensor(crop), list(lambdas).index(base))
