@@ -19,6 +19,8 @@ TUNES = ("eye", "psnr")
 """What a fit makes good: the picture to the eye, or its PSNR."""
 DEFAULT_TUNE = "eye"
 """The tune if none is given."""
+FINE_PIXELS = 2**14
+"""Least pixels of a picture whose code gets finer at high rates: all weights then cost some bits more."""
 BASE_CHOICES = ("auto", "none")
 """Values of the option `base`: the base of the nearest lambda, or a fit from random weights."""
 
@@ -37,8 +39,8 @@ def lambda_of_quality(quality: float, pixels: int | None = None, tune: str = DEF
     """Compute the lambda at which a fit has about the visual quality of a JPEG of this quality.
 
     lambda = at_50 (S / 100)^power, with the tune's numbers of `presets.toml`. S is the per cent by which libjpeg scales
-    its quantisation tables. It is 5000 / quality up to 50 and 200 - 2 quality above, here at least 2. Visual quality is
-    SSIMULACRA2, the mean over photographs (bench/notebook/eye.md).
+    its quantisation tables. It is 5000 / quality up to 50 and 200 - 2 quality above, here at least 0.2. Visual quality
+    is SSIMULACRA2, the mean over photographs (bench/notebook/eye.md).
 
     For fewer pixels than `least_pixels` of `presets.toml`, lambda is smaller in proportion. A bit counts then as in a
     picture of that many; otherwise a few weights would cost too much for such a picture.
@@ -48,7 +50,7 @@ def lambda_of_quality(quality: float, pixels: int | None = None, tune: str = DEF
     Returns the distortion that one bit per pixel is worth.
     """
     row = _rows()["quality"]
-    scale = 5000 / quality if quality <= 50 else max(2, 200 - 2 * quality)
+    scale = 5000 / quality if quality <= 50 else max(0.2, 200 - 2 * quality)
     lambda_ = row[tune]["at_50"] * (scale / 100) ** row[tune]["power"]
     return lambda_ if pixels is None else lambda_ * min(1, pixels / row["least_pixels"])
 
@@ -92,7 +94,9 @@ def arch_of(
     """
     row = _rows()["profiles"][profile]
     if "lambdas" in row:
-        return base_arch(width, height, planes, nearest_base(lambda_, tune) if warm else 0, depth)
+        has_detail = planes == 3 and width * height >= FINE_PIXELS and lambda_ < row["detail_below"][tune]
+        base = nearest_base(lambda_, tune) if warm else 0
+        return base_arch(width, height, planes, base, depth, detail=int(warm and has_detail))
     shape = next(s for s in row["shapes"] if lambda_ <= s["lambda"])
     octaves = 1
     while octaves < row["most_octaves"] and max(height, width) > row["coarsest_side"] << octaves - 1:

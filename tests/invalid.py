@@ -76,8 +76,7 @@ def bad_files():
     # Something behind, before, or in the middle.
     damaged("trailing_byte_mended", mended(good + b"\0"))
     damaged("cut_last_byte_and_another_file", good[:-1] + good)
-    # Version 10 is a line feed itself.
-    unsupported("line_ends_changed", good.replace(b"\x0a", b"\x0d\x0a"))
+    damaged("line_ends_changed", good.replace(b"\x0a", b"\x0d\x0a"))
     damaged("not_a_ddc_file", b"\x89PNG\r\n\x1a\n" + good[8:])
     damaged("signature_without_top_bit", bytes([good[0] & 127]) + good[1:])
     # Checksums.
@@ -96,8 +95,7 @@ def bad_files():
     unsupported("planes_4", with_row(good, "planes", 3))
     unsupported("base_11", with_row(good, "base", 11))
     unsupported("base_63", with_row(good, "base", 63))
-    unsupported("reserved", with_row(good, "reserved", 1))
-    unsupported("unsupported_before_damaged", with_row(with_row(good, "reserved", 1), "width", 0))
+    unsupported("unsupported_before_damaged", with_row(with_row(good, "base", 11), "width", 0))
     damaged("other_depth", with_row(good, "depth", 1))
     damaged("width_0", with_row(good, "width", 0))
     damaged("height_0", with_row(good, "height", 0))
@@ -109,6 +107,8 @@ def bad_files():
     warm = pack(random_coded(random, base_arch(24, 16, 3, 2)))
     damaged("base_with_eight_octaves", with_row(warm, "octaves", 7))
     damaged("base_with_three_taps", with_row(warm, "taps", 2))
+    damaged("detail_without_base", with_row(good, "detail", 1))
+    damaged("detail_announced_but_missing", with_row(warm, "detail", 1))
     damaged("other_base", with_row(warm, "base", 1))
     damaged("one_top_channel_more", with_row(good, "top_channels", DEFAULT.top_channels + 1))
     damaged("no_top", with_row(good, "top_channels", 0))

@@ -245,6 +245,10 @@ def vectors():
     for base in range(6, BASES + 1):
         based(f"base_{base}", "weights near a base", 20, 13, 3, base)
     based("base_8_grey", "one plane of a base for the eye", 13, 20, 1, 8)
+    based("detail", "three code planes in octave 0", 20, 13, 3, 10, detail=1)
+    based("detail_grey", "the same, one plane, three octaves", 13, 20, 1, 5, octaves=3, detail=1)
+    based("deep_detail_one_octave", "the same, 16 bits, no upsampling", 16, 9, 3, 9, octaves=1, depth=1, detail=1)
+    based("detail_alone", "no difference from a base: detail does nothing", 24, 16, 3, 7, spread=0.0, detail=1)
     return rows
 
 

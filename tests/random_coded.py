@@ -44,6 +44,7 @@ def random_arch(random, most=28):
             base_arch(pick(1, most), pick(1, most), int(random.choice([1, 3])), pick(1, BASES)),
             octaves=octaves,
             depth=pick(0, 1),
+            detail=pick(0, 1),
         )
     return Arch(
         width=pick(1, most),

@@ -17,10 +17,12 @@ from ddcodec.fit.descent.task import FitTask
 from ddcodec.fit.loss.eye import eye_form
 from ddcodec.fit.loss.form import SQUARED_ERROR
 from ddcodec.fit.reference.engine import TorchEngine
+from ddcodec.format.arch import base_arch
 
 ARCHS = {
     "default": replace(DEFAULT, width=40, height=33),
     "planes passed on": replace(DEFAULT, width=40, height=33, finest_channels=5, channels=5, linear=5),
+    "detail": base_arch(40, 33, 3, 9, detail=1),
     "one row": replace(DEFAULT, width=40, height=1),
     "code in the coarsest alone": replace(DEFAULT, width=24, height=33, octaves=4, coarsest_planes=5, finer_planes=0),
     "one octave, grey": replace(DEFAULT, width=17, height=20, octaves=1, planes=1, coarsest_planes=3),

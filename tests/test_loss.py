@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 from conftest import painted
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, minimum_filter
 
-from ddcodec.fit.loss.eye import BY_CHANNEL, EDGES, SMOOTH, SMOOTH_FOR_EDGES, SQUARES, TYPICAL, eye_form
+from ddcodec.fit.loss.eye import BY_CHANNEL, EDGES, NEAR, SMOOTH, SMOOTH_FOR_EDGES, SQUARES, TYPICAL, eye_form
 from ddcodec.fit.loss.form import AT_ONCE, CHANNELS, SQUARED_ERROR, halved
 from ddcodec.fit.reference.distortion import distortion_by, form_tensors
 from ddcodec.metrics.ms_ssim import ssim
@@ -90,6 +90,13 @@ def variance_around(plane):
     return blurred(plane**2) / count - (blurred(plane) / count) ** 2
 
 
+def least_near(values, reach):
+    """By SciPy: of nine places in a square. Beyond the picture are its borders."""
+    places = np.zeros((2 * reach + 1, 2 * reach + 1), bool)
+    places[::reach, ::reach] = True
+    return minimum_filter(values, footprint=places, mode="nearest")
+
+
 def test_the_weights_are_those_of_the_local_variance():
     picture = original(48, 64)
     form, channels = eye_form(picture), np.tensordot(CHANNELS[3], picture.transpose(2, 0, 1) / 255.0, 1)
@@ -97,7 +104,8 @@ def test_the_weights_are_those_of_the_local_variance():
     for level, (weights, shares) in enumerate(zip(form.levels, BY_CHANNEL)):
         channels = halved(channels) if level else channels
         for own, share, channel in zip(weights, shares, channels):
-            gains.append(own / (4**level * share * SMOOTH / (2 * variance_around(channel) + SMOOTH)))
+            masking = least_near(variance_around(channel), NEAR[level])
+            gains.append(own / (4**level * share * SMOOTH / (2 * masking + SMOOTH)))
         if not level:
             edges = EDGES * SMOOTH_FOR_EDGES / (2 * variance_around(channels[0]) + SMOOTH_FOR_EDGES)
             assert np.allclose(form.edges, edges, rtol=1e-2)

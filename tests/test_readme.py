@@ -128,7 +128,7 @@ def test_quality_formula():
     """The formula in the manual, evaluated."""
     formula = re.search(r"`lambda = (.*?)`", page("quality-and-effort"))[1]
     for quality in (1, 10, 50, 75, 90, 99, 100):
-        S = 5000 / quality if quality <= 50 else max(2, 200 - 2 * quality)
+        S = 5000 / quality if quality <= 50 else max(0.2, 200 - 2 * quality)
         assert eval(formula.replace("^", "**").replace(" (", " * ("), {"S": S}) == pytest.approx(
             presets.lambda_of_quality(quality)
         )

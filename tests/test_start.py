@@ -8,28 +8,28 @@ from conftest import painted
 from ddcodec.fit.cpu.engine import CpuEngine
 from ddcodec.fit.descent import start
 from ddcodec.fit.descent.loop import run
-from ddcodec.fit.descent.start import code_gain, for_finer_code, real_base
+from ddcodec.fit.descent.start import code_gain, for_finer_code, initial_code, initial_weights, real_base
 from ddcodec.fit.reference.ops import TorchOps
 from ddcodec.fit.reference.rate import features_of, neighbourhood
 from ddcodec.fit.reference.synthesis import synthesise
 from ddcodec.format.arch import BASES, base_arch
 from ddcodec.format.network import context
-from ddcodec.presets import bases_for, nearest_base, tune_of_base
+from ddcodec.presets import arch_of, bases_for, nearest_base, tune_of_base
 
 PICTURE = painted(40, 56).reshape(40, 56, 3)
 
 
 @pytest.fixture(autouse=True)
 def no_picture_is_small(monkeypatch):
-    monkeypatch.setattr(start, "GAIN_PIXELS", 1)
+    monkeypatch.setattr(start, "FINE_PIXELS", 1)
 
 
 def test_the_code_gets_finer_with_the_root_of_lambda(monkeypatch):
     assert [code_gain(base_arch(9, 9, 3, base), 1e-7) for base in (0, 1, 4)] == [1, 1, 1]
     arch = base_arch(9, 9, 3, 5)
-    monkeypatch.setattr(start, "GAIN_PIXELS", 82)
+    monkeypatch.setattr(start, "FINE_PIXELS", 82)
     assert code_gain(arch, 1e-7) == 1
-    monkeypatch.setattr(start, "GAIN_PIXELS", 81)
+    monkeypatch.setattr(start, "FINE_PIXELS", 81)
     assert [code_gain(arch, lambda_) for lambda_ in (2e-4, 6.25e-5, 6.25e-5 / 4, 6.25e-5 / 16, 1e-7)] == [
         1,
         1,
@@ -77,13 +77,60 @@ def test_a_finer_code_says_the_same():
 def test_a_finer_code_gets_nearer_at_a_high_rate(monkeypatch):
     values = []
     for is_finer in (False, True):
-        monkeypatch.setattr(start, "GAIN_PIXELS", 1 if is_finer else 10**9)
+        monkeypatch.setattr(start, "FINE_PIXELS", 1 if is_finer else 10**9)
         engine = CpuEngine(PICTURE, base_arch(56, 40, 3, 5), 1e-6)
         run(engine, 100)
         loss = engine.evaluate()
         values.append((loss.mse, loss.distortion + 1e-6 * loss.bits / engine.pixels))
     (mse, value), (finer_mse, finer_value) = values
     assert finer_mse < 0.7 * mse and finer_value < 0.8 * value
+
+
+def test_detail_is_for_pictures_in_colour_at_high_rates():
+    def detail(lambda_, tune="eye", planes=3, side=128, warm=True):
+        return arch_of("default", side, side, planes, lambda_, tune=tune, warm=warm).detail
+
+    assert [detail(lambda_) for lambda_ in (1e-3, 4.1e-5, 3.9e-5, 1e-7)] == [0, 0, 1, 1]
+    assert [detail(lambda_, "psnr") for lambda_ in (3.9e-5, 1.1e-5, 9e-6)] == [0, 0, 1]
+    assert (detail(1e-6, planes=1), detail(1e-6, side=127), detail(1e-6, warm=False)) == (0, 0, 0)
+
+
+def test_a_fit_starts_with_the_same_picture_whether_it_has_detail():
+    pictures = []
+    for detail in (0, 1):
+        arch, random = base_arch(56, 40, 3, 10, detail=detail), np.random.default_rng(1)
+        numbers = {n: torch.tensor(v) for n, v in initial_weights(arch, PICTURE, random, 1e-6).items()}
+        code = {o: torch.tensor(v) for o, v in initial_code(arch, PICTURE, random, 1e-6).items()}
+        pictures.append(synthesise(TorchOps("cpu", torch.float32), arch, code, numbers))
+    assert torch.equal(*pictures)
+
+
+def test_steps_of_detail_are_the_best_of_high_rates():
+    """D + lambda R of numbers that are spread evenly over many steps: half the step or twice is worse."""
+    lambda_, random = 1e-6, np.random.default_rng(1)
+    arch = base_arch(56, 40, 3, 10, detail=1)
+    output = initial_weights(arch, PICTURE, random, lambda_)["output.weight"]
+    axes = 2 / 16 * output[:, 7:9].T.astype(float)
+    for axis in axes:
+        step = np.linalg.norm(axis)
+        numbers = 0.1 * random.standard_normal(10**5)
+
+        def loss(step):
+            integers = np.round(numbers / step).astype(int)
+            shares = np.unique(integers, return_counts=True)[1] / len(integers)
+            # D is a mean over three samples.
+            return ((numbers - step * integers) ** 2).mean() / 3 - lambda_ * (shares * np.log2(shares)).sum()
+
+        assert loss(step) < min(loss(0.9 * step), loss(1.1 * step))
+
+
+def test_detail_gets_nearer_where_each_sample_differs():
+    picture, errors = np.random.default_rng(3).integers(0, 256, (64, 64, 3), np.uint8), []
+    for detail in (0, 1):
+        engine = CpuEngine(picture, base_arch(64, 64, 3, 10, detail=detail), 1e-6)
+        run(engine, 150)
+        errors.append(engine.evaluate().mse)
+    assert errors[1] < 0.3 * errors[0]
 
 
 @pytest.mark.parametrize("base", range(6, 11))

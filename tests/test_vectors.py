@@ -38,8 +38,8 @@ SAID = {
     **{f"cut_after_{n}": (f"is cut off after {n} bytes, inside its header", SHORT) for n in (4, 5, 10, 18, 22, 26, 29)},
     **{f"cut_after_{n}": (BODY.format(n - 30), END) for n in (30, 31)},
     **{
-        f"version_{n}": (f"has format version {n}; this decoder reads version 10", f"version {n} is unsupported")
-        for n in (*range(10), 11, 255)
+        f"version_{n}": (f"has format version {n}; this decoder reads version 11", f"version {n} is unsupported")
+        for n in (*range(11), 12, 255)
     },
     **{f"base_{n}": (f"a base of the weights that {{}} (base {n})", f"base {n} is unsupported") for n in (11, 63)},
     **{f"planes_{n}": (f"a number of planes that {{}} (planes {n})", f"planes {n} is unsupported") for n in (2, 4)},
@@ -75,12 +75,14 @@ SAID = {
     "cut_last_byte": ("is cut off: 1,251 of 1,252 bytes are there", END),
     "cut_last_byte_and_another_file": (BODY.format(2473), NO_CHECKSUM),
     "cut_last_word": ("is cut off: 1,248 of 1,252 bytes are there", END),
+    "detail_announced_but_missing": ("it holds no possible symbol", "top.weight has an impossible weight"),
+    "detail_without_base": ("gives detail to a network without a base", "detail stands with a network without a base"),
     "escape_too_long": ("an escaped value is too long", "an escaped integer is too great"),
     "fifteen_chunks": ("bytes are announced where 1070 are left", END),
     "header_bit_flipped": ("The header is damaged: its checksum", "the header does not have its checksum"),
     "header_crc_wrong": ("The header is damaged: its checksum", "the header does not have its checksum"),
     "height_0": ("a size of 24x0", "the picture has no pixels"),
-    "line_ends_changed": ("has format version 13", "version 13 is unsupported"),
+    "line_ends_changed": (BODY.format(1229), NO_CHECKSUM),
     "linear_above_channels": ("5 channels linear, more than an octave has", "fewer channels than linear ones"),
     "linear_above_finest_channels": ("7 channels linear, more than an octave has", "fewer channels than linear ones"),
     "no_body": ("1 bytes are announced where 0 are left", END),
@@ -95,7 +97,6 @@ SAID = {
     "other_depth": SAMPLES,
     "other_width": ("code value is outside -4095 to 4095", "of the code is too great"),
     "required_feature": ("a feature that {} (required 1)", "required 1 is unsupported"),
-    "reserved": ("a feature that {} (reserved 1)", "reserved 1 is unsupported"),
     "samples_crc_wrong": SAMPLES,
     "section_longer_than_file": ("is cut off: 1,255 of 1,073,741,990 bytes are there", END),
     "section_table_all_zero": (BODY.format(1222), NO_CHECKSUM),
@@ -105,7 +106,7 @@ SAID = {
     "stream_of_zeros": ("exponent of the weights context.1.weight is out of range", TENSOR),
     "stream_shuffled": ("exponent of the weights filter.3 is out of range", TENSOR),
     "trailing_byte_mended": (BODY.format(1223), NO_CHECKSUM),
-    "unsupported_before_damaged": ("a feature that {} (reserved 1)", "reserved 1 is unsupported"),
+    "unsupported_before_damaged": ("a base of the weights that {} (base 11)", "base 11 is unsupported"),
     "version_255_short": ("is cut off after 20 bytes, inside its header", SHORT),
     "weights_not_exact": ("too large: the network could not be computed exactly", "too great for exact doubles"),
     "width_0": ("a size of 0x16", "the picture has no pixels"),

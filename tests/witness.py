@@ -78,9 +78,9 @@ ROWS = [  # name, bits, least
     ("context_channels", 5, 1),
     ("base", 6, 0),
     ("chunks", 4, 0),
-    ("reserved", 1, 0),
+    ("detail", 1, 0),
 ]
-SUPPORTED = {"required": (0,), "planes": (1, 3), "base": range(11), "reserved": (0,)}
+SUPPORTED = {"required": (0,), "planes": (1, 3), "base": range(11)}
 
 
 BASE_ROWS = {
@@ -109,17 +109,24 @@ def read_header(data):
     header.white = 65535 if header.depth else 255
     header.C = [header.finest_channels] + [header.channels] * (header.octaves - 1)
     header.P = [header.finer_planes] * (header.octaves - 1) + [header.coarsest_planes]
+    header.filtered, header.linear_of = list(header.P), [header.linear] * header.octaves
+    for sizes in (header.C, header.P, header.linear_of):
+        sizes[0] += 2 * header.detail
     header.S = [header.P[octave + 1 :].count(1) if header.P[octave] else 0 for octave in range(header.octaves)]
     header.coded = [octave for octave in reversed(range(header.octaves)) if header.P[octave]]
     header.sizes = [(-(-header.height >> octave), -(-header.width >> octave)) for octave in range(header.octaves)]
 
-    demand(header.version == 10, f"version {header.version} is unsupported", Unsupported)
+    demand(header.version == 11, f"version {header.version} is unsupported", Unsupported)
     demand(header_crc == zlib.crc32(data[:26]), "the header does not have its checksum")
     for name, values in SUPPORTED.items():
         demand(getattr(header, name) in values, f"{name} {getattr(header, name)} is unsupported", Unsupported)
     demand(header.width and header.height, "the picture has no pixels")
-    demand(header.linear <= min(header.C), "an octave has fewer channels than linear ones")
+    demand(
+        header.linear <= min([header.finest_channels, *header.C[1:]]),
+        "an octave has fewer channels than linear ones",
+    )
     demand(1 <= header.neighbours <= 20, f"{header.neighbours} neighbours are impossible")
+    demand(header.base or not header.detail, "detail stands with a network without a base")
     if header.base:
         lawful = header.octaves <= 7 and all(getattr(header, name) == value for name, value in BASE_ROWS.items())
         demand(lawful, "a base stands with a network that it is not for")
@@ -298,6 +305,16 @@ def base_tensors(header):
         if header.planes == 1 and name == "residual.weight":
             part = [sum(part[27 * c + 3 * place + p] for c in range(3) for p in range(3)) // 3 for place in range(9)]
         numbers[name] = part
+    if header.detail:
+        for name, rows, columns in tensor_shapes(header):
+            if name in ("mix.0", "bias.0"):
+                numbers[name] += [0] * (2 * columns)
+            if name == "code.0":
+                numbers[name] = [value for entry in numbers[name] for value in (entry, 0, 0)] + [0, 8192, 0, 0, 0, 8192]
+            if name in ("top.weight", "output.weight"):
+                old, part = columns - 2, numbers[name]
+                lines = [part[start : start + old] for start in range(0, rows * old, old)]
+                numbers[name] = [value for line in lines for value in (*line[:7], 0, 0, *line[7:])]
     return numbers
 
 
@@ -487,7 +504,9 @@ def synthesise(header, tensors, code, smallest):
     pixels = []
     for octave in reversed(range(header.octaves)):
         s, z = octave_sums(header, tensors, code, smallest, octave, pixels)
-        pixels = list(zip(*([settle(v, s, j < header.linear) for v in channel] for j, channel in enumerate(z))))
+        pixels = list(
+            zip(*([settle(v, s, j < header.linear_of[octave]) for v in channel] for j, channel in enumerate(z)))
+        )
     if header.top_channels:
         s, weight, bias = affine_layer(tensors, "top", 12)
         pixels = [h + tuple(settle(dot(row, h) + one, s, False) for row, (one,) in zip(weight, bias)) for h in pixels]
@@ -542,7 +561,9 @@ def octave_sums(header, tensors, code, smallest, octave, pixels):
     rows, columns = header.sizes[max(octave, smallest)]
     z = [[value] * (rows * columns) for (value,) in bias]
     if octave in code:
-        q = list(zip(*filtered_code(tensors[f"filter.{octave}"], code[octave], max(smallest - octave, 0))))
+        weights, first, finer = tensors[f"filter.{octave}"], header.filtered[octave], max(smallest - octave, 0)
+        filtered = filtered_code(weights, code[octave][:first], finer)
+        q = list(zip(*filtered, *filtered_code(NO_FILTER, code[octave][first:], finer)))
         for j, row in enumerate(matrix):
             z[j] = [total + dot(row, values) for total, values in zip(z[j], q)]
     for j, row in enumerate(mix.rows):
@@ -555,6 +576,9 @@ def octave_sums(header, tensors, code, smallest, octave, pixels):
             up = [sum(taps.rows[0]) ** 2 * value for value in m]
         z[j] = [total + (value << s - 2 * taps.exponent) for total, value in zip(z[j], up)]
     return s, z
+
+
+NO_FILTER = Tensor([[0] * 5] * 5)
 
 
 def filtered_code(weights, planes, finer):

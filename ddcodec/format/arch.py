@@ -60,6 +60,10 @@ FIELD_PLANES = 1 + FEATURES + 1
 """Planes in which all lies that a context sees: its own code, the features, the magnitudes."""
 
 
+DETAIL_PLANES = 2
+"""Code planes that detail adds to octave 0: with its own it then holds as many numbers as the picture (chapter 5)."""
+
+
 SQUARE = 9
 """Places that the residual layer sees, a square of 3x3 (FORMAT.md, chapter 7)."""
 
@@ -161,6 +165,7 @@ class Arch:
     context_channels: int
     base: int = 0
     depth: int = 0
+    detail: int = 0
 
     def check(self) -> None:
         """Raise `DamagedError` where the rows contradict each other."""
@@ -172,6 +177,8 @@ class Arch:
             )
         if self.linear > min(self.channels_of(octave) for octave in range(self.octaves)):
             raise DamagedError(f"The header makes {self.linear} channels linear, more than an octave has.")
+        if self.detail and not self.base:
+            raise DamagedError("The header gives detail to a network without a base.")
         if self.base and (
             self.octaves > BASE_OCTAVES or any(getattr(self, name) != value for name, value in BASE_SHAPE.items())
         ):
@@ -195,11 +202,22 @@ class Arch:
 
     def channels_of(self, octave: int) -> int:
         """Channels of an octave, `C(l)` (FORMAT.md, chapter 5)."""
-        return self.finest_channels if octave == 0 else self.channels
+        return self.channels if octave else self.finest_channels + self._detail_planes(octave)
+
+    def linear_of(self, octave: int) -> int:
+        """Channels of an octave that have no ReLU, counted from the first (FORMAT.md, chapter 6)."""
+        return self.linear + self._detail_planes(octave)
 
     def code_planes(self, octave: int) -> int:
         """Code planes of an octave, `P(l)` (FORMAT.md, chapter 5)."""
+        return self.filtered_planes(octave) + self._detail_planes(octave)
+
+    def filtered_planes(self, octave: int) -> int:
+        """Code planes of an octave that its filter is for, the first ones (FORMAT.md, chapter 7)."""
         return self.coarsest_planes if octave == self.octaves - 1 else self.finer_planes
+
+    def _detail_planes(self, octave):
+        return 0 if octave else DETAIL_PLANES * self.detail
 
     @property
     def profile(self) -> str:
@@ -220,8 +238,8 @@ class Arch:
     def passes(self) -> bool:
         """Whether octaves can hand the planes of the coarser ones on as they are, each beside its own.
 
-        This takes one code plane in each octave, and a linear channel for each. Mixing these channels anew adds
-        nothing.
+        This takes one code plane in each octave, detail aside, and a linear channel for each. Mixing these channels
+        anew adds nothing.
         """
         one_plane = self.coarsest_planes == self.finer_planes == 1
         return one_plane and self.octaves <= self.linear == self.channels == self.finest_channels
@@ -281,9 +299,9 @@ class Arch:
                 rows.append(Tensor(f"code.{octave}", (channels, self.code_planes(octave))))
             rows.append(Tensor(f"bias.{octave}", (channels,)))
         if self.top_channels:
-            rows.append(Tensor("top.weight", (self.top_channels, self.finest_channels)))
+            rows.append(Tensor("top.weight", (self.top_channels, self.channels_of(0))))
             rows.append(Tensor("top.bias", (self.top_channels,)))
-        rows.append(Tensor("output.weight", (self.planes, self.finest_channels + self.top_channels)))
+        rows.append(Tensor("output.weight", (self.planes, self.channels_of(0) + self.top_channels)))
         rows.append(Tensor("output.bias", (self.planes,)))
         rows.append(Tensor("residual.weight", (self.planes, SQUARE * self.planes)))
         return tuple(rows)
@@ -291,7 +309,7 @@ class Arch:
     def coded_tensors(self) -> tuple[Tensor, ...]:
         """List the tensors that a file holds, in coding order.
 
-        With base 1 to 5 a file leaves fixed tensors out: they are those of the base.
+        With base 1 to 10 a file leaves fixed tensors out: they are those of the base.
         """
         return tuple(tensor for tensor in self.tensors() if not (self.base and self.is_fixed(tensor.name)))
 
@@ -346,14 +364,14 @@ class Arch:
                 doubled = FEATURES + 1 + (seen if octave else 0)
                 count += coarse * FEATURES * seen + 2 * doubled * (2 * coarse + pixels)
             channels = self.channels_of(octave)
-            count += pixels * (channels + FILTER_SIDE**2) * self.code_planes(octave)
+            count += pixels * (channels * self.code_planes(octave) + FILTER_SIDE**2 * self.filtered_planes(octave))
             if octave < self.octaves - 1:
                 coarse = prod(self.size(octave + 1))
                 count += coarse * channels * self.channels_of(octave + 1)
                 count += channels * 2 * self.taps * (2 * coarse + pixels)
-        top = self.top_channels * self.finest_channels
+        top = self.top_channels * self.channels_of(0)
         return count + prod(self.size(0)) * (
-            top + (self.finest_channels + self.top_channels + SQUARE * self.planes) * self.planes
+            top + (self.channels_of(0) + self.top_channels + SQUARE * self.planes) * self.planes
         )
 
     def wavefronts(self) -> int:
@@ -375,7 +393,7 @@ class Arch:
         field = 4 * FIELD_PLANES * (rows + 3) * (columns + 4) + 8 * self.context_inputs * rows
         bands, pixels = self._band_pixels(finest)
         layers = max(2 * self.top_channels, self.top_channels + 2 * SQUARE * self.planes) + 2 * self.planes
-        values = [pixels[finest] * (self.finest_channels + layers)]
+        values = [pixels[finest] * (self.channels_of(0) + layers)]
         for octave, count in enumerate(pixels):
             coarser = pixels[octave + 1] * self.channels if octave < self.octaves - 1 else 0
             values.append(count * (3 * self.channels_of(octave) + 6 * self.code_planes(octave)) + coarser)
@@ -418,13 +436,14 @@ class Arch:
         return count, [pixels[max(finest, octave)] for octave in range(self.octaves)]
 
 
-def base_arch(width: int, height: int, planes: int, base: int = 0, depth: int = 0) -> Arch:
+def base_arch(width: int, height: int, planes: int, base: int = 0, depth: int = 0, detail: int = 0) -> Arch:
     """Make the architecture of the bases' network for a picture.
 
-    width, height: pixels. planes: 1 or 3. base: the base from which the weights are coded, 0..5.
-    depth: 0 for 8 bits a sample, 1 for 16.
+    width, height: pixels. planes: 1 or 3. base: the base from which the weights are coded, 0..10.
+    depth: 0 for 8 bits a sample, 1 for 16. detail: 1 for more code planes in octave 0, with a base.
     """
-    return Arch(width=width, height=height, planes=planes, octaves=BASE_OCTAVES, base=base, depth=depth, **BASE_SHAPE)
+    picture = {"width": width, "height": height, "planes": planes, "depth": depth}
+    return Arch(**picture, octaves=BASE_OCTAVES, base=base, detail=detail, **BASE_SHAPE)
 
 
 def band_rows(columns: int) -> int:

@@ -3,13 +3,14 @@
 A base is what a fit knows before it sees the picture.
 """
 
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from math import prod
 
 import numpy as np
 
-from .arch import BASE_OCTAVES, BASES, Arch, base_arch
+from .arch import BASE_OCTAVES, BASE_SHAPE, BASES, DETAIL_PLANES, Arch, base_arch
 
 FRACTION_BITS = 12
 """Bases are integers in units of 2^-12."""
@@ -43,6 +44,8 @@ def _part(name, shape, arch, values):
 
     values: the tensor of the base, which is for all octaves and three planes.
     """
+    if arch.detail:
+        return _with_detail(name, shape, _part(name, shape, replace(arch, detail=0), values))
     if name == "context.3.bias":
         return values[BASE_OCTAVES - arch.octaves :]
     if name.startswith("context.features."):
@@ -52,6 +55,21 @@ def _part(name, shape, arch, values):
     if arch.planes == 1 and name.startswith("output"):
         return values.sum(axis=0, keepdims=True) // PLANES
     return values
+
+
+def _with_detail(name, shape, values):
+    """Give octave 0 its planes of detail: each has a channel of its own, which the base does nothing with."""
+    if name not in ("mix.0", "code.0", "bias.0", "top.weight", "output.weight"):
+        return values
+    wide, channels = np.zeros(shape, np.int64), BASE_SHAPE["finest_channels"]
+    if name in ("top.weight", "output.weight"):
+        wide[:, :channels], wide[:, channels + DETAIL_PLANES :] = values[:, :channels], values[:, channels:]
+        return wide
+    wide[(*map(slice, values.shape),)] = values
+    if name == "code.0":
+        for plane in range(1, 1 + DETAIL_PLANES):
+            wide[channels - 1 + plane, plane] = values.max()
+    return wide
 
 
 @cache

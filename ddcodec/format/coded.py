@@ -16,7 +16,7 @@ class CodedImage:
     """A picture as its file holds it.
 
     arch:        the size of the picture and the shape of the network.
-    tensors:     name -> `Weights`, differences from the base, for all of `arch.tensors()`. With base 1 to 5 a tensor
+    tensors:     name -> `Weights`, differences from the base, for all of `arch.tensors()`. With base 1 to 10 a tensor
                  that `arch.is_fixed` has differences and exponent 0.
     code:        octave -> integers (code planes, rows, columns), for all of `arch.coded_octaves`.
     samples_crc: CRC-32 of the decoded samples.

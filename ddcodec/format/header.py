@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 MAGIC = 0xDD444443
 """The first four bytes of a file, most significant first."""
 
-VERSION = 10
+VERSION = 11
 """Version of the format that this code reads and writes."""
 
 
@@ -44,7 +44,7 @@ ROWS = (
     Row("context_channels", 5, 1),
     Row("base", 6, 0),
     Row("chunks", 4, 0),
-    Row("reserved", 1, 0),
+    Row("detail", 1, 0),
 )
 """The header rows in their order (FORMAT.md, chapter 1)."""
 ROWS_BYTES = sum(row.bits for row in ROWS) // 8
@@ -129,7 +129,6 @@ def _check_supported(fields):
         ("required", (0,), "a feature"),
         ("planes", (1, 3), "a number of planes"),
         ("base", range(BASES + 1), "a base of the weights"),
-        ("reserved", (0,), "a feature"),
     ):
         if fields[name] not in supported:
             raise UnsupportedError(

@@ -110,10 +110,10 @@ def synthesis(ops: Any, arch: Arch, numbers: Mapping[str, Array], code: Code, wi
     windows = arch.windows(*window, finest)
     hidden = hidden_planes(ops, arch, numbers, code, windows, finest)
     weight = numbers["output.weight"]
-    output = ops.mix(weight[:, : arch.finest_channels], hidden) + numbers["output.bias"][:, None, None]
+    output = ops.mix(weight[:, : arch.channels_of(0)], hidden) + numbers["output.bias"][:, None, None]
     if arch.top_channels:
         top = ops.settle(ops.mix(numbers["top.weight"], hidden) + numbers["top.bias"][:, None, None], 0)
-        output = output + ops.mix(weight[:, arch.finest_channels :], top)
+        output = output + ops.mix(weight[:, arch.channels_of(0) :], top)
     return ops.samples(
         residual(
             ops, numbers["residual.weight"], ops.output(output), windows[finest], window, arch.size(finest), finest
@@ -143,7 +143,7 @@ def hidden_planes(
         if arch.code_planes(octave):
             joined = ops.mix(numbers[f"code.{octave}"], seen_code(ops, arch, numbers, octave, code, windows[octave]))
             total = joined if total is None else total + joined
-        hidden = ops.settle(total + numbers[f"bias.{octave}"][:, None, None], arch.linear, octave)
+        hidden = ops.settle(total + numbers[f"bias.{octave}"][:, None, None], arch.linear_of(octave), octave)
     for octave in reversed(range(finest)):
         mixed = ops.round(ops.mix(numbers[f"mix.{octave}"], hidden))
         total = mixed * numbers[f"taps.{octave}"].sum() ** 2
@@ -151,7 +151,7 @@ def hidden_planes(
             total = total + ops.mix(
                 numbers[f"code.{octave}"], seen_code(ops, arch, numbers, octave, code, windows[finest], True)
             )
-        hidden = ops.settle(total + numbers[f"bias.{octave}"][:, None, None], arch.linear, octave)
+        hidden = ops.settle(total + numbers[f"bias.{octave}"][:, None, None], arch.linear_of(octave), octave)
     return hidden
 
 
@@ -160,22 +160,28 @@ def seen_code(
 ) -> Array:
     """Pass the code of the rows `window` of an octave through the octave's filter (FORMAT.md, chapter 7).
 
-    The filter adds to each place what it makes of the square around, with 0 outside the plane. In Cool-Chic 5 it is
-    separable, symmetric and of 7 taps.
+    Planes of detail pass as they are. The filter adds to each place what it makes of the square around, with 0 outside
+    the plane. In Cool-Chic 5 it is separable, symmetric and of 7 taps.
 
     means: the code is that of means over the pixels of a smaller picture. All places of the square are then the pixel.
 
     Returns (planes, window, columns) in activations.
     """
-    weight = numbers[f"filter.{octave}"]
+    weight, first = numbers[f"filter.{octave}"], arch.filtered_planes(octave)
     if means:
-        return ops.round(code(octave, window) * ops.synthesis_step * (1 + weight.sum()))
+        planes = code(octave, window) * ops.synthesis_step
+        return ops.round(_joined(ops, planes[:first] * (1 + weight.sum()), planes[first:]))
     rows, reach = arch.size(octave)[0], FILTER_REACH
     held = Window(max(0, window.start - reach), min(rows, window.stop + reach))
     planes = code(octave, held) * ops.synthesis_step
     beyond = held.start - (window.start - reach), window.stop + reach - held.stop
     own = planes[:, window.start - held.start : window.stop - held.start]
-    return ops.round(own + ops.filter(weight, ops.pad(planes, beyond, reach)))
+    filtered = own[:first] + ops.filter(weight, ops.pad(planes[:first], beyond, reach))
+    return ops.round(_joined(ops, filtered, own[first:]))
+
+
+def _joined(ops, filtered, detail):
+    return ops.stack([*filtered, *detail]) if len(detail) else filtered
 
 
 def residual(

@@ -9,6 +9,7 @@ from string import Template
 
 import numpy as np
 
+from ..format.arch import DETAIL_PLANES
 from ..format.metadata import color_in
 from ..metrics.ms_ssim import MS_SSIM_SIDE_MIN
 from ..picture import Picture
@@ -101,6 +102,8 @@ def _notes(view):
 def _facts(view):
     info, arch, color = view.info, view.coded.arch, color_in(view.picture.metadata)
     octaves = f"{arch.octaves}, with code in " + ", ".join(map(str, arch.coded_octaves))
+    if arch.detail:
+        octaves += f"; {DETAIL_PLANES} planes of detail in 0"
     kind = "grey" if info["planes"] == 1 else "RGB"
     context = f"{arch.neighbours} neighbours, {arch.context_channels} channels in two layers"
     facts = {
@@ -114,7 +117,7 @@ def _facts(view):
         "Network": f"{info['weights']:,} weights in the file, {info['macs_per_pixel']:,.0f} multiplications a pixel",
         "Octaves": octaves,
         "Context model": context,
-        "Synthesis": f"{arch.channels} channels, {arch.finest_channels} at full size, "
+        "Synthesis": f"{arch.channels} channels, {arch.channels_of(0)} at full size, "
         f"top layer of {arch.top_channels}, {2 * arch.taps} taps",
         "Colours": color.title() if color else "",
         "Metadata": ", ".join(

@@ -12,6 +12,7 @@ from .layout import (
     FILTER,
     FILTER_BACK,
     FILTERED,
+    FILTERED_PLANES,
     FLOAT,
     GRADIENT,
     LONG,
@@ -30,7 +31,7 @@ from .simd import BYTES, LANES, compiled, load, poke_long, store
 
 @compiled
 def filtered(plan, octaves, own, o, thread, weights):
-    """Filter a thread's rows of the code of octave `o`, for the synthesis."""
+    """Filter a thread's rows of the code of octave `o`, for the synthesis. Planes of detail are copied."""
     here = octaves[o]
     vectors = (here[COLUMNS] + LANES - 1) // LANES
     start, stop = own_rows(plan, here, thread)
@@ -39,8 +40,9 @@ def filtered(plan, octaves, own, o, thread, weights):
             place = row_place(here, plane, row)
             for v in range(vectors):
                 store(plan[FILTERED] + place + v * BYTES, load(plan[Q] + place + v * BYTES))
-            _around(here, own, plan[Q] + place)
-            _add(plan, own, plan[FILTERED] + place, weights + here[FILTER], vectors)
+            if plane < here[FILTERED_PLANES]:
+                _around(here, own, plan[Q] + place)
+                _add(plan, own, plan[FILTERED] + place, weights + here[FILTER], vectors)
 
 
 @compiled
@@ -55,27 +57,29 @@ def filtered_back(plan, octaves, own, o, thread, weights, soft):
     for plane in range(here[CODE_PLANES]):
         for row in range(start, stop):
             place = row_place(here, plane, row)
-            _around(here, own, plan[Q] + place)
-            poke_long(own[ONE_TARGET], plan[BY_FILTERED] + place)
-            outer(
-                own[SUMS] + here[SUMS_FILTER],
-                own[ONE_TARGET],
-                NONE,
-                own[SQUARE_LIST],
-                NONE,
-                ONE,
-                FILTER_SIDE * FILTER_SIDE,
-                vectors,
-                ONE,
-                NONE,
-                NONE,
-            )
+            if plane < here[FILTERED_PLANES]:
+                _around(here, own, plan[Q] + place)
+                poke_long(own[ONE_TARGET], plan[BY_FILTERED] + place)
+                outer(
+                    own[SUMS] + here[SUMS_FILTER],
+                    own[ONE_TARGET],
+                    NONE,
+                    own[SQUARE_LIST],
+                    NONE,
+                    ONE,
+                    FILTER_SIDE * FILTER_SIDE,
+                    vectors,
+                    ONE,
+                    NONE,
+                    NONE,
+                )
             if soft:
                 for v in range(vectors):
                     at = place + v * BYTES
                     store(plan[GRADIENT] + at, load(plan[GRADIENT] + at) + load(plan[BY_FILTERED] + at))
-                _around(here, own, plan[BY_FILTERED] + place)
-                _add(plan, own, plan[GRADIENT] + place, weights + here[FILTER_BACK], vectors)
+                if plane < here[FILTERED_PLANES]:
+                    _around(here, own, plan[BY_FILTERED] + place)
+                    _add(plan, own, plan[GRADIENT] + place, weights + here[FILTER_BACK], vectors)
 
 
 @compiled

@@ -78,12 +78,12 @@ _PLAN_ADDRESSES = (
 
 # Columns of `Layout.octaves`, one row for each octave, the finest first.
 (
-    ROWS, COLUMNS, CODE_PLANES, CHANNELS, CODE, PITCH, PLANE, POSITION, HAS_PARENT, FEATURES, SEEN, RAISED, HANDED,
-    BY_SEEN, SEEN_PLANE, SEEN_PITCH, SEE, SEE_BACK, SUMS_SEE, MIXED, MIXED_GRADIENT, MIXED_PITCH, MIXED_ROW, BLOCKS,
-    BLOCK, RUNS, BIAS, FILTER, FILTER_BACK, JOIN, JOIN_BACK, MIX, MIX_BACK, UP, UP_ALONG, UP_ACROSS, CONTEXT_3_BIAS,
-    SUMS_FILTER, SUMS_JOIN, SUMS_MIX, SUMS_UP, SUMS_3_BIAS, HALO_CODE_PLANE, HALO_FEATURE, HALO_MIXED_OCTAVE,
-    OCTAVE_SIZE,
-) = range(46)  # fmt: skip
+    ROWS, COLUMNS, CODE_PLANES, FILTERED_PLANES, CHANNELS, CODE, PITCH, PLANE, POSITION, HAS_PARENT, FEATURES, SEEN,
+    RAISED, HANDED, BY_SEEN, SEEN_PLANE, SEEN_PITCH, SEE, SEE_BACK, SUMS_SEE, MIXED, MIXED_GRADIENT, MIXED_PITCH,
+    MIXED_ROW, BLOCKS, BLOCK, RUNS, BIAS, FILTER, FILTER_BACK, JOIN, JOIN_BACK, MIX, MIX_BACK, UP, UP_ALONG,
+    UP_ACROSS, CONTEXT_3_BIAS, SUMS_FILTER, SUMS_JOIN, SUMS_MIX, SUMS_UP, SUMS_3_BIAS, HALO_CODE_PLANE, HALO_FEATURE,
+    HALO_MIXED_OCTAVE, OCTAVE_SIZE,
+) = range(47)  # fmt: skip
 _OCTAVE_ADDRESSES = (FEATURES, RAISED, HANDED, BY_SEEN, MIXED, MIXED_GRADIENT, BLOCKS)
 
 # Columns of `Layout.threads`, one row for each thread.
@@ -149,7 +149,7 @@ class Layout:
         self.threads = np.zeros((threads, THREAD_SIZE), np.int64)
         self.reach = 2 * arch.taps + 1
         self.channels = max(arch.channels_of(o) for o in range(arch.octaves))
-        self.widest = max(self.channels, arch.finest_channels + arch.top_channels, arch.planes + arch.top_channels)
+        self.widest = max(self.channels, arch.channels_of(0) + arch.top_channels, arch.planes + arch.top_channels)
         self.block = Block()
         self._lists: list[tuple[int, np.ndarray, bool]] = []
         self._shape()
@@ -167,7 +167,8 @@ class Layout:
         plan[[NEIGHBOUR_COUNT, HIDDEN, TOPS]] = arch.neighbours, arch.context_channels, arch.top_channels
         for o, row in enumerate(self.octaves):
             row[[ROWS, COLUMNS]] = arch.size(o)
-            row[[CODE_PLANES, CHANNELS]] = arch.code_planes(o), arch.channels_of(o)
+            row[[CODE_PLANES, FILTERED_PLANES]] = arch.code_planes(o), arch.filtered_planes(o)
+            row[CHANNELS] = arch.channels_of(o)
             row[HAS_PARENT] = bool(arch.seen(o))
             row[SEEN] = len(arch.seen(o - 1)) if o else 0
             row[RUNS] = -(-((row[COLUMNS] + 1) // 2) // PHASE)
@@ -240,7 +241,7 @@ class Layout:
         # Gradients by the inputs come from the first layer and from the last.
         packed(plan[BACK_1], at("context.1.weight"), inputs, hidden, 1, inputs, of=hidden + 2)
         packed(plan[BACK_1], at("context.3.weight") + hidden * FLOAT, inputs, 2, 1, last, first=hidden, of=hidden + 2)
-        features, tops, planes = arch.finest_channels, arch.top_channels, arch.planes
+        features, tops, planes = arch.channels_of(0), arch.top_channels, arch.planes
         plan[OUTPUT], plan[OUTPUT_BACK] = take(planes * (features + tops)), take(features * (planes + tops))
         packed(plan[OUTPUT], at("output.weight"), planes, features + tops, features + tops, 1)
         # Gradients by the features come from the samples and from the top channels.
@@ -451,8 +452,8 @@ class Layout:
             take(planes * RUN),
             take(planes * RUN),
         )
-        self._list(own, HIDDEN_LIST, [*rows(own[HIDDEN_RUN], arch.finest_channels + arch.top_channels), ones], True)
-        self._list(own, FEATURE_LIST, [*rows(own[HIDDEN_RUN], arch.finest_channels), ones], True)
+        self._list(own, HIDDEN_LIST, [*rows(own[HIDDEN_RUN], arch.channels_of(0) + arch.top_channels), ones], True)
+        self._list(own, FEATURE_LIST, [*rows(own[HIDDEN_RUN], arch.channels_of(0)), ones], True)
         own[UP_ROWS], own[UP_BACK_ROWS] = (take(2 * self.channels * int(self.plan[UP_ROW]) // FLOAT) for _ in range(2))
         self._list(own, ROWS_LIST, [0] * self.reach, True)
         self._list(own, ROWS_BACK_LIST, [0] * self.reach, True)
@@ -495,8 +496,8 @@ class Layout:
         self.octaves[:, list(_OCTAVE_ADDRESSES)] += address
         self.threads[:, [field for field in range(THREAD_SIZE) if field not in _NO_THREAD_ADDRESSES]] += address
         most = max(128, self.widest)
-        self._floats(FLOORS, most)[: self.arch.linear] = NEVER
-        self._floats(PAIR_FLOORS, 2 * most)[: 2 * self.arch.linear] = NEVER
+        self._floats(FLOORS, most)[: self.arch.linear_of(0)] = NEVER
+        self._floats(PAIR_FLOORS, 2 * most)[: 2 * self.arch.linear_of(0)] = NEVER
         self._floats(NO_FLOORS, most)[:] = NEVER
         self._floats(ONES, RUN)[:] = 1
 

@@ -158,12 +158,12 @@ def _clear_halos(octaves, own, o, first_pair):
 def _clear_rows(plan, octaves, o, plane, y, last_pair):
     """Clear rows of gradients just before they are first added to.
 
-    So they come into the cache once, not twice.
+    So they come into the cache once, not twice. All planes add to the parent's.
     """
     here = octaves[o]
     clear(plan[GRADIENT] + here[CODE] + plane * here[PLANE] + (y + ABOVE) * here[PITCH], here[PITCH])
     row = y // 2 + 1
-    if here[HAS_PARENT] and y % 2 == 0 and row < last_pair:
+    if here[HAS_PARENT] and plane == 0 and y % 2 == 0 and row < last_pair:
         parent = octaves[o + 1]
         for feature in range(SEEN_FEATURES):
             clear(row_of(parent, FEATURES, feature, row), parent[SEEN_PITCH])

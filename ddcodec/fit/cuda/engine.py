@@ -63,7 +63,7 @@ class GraphEngine:
         arch, pictures = tasks[0].arch, [task.picture for task in tasks]
         self.arch, self.device, self.pixels = arch, device, arch.width * arch.height
         self._ops, self._say = BatchOps(device), say or (lambda sentence: None)
-        self._fused = arch.passes
+        self._fused = arch.passes and not arch.detail
         self._target = torch.stack(
             [torch.tensor(p / peak_of(p), device=device, dtype=torch.float32).permute(2, 0, 1) for p in pictures]
         )

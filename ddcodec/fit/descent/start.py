@@ -1,13 +1,13 @@
 """The start of a fit: weights and code, drawn at random or given by a base."""
 
-from math import log2, sqrt
+from math import log, log2, sqrt
 
 import numpy as np
 
-from ...format.arch import CODE_STEP, SQUARE, SYNTHESIS_UNIT, Arch
+from ...format.arch import CODE_STEP, DETAIL_PLANES, SQUARE, SYNTHESIS_UNIT, Arch
 from ...format.bases import FRACTION_BITS, base_values
 from ...picture import peak_of
-from ...presets import bases_for, tune_of_base
+from ...presets import FINE_PIXELS, bases_for, tune_of_base
 from .analysis import first_code
 
 CODE_UNITS = SYNTHESIS_UNIT // CODE_STEP
@@ -21,8 +21,8 @@ LINEAR_START = 0.15
 """First weights of the output from the passed channels, where octaves pass their code on."""
 TOP_START = 0.1
 """Standard deviation of the output's first weights from the top layer, in the same networks."""
-GAIN_PIXELS = 2**14
-"""Least pixels of a picture whose code gets finer by `code_gain`: all weights then cost some bits more."""
+DETAIL_AXES = np.array([[0.0, 1.0], [-0.3, -0.5], [1.0, 0.0]])
+"""Red, green and blue of the two planes of detail: blue and red, each against green, as the chroma of JPEG is."""
 INITIAL_LOG_SCALE = -2.0
 """log2 of the Laplace scale that an untrained context model predicts.
 
@@ -45,13 +45,17 @@ def initial_weights(
 ) -> dict[str, np.ndarray]:
     """Return the weights from which a fit starts: name -> float32 array of the tensor's shape.
 
-    With a base they are the base, for finer codes by `code_gain`. Else they are random, but for two things: linear
-    channels pass from octave to octave, and the output's bias is the mean of `samples`, uint8 or uint16 (H, W, planes).
-    lambda_: that of the fit.
+    With a base they are the base, for finer codes by `code_gain`, and axes of colour for planes of detail. Else they
+    are random, but for two things: linear channels pass from octave to octave, and the output's bias is the mean of
+    `samples`, uint8 or uint16 (H, W, planes). lambda_: that of the fit.
     """
     if arch.base:
         weights, gain = real_base(arch), code_gain(arch, lambda_)
-        return weights if gain == 1 else for_finer_code(arch, weights, gain)
+        if gain != 1:
+            weights = for_finer_code(arch, weights, gain)
+        if arch.detail and arch.planes == len(DETAIL_AXES):
+            weights["output.weight"][:, -arch.top_channels - DETAIL_PLANES : -arch.top_channels] = _detail_axes(lambda_)
+        return weights
 
     def normal(shape, fan):
         return random.standard_normal(shape) / sqrt(fan)
@@ -90,10 +94,20 @@ def code_gain(arch: Arch, lambda_: float) -> int:
     The best step of quantisation goes with the square root of lambda. A code of the base's steps could not tell finer
     differences, however many bits it had.
     """
-    if not arch.base or arch.width * arch.height < GAIN_PIXELS:
+    if not arch.base or arch.width * arch.height < FINE_PIXELS:
         return 1
     last, lowest = list(bases_for(tune_of_base(arch.base)).items())[-1]
     return int(2 ** max(0, round(log2(lowest / lambda_) / 2))) if arch.base == last else 1
+
+
+def _detail_axes(lambda_):
+    """Return the first weights of the output from the planes of detail, (3, `DETAIL_PLANES`): their axes of colour.
+
+    Such a step is the best one at high rates for D + lambda R, if each number of a pixel has an axis of its own: D is
+    step^2 / 36 for each, and a bit less makes it four times as large.
+    """
+    step = 6 / sqrt(2 * log(2)) * sqrt(lambda_)
+    return (DETAIL_AXES / np.linalg.norm(DETAIL_AXES, axis=0) * step * CODE_UNITS / PASSED_UNIT).astype(np.float32)
 
 
 def for_finer_code(arch: Arch, weights: dict[str, np.ndarray], gain: int) -> dict[str, np.ndarray]:
@@ -132,12 +146,16 @@ _INITIAL_TAPS = {1: (0.25, 0.75), 2: _CUBIC, 3: (0, *_CUBIC, 0), 4: (0, 0, *_CUB
 def initial_code(arch: Arch, samples: np.ndarray, random: np.random.Generator, lambda_: float) -> dict[int, np.ndarray]:
     """Return the code from which a fit starts, as y: octave -> float32 (planes, rows, columns).
 
-    With a base it is a first guess, without one it is zeros. Where only the coarsest octave has a code, it is the
-    random input of the plain deep decoder. samples: uint8 or uint16 (H, W, planes). lambda_: that of the fit.
+    With a base it is a first guess, of which planes of detail are zeros, without one it is zeros. Where only the
+    coarsest octave has a code, it is the random input of the plain deep decoder. samples: uint8 or uint16 (H, W,
+    planes). lambda_: that of the fit.
     """
     if arch.base:
         gain = code_gain(arch, lambda_)
-        return {o: gain * y for o, y in first_code(samples, arch.base, arch.octaves).items()}
+        code = {o: gain * y for o, y in first_code(samples, arch.base, arch.octaves).items()}
+        if arch.detail:
+            code[0] = np.pad(code[0], ((0, DETAIL_PLANES), (0, 0), (0, 0)))
+        return code
     code = {o: np.zeros((arch.code_planes(o), *arch.size(o)), np.float32) for o in arch.coded_octaves}
     if len(code) == 1:
         code = {o: (random.standard_normal(y.shape) / 8).astype(np.float32) for o, y in code.items()}
@@ -149,12 +167,12 @@ def plain_output(arch: Arch, weights: dict[str, np.ndarray]) -> np.ndarray:
 
     weights: name -> array. White is 1; the values are not clamped.
     """
-    hidden, linear = np.zeros(0), arch.linear
+    hidden = np.zeros(0)
     for octave in arch.coarse_to_fine:
         total = weights[f"bias.{octave}"].astype(float)
         if len(hidden):
             total += weights[f"taps.{octave}"].sum() ** 2 * (weights[f"mix.{octave}"] @ hidden)
-        hidden = np.where(np.arange(len(total)) < linear, total, np.maximum(total, 0))
+        hidden = np.where(np.arange(len(total)) < arch.linear_of(octave), total, np.maximum(total, 0))
     if arch.top_channels:
         hidden = np.concatenate([hidden, np.maximum(weights["top.weight"] @ hidden + weights["top.bias"], 0)])
     output = weights["output.weight"] @ hidden + weights["output.bias"]

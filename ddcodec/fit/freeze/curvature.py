@@ -155,7 +155,7 @@ def _output_slopes(arch, numbers, planes):
     # The share of each place's output in the pixel: (planes of the pixel, places, planes of the place).
     mixed = numbers["residual.weight"].reshape(arch.planes, SQUARE, arch.planes).astype(np.float32)
     mixed[:, SQUARE // 2] += np.eye(arch.planes, dtype=np.float32)
-    pixels, channels = len(planes), arch.finest_channels
+    pixels, channels = len(planes), arch.channels_of(0)
     top = planes @ top_weight.T + top_bias
     active = (top > 0).astype(np.float32)
     one = np.ones((pixels, SQUARE, 1), np.float32)

@@ -14,14 +14,19 @@ import numpy as np
 from ...picture import blurred, peak_of
 from .form import CHANNELS, LEVELS, Form, halved
 
-SQUARES = 0.5
+SQUARES = 0.35
 """The share of squared error."""
-EDGES = 10.0
+EDGES = 30.0
 """The weight of edges."""
 BY_CHANNEL = ((0.1, 0.04, 0.04), (0.5, 0.16, 0.16), (0.8, 0.1, 0.1))
 """Weights of Y, Cb and Cr at each level."""
-SMOOTH = 0.0018
-"""Twice the local variance up to which a place is smooth, for the levels: twice C of SSIM, 0.03^2."""
+SMOOTH = 0.0036
+"""Twice the local variance up to which a place is smooth, for the levels: four times C of SSIM, 0.03^2."""
+NEAR = (4, 3, 2)
+"""At each level, how far from a place, in its pixels, the least variance is looked for.
+
+Texture has much variance all around, and hides errors. An edge or a letter has a flat place near, where errors show.
+"""
 SMOOTH_FOR_EDGES = 0.0002
 """The same for edges."""
 TYPICAL = (1e-6, 5e-4)
@@ -54,7 +59,8 @@ def eye_form(samples: np.ndarray, known: np.ndarray | None = None) -> Form:
             variance = _local_variance(plane, own)
             if not level and not channel:
                 edges = SMOOTH_FOR_EDGES / (2 * variance + SMOOTH_FOR_EDGES) * counts
-            levels[level][channel] = by_channel[channel] * SMOOTH * 4**level / (2 * variance + SMOOTH)
+            masking = _least_near(np.where(own > 0, variance, np.float32(np.inf)), NEAR[level])
+            levels[level][channel] = by_channel[channel] * SMOOTH * 4**level / (2 * masking + SMOOTH)
             np.divide(levels[level][channel], own, out=levels[level][channel], where=own > 0)
             levels[level][channel] *= own > 0
     gain = (1 - SQUARES) * _squared_over_levels(samples, counts, levels)
@@ -94,3 +100,13 @@ def _local_variance(plane, counts):
     # Pixels of a halved plane are means over all of a cell, so that they hold their count already.
     square = np.divide(plane * plane, counts, out=np.zeros_like(plane), where=counts > 0)
     return np.maximum(blurred(square, WINDOW) / count - mean * mean, 0)
+
+
+def _least_near(plane, reach):
+    """Return the least of a plane at nine places: each pixel, and those `reach` pixels away in eight directions."""
+    rows, columns = plane.shape
+    padded = np.pad(plane, reach, mode="edge")
+    across = [padded[:, at : at + columns] for at in (0, reach, 2 * reach)]
+    least = np.minimum(np.minimum(*across[:2]), across[2])
+    down = [least[at : at + rows] for at in (0, reach, 2 * reach)]
+    return np.minimum(np.minimum(*down[:2]), down[2])

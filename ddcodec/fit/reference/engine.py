@@ -336,5 +336,5 @@ def memory_of(arch: Arch) -> int:
     """
     pixels = arch.width * arch.height
     by_position = 2 * arch.context_inputs + 6 * arch.context_channels
-    by_pixel = 12 * arch.finest_channels + 4 * arch.channels + 4 * arch.top_channels
+    by_pixel = 12 * arch.channels_of(0) + 4 * arch.channels + 4 * arch.top_channels
     return 4 * (arch.positions() * by_position + pixels * by_pixel)
