@@ -106,7 +106,7 @@ def test_a_fit_starts_with_the_same_picture_whether_it_has_detail():
 
 
 def test_steps_of_detail_are_the_best_of_high_rates():
-    """D + lambda R of numbers that are spread evenly over many steps: half the step or twice is worse."""
+    """D + lambda R of numbers that are spread over many steps: a tenth less or more of a step is worse."""
     lambda_, random = 1e-6, np.random.default_rng(1)
     arch = base_arch(56, 40, 3, 10, detail=1)
     output = initial_weights(arch, PICTURE, random, lambda_)["output.weight"]

@@ -61,7 +61,8 @@ FIELD_PLANES = 1 + FEATURES + 1
 
 
 DETAIL_PLANES = 2
-"""Code planes that detail adds to octave 0: with its own it then holds as many numbers as the picture (chapter 5)."""
+"""Code planes that detail adds to octave 0: with its own it then holds as many numbers as the picture (FORMAT.md,
+chapter 5)."""
 
 
 SQUARE = 9

@@ -3,14 +3,13 @@
 A base is what a fit knows before it sees the picture.
 """
 
-from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from math import prod
 
 import numpy as np
 
-from .arch import BASE_OCTAVES, BASE_SHAPE, BASES, DETAIL_PLANES, Arch, base_arch
+from .arch import BASE_OCTAVES, BASE_SHAPE, BASES, Arch, base_arch
 
 FRACTION_BITS = 12
 """Bases are integers in units of 2^-12."""
@@ -26,7 +25,7 @@ def base_values(arch: Arch) -> dict[str, np.ndarray]:
     """
     if not arch.base:
         return {name: _plain(name, shape, arch.taps) for name, shape in arch.tensors()}
-    return {name: _part(name, shape, arch, _shipped(arch.base)[name]) for name, shape in arch.tensors()}
+    return {name: _grown(name, shape, _part(name, arch, _shipped(arch.base)[name])) for name, shape in arch.tensors()}
 
 
 def _plain(name, shape, taps):
@@ -39,13 +38,11 @@ def _plain(name, shape, taps):
     return values
 
 
-def _part(name, shape, arch, values):
+def _part(name, arch, values):
     """Take the part of a shipped base that a picture needs: of fewer octaves, or of one plane.
 
     values: the tensor of the base, which is for all octaves and three planes.
     """
-    if arch.detail:
-        return _with_detail(name, shape, _part(name, shape, replace(arch, detail=0), values))
     if name == "context.3.bias":
         return values[BASE_OCTAVES - arch.octaves :]
     if name.startswith("context.features."):
@@ -57,19 +54,15 @@ def _part(name, shape, arch, values):
     return values
 
 
-def _with_detail(name, shape, values):
-    """Give octave 0 its planes of detail: each has a channel of its own, which the base does nothing with."""
-    if name not in ("mix.0", "code.0", "bias.0", "top.weight", "output.weight"):
-        return values
-    wide, channels = np.zeros(shape, np.int64), BASE_SHAPE["finest_channels"]
+def _grown(name, shape, values):
+    """Give a tensor of octave 0 the shape that it has with detail, whose channels the base does nothing with."""
+    new = [grown - own for grown, own in zip(shape, values.shape)]
     if name in ("top.weight", "output.weight"):
-        wide[:, :channels], wide[:, channels + DETAIL_PLANES :] = values[:, :channels], values[:, channels:]
-        return wide
-    wide[(*map(slice, values.shape),)] = values
+        return np.insert(values, new[1] * [BASE_SHAPE["finest_channels"]], 0, axis=1)
+    grown = np.pad(values, [(0, count) for count in new])
     if name == "code.0":
-        for plane in range(1, 1 + DETAIL_PLANES):
-            wide[channels - 1 + plane, plane] = values.max()
-    return wide
+        np.fill_diagonal(grown[len(values) :, values.shape[1] :], values.max())
+    return grown
 
 
 @cache

@@ -54,7 +54,7 @@ def initial_weights(
         if gain != 1:
             weights = for_finer_code(arch, weights, gain)
         if arch.detail and arch.planes == len(DETAIL_AXES):
-            weights["output.weight"][:, -arch.top_channels - DETAIL_PLANES : -arch.top_channels] = _detail_axes(lambda_)
+            weights["output.weight"][:, arch.finest_channels : arch.channels_of(0)] = _detail_axes(lambda_)
         return weights
 
     def normal(shape, fan):

@@ -105,8 +105,6 @@ def _local_variance(plane, counts):
 def _least_near(plane, reach):
     """Return the least of a plane at nine places: each pixel, and those `reach` pixels away in eight directions."""
     rows, columns = plane.shape
-    padded = np.pad(plane, reach, mode="edge")
-    across = [padded[:, at : at + columns] for at in (0, reach, 2 * reach)]
-    least = np.minimum(np.minimum(*across[:2]), across[2])
-    down = [least[at : at + rows] for at in (0, reach, 2 * reach)]
-    return np.minimum(np.minimum(*down[:2]), down[2])
+    padded, places = np.pad(plane, reach, mode="edge"), (0, reach, 2 * reach)
+    across = np.minimum.reduce([padded[:, at : at + columns] for at in places])
+    return np.minimum.reduce([across[at : at + rows] for at in places])
