@@ -66,10 +66,11 @@ def main():
     options = parser.parse_args()
     peers = {name: peer_of(name) for name in ("avif", "jpeg")}
     versions = "; ".join([peer_of("ddc").versions(), *(f"{name}: {peer.versions()}" for name, peer in peers.items())])
-    rows = Rows(options.output, COLUMNS, ("versions", "picture", "effort"))
+    rows = Rows(options.output, COLUMNS, ("versions", "picture", "codec", "effort"))
     random = np.random.default_rng(7)
     for name, (left, top) in CROPS.items():
-        if (versions, name, options.effort) in rows:
+        # The last row of a picture: a run that was broken off may have written others.
+        if (versions, name, list(peers)[-1], options.effort) in rows:
             continue
         original = np.asarray(Image.open(found(name, [SAMPLES, *options.folders])).convert("RGB"))
         data = ddcodec.encode(original, lambda_=LAMBDA, effort=options.effort)

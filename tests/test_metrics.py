@@ -4,6 +4,7 @@ import io
 import math
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -265,3 +266,7 @@ def test_the_program_of_butteraugli(tmp_path, monkeypatch):
         program.write_text(f"#!/bin/sh\n{lines}\n")
         program.chmod(0o755)
         assert butteraugli(a, b) == expected and butteraugli(a[:7], b[:7]) is None
+    program.write_text("#!/bin/sh\necho '3-norm: 2.25'\n")
+    assert butteraugli(a, b) == 2.25
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    assert butteraugli(a, b) is None

@@ -24,16 +24,20 @@ def butteraugli(a: np.ndarray, b: np.ndarray) -> float | None:
 
     a, b: uint8 or uint16 of one shape, (H, W) or (H, W, 3); 16 bits are rounded to 8.
 
-    Returns None without the program, if it fails, and if a side is shorter than `BUTTERAUGLI_SIDE_MIN`.
+    Returns None without the program, if it fails or its files cannot be written, and if a side is shorter than
+    `BUTTERAUGLI_SIDE_MIN`.
     """
     program = shutil.which(BUTTERAUGLI)
     if program is None or min(a.shape[:2]) < BUTTERAUGLI_SIDE_MIN:
         return None
-    with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder, name) for name in ("a.pnm", "b.pnm")]
-        for path, samples in zip(paths, (a, b)):
-            path.write_bytes(_as_file(samples))
-        done = subprocess.run([program, *paths], capture_output=True, check=False)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            paths = [Path(folder, name) for name in ("a.pnm", "b.pnm")]
+            for path, samples in zip(paths, (a, b)):
+                path.write_bytes(_as_file(samples))
+            done = subprocess.run([program, *paths], capture_output=True, check=False)
+    except OSError:
+        return None
     found = re.search(rb"^3-norm: ([0-9.e+-]+)", done.stdout, re.MULTILINE)
     return float(found[1]) if found else None
 
