@@ -21,7 +21,7 @@ from .format.render import checksum, samples_of
 from .metrics import psnr, ssimulacra2
 from .metrics.ssimulacra2 import SSIMULACRA2_SIDE_MIN
 from .options import EncodeOptions
-from .picture import peak_of
+from .picture import is_drawn, peak_of
 from .presets import arch_of, iterations_of, normalises
 from .surroundings import with_usual_errors
 
@@ -227,9 +227,16 @@ def _task(source, options, chunks, warn):
 
 def _arch(options, picture, lambda_):
     height, width, planes = picture.shape
-    depth = picture.dtype.itemsize - 1
     return arch_of(
-        options.profile, height, width, planes, lambda_, tune=options.tune, warm=options.base == "auto", depth=depth
+        options.profile,
+        height,
+        width,
+        planes,
+        lambda_,
+        tune=options.tune,
+        drawn=is_drawn(picture),
+        warm=options.base == "auto",
+        depth=picture.dtype.itemsize - 1,
     )
 
 

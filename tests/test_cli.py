@@ -299,8 +299,8 @@ def test_info(here, made):
     assert result.exit_code == 0 and result.stderr == ""
     lines = result.stdout.splitlines()
     assert lines[0] == f"in.ddc: 24x16, {len(made.data)} bytes ({8 * len(made.data) / 384:.3f} bpp)"
-    assert lines[1] == "format version 11, RGB, 8 bits a sample"
-    assert lines[2].startswith("profile default, tune eye, ")
+    assert lines[1] == "format version 12, RGB, 8 bits a sample"
+    assert lines[2].startswith("profile default, base for eye, ")
     table = {name: int(count) for name, count in re.findall(r"^(.+?) +(\d+) +\d+\.\d %$", result.stdout, re.MULTILINE)}
     parts = [count for name, count in table.items() if name not in ("all octaves", "file")]
     assert sum(parts) == table["file"] == len(made.data)
@@ -309,10 +309,10 @@ def test_info(here, made):
 
 
 @pytest.mark.parametrize("words, tune", [("--tune psnr", "psnr"), ("", "eye"), ("--base none", None)])
-def test_info_says_the_tune_if_a_file_does(here, words, tune):
+def test_info_says_what_a_base_is_for(here, words, tune):
     assert ddcodec("encode", "in.png", "-o", "tuned.ddc", "--iterations", "2", *words.split()).exit_code == 0
-    assert json.loads(ddcodec("info", "tuned.ddc", "--json").stdout)["tune"] == tune
-    assert (f"tune {tune}" in ddcodec("info", "tuned.ddc").stdout) == (tune is not None)
+    assert json.loads(ddcodec("info", "tuned.ddc", "--json").stdout)["base_tune"] == tune
+    assert (f"base for {tune}" in ddcodec("info", "tuned.ddc").stdout) == (tune is not None)
 
 
 def test_info_does_not_decode(here, made):

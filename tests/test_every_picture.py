@@ -333,13 +333,25 @@ def test_frames(tmp_path):
 
 
 def test_alpha_options(tmp_path):
+    """By squared error: the eye would see little of the noise that is hidden."""
     hidden = np.where(ALPHA[..., None] > 0, RGB, NOISE)
     uneven = np.where(ALPHA > 0, np.clip(ALPHA // 2 + NOISE[..., 0] // 3, 1, 255), 0).astype(np.uint8)
     big = np.tile(np.dstack([hidden, uneven]), (3, 3, 1))
     (tmp_path / "in.png").write_bytes(saved(big, "PNG"))
 
     def encoded(*options):
-        result = run("encode", tmp_path / "in.png", "-o", tmp_path / "x.ddc", "-f", "--iterations", 40, *options)
+        result = run(
+            "encode",
+            tmp_path / "in.png",
+            "-o",
+            tmp_path / "x.ddc",
+            "-f",
+            "--iterations",
+            40,
+            "--tune",
+            "psnr",
+            *options,
+        )
         assert result.exit_code == 0, result.stderr
         data = (tmp_path / "x.ddc").read_bytes()
         return len(data), decode(data)

@@ -7,16 +7,17 @@ import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 
 import imagecodecs
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageDraw, ImageFilter
 from skimage.color import lab2rgb
 
 from ddcodec.errors import DdcError, LimitError, SourceError, UsageError
-from ddcodec.picture import Picture
+from ddcodec.picture import Picture, deep, is_drawn
 from ddcodec.pictures.exif import ORIENTATION
 from ddcodec.pictures.read import load_picture, picture_from, read_picture
 from ddcodec.pictures.write import encode_image_bytes, pillow_image
@@ -711,3 +712,27 @@ def profile_for(samples):
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     profile[16:20] = b"GRAY" if samples.ndim == 2 else b"RGB "
     return bytes(profile)
+
+
+def page(background=(250, 250, 245)):
+    """Letters on a plain page."""
+    image = Image.new("RGB", (200, 120), background)
+    for row in range(6):
+        ImageDraw.Draw(image).text((5, 5 + 18 * row), "All letters have plain paper beside them", fill=(20, 30, 60))
+    return image
+
+
+def test_letters_are_drawn_and_photographs_are_not():
+    for path in sorted((Path(__file__).parents[1] / "samples").glob("*.*g")):
+        assert not is_drawn(np.asarray(Image.open(path).convert("RGB")))
+    samples = np.asarray(page())
+    assert is_drawn(samples) and is_drawn(samples[..., 1]) and is_drawn(deep(samples))
+    assert is_drawn(np.tile(samples, (80, 8, 1)))
+    assert not is_drawn(np.asarray(page().filter(ImageFilter.GaussianBlur(2))))
+    noise = np.random.default_rng(1).normal(0, 3, samples.shape)
+    assert not is_drawn(np.clip(np.rint(samples + noise), 0, 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("height, width", [(1, 1), (1, 2), (1, 3), (2, 1), (7, 2), (1, 9000)])
+def test_thin_pictures_of_one_colour_are_not_drawn(height, width):
+    assert not is_drawn(np.full((height, width, 3), 9, np.uint8))

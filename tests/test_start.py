@@ -161,3 +161,9 @@ def test_each_tune_has_its_bases():
         assert [nearest_base(lambda_, tune) for lambda_ in (1, 1.1e-3, 1e-7)] == [first, first + 2, first + 4]
         assert {tune_of_base(base) for base in bases_for(tune)} == {tune}
     assert sorted([*bases_for("psnr"), *bases_for("eye")]) == list(range(1, BASES + 1))
+
+
+def test_drawings_start_from_bases_of_squared_error():
+    for tune in ("psnr", "eye"):
+        arch = arch_of("default", 40, 56, 3, 1e-3, tune=tune, drawn=True)
+        assert arch.base == nearest_base(1e-3, "psnr")

@@ -38,8 +38,8 @@ SAID = {
     **{f"cut_after_{n}": (f"is cut off after {n} bytes, inside its header", SHORT) for n in (4, 5, 10, 18, 22, 26, 29)},
     **{f"cut_after_{n}": (BODY.format(n - 30), END) for n in (30, 31)},
     **{
-        f"version_{n}": (f"has format version {n}; this decoder reads version 11", f"version {n} is unsupported")
-        for n in (*range(11), 12, 255)
+        f"version_{n}": (f"has format version {n}; this decoder reads version 12", f"version {n} is unsupported")
+        for n in (*range(12), 13, 255)
     },
     **{f"base_{n}": (f"a base of the weights that {{}} (base {n})", f"base {n} is unsupported") for n in (11, 63)},
     **{f"planes_{n}": (f"a number of planes that {{}} (planes {n})", f"planes {n} is unsupported") for n in (2, 4)},

@@ -116,7 +116,7 @@ def read_header(data):
     header.coded = [octave for octave in reversed(range(header.octaves)) if header.P[octave]]
     header.sizes = [(-(-header.height >> octave), -(-header.width >> octave)) for octave in range(header.octaves)]
 
-    demand(header.version == 11, f"version {header.version} is unsupported", Unsupported)
+    demand(header.version == 12, f"version {header.version} is unsupported", Unsupported)
     demand(header_crc == zlib.crc32(data[:26]), "the header does not have its checksum")
     for name, values in SUPPORTED.items():
         demand(getattr(header, name) in values, f"{name} {getattr(header, name)} is unsupported", Unsupported)

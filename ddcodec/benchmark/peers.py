@@ -391,6 +391,10 @@ def _vvc_versions() -> str:
 # ddcodec.
 
 
+LADDERS = {"eye": (6e-3, 3e-3, 1.5e-3, 8e-4), "psnr": (4e-3, 2e-3, 1e-3, 4e-4)}
+"""Tune -> lambdas, which make files of about the same sizes with either."""
+
+
 def _ddc(name: str, threads: int) -> Peer:
     found = re.fullmatch(r"ddc(?::(classic))?(?::e([1-9]))?(?::(psnr))?", name)
     if not found or found[1] and found[3]:
@@ -419,7 +423,7 @@ def _ddc(name: str, threads: int) -> Peer:
         ", ".join(filter(None, ["ddcodec", found[1], f"effort {effort}", found[3] and f"tune={tune}"])),
         f"profile {profile}, effort {effort}, tune={tune}",
         "lambda",
-        (4e-3, 2e-3, 1e-3, 4e-4),
+        LADDERS[tune],
         1e-4,
         ".ddc",
         encode,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 MAGIC = 0xDD444443
 """The first four bytes of a file, most significant first."""
 
-VERSION = 11
+VERSION = 12
 """Version of the format that this code reads and writes."""
 
 

@@ -110,7 +110,7 @@ def _facts(view):
         "Format": f"version {info['version']}, {kind}, {info['depth']} bits a sample",
         "Profile": info["profile"]
         + (
-            f", tune {tune_of_base(arch.base)}, weights as differences from base {arch.base}"
+            f", weights as differences from base {arch.base}, learned for {tune_of_base(arch.base)}"
             if arch.base
             else ", weights without a base"
         ),
