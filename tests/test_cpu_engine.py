@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from ddcodec.fit.loss.form import SQUARED_ERROR
 from ddcodec.fit.reference.engine import TorchEngine
 from ddcodec.fit.reference.synthesis import synthesise
 from ddcodec.fit.reference.update import soft_round
-from ddcodec.format.arch import BASE_SHAPE
+from ddcodec.format.arch import BASE_SHAPE, base_arch
 from ddcodec.presets import arch_of
 
 TEMPERATURE, NOISE, LAMBDA = 0.4, 0.2, 1e-2
@@ -437,3 +438,16 @@ def test_without_a_place_to_keep_kernels_they_are_compiled_each_time(monkeypatch
 
     monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])
     assert kept(lambda x: x + 1)(1) == 2
+
+
+@pytest.mark.parametrize("bias, distortion", [(-0.5, 0), (-1, 0), (-2.5, 1.5**2)])
+@pytest.mark.parametrize("is_white", [False, True])
+def test_samples_far_outside_count(bias, distortion, is_white):
+    picture = np.full((9, 13, 3), 255 * is_white, np.uint8)
+    arch = base_arch(13, 9, 3, 3)
+    for make in CpuEngine, partial(TorchEngine, dtype=torch.float64):
+        engine = make(picture, arch, 1e-3)
+        plain = {name: np.zeros_like(values) for name, values in engine.weights().items()}
+        plain["output.bias"] += 1 - bias if is_white else bias
+        engine.take(plain, {octave: 0 * planes for octave, planes in engine.rounded_code().items()})
+        assert engine.evaluate().distortion == pytest.approx(distortion, rel=1e-5, abs=1e-12)

@@ -61,11 +61,15 @@ def pictures_for(arch):
 
 
 def moved_apart(batch, singles, seed=0):
-    """Give the fits of a batch and as many single engines the same random weights and code, each fit its own."""
+    """Give the fits of a batch and as many single engines the same random weights and code, each fit its own.
+
+    The weights lie near to the base. Far-off samples would make gradients so long that, clipped, most are next to
+    nothing.
+    """
     random = np.random.default_rng(seed)
     for fit, single in zip(batch.fits, singles):
         weights = {
-            name: (w + 0.2 * random.standard_normal(w.shape)).astype(np.float32) for name, w in single.weights().items()
+            name: (w + 0.1 * random.standard_normal(w.shape)).astype(np.float32) for name, w in single.weights().items()
         }
         code = {o: random.integers(-2, 3, planes.shape).astype(np.int16) for o, planes in single.rounded_code().items()}
         single.take(weights, code)

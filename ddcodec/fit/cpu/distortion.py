@@ -7,7 +7,7 @@ band into the next. So the thread makes the errors of one row more at each end i
 from numba import float32
 
 from ...format.arch import SQUARE
-from ..loss.form import BAND, CHANNELS
+from ..loss.form import BAND, BEYOND, CHANNELS
 from .layout import (
     BEFORE_ERRORS,
     BEFORE_GRADIENTS,
@@ -183,11 +183,14 @@ def _errors(plan, plane, row, columns, vectors, values, means):
     target = plan[TARGET] + plane * plan[TARGET_PLANE] + row * plan[TARGET_PITCH]
     known = plan[KNOWN] + row * plan[ERRORS_PITCH] if plan[KNOWN] != NONE else NONE
     zero, one = full(float32(0)), full(float32(1))
+    lowest, highest = full(float32(-BEYOND)), full(float32(1 + BEYOND))
     squares = zero
     for v in range(vectors):
-        inside = minimum(maximum(load(values + v * BYTES), zero), one)
+        value = load(values + v * BYTES)
+        inside = minimum(maximum(value, zero), one)
         if means != NONE:
             store(means + v * BYTES, load(means + v * BYTES) + inside)
+        inside = inside + (value - minimum(maximum(value, lowest), highest))
         error = first(inside - load_shorts(target + v * LANES * SHORT) * float32(1 / 65535), columns - v * LANES)
         if known != NONE:
             error = error * load(known + v * BYTES)

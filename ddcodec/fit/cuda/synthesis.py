@@ -17,6 +17,7 @@ import triton.language as tl
 from ...format.arch import CODE_STEP, FILTER_REACH, FILTER_SIDE, SQUARE, SYNTHESIS_UNIT, Arch
 from ...format.network import SEEN_TAPS
 from ..descent.start import PASSED_UNIT
+from ..loss.form import BEYOND
 from ..reference.distortion import FormTensors, distortion_by
 from .rate import BACKWARD, FORWARD, fused_bits, padded, scaled
 
@@ -28,6 +29,8 @@ PLAIN_BLOCK = 256
 """Pixels that a kernel without a matrix takes at once."""
 PROGRAMS = 264
 """Programs for one fit, at most, that keep sums of their own: two on each multiprocessor of an H200."""
+LIMIT = tl.constexpr(BEYOND)
+"""`BEYOND`, as a kernel can read it."""
 SEEN_UNIT = PASSED_UNIT * CODE_STEP / SYNTHESIS_UNIT
 """The value in the synthesis of one unit of the code."""
 
@@ -579,7 +582,9 @@ def _judge(
     place = (fit * PLANES + planes)[:, None] * positions + i[None, :]
     is_sample = (planes < PLANES)[:, None] & (i < positions)[None, :]
     value = tl.load(values + place, mask=is_sample, other=0.0) + tl.dot(own, around, input_precision=FORWARD)
-    error = tl.minimum(tl.maximum(value, 0.0), 1.0) - tl.load(target + place, mask=is_sample, other=0.0)
+    # As in `reference.synthesis.errors_of`: what is more than `BEYOND` outside counts.
+    beyond = value - tl.minimum(tl.maximum(value, -LIMIT), 1.0 + LIMIT)
+    error = tl.minimum(tl.maximum(value, 0.0), 1.0) + beyond - tl.load(target + place, mask=is_sample, other=0.0)
     if HAS_COUNTS:
         error *= tl.load(counts + fit * positions + i, mask=i < positions, other=0).to(tl.float32)[None, :]
     tl.store(errors + place, error, mask=is_sample)

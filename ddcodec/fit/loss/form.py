@@ -32,6 +32,12 @@ CHANNELS = {
     ),
 }
 """Number of planes -> matrix from samples to channels: Y, Cb and Cr of ITU-R BT.601, or Y alone."""
+BEYOND = 1.0
+"""How far beyond black and white a sample costs nothing; white is 1.
+
+Farther out it counts. Else outputs run away where black or white has no neighbour that holds them, as in a last row.
+A decoder clips them at 16 (FORMAT.md, chapter 6), and its residual layer would see other numbers than the fit's.
+"""
 AT_ONCE = 64 * BAND
 """Rows of errors that `Form.value` looks at at once."""
 

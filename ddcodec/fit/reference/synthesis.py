@@ -6,6 +6,7 @@ import torch
 
 from ...format.arch import Arch, Window
 from ...format.network import synthesis
+from ..loss.form import BEYOND
 from .ops import TorchOps
 
 
@@ -17,14 +18,17 @@ def errors_of(
     target: torch.Tensor,
     known: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Compute the errors of samples in [0, 1], clamped, (planes, H, W).
+    """Compute the errors of samples, clamped to [0, 1], (planes, H, W).
+
+    Samples that are more than `loss.form.BEYOND` outside are not clamped all the way.
 
     code: octave -> (planes, rows, columns) in code units. target: (planes, H, W). known: (H, W), the pixels that count,
     or None for all. The others have no error.
     """
     output = synthesise(ops, arch, code, numbers)
     # Errors are clamped but their gradient is not: with a clamped gradient, bright pictures collapse.
-    errors = output + (output.clamp(0, 1) - output).detach() - target
+    clamped = output.clamp(0, 1) + (output - output.clamp(-BEYOND, 1 + BEYOND))
+    errors = output + (clamped - output).detach() - target
     return errors if known is None else errors * known
 
 
