@@ -234,7 +234,8 @@ def _arch(options, picture, lambda_):
         planes,
         lambda_,
         tune=options.tune,
-        drawn=is_drawn(picture),
+        # With the other tune drawings have the same bases as photographs.
+        drawn=options.tune == "eye" and is_drawn(picture),
         warm=options.base == "auto",
         depth=picture.dtype.itemsize - 1,
     )

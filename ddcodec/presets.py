@@ -91,9 +91,9 @@ def arch_of(
 ) -> Arch:
     """Make the `Arch` of a profile for a picture.
 
-    drawn: whether the picture is a drawing or a screen. They start best from the bases of squared error, whatever the
-    tune: those blur edges less. warm: with the base of the nearest lambda, if the profile has bases. depth: 0 for 8
-    bits a sample, 1 for 16.
+    drawn: whether the picture is a drawing or a screen. These start from the bases of squared error with either tune,
+    since those keep letters sharper. warm: with the base of the nearest lambda, if the profile has bases. depth: 0 for
+    8 bits a sample, 1 for 16.
     """
     row = _rows()["profiles"][profile]
     if "lambdas" in row:

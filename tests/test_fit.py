@@ -10,6 +10,7 @@ import torch
 from conftest import painted
 from PIL import Image
 from random_coded import DEFAULT
+from scipy.ndimage import gaussian_filter
 
 import ddcodec
 from ddcodec import presets
@@ -618,3 +619,13 @@ def test_code_moves_as_fast_in_large_pictures(engine):
     alone, among_others = moved
     assert 0.9 * rate < np.median(np.abs(alone)) / CODE_UNITS < 1.1 * rate
     assert np.allclose(alone, among_others, rtol=0, atol=1e-3 * CODE_UNITS * rate)
+
+
+@pytest.mark.parametrize("tune, is_drawn, base", [("eye", True, 3), ("eye", False, 8), ("psnr", True, 3)])
+def test_a_drawing_starts_from_a_base_of_squared_error(tune, is_drawn, base):
+    """Bars before a sky, sharp or not."""
+    rows, columns = np.mgrid[:48, :64]
+    picture = np.where(columns % 16 < 8, 20, 100 + 2 * rows)[..., None] + np.arange(3) * 7
+    picture = (picture if is_drawn else gaussian_filter(picture, (0, 2, 0))).astype(np.uint8)
+    encoded = encode_picture(picture, EncodeOptions(iterations=2, lambda_=1e-3, tune=tune))
+    assert unpack(encoded.data).arch.base == base

@@ -44,17 +44,17 @@ def _show(talk: Talk, path: str, several: bool) -> None:
     color = unpacked(found["color"]) if "color" in found else None
     resolution = unpacked_resolution(found["resolution"]) if "resolution" in found else None
     metadata = metadata_bytes(facts["sections"])
-    tune = tune_of_base(facts["arch"]["base"]) if facts["arch"]["base"] else None
+    base_tune = tune_of_base(facts["arch"]["base"]) if facts["arch"]["base"] else None
     if talk.json:
         described = color and {**color._asdict(), "title": color.title()}
         return talk.report(
-            **facts, base_tune=tune, metadata_bytes=metadata, color=described, resolution=resolution, note=note
+            **facts, base_tune=base_tune, metadata_bytes=metadata, color=described, resolution=resolution, note=note
         )
     lines = [
         f"{path}: {size_text(facts['width'], facts['height'], facts['bytes'], metadata)}",
         f"format version {facts['version']}, {kind_text(facts['planes'])}, {facts['depth']} bits a "
         f"sample{', alpha' * facts['alpha']}",
-        f"profile {facts['profile']}, {f'base for {tune}, ' if tune else ''}{facts['weights']} weights, "
+        f"profile {facts['profile']}, {f'base for {base_tune}, ' if base_tune else ''}{facts['weights']} weights, "
         f"{facts['macs_per_pixel']:.0f} multiplications a pixel",
         "network: " + ", ".join(f"{key} {value}" for key, value in facts["arch"].items() if key not in facts),
         f"CRC-32 of the samples: {facts['samples_crc']}",

@@ -190,8 +190,9 @@ def _errors(plan, plane, row, columns, vectors, values, means):
         inside = minimum(maximum(value, zero), one)
         if means != NONE:
             store(means + v * BYTES, load(means + v * BYTES) + inside)
-        inside = inside + (value - minimum(maximum(value, lowest), highest))
-        error = first(inside - load_shorts(target + v * LANES * SHORT) * float32(1 / 65535), columns - v * LANES)
+        beyond = value - minimum(maximum(value, lowest), highest)
+        wanted = load_shorts(target + v * LANES * SHORT) * float32(1 / 65535)
+        error = first(inside + beyond - wanted, columns - v * LANES)
         if known != NONE:
             error = error * load(known + v * BYTES)
         squares = squares + error * error
