@@ -391,7 +391,7 @@ def _vvc_versions() -> str:
 # ddcodec.
 
 
-LADDERS = {"eye": (6e-3, 3e-3, 1.5e-3, 8e-4), "psnr": (4e-3, 2e-3, 1e-3, 4e-4)}
+LADDERS = {"eye": (1.2e-2, 6e-3, 3e-3, 1.5e-3, 8e-4), "psnr": (8e-3, 4e-3, 2e-3, 1e-3, 4e-4)}
 """Tune -> lambdas, which make files of about the same sizes with either."""
 
 
