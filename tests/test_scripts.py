@@ -26,6 +26,7 @@ import together
 import train_bases
 import train_contexts
 import train_eye
+import train_mosaics
 from click.testing import CliRunner
 from conftest import painted
 from PIL import Image
@@ -33,6 +34,7 @@ from PIL import Image
 from ddcodec import encoder
 from ddcodec.benchmark.restoration import read_rows
 from ddcodec.cli import cli
+from ddcodec.fit.descent.analysis import CHANNELS
 from ddcodec.format.arch import BASES
 from ddcodec.restoration import restore
 from ddcodec.restoration.settings import Effort
@@ -48,6 +50,8 @@ ELSEWHERE = {
     "make_reference": "test_reference.py",
 }
 """Scripts that other tests run, in whole or in their parts."""
+HEAD = sum(9 * channels + 1 for channels in CHANNELS)
+"""Numbers of one base's heads in the analysis network."""
 
 
 @pytest.fixture
@@ -305,6 +309,25 @@ def test_train_eye(small_training, monkeypatch):
     (first, first_bases), (second, second_bases) = ways
     assert 0 < first < second < 0.1
     assert (0 < first_bases).all() and (first_bases < second_bases).all() and (second_bases < 0.1 * 4096).all()
+
+
+def test_train_mosaics(small_training, monkeypatch):
+    """A base becomes the mean of itself and a fit, with a first guess; another is made from it, all else stays."""
+    monkeypatch.setattr(train_mosaics, "STEPS", 2)
+    monkeypatch.setattr(train_mosaics, "MOSAIC", (1, 2))
+    read = lambda folder: np.fromfile(folder / "bases.bin", "<i2").astype(float).reshape(BASES, -1)
+    shipped = read(SHIPPED / "format")
+    words = ("photographs", "photographs", "-o", "learned", "--threads", 1)
+    run(train_mosaics, *words, "--base", 7, "--fits", 2)
+    first = read(Path("learned"))
+    assert np.array_equal(np.flatnonzero((first != shipped).any(1)) + 1, [7])
+    assert abs(first - shipped).max() < 0.02 * 4096
+    run(train_mosaics, *words, "--base", 9, "--source", 7)
+    second = read(Path("learned"))
+    assert np.array_equal(second[:8], first[:8]) and np.array_equal(second[9], first[9])
+    assert 0 < abs(second[8] - first[6]).max() < 0.02 * 4096
+    heads = np.split(np.fromfile("learned/analysis_eye.bin", "<f2")[-5 * HEAD :], 5)
+    assert np.array_equal(heads[3], heads[1]) and not np.array_equal(heads[4], heads[1])
 
 
 def test_train_contexts(small_training):
