@@ -75,6 +75,11 @@ def _lead(view):
             "PSNR " + (f"{found.psnr:.2f} dB" if math.isfinite(found.psnr) else "inf (the pictures are identical)"),
             f"MS-SSIM {similarity}",
             *([] if found.ssimulacra2 is None else [f"SSIMULACRA2 {found.ssimulacra2:.2f}"]),
+            *(
+                []
+                if found.psnr_hvs_m is None or math.isinf(found.psnr_hvs_m)
+                else [f"PSNR-HVS-M {found.psnr_hvs_m:.2f} dB"]
+            ),
             *([] if found.butteraugli is None else [f"Butteraugli {found.butteraugli:.2f}"]),
         ]
     if found and found.psnr_alpha is not None:
