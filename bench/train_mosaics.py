@@ -5,10 +5,10 @@
     python bench/train_mosaics.py PICTURES DRAWINGS -o FOLDER --base 9
 
 Bases 7 to 9 were made so, with other random crops, each in a few minutes. FOLDER then has bases.bin and
-analysis_eye.bin; what is not made anew stays as it is there, or else as it ships. With another base as the source, its first guess is
-taken, too. PICTURES and DRAWINGS: folders of pictures (PNG or WebP) of at least 256x256 pixels; of seven crops of a
-mosaic one is a drawing. The mean of fits from one start is better than each (Wortsman et al. 2022, "Model soups",
-section 3).
+analysis_eye.bin; what is not made anew stays as it is there, or else as it ships. With another base as the source, its
+first guess is taken, too. PICTURES and DRAWINGS: folders of pictures (PNG or WebP) of at least 256x256 pixels; of seven
+crops of a mosaic one is a drawing. The mean of fits from one start is better than each (Wortsman et al. 2022, "Model
+soups", section 3).
 """
 
 import argparse

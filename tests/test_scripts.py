@@ -27,12 +27,14 @@ import train_bases
 import train_contexts
 import train_eye
 import train_mosaics
+import whole_range
 from click.testing import CliRunner
 from conftest import painted
 from PIL import Image
 
 from ddcodec import encoder
 from ddcodec.benchmark.restoration import read_rows
+from ddcodec.benchmark.table import read_table
 from ddcodec.cli import cli
 from ddcodec.fit.descent.analysis import CHANNELS
 from ddcodec.format.arch import BASES
@@ -390,3 +392,14 @@ def test_make_comparison(desk, monkeypatch):
     for name, size in (("one", (4 * 48 - 8, 40 + 44)), ("two", (3 * 48 - 8, 2 * (40 + 44 + 8) - 8))):
         with Image.open(f"{name}.webp") as figure:
             assert figure.size == size
+
+
+def test_whole_range(desk, monkeypatch):
+    """A second call measures nothing anew."""
+    monkeypatch.setattr(whole_range, "SETTINGS", {"jpeg": (5, 100), "ddc:e3": whole_range.SETTINGS["ddc:e3"][8:10]})
+    for _ in range(2):
+        run(whole_range, "a.png", "-o", "rows.tsv", "--threads", 1)
+        rows = read_table(Path("rows.tsv"))
+        assert [(row.picture, row.codec) for row in rows] == [("a", "jpeg")] * 2 + [("a", "ddc:e3")] * 2
+    assert {path.stat().st_size for path in Path("whole-range").iterdir()} == {row.bytes for row in rows}
+    assert rows[0].bytes < rows[1].bytes and [row.setting for row in rows[2:]] == [0.00149285, 0.00116793]
