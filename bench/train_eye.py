@@ -5,7 +5,8 @@
 PICTURES: folders of pictures (PNG or WebP), each of at least 256x256 pixels. A folder is drawn from in proportion to
 the root of its number of pictures, so that a few charts and screens count beside many photographs. Photographs whose
 names begin with a word of `ASIDE` are left out; they are kept for tests. The training goes on from what ships. The
-state is written every five minutes. Called again with the same folder, the training goes on from there.
+state is written every five minutes. Called again with the same folder, the training goes on from those weights, with
+new optimisers.
 
 What counts is not the start but what a short fit makes of it: bases and network follow the gradients at the end of fits
 of `COUNTS` steps. This is first-order MAML (Finn, Abbeel & Levine 2017, section 5.2).
@@ -59,7 +60,7 @@ RATE = 7e-4
 BASE_RATE = 1e-3
 """The same of the bases."""
 COUNTS = (0, 12, 12, 28)
-"""Steps of the fits, one after another. Longer ones teach less in the same time, shorter ones what fits soon forget."""
+"""Steps of the fits, one after another. Longer ones teach less in the same time, shorter ones what longer fits undo."""
 FINEST_SUM = -1
 """The sum of the finest octave's filter stays this.
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from .format.files import pack, pack_body, sealed, unpack
 from .format.header import HEADER_BYTES
 from .format.metadata import chunks_of
 from .format.render import checksum, samples_of
-from .metrics import psnr, ssimulacra2
+from .metrics import psnr, ssimulacra2, with_hidden_of
 from .metrics.ssimulacra2 import SSIMULACRA2_SIDE_MIN
 from .options import EncodeOptions
 from .picture import is_drawn, peak_of
@@ -103,10 +102,7 @@ class Source:
     def ssimulacra2(self, decoded: np.ndarray) -> float:
         """Compute the SSIMULACRA2 of decoded samples, with those of the picture where nothing can be seen."""
         decoded = decoded.reshape(self.samples.shape)
-        if self.alpha is not None:
-            seen = self.alpha > 0
-            decoded = np.where(seen if decoded.ndim == 2 else seen[:, :, None], decoded, self.samples)
-        score = ssimulacra2(self.samples, decoded)
+        score = ssimulacra2(self.samples, with_hidden_of(self.samples, decoded, self.alpha))
         assert score is not None  # `_check_measure` has seen to it.
         return score
 
@@ -156,7 +152,6 @@ def encode_pictures(
     `LimitError`, `TargetError` and `EncoderError`.
     """
     from .fit.fit import FitSettings, fit_pictures, lambda_for
-    from .fit.loss.eye import eye_form
     from .fit.outlook import Outlook
 
     start = monotonic()
@@ -179,8 +174,6 @@ def encode_pictures(
         if is_best:
             results[index] = made[index]
             continue
-        if options.tune == "eye":
-            task = replace(task, form=eye_form(task.picture, task.known))
         if task.goal:
             lambda_ = lambda_for(task, settings, say=say)
             task = replace(task, lambda_=lambda_, arch=_arch(options, task.picture, lambda_))
@@ -199,7 +192,8 @@ def encode_pictures(
                 outlook.pack()
             data, decoded = _packed(replace(coded, chunks=chunks), source.samples.shape, options.threads)
             result = Encoded(data, decoded, lambda_, steps, monotonic() - began, device, source.psnr(decoded))
-            results[index] = min(result, made[index] or result, key=partial(Encoded.cost, task=task))
+            without = made[index]
+            results[index] = without if without and without.cost(task) < result.cost(task) else result
     return results
 
 
@@ -222,7 +216,8 @@ def _task(source, options, chunks, warn):
             "has by default."
         )
     has_goal = source.lambda_ is None and options.has_target()
-    return FitTask(picture, arch, lambda_, _goal(options, source, chunks) if has_goal else None, source.known(options))
+    goal = _goal(options, source, chunks) if has_goal else None
+    return FitTask(picture, arch, lambda_, goal, source.known(options), options.chosen_tune)
 
 
 def _arch(options, picture, lambda_):
@@ -233,9 +228,9 @@ def _arch(options, picture, lambda_):
         width,
         planes,
         lambda_,
-        tune=options.tune,
+        tune=options.chosen_tune,
         # With the other tune drawings have the same bases as photographs.
-        drawn=options.tune == "eye" and is_drawn(picture),
+        drawn=options.chosen_tune == "eye" and is_drawn(picture),
         warm=options.base == "auto",
         depth=picture.dtype.itemsize - 1,
     )

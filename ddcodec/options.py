@@ -144,6 +144,11 @@ class EncodeOptions(RunOptions):
             raise UsageError(f"The memory limit must be 0, for none, or more, not {self.max_memory}.")
         super().validate()
 
+    @property
+    def chosen_tune(self) -> str:
+        """The tune of the fit: with the profile "classic" always "psnr", as its authors have it."""
+        return "psnr" if self.profile == "classic" else self.tune
+
     def has_target(self) -> bool:
         """Whether a size, bits per pixel, a PSNR or an SSIMULACRA2 is the target."""
         targets = self.target_size, self.target_bpp, self.target_psnr, self.target_ssimulacra2
@@ -160,4 +165,6 @@ class EncodeOptions(RunOptions):
         """Give the lambda for a picture of that size, from `lambda_` or the quality."""
         if self.lambda_ is not None:
             return self.lambda_
-        return lambda_of_quality(DEFAULT_QUALITY if self.quality is None else self.quality, height * width, self.tune)
+        return lambda_of_quality(
+            DEFAULT_QUALITY if self.quality is None else self.quality, height * width, self.chosen_tune
+        )

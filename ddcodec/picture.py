@@ -29,8 +29,8 @@ def shallow(samples: np.ndarray) -> np.ndarray:
     return samples if samples.dtype == np.uint8 else ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
-DRAWN_STEP, DRAWN_SHARE = 32, 0.15
-"""The least step of an edge, of 255; the least share of sharp edges in a drawing."""
+DRAWN_STEP, DRAWN_SHARE = 32, 0.04
+"""The least step of an edge, of 255; the least share of sharp edges among all steps in a drawing."""
 DRAWN_PIXELS = 2**21
 """About the most pixels that `is_drawn` looks at."""
 
@@ -38,17 +38,17 @@ DRAWN_PIXELS = 2**21
 def is_drawn(samples: np.ndarray) -> bool:
     """Whether a picture is a drawing, a chart or a screen rather than a photograph.
 
-    At their edges a colour often goes on exactly as it was, on one side at least: at 30 to 80 % of the edges in eight
-    of them, and at 5 % at most in some 390 photographs. An edge is a step along a row.
+    A step is a change from one pixel of a row to the next. A sharp edge is a great step beside which, on one side at
+    least, the colour goes on exactly as it was. In eight drawings 10 to 62 % of the steps are sharp edges, in some 390
+    photographs 0.5 % at most, and some 1 % in a photograph of an object on plain white.
 
     samples: uint8 or uint16 (H, W) or (H, W, planes).
     """
     rows = shallow(samples[:: 1 + samples.shape[0] * samples.shape[1] // DRAWN_PIXELS])
     levels = rows.reshape(*rows.shape[:2], -1).astype(np.int16)
     steps = np.abs(np.diff(levels, axis=1)).max(2)
-    edges = steps[:, 1:-1] >= DRAWN_STEP
-    sharp = edges & ((steps[:, :-2] == 0) | (steps[:, 2:] == 0))
-    return bool(np.count_nonzero(sharp) > DRAWN_SHARE * np.count_nonzero(edges))
+    sharp = (steps[:, 1:-1] >= DRAWN_STEP) & ((steps[:, :-2] == 0) | (steps[:, 2:] == 0))
+    return bool(np.count_nonzero(sharp) > DRAWN_SHARE * np.count_nonzero(steps))
 
 
 def half_size(planes: np.ndarray) -> np.ndarray:

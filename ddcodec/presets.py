@@ -68,7 +68,7 @@ def nearest_base(lambda_: float, tune: str = DEFAULT_TUNE) -> int:
 
 
 def tune_of_base(base: int) -> str:
-    """Return the tune that a base, 1..10, was learned for."""
+    """Return the tune that a base was learned for. base: 1..10, which is not checked."""
     return next(tune for tune in TUNES if base in bases_for(tune))
 
 

@@ -16,8 +16,6 @@ from ddcodec.fit.cuda.rate import fused_bits
 from ddcodec.fit.cuda.synthesis import fused_objective
 from ddcodec.fit.descent.start import moving
 from ddcodec.fit.descent.task import FitTask
-from ddcodec.fit.loss.eye import eye_form
-from ddcodec.fit.loss.form import SQUARED_ERROR
 from ddcodec.fit.reference.ops import TorchOps
 from ddcodec.fit.reference.rate import laplace_bits, neighbourhood
 from ddcodec.format.arch import FEATURES
@@ -80,11 +78,11 @@ PASSING_ARCHS = {
 """The first two have three blocks of positions, of which the last is not full: so have larger pictures."""
 
 
-def moved_fits(arch, knowns=None, count=1, form_of=eye_form):
+def moved_fits(arch, knowns=None, count=1, tune="eye"):
     """As many engines alike, of two fits with weights of their own."""
     picture = painted(arch.height, arch.width, arch.planes).reshape(arch.height, arch.width, -1)
     own = zip((picture, 255 - picture), (1e-2, 1e-3), knowns or (None, None))
-    tasks = [FitTask(each, arch, lambda_, known=known, form=form_of(each, known)) for each, lambda_, known in own]
+    tasks = [FitTask(each, arch, lambda_, known=known, tune=tune) for each, lambda_, known in own]
     engines = [GraphEngine(tasks, device=DEVICE) for _ in range(count)]
     random = torch.Generator().manual_seed(2)
     with torch.no_grad():
@@ -103,7 +101,7 @@ def test_objective_and_gradients_are_autograds(name):
     assert arch.passes
     knowns = [None, np.random.default_rng(2).random((arch.height, arch.width)) < 0.5] if "masked" in name else None
     # Squared error alone in one of them, which takes a way of its own.
-    (engine,) = moved_fits(arch, knowns, form_of=(lambda *_: SQUARED_ERROR) if "taps" in name else eye_form)
+    (engine,) = moved_fits(arch, knowns, tune="psnr" if "taps" in name else "eye")
     code = {
         octave: (2 * torch.randn(y.shape, generator=random)).to(DEVICE).requires_grad_()
         for octave, y in engine.code.items()

@@ -21,8 +21,9 @@ from ddcodec.format.alpha import alpha_chunk, alpha_of, coarser
 from ddcodec.format.container import read_body
 from ddcodec.format.files import pack
 from ddcodec.format.header import HEADER_BYTES, read_header
-from ddcodec.metrics import psnr
+from ddcodec.metrics import compared, psnr
 from ddcodec.options import EncodeOptions
+from ddcodec.picture import Picture
 
 VALID = Path(__file__).parent / "vectors" / "valid"
 NAMES = ["alpha_0", "alpha_1", "alpha_2", "alpha_3", "deep_alpha"]
@@ -177,6 +178,17 @@ def test_a_target_is_for_what_is_seen():
     assert 31 <= encoded.psnr <= 31.1 and encoded.psnr == pytest.approx(
         psnr_seen(samples, alpha, encoded.data), abs=1e-9
     )
+
+
+@pytest.mark.parametrize("hidden", [0, 255])
+def test_no_measure_counts_what_is_hidden(hidden):
+    """Whatever the decoded picture has there; `compare` and a target agree."""
+    samples, alpha = half_hidden()
+    noisy = np.clip(samples + np.random.default_rng(1).normal(0, 9, samples.shape), 0, 255).astype(np.uint8)
+    decoded, other = (np.where(alpha[:, :, None] > 0, noisy, colour).astype(np.uint8) for colour in (hidden, 77))
+    found, again = (compared(Picture(samples, alpha=alpha), Picture(own, alpha=alpha)) for own in (decoded, other))
+    assert found == again and found.ssimulacra2 < 95
+    assert found.ssimulacra2 == Source(samples, alpha=alpha).ssimulacra2(decoded)
 
 
 @pytest.mark.parametrize("exact", [False, True])

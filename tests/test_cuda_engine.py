@@ -14,8 +14,6 @@ from ddcodec.fit.cuda.engine import GraphEngine, next_basis
 from ddcodec.fit.descent.loop import run
 from ddcodec.fit.descent.schedule import Point, point_at
 from ddcodec.fit.descent.task import FitTask
-from ddcodec.fit.loss.eye import eye_form
-from ddcodec.fit.loss.form import SQUARED_ERROR
 from ddcodec.fit.reference.engine import TorchEngine
 from ddcodec.format.arch import base_arch
 
@@ -40,17 +38,12 @@ def device(request):
     return request.param
 
 
-def tasks_of(pictures, arches, lambdas, knowns=(None,) * 9, form_of=eye_form):
-    forms = [form_of(picture, known) for picture, known in zip(pictures, knowns)]
-    return [FitTask(*own[:3], known=own[3], form=own[4]) for own in zip(pictures, arches, lambdas, knowns, forms)]
+def tasks_of(pictures, arches, lambdas, knowns=(None,) * 9, tune="eye"):
+    return [FitTask(*own[:3], known=own[3], tune=tune) for own in zip(pictures, arches, lambdas, knowns)]
 
 
-def squared_error(picture, known=None):
-    return SQUARED_ERROR
-
-
-def engine_on(device, *arguments, knowns=(None,) * 9, form_of=eye_form, **options):
-    engine = GraphEngine(tasks_of(*arguments, knowns, form_of), device=device, **options)
+def engine_on(device, *arguments, knowns=(None,) * 9, tune="eye", **options):
+    engine = GraphEngine(tasks_of(*arguments, knowns, tune), device=device, **options)
     engine.warm_up()
     return engine
 
@@ -83,18 +76,18 @@ def moved_apart(batch, singles, seed=0):
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("form_of", [squared_error, eye_form])
+@pytest.mark.parametrize("tune", ["psnr", "eye"])
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("name", ARCHS)
-def test_many_fits_at_once_do_what_each_does_alone(name, masked, form_of, device):
+def test_many_fits_at_once_do_what_each_does_alone(name, masked, tune, device):
     arch = ARCHS[name]
     pictures, knowns = pictures_for(arch), [None] * 3
     if masked:
         knowns[1:] = np.random.default_rng(2).random((2, arch.height, arch.width)) < 0.4
-    batch = engine_on(device, pictures, [arch] * 3, LAMBDAS, knowns=knowns, form_of=form_of)
+    batch = engine_on(device, pictures, [arch] * 3, LAMBDAS, knowns=knowns, tune=tune)
     singles = [
-        TorchEngine(picture, arch, lambda_, known=known, form=form_of(picture, known))
-        for picture, lambda_, known in zip(pictures, LAMBDAS, knowns)
+        TorchEngine(task.picture, arch, task.lambda_, known=task.known, form=task.form)
+        for task in tasks_of(pictures, [arch] * 3, LAMBDAS, knowns, tune)
     ]
     moved_apart(batch, singles)
     for fit, single in zip(batch.fits, singles):
@@ -106,7 +99,7 @@ def test_many_fits_at_once_do_what_each_does_alone(name, masked, form_of, device
         for single, loss in zip(singles, batch.losses()):
             single.step(point)
             assert loss == pytest.approx(single.losses()[0], rel=1e-3)
-    if form_of is eye_form:
+    if tune == "eye":
         # In many tensors its gradients are next to nothing; `interpreted_kernels` compares them themselves.
         return
     for fit, single in zip(batch.fits, singles):

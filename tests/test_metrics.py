@@ -195,7 +195,7 @@ RAMP, STEP = grey(np.arange(64) * 255 // 63), grey(np.arange(64) // 32 * 255)
 def test_ssimulacra2_of_the_reference_program(original, distorted, expected):
     """Scores of libjxl 0.12.0's program (imazen/fast-ssim2, cpp_parity_synthetic_2026-08-31.tsv).
 
-    Its blur has rounding errors, which matter where scores are high. Sides of 64 have four scales, of 128 five.
+    Its blur has rounding errors, which matter where scores are high. Sides of 64 have five scales, of 128 six.
     """
     assert ssimulacra2(original, distorted) == pytest.approx(expected, abs=0.4 if expected > 90 else 0.1)
 

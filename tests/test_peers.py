@@ -15,8 +15,10 @@ from ddcodec.benchmark import peers
 from ddcodec.benchmark.curves import bjontegaard
 from ddcodec.benchmark.measure import Failure, Job, measure, source_of
 from ddcodec.benchmark.peers import NAMES, PeerError, of_size, peer_of, warm_up
+from ddcodec.encoder import encode_picture
 from ddcodec.errors import UsageError
 from ddcodec.metrics import psnr
+from ddcodec.options import EncodeOptions
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 LOSSY = [name for name in NAMES if name != "none"]
@@ -40,6 +42,18 @@ def photo():
 def test_a_codec_warms_up(name):
     """A run begins so, with a picture of 16x16 pixels at the first setting."""
     warm_up(peer_of(name))
+
+
+def test_what_warms_up_is_fitted():
+    """Otherwise the first row would have the time in which kernels are loaded or compiled."""
+    assert encode_picture(peers.TINY, EncodeOptions(iterations=2)).steps == 2
+
+
+def test_the_deep_decoder_has_squared_error_whatever_the_tune():
+    options = EncodeOptions(profile="classic", quality=50)
+    assert options.chosen_tune == "psnr" and EncodeOptions().chosen_tune == "eye"
+    assert options.chosen_lambda(512, 768) == EncodeOptions(quality=50, tune="psnr").chosen_lambda(512, 768)
+    assert "tune=psnr" in peer_of("ddc:classic").pinned and peer_of("ddc:classic").settings == peers.LADDERS["psnr"]
 
 
 @pytest.mark.parametrize("name", LOSSY)

@@ -733,6 +733,14 @@ def test_letters_are_drawn_and_photographs_are_not():
     assert not is_drawn(np.clip(np.rint(samples + noise), 0, 255).astype(np.uint8))
 
 
+def test_an_object_on_plain_white_is_not_drawn():
+    """The colour goes on beside all of its outline, which has most of the great steps."""
+    y, x = np.mgrid[:200, :200]
+    inside = np.hypot(x - 100, y - 100) < 70
+    shades = np.stack([120 + 60 * np.sin(x / 20 + k) + 40 * np.cos(y / 15 - k) for k in range(3)], 2)
+    assert not is_drawn(np.where(inside[:, :, None], shades, 255).astype(np.uint8))
+
+
 @pytest.mark.parametrize("height, width", [(1, 1), (1, 2), (1, 3), (2, 1), (7, 2), (1, 9000)])
 def test_thin_pictures_of_one_colour_are_not_drawn(height, width):
     assert not is_drawn(np.full((height, width, 3), 9, np.uint8))

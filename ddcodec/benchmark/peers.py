@@ -8,7 +8,7 @@ import io
 import re
 import subprocess
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import sha256
 from importlib import import_module, metadata
@@ -27,8 +27,8 @@ from ..version import __version__
 
 PACKAGE = Path(__file__).parents[1]
 """The folder of the package."""
-TINY = np.zeros((16, 16, 3), np.uint8)
-"""The picture on which a codec warms up."""
+TINY = np.arange(768, dtype=np.uint8).reshape(16, 16, 3)
+"""The picture on which a codec warms up. It has many colours, since ddcodec needs no fit for few."""
 
 Encoder = Callable[[np.ndarray, float], bytes]
 """encode(samples, setting) -> the bytes of a file."""
@@ -403,15 +403,13 @@ def _ddc(name: str, threads: int) -> Peer:
             "classic, as in ddc:classic or ddc:classic:e4."
         )
     profile, effort = found[1] or "default", int(found[2] or DEFAULT_EFFORT)
-    # The deep decoder minimises squared error, as published.
-    tune = "psnr" if found[1] else found[3] or DEFAULT_TUNE
+    options = EncodeOptions(effort=effort, profile=profile, tune=found[3] or DEFAULT_TUNE, threads=threads)
+    tune = options.chosen_tune
     parts = ["ddc", found[1], f"e{effort}", found[3]]
 
     def encode(samples: np.ndarray, setting: float) -> bytes:
         keep_freed_memory()
-        return encode_picture(
-            samples, EncodeOptions(lambda_=setting, effort=effort, profile=profile, tune=tune, threads=threads)
-        ).data
+        return encode_picture(samples, replace(options, lambda_=setting)).data
 
     def decode(data: bytes, _: Any) -> np.ndarray:
         from ..decoder import Limits, decode_file
@@ -429,9 +427,7 @@ def _ddc(name: str, threads: int) -> Peer:
         encode,
         decode,
         lambda: f"{_own_version()}, {_fitted_by(profile)}",
-        warm_up=lambda: decode(
-            encode_picture(TINY, EncodeOptions(iterations=2, profile=profile, threads=1)).data, None
-        ),
+        warm_up=lambda: decode(encode_picture(TINY, replace(options, iterations=2)).data, None),
         note=_note_of_tune(tune, f"ddc:e{effort}:psnr"),
         threads=threads,
     )

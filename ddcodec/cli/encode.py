@@ -275,7 +275,7 @@ class Encoding:
 
         with talk.progress() as progress:
             return [
-                _made(encoded, source, self.options.tune)
+                _made(encoded, source, self.options.chosen_tune)
                 for encoded, source in zip(
                     encode_pictures(sources, self.options, progress, say=talk.say, warn=talk.warn), sources
                 )

@@ -101,7 +101,8 @@ def fit_pictures(
         arch = tasks[len(results)].arch
         kind = kind_for(arch, device, normalise=settings.normalise, threads=settings.threads)
         together = most if kind.takes_many else 1
-        group = tasks[len(results) : len(results) + together]
+        # Copies, so that the forms of a group are free when the next begins.
+        group = [replace(task) for task in tasks[len(results) : len(results) + together]]
         share = clock.part(1 / -(-(len(tasks) - len(results)) // together))
         failed = False
         try:
@@ -130,7 +131,7 @@ def lambda_for(task: FitTask, settings: FitSettings, *, say: Callable[[str], Non
     device_of(settings.device)
     height, width, planes = task.picture.shape
     arch = base_arch(width, height, planes)
-    lambdas = bases_for("eye" if task.form.is_eyes else "psnr")
+    lambdas = bases_for(task.tune)
     kind = kind_for(arch, "cpu", threads=settings.threads)
     _check_memory(kind, arch, settings.max_memory)
     kind.prepare(arch, say)

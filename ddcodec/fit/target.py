@@ -1,4 +1,4 @@
-"""Rate control: lambda moves while a fit runs, so that the fit ends at a given file size or PSNR.
+"""Rate control: lambda moves while a fit runs, so that the fit ends at a given size, PSNR or SSIMULACRA2.
 
 Moves of single integers and further steps make up the rest after the freeze. bench/notebook/targets.md has the trials
 behind the constants. A step of lambda is a difference of its logarithm (natural), here and in all comments.
@@ -400,7 +400,7 @@ class Corrected(NamedTuple):
     coded:    its `CodedImage`.
     lambda_:  the lambda at which it was found.
     steps:    steps after the fit, of all attempts.
-    measured: its bytes or its PSNR in dB, whichever the target limits.
+    measured: what the target limits: its bytes, PSNR in dB, or SSIMULACRA2.
     """
 
     coded: CodedImage
@@ -428,7 +428,7 @@ def correct(
     fit:      a `SearchableFit` that is its own engine, since it also takes steps. Its weights are integers.
     code:     octave -> (planes, rows, columns) in code units, the code that `Steering` kept.
     as_coded: makes the `CodedImage` of the fit as it is.
-    measure:  measures the real file of a `CodedImage`: its bytes or its PSNR in dB.
+    measure:  measures what the target limits of the real file of a `CodedImage`.
     moves:    measurements for the moves in each attempt.
     most:     steps after which a promise that is kept need not be kept any nearer.
     is_over:  whether the time is over.
@@ -497,7 +497,7 @@ class _Attempts:
     """The attempts after a fit.
 
     best:     the best `Corrected` that keeps the promise, or None.
-    measured: bytes or PSNR of the last attempt.
+    measured: what the target limits, of the last attempt.
     step:     by how much the logarithm of lambda should still grow.
     done:     steps of all attempts.
     """

@@ -49,15 +49,23 @@ def compared(original: Picture, picture: Picture) -> Comparison:
                 for each in (original, picture)
             )
         )
-    hidden = [
-        each if seen is None else np.where(seen.reshape(seen.shape + (1,) * (each.ndim - 2)), each, 0)
-        for each in (a, b)
-    ]
+    shown = with_hidden_of(a, b, original.alpha)
     return Comparison(
         psnr(a, b, where=seen),
-        ms_ssim(*hidden),
+        ms_ssim(a, shown),
         alphas,
-        ssimulacra2(*hidden),
-        psnr_hvs_m(*hidden),
-        butteraugli(*hidden),
+        ssimulacra2(a, shown),
+        psnr_hvs_m(a, shown),
+        butteraugli(a, shown),
     )
+
+
+def with_hidden_of(original: np.ndarray, samples: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
+    """Replace the samples that cannot be seen by those of the original, so that no measure counts them.
+
+    original, samples: (H, W) or (H, W, 3). alpha: (H, W) of the original, 0 where nothing is seen; None if all is.
+    """
+    if alpha is None:
+        return samples
+    seen = alpha > 0
+    return np.where(seen if samples.ndim == 2 else seen[:, :, None], samples, original)

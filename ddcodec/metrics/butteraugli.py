@@ -18,8 +18,9 @@ BUTTERAUGLI_SIDE_MIN = 8
 
 
 def butteraugli(a: np.ndarray, b: np.ndarray) -> float | None:
-    """Compute the 3-norm of Butteraugli (Alakuijala et al. 2017, arXiv 1703.08416): 0 for equal pictures.
+    """Compute the 3-norm of Butteraugli: 0 for equal pictures.
 
+    Butteraugli is what the code of libjxl computes; Guetzli was its first use (Alakuijala et al., arXiv 1703.04421).
     It is measured for a display of 80 candela a square metre, as the program `BUTTERAUGLI` does by itself.
 
     a, b: uint8 or uint16 of one shape, (H, W) or (H, W, 3); 16 bits are rounded to 8.

@@ -82,8 +82,9 @@ def psnr_hvs_m(a: np.ndarray, b: np.ndarray) -> float | None:
     """Compute PSNR-HVS-M of luma in dB; `math.inf` where every difference is hidden.
 
     It is the PSNR of an error that is measured in blocks of 8x8 cosines. Each cosine's error counts as the eye sees its
-    frequency (Egiazarian et al., "New full-reference quality metrics based on HVS", VPQM 2006), less what the block's
-    own texture hides (Ponomarenko et al., "On between-coefficient contrast masking of DCT basis functions", VPQM 2007).
+    frequency (Egiazarian et al., "New full-reference quality metrics based on HVS", VPQM 2006). What the texture of the
+    block hides is taken off (Ponomarenko et al., "On between-coefficient contrast masking of DCT basis functions",
+    VPQM 2007).
 
     a, b: uint8 or uint16 of one shape, (H, W) or (H, W, 3). Rows and columns beyond the last whole block do not count.
 

@@ -12,7 +12,7 @@ import numpy as np
 from ..picture import blurred, half_size, shallow
 
 SSIMULACRA2_SIDE_MIN = 8
-"""Shortest side of a picture for SSIMULACRA2, and of a scale, in pixels."""
+"""Shortest side, in pixels, of a picture for SSIMULACRA2, and of a scale that is halved further."""
 SCALES = 6
 """The most scales; each has half the sides of the one before."""
 PLANES = 3

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from ...format.arch import Arch
+from ..loss.eye import eye_form
 from ..loss.form import SQUARED_ERROR, Form
 
 
@@ -15,7 +17,7 @@ class Goal:
     """A target for a file, and the function that measures how near the file comes to it.
 
     target:  a `fit.target.Target`, which this room may not import.
-    measure: takes a `CodedImage`. Returns bytes of the file, or the PSNR in dB, whichever the target limits.
+    measure: takes a `CodedImage`. Returns what the target limits: bytes of the file, PSNR in dB, or SSIMULACRA2.
     """
 
     target: Any
@@ -31,7 +33,7 @@ class FitTask:
     lambda_: the distortion that one bit per pixel is worth. With a goal the fit only begins there.
     goal:    the target of the file, or None.
     known:   bool (H, W), the pixels whose errors count, or None for all.
-    form:    what errors cost.
+    tune:    what errors cost: "eye" or "psnr".
     """
 
     picture: np.ndarray
@@ -39,4 +41,9 @@ class FitTask:
     lambda_: float
     goal: Goal | None = None
     known: np.ndarray | None = None
-    form: Form = SQUARED_ERROR
+    tune: str = "psnr"
+
+    @cached_property
+    def form(self) -> Form:
+        """The form of the tune for the picture: for the eye about 20 bytes a pixel, made when it is first asked for."""
+        return eye_form(self.picture, self.known) if self.tune == "eye" else SQUARED_ERROR

@@ -3,8 +3,11 @@
 In a window, 1 less the contrast and structure of SSIM is var(e) / (var(x) + var(y) + C) (Wang et al. 2004, "Image
 quality assessment: from error visibility to structural similarity", equation 13). Over levels of halved pictures this
 is MS-SSIM (Wang et al. 2003) and the SSIM part of SSIMULACRA2. Where y is near x the weights 1 / (2 var(x) + C) need
-the original alone. Added to that are squared error, without which a fit leaves out what the form does not see, and the
-edges that an error makes where the original is smooth. bench/notebook/eye.md has the trials behind the constants.
+the original alone. The form differs from this in three ways: it has e^2 and not var(e), one weight a pixel and not a
+window, and the least variance near a pixel.
+
+Two terms are added. Squared error counts, too, since otherwise a fit leaves out what the levels do not see. The edges
+that an error makes count where the original is smooth. bench/notebook/eye.md has the trials behind the constants.
 """
 
 from math import exp
@@ -19,18 +22,18 @@ SQUARES = 0.35
 EDGES = 30.0
 """The weight of edges."""
 BY_CHANNEL = ((0.1, 0.04, 0.04), (0.5, 0.16, 0.16), (0.8, 0.1, 0.1))
-"""Weights of Y, Cb and Cr at each level."""
+"""Weights of Y, Cb and Cr at each level. Only their ratios count."""
 SMOOTH = 0.0036
 """Twice the local variance up to which a place is smooth, for the levels: four times C of SSIM, 0.03^2."""
+SMOOTH_FOR_EDGES = 0.0002
+"""The same for edges."""
 NEAR = (4, 3, 2)
 """At each level, how far from a place, in its pixels, the least variance is looked for.
 
 Texture has much variance all around, and hides errors. An edge or a letter has a flat place near, where errors show.
 """
-SMOOTH_FOR_EDGES = 0.0002
-"""The same for edges."""
 TYPICAL = (1e-6, 5e-4)
-"""The least and the greatest variance of the errors for which both shares are made equal.
+"""The least and the greatest variance of the errors for which levels and squared error are made to measure the same.
 
 Between these it is that of the original. At a lambda of 0.001 errors have the greatest, where the original has more.
 """

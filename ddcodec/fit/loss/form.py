@@ -33,9 +33,9 @@ CHANNELS = {
 }
 """Number of planes -> matrix from samples to channels: Y, Cb and Cr of ITU-R BT.601, or Y alone."""
 BEYOND = 1.0
-"""How far beyond black and white a sample costs nothing; white is 1.
+"""How far beyond black and white a sample costs no more than black or white itself; white is 1.
 
-Farther out it counts. Else outputs run away where black or white has no neighbour that holds them, as in a last row.
+Farther out it costs more. Otherwise outputs would run away at a black last row, for instance.
 A decoder clips them at 16 (FORMAT.md, chapter 6), and its residual layer would see other numbers than the fit's.
 """
 AT_ONCE = 64 * BAND
@@ -95,10 +95,13 @@ class Form:
         return self.value(errors if known is None else errors * known)
 
     def roots(self, rows: np.ndarray, columns: np.ndarray, planes: int) -> np.ndarray:
-        """Compute matrices L (n, planes, planes) with |L e|^2 about what the error e of single pixels costs.
+        """Compute matrices L (n, planes, planes) with |L e|^2 about what the error e of a pixel costs, without edges.
 
-        They are for errors that are alike over some two pixels, as changes of weights make them. A coarse level then
-        counts as much as its cells are wider than that. rows, columns: those of the n pixels, (n,).
+        That is its part of the sum in D, which is not yet divided by the number of samples. The errors are taken to be
+        alike in blocks of 2x2, as changes of weights make them. So a pixel's share of a cell is 1, 1/4 and 1/64 at the
+        three levels.
+
+        rows, columns: those of the n pixels, (n,).
         """
         channels = CHANNELS[planes]
         matrices = np.broadcast_to(self.squares * np.eye(planes), (len(rows), planes, planes))
