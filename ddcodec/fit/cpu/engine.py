@@ -22,7 +22,7 @@ from ...picture import deep
 from ..descent.schedule import Point
 from ..descent.soap import BETAS, Betas, Soap, by_qr, code_epsilon
 from ..descent.start import CODE_UNITS, initial_code, initial_weights, moving, real_base
-from ..loss.form import SQUARED_ERROR, Form
+from ..loss.form import LEVELS, SQUARED_ERROR, Form
 from ..loss.terms import Loss, share_of, weight_step
 from .distortion import ALL, DIFFERENCES, distortion
 from .filters import filtered_back
@@ -38,8 +38,6 @@ SOFTLY = 1
 """A pass first rounds the code softly, with noise."""
 HARD = 2
 """A pass first rounds the code to integers. With 0 it is rounded already."""
-FORM_BYTES = 7
-"""Bytes of a form of the eye for each sample: its levels and edges."""
 _SPINS = 200
 """Looks at the barrier before a waiting thread offers its core to others."""
 
@@ -359,12 +357,13 @@ _STILL = Point(True, 1.0, 0.0, 0.0, 0.0)
 def memory_of(arch: Arch, threads: int = 1) -> int:
     """Estimate the bytes that a fit takes, beside the program.
 
-    They are the engine's arrays, the form, the picture, and two rounded copies of the code.
+    They are the engine's arrays, the form of the eye, the picture, and two rounded copies of the code.
     """
+    weights_a_pixel = 1 + arch.planes * sum(4.0**-level for level in range(LEVELS))
     return (
         Layout(arch, threads, levels=True).size
         + 2 * 2 * arch.positions()
-        + (FORM_BYTES + 5) * arch.width * arch.height * arch.planes
+        + int((4 * weights_a_pixel + 5 * arch.planes) * arch.width * arch.height)
     )
 
 
