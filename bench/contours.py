@@ -1,9 +1,9 @@
-"""Contours in plain places: ten crops coded with each tune, and by AVIF and JPEG in files of the same size.
+"""Contours in plain places: pictures coded whole with each tune, and by AVIF and JPEG in files of the same size.
 
     python bench/contours.py KODAK TRAIN -o bench/results/contours.tsv [--effort 3] [--sheets FOLDER]
 
 KODAK, TRAIN: folders of Kodak's photographs and of those that bases were learned from. The file of `--tune eye` at
-lambda `LAMBDA` sets the size. Measured are the crops:
+lambda `LAMBDA` sets the size. Measured is a crop of each:
 
 - cambi: CAMBI (Tandon et al. 2021) of ffmpeg's libvmaf: banding as of a television, also by single levels
 - false_steps: the share of plain pixels, per cent, where luma is steeper by `EXCESS` levels a pixel or more than the
@@ -33,7 +33,7 @@ from ddcodec.metrics.psnr import LUMA
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 LAMBDA = 2.4e-3
-"""About that of `-q 50` with `--tune eye`."""
+"""About that of `-q 60` with `--tune eye`."""
 HEADROOM = 1.015
 """A file of a target size has at least 97 % of it; so the target is a little above."""
 SIDE = 224
@@ -49,8 +49,14 @@ CROPS = {
     "chelsea": (110, 20),
     "clic_man_yellow_wall": (330, 60),
     "clic_girl_blue_eyes": (240, 120),
+    "kodim01": (100, 100),
+    "kodim08": (540, 230),
+    "kodim14": (480, 280),
+    "kodim18": (180, 140),
+    "kodim22": (30, 40),
 }
-"""Picture -> left and top of its crop: sky, skin, defocus."""
+"""Picture -> left and top of its crop: ten of sky, skin and defocus; then, for the sheets, stones, letters, letters and
+water, skin and cloth, leaves."""
 STEEP, EXCESS, REACH, BLUR = 2.0, 0.7, 3, 1.0
 """Two slopes in levels a pixel, pixels, and the standard deviation of the blur in pixels; see above."""
 ZOOM, GAP = 2, 8

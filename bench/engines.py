@@ -1,14 +1,19 @@
-"""What a step of the fit costs: engine by engine in one run, over sizes, beside a plain matrix product on the same
-machine.
+"""What a step of the fit costs: engine by engine and tune by tune in one run, over sizes, beside a plain matrix product
+on the same machine.
 
     python bench/engines.py -o bench/results/engines.tsv [--sizes 256x256,...] [--rounds 5]
     python bench/engines.py --starts -o bench/results/starts.tsv
 
-One row an engine and size: milliseconds per step (the median of the rounds, in which the engines take turns), the
-multiplications of a forward pass per pixel, and how often the step takes what its arithmetic would at the speed of the
-matrix product: 6 operations a multiplication, forward, back to the inputs and back to the weights. An engine that needs
-more memory than there is, is left out. With a GPU there are rows for 1, 4, 16 and 24 pictures at once. --starts:
-seconds from the start of a process to the end of its first step, with and without compiled kernels on the disk.
+One row an engine, tune and size has:
+
+- milliseconds a step, the median of the rounds, in which all take turns
+- the multiplications of a forward pass a pixel
+- the time of a step over that of its arithmetic at the speed of the matrix product: 6 operations a multiplication,
+  forward, back to the inputs and back to the weights.
+
+An engine that needs more memory than there is, is left out. With a GPU there are rows for 1, 4, 16 and 24 pictures at
+once. --starts: seconds from the start of a process to the end of its first step, with and without compiled kernels on
+the disk.
 """
 
 import argparse
@@ -29,13 +34,14 @@ from ddcodec.fit.descent.schedule import point_at
 from ddcodec.fit.descent.task import FitTask
 from ddcodec.fit.engine import CpuKind, GraphKind, ReferenceKind, device_of
 from ddcodec.machine import available_cores, available_memory, keep_freed_memory
-from ddcodec.presets import arch_of
+from ddcodec.presets import TUNES, arch_of
 
 COLUMNS = (
     "date",
     "version",
     "machine",
     "engine",
+    "tune",
     "threads",
     "fits",
     "width",
@@ -97,8 +103,8 @@ def product_gflops(kind):
 class Runner:
     """One engine of a size, that takes its turn."""
 
-    def __init__(self, kind, fits, picture, arch):
-        self.kind, self.fits, self.arch, self.times = kind, fits, arch, []
+    def __init__(self, kind, fits, picture, arch, tune):
+        self.kind, self.fits, self.arch, self.tune, self.times = kind, fits, arch, tune, []
         self._point = point_at(0.3)
         self._picture = picture
         self._steps = max(1, PIXELS_A_ROUND // (arch.width * arch.height))
@@ -108,7 +114,7 @@ class Runner:
 
         The engine is made anew: not all have room at once.
         """
-        engine = self.kind.make([FitTask(self._picture, self.arch, LAMBDA)] * self.fits)
+        engine = self.kind.make([FitTask(self._picture, self.arch, LAMBDA, tune=self.tune)] * self.fits)
         engine.warm_up()
         engine.step(self._point)
         engine.losses()
@@ -128,22 +134,22 @@ from ddcodec.fit.descent.task import FitTask
 from ddcodec.fit.engine import CpuKind, ReferenceKind
 from ddcodec.fit.descent.schedule import point_at
 from ddcodec.presets import arch_of
-name, threads, width, height = sys.argv[2], *map(int, sys.argv[3:])
+name, tune, threads, width, height = *sys.argv[2:4], *map(int, sys.argv[4:])
 arch = arch_of("default", height, width, 3, LAMBDA)
 kind = {"numba": CpuKind(threads), "torch": ReferenceKind("cpu", threads)}[name]
-engine = kind.make([FitTask(picture_of(width, height), arch, LAMBDA)])
+engine = kind.make([FitTask(picture_of(width, height), arch, LAMBDA, tune=tune)])
 engine.step(point_at(0.3))
 print(round(int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text("ascii"))[1]) / 1024))
 """
 
 
-def peak_mib(kind, arch):
+def peak_mib(kind, arch, tune):
     """Of a process of its own that takes one step, the program and its libraries included; nothing where Linux does not
     tell, or on a GPU.
     """
     if kind.device != "cpu" or not Path("/proc/self/status").exists():
         return ""
-    words = [str(Path(__file__).parent), kind.name, str(kind.threads), str(arch.width), str(arch.height)]
+    words = [str(Path(__file__).parent), kind.name, tune, str(kind.threads), str(arch.width), str(arch.height)]
     return int(subprocess.run([sys.executable, "-c", PEAK, *words], check=True, capture_output=True, text=True).stdout)
 
 
@@ -153,7 +159,7 @@ def measure(sizes, rounds):
     for size in sizes:
         width, height = map(int, size.split("x"))
         picture, arch = picture_of(width, height), arch_of("default", height, width, 3, LAMBDA)
-        runners = [Runner(kind, fits, picture, arch) for kind, fits in kinds_for(arch)]
+        runners = [Runner(kind, fits, picture, arch, tune) for kind, fits in kinds_for(arch) for tune in TUNES]
         for _ in range(rounds):
             for runner in runners:
                 runner.turn()
@@ -164,6 +170,7 @@ def measure(sizes, rounds):
             floor = 1e3 * OPERATIONS_A_MAC * macs * megapixels * 1e6 / (gflops * 1e9)
             yield (
                 kind.name,
+                runner.tune,
                 kind.threads,
                 runner.fits,
                 width,
@@ -173,7 +180,7 @@ def measure(sizes, rounds):
                 f"{milliseconds / megapixels:.2f}",
                 f"{gflops:.0f}",
                 f"{milliseconds / floor:.2f}",
-                peak_mib(kind, arch),
+                peak_mib(kind, arch, runner.tune),
             )
 
 

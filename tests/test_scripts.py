@@ -175,8 +175,8 @@ def small_engines(monkeypatch):
 def test_engines(desk, small_engines):
     run(engines, "-o", "rows.tsv", "--sizes", "32x24,1x5", "--rounds", 1)
     rows = rows_of("rows.tsv")
-    assert [(row["width"], row["engine"]) for row in rows] == [
-        (width, engine) for width in ("32", "1") for engine in ("numba", "torch")
+    assert [(row["width"], row["engine"], row["tune"]) for row in rows] == [
+        (width, engine, tune) for width in ("32", "1") for engine in ("numba", "torch") for tune in ("eye", "psnr")
     ]
     assert all(float(row["ms_per_step"]) > 0 and float(row["times_the_product"]) > 0 for row in rows)
     assert all(row["peak_mib"] == "" or int(row["peak_mib"]) > 50 for row in rows)
@@ -402,4 +402,6 @@ def test_whole_range(desk, monkeypatch):
         rows = read_table(Path("rows.tsv"))
         assert [(row.picture, row.codec) for row in rows] == [("a", "jpeg")] * 2 + [("a", "ddc:e3")] * 2
     assert {path.stat().st_size for path in Path("whole-range").iterdir()} == {row.bytes for row in rows}
+    run(whole_range, "b.png", "-o", "crops.tsv", "--codecs", "jpeg", "--crop", 20, 10, "--files", "crops")
+    assert [(row.codec, row.width, row.height) for row in read_table(Path("crops.tsv"))] == [("jpeg", 20, 10)] * 2
     assert rows[0].bytes < rows[1].bytes and [row.setting for row in rows[2:]] == [0.00149285, 0.00116793]
