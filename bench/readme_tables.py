@@ -13,9 +13,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from hashlib import sha256
-from math import log
+from math import inf, log
 from pathlib import Path
-from statistics import fmean, median
+from statistics import fmean, median, stdev
 from typing import NamedTuple
 
 from record import RESULTS, results_of
@@ -34,13 +34,14 @@ from ddcodec.benchmark.charts import (
     seconds_text,
     time_chart,
 )
+from ddcodec.benchmark.curves import bjontegaard
 from ddcodec.benchmark.peers import peer_of
 from ddcodec.benchmark.published import read_published
 from ddcodec.benchmark.report import Study
 from ddcodec.benchmark.restoration import Row as RestorationRow
 from ddcodec.benchmark.restoration import read_rows
 from ddcodec.benchmark.study import descriptions
-from ddcodec.benchmark.summary import Group, Standing, groups, left_out, mean_curve
+from ddcodec.benchmark.summary import Group, Standing, groups, left_out, mean_curve, points
 from ddcodec.benchmark.table import Row, latest, read_table
 from ddcodec.format.files import read_info
 from ddcodec.restoration.settings import CODEC
@@ -49,7 +50,7 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = (
     ROOT / "README.md",
     *(ROOT / "docs" / f"{page}.md" for page in ("results", "quality-and-effort", "how-it-works", "restoration")),
-    ROOT / "bench" / "notebook" / "restoration.md",
+    *(ROOT / "bench" / "notebook" / f"{page}.md" for page in ("eye", "restoration")),
 )
 """Files with tables."""
 SAMPLE = ROOT / "samples" / "chelsea.ddc"
@@ -60,8 +61,8 @@ ANCHOR = "jpeg"
 """The codec whose BD-rate is 0."""
 OURS = "ddc:e"
 """Beginning of the names of ddcodec's efforts."""
-EFFORT = "ddc:e{}:psnr"
-"""The name of an effort in the tables of efforts."""
+EFFORTS = {"eye": "ddc:e{}", "psnr": "ddc:e{}:psnr"}
+"""Tune -> the name of an effort."""
 SINCE = "5f2b1c2"
 """The earliest version of ddcodec, by its digest, that gives photographs the rates of the present one.
 
@@ -78,29 +79,45 @@ PLOTS = ROOT / "bench" / "plots"
 MACHINES = {
     "AMD EPYC, 2 cores": "AMD EPYC",
     "AMD EPYC (family 25, model 17), 2 cores": "AMD EPYC, Zen 4",
+    "AMD EPYC (family 26, model 2), 2 cores": "AMD EPYC, Zen 5",
     "Intel(R) Xeon(R) Processor, 2 cores": "Intel Xeon",
 }
 """A row's machine -> its name in a table. All have two cores. Early rows do not tell an EPYC's family."""
-SHORT = ("ddc:e5:psnr", "vvc", "ddc:e3:psnr", "avif:psnr:s0", "avif:s0", "avif", "webp", "jxl")
-"""Codecs of the README's table, from the top."""
-OWN = "ddc:e5:psnr"
-"""The first codec of the README's three figures."""
+SHORT = ("ddc:e5", "ddc:e3", "ddc:e1", "ddc:e5:psnr", "avif:s0", "avif", "webp", "jxl")
+"""Codecs of the README's table."""
+OWN = "ddc:e5"
+"""The first codec of the README's figures."""
 OTHER = "avif"
-"""The second one: AVIF as it is by default."""
+"""The second one: AVIF as it is by default. The figures of `against` are against it, too."""
 CURVES = ("Cool-Chic 5.0.1", "ddc:e5:psnr", "vvc", "ddc:e3:psnr", "avif:psnr", "avif", "webp", "jpeg")
-"""Curves of the plots over all pictures; a plot has at most `charts.MOST_CURVES`."""
+"""Curves of PSNR over all pictures; a plot has at most `charts.MOST_CURVES`."""
+CURVES_TO_THE_EYE = ("ddc:e5", "ddc:e3", "ddc:e5:psnr", "avif", "avif:psnr", "jxl", "webp", "jpeg")
+"""Curves of `EYE` over all pictures."""
 CURVES_OF_EFFORTS = ("ddc:e9:psnr", "ddc:e5:psnr", "vvc", "ddc:e3:psnr", "avif:psnr", "avif", "ddc:e1:psnr", "jpeg")
 """Curves of the plot of efforts."""
-SPOTS = ("ddc:e5:psnr", "ddc:e3:psnr", "ddc:e1:psnr", "vvc", "avif:psnr:s0", "avif", "webp", "jxl")
-"""Points of the plot of times."""
+SPOTS = ("ddc:e5", "ddc:e3", "ddc:e1", "avif:s0", "avif", "vvc", "webp", "jxl")
+"""Points of the plot of times, by rate at equal `EYE`."""
 RATES = (0.2, 0.8)
 """Bits per pixel at the edges of a plot. All curves of ddcodec reach the right one, where their names stand."""
 RATE_MARKS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
 """Bits per pixel with a mark."""
-EYE = "ms_ssim"
-"""The quality of the plot that is nearer to the eye than PSNR."""
+EYE = "ssimulacra2"
+"""The measure that is nearest to the eye."""
+MEASURES = {
+    "ssimulacra2": "SSIMULACRA2",
+    "ms_ssim": "MS-SSIM",
+    "psnr_hvs_m": "PSNR-HVS-M",
+    "butteraugli": "Butteraugli",
+    "psnr": "PSNR",
+}
+"""Quality of `summary.QUALITIES` -> column of a table."""
 COMPARISON = RESULTS / "comparison.tsv"
 RESTORATION = RESULTS / "restoration.tsv"
+QUALITY, WHOLE_RANGE = RESULTS / "quality.tsv", RESULTS / "whole-range.tsv"
+BANDS = ((0.05, 0.25), (0.25, 1), (1, 4))
+"""Least and most bits per pixel of the files of ddcodec that a line of `whole_range` compares."""
+COMPARED = {"eye": (EYE, ("avif", "jxl", "webp")), "psnr": ("psnr", ("avif:psnr", "jxl", "webp"))}
+"""Tune -> the quality by which `whole_range` compares it, and with what."""
 
 
 class RestorationSet(NamedTuple):
@@ -167,7 +184,7 @@ DRAWN_FROM = PLOTS / "drawn-from.sha256"
 
 
 def efforts() -> list[str]:
-    """Write the steps of each effort, and the median time of an encode on each machine."""
+    """Write the steps of each effort, and the median time of an encode, with either tune, on each machine."""
     lines = [
         "| effort | " + " | ".join(map(str, presets.EFFORTS)) + " |",
         "| --- |" + " --- |" * len(presets.EFFORTS),
@@ -187,18 +204,23 @@ def engines() -> list[str]:
     with (RESULTS / "engines.tsv").open(newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     rows = [row for row in rows if row["macs_per_pixel"] == rows[-1]["macs_per_pixel"]]
-    latest = {(row["engine"], row["fits"], row["threads"], int(row["width"]), int(row["height"])): row for row in rows}
-    kinds = sorted({key[:3] for key in latest}, key=lambda kind: (kind[0], int(kind[1]), int(kind[2])))
-    lines = [f"| picture | {' | '.join(_kind(*kind) for kind in kinds)} |", "| --- |" + " --- |" * len(kinds)]
-    for width, height in sorted({key[3:] for key in latest}, key=lambda size: size[0] * size[1]):
-        found = [latest.get((*kind, width, height)) for kind in kinds]
-        lines.append(f"| {width}x{height} | {' | '.join(_step(row) if row else '' for row in found)} |")
+    latest = {
+        (row["engine"], row["fits"], row["threads"], row["tune"], int(row["width"]), int(row["height"])): row
+        for row in rows
+    }
+    kinds = sorted({key[:4] for key in latest}, key=lambda kind: (kind[0], int(kind[1]), int(kind[2]), kind[3]))
+    sizes = sorted({key[4:] for key in latest}, key=lambda size: size[0] * size[1])
+    heads = " | ".join(f"{width}x{height}" for width, height in sizes)
+    lines = [f"| engine | {heads} |", "| --- |" + " --- |" * len(sizes)]
+    for kind in kinds:
+        found = [latest.get((*kind, *size)) for size in sizes]
+        lines.append(f"| {_kind(*kind)} | {' | '.join(_step(row) if row else '' for row in found)} |")
     return lines
 
 
-def _kind(engine: str, fits: str, threads: str) -> str:
+def _kind(engine: str, fits: str, threads: str, tune: str) -> str:
     where = f"{threads} thread{'s' * (threads != '1')}" if engine in ("numba", "torch") else f"{fits} at once"
-    return f"{engine}, {where}"
+    return f"{engine}, {where}, tune={tune}"
 
 
 def _step(row: Mapping[str, str]) -> str:
@@ -227,30 +249,46 @@ def results() -> list[str]:
 def short() -> list[str]:
     """Write the README's rows: BD-rates against JPEG by two measures over all pictures, and times of one machine."""
     group = _groups()[0]
-    standings = {standing.codec: standing for standing in group.standings}
-    lines = ["| codec | PSNR | MS-SSIM | encode | decode | machine |", "| --- |" + " --- |" * 5]
-    for codec in SHORT:
-        own = standings[codec]
-        lines.append(
-            f"| {_title(codec)} | {_percent(own.rate)} | {_percent(own.rate_ms_ssim)} | "
-            f"{' | '.join(_times(group.rows, codec))} |"
-        )
+    lines = ["| codec | SSIMULACRA2 | PSNR | encode | decode | machine |", "| --- |" + " --- |" * 5]
+    for own in _by_eye(group):
+        if own.codec in SHORT:
+            lines.append(
+                f"| {_title(own.codec)} | {_percent(_rate_by(own, EYE))} | {_percent(own.rate)} | "
+                f"{' | '.join(_times(group.rows, own.codec))} |"
+            )
     return lines
 
 
 def figures() -> list[str]:
-    """Write the README's three figures: rate at equal quality by two measures, and the time of an encode."""
+    """Write the README's figures: rate at equal quality by three measures, and the time of an encode."""
     group = _groups()[0]
     standings = {standing.codec: standing for standing in group.standings}
-    own, other = standings[OWN], standings[OTHER]
-    times = [f"{encode} ({machine})" for encode, _, machine in (_times(group.rows, codec) for codec in (OWN, OTHER))]
+    both = standings[OWN], standings[OTHER]
+    times = [f"{encode} ({machine})" for encode, _, machine in (_times(group.rows, own.codec) for own in both)]
     return [
-        f"| {len(group.pictures)} photographs of Kodak | {peer_of(OWN).title} | {peer_of(OTHER).title} |",
+        f"| {len(group.pictures)} photographs of Kodak | {' | '.join(peer_of(own.codec).title for own in both)} |",
         "| --- | --- | --- |",
-        f"| size against JPEG at equal PSNR | {_percent(own.rate)} | {_percent(other.rate)} |",
-        f"| size against JPEG at equal MS-SSIM | {_percent(own.rate_ms_ssim)} | {_percent(other.rate_ms_ssim)} |",
-        f"| time of an encode | {times[0]} | {times[1]} |",
+        *(
+            f"| size against JPEG at equal {MEASURES[measure]} | "
+            f"{' | '.join(_percent(_rate_by(own, measure)) for own in both)} |"
+            for measure in ("ssimulacra2", "ms_ssim", "psnr")
+        ),
+        f"| time of an encode | {' | '.join(times)} |",
     ]
+
+
+def _rate_by(standing: Standing, measure: str) -> float | None:
+    """Find the mean BD-rate by a measure of `MEASURES`."""
+    found: float | None = standing.rate if measure == "psnr" else getattr(standing, f"rate_{measure}")
+    return found
+
+
+def _by_eye(group: Group) -> list[Standing]:
+    """Sort the measured codecs by rate at equal `EYE`, those without a figure last, and leave out the anchor."""
+    return sorted(
+        (own for own in group.standings if own.measured and own.codec != ANCHOR),
+        key=lambda own: inf if (rate := _rate_by(own, EYE)) is None else rate,
+    )
 
 
 def comparison() -> list[str]:
@@ -284,15 +322,20 @@ def _title(codec: str) -> str:
 
 
 def _times(rows: Iterable[Row], codec: str) -> tuple[str, str, str]:
-    """Write (encode, decode, machine): mean times over the rows of the machine that measured most of them."""
-    own = [row for row in rows if row.codec == codec]
-    (machine, _), *_ = Counter(row.machine for row in own).most_common()
-    own = [row for row in own if row.machine == machine]
+    """Write (encode, decode, machine): median times over the rows of one machine."""
+    own = _of_one_machine(rows, codec)
     return (
-        seconds_text(fmean(row.encode_s for row in own)),
-        seconds_text(fmean(row.decode_s for row in own)),
-        MACHINES[machine],
+        seconds_text(median(row.encode_s for row in own)),
+        seconds_text(median(row.decode_s for row in own)),
+        MACHINES[own[0].machine],
     )
+
+
+def _of_one_machine(rows: Iterable[Row], codec: str) -> list[Row]:
+    """Keep a codec's rows of the machine that measured most of them."""
+    own = [row for row in rows if row.codec == codec]
+    machine = Counter(row.machine for row in own).most_common(1)[0][0]
+    return [row for row in own if row.machine == machine]
 
 
 def restoration() -> list[str]:
@@ -346,41 +389,45 @@ def _mean(rows: Iterable[RestorationRow], field: str) -> str:
 
 
 def costs() -> list[str]:
-    """Write each effort's BD-rate against JPEG, over all pictures and over those that most efforts have.
-
-    Where these are few, each picture has a column, too.
-    """
+    """Write each effort's BD-rates against JPEG by the measure of each tune, over all pictures and those of efforts."""
     whole, group = _groups()[0], _group_of_efforts()
-    everywhere, standings = ({standing.codec: standing for standing in found.standings} for found in (whole, group))
-    named = group.pictures if len(group.pictures) <= MOST_NAMED else ()
-    lines = [
-        f"| {' | '.join(['effort', _name(whole.pictures), f'{len(group.pictures)} pictures', *named])} |",
-        "| --- |" + " --- |" * (2 + len(named)),
+    measures = {tune: measure for tune, (measure, _) in COMPARED.items()}
+    heads = [
+        f"`--tune {tune}`, by {MEASURES[measure]}: {_name(own.pictures)}"
+        for tune, measure in measures.items()
+        for own in (whole, group)
     ]
+    lines = [f"| {' | '.join(['effort', *heads])} |", "| --- |" + " --- |" * len(heads)]
+    standings = [{own.codec: own for own in found.standings} for found in (whole, group)]
     for effort in presets.EFFORTS:
-        codec = EFFORT.format(effort)
-        own = standings.get(codec)
-        if own:
-            cells = [str(effort), _rate(everywhere.get(codec)), _rate(own)]
-            lines.append(f"| {' | '.join(cells + [_percent(own.per_picture[picture].rate) for picture in named])} |")
+        cells = [
+            _percent(_rate_by(found[codec], measure) if (codec := EFFORTS[tune].format(effort)) in found else None)
+            for tune, measure in measures.items()
+            for found in standings
+        ]
+        if any(cells):
+            lines.append(f"| {' | '.join([str(effort), *cells])} |")
     return lines
 
 
-def points() -> list[str]:
-    """Write mean rate and PSNR at each lambda, effort by effort, beside JPEG.
+def lambdas() -> list[str]:
+    """Write mean rate and `EYE` over all pictures at each lambda, effort by effort, beside JPEG.
 
     JPEG has the quality nearest to the `-q` that stands for the lambda.
     """
-    rows = _group_of_efforts().rows
-    efforts = [effort for effort in presets.EFFORTS if any(row.codec == EFFORT.format(effort) for row in rows)]
+    name = EFFORTS[presets.DEFAULT_TUNE]
+    rows = _groups()[0].rows
+    efforts = [effort for effort in presets.EFFORTS if any(row.codec == name.format(effort) for row in rows)]
     lines = [
         f"| `--lambda` | about `-q` | {' | '.join(f'effort {effort}' for effort in efforts)} | JPEG |",
         "| --- | --- |" + " --- |" * (len(efforts) + 1),
     ]
-    for lambda_ in sorted({row.setting for row in rows if row.codec.startswith(OURS)}, reverse=True):
-        quality = min(range(1, 101), key=lambda q: abs(log(presets.lambda_of_quality(q, tune="psnr") / lambda_)))
+    for lambda_ in sorted({row.setting for row in rows if row.codec == name.format(efforts[0])}, reverse=True):
+        quality = min(
+            range(1, 101), key=lambda q: abs(log(presets.lambda_of_quality(q, tune=presets.DEFAULT_TUNE) / lambda_))
+        )
         nearest = min({row.setting for row in rows if row.codec == ANCHOR}, key=lambda q: abs(q - quality))
-        cells = [_point(rows, EFFORT.format(effort), lambda_) for effort in efforts] + [
+        cells = [_point(rows, name.format(effort), lambda_) for effort in efforts] + [
             f"quality {nearest:.0f}: {_point(rows, ANCHOR, nearest)}"
         ]
         lines.append(f"| {lambda_:g} | {quality} | {' | '.join(cells)} |")
@@ -389,11 +436,12 @@ def points() -> list[str]:
 
 def _point(rows: Iterable[Row], codec: str, setting: float) -> str:
     own = [row for row in rows if (row.codec, row.setting) == (codec, setting)]
-    return f"{fmean(row.bpp for row in own):.3f} bpp, {fmean(row.psnr for row in own):.2f} dB" if own else ""
+    scores = [row.ssimulacra2 for row in own if row.ssimulacra2 is not None]
+    return f"{fmean(row.bpp for row in own):.3f} bpp, {fmean(scores):.1f}" if scores else ""
 
 
 def measures() -> list[str]:
-    """Write BD-rates against JPEG by four measures of quality, over all pictures."""
+    """Write BD-rates against JPEG by five measures of quality, over all pictures."""
     return _by_measures(_groups()[0])
 
 
@@ -402,13 +450,64 @@ def measures_of_efforts() -> list[str]:
     return _by_measures(_group_of_efforts())
 
 
-def _by_measures(group: Group) -> list[str]:
+def against() -> list[str]:
+    """Write the same against `OTHER` in the place of JPEG, for the README's codecs and AVIF's third tune."""
+    group = groups([row for row in kodak() if row.codec in {*SHORT, "avif:ssimulacra2"}], OTHER)[0]
+    return _by_measures(group, anchor=OTHER)
+
+
+def _by_measures(group: Group, anchor: str = ANCHOR) -> list[str]:
     titles = descriptions(group.rows)
-    lines = ["| codec | PSNR | PSNR of luma | MS-SSIM | SSIMULACRA2 |", "| --- |" + " --- |" * 4]
-    for standing in group.standings:
-        if standing.measured and standing.codec != ANCHOR:
-            rates = (standing.rate, standing.rate_psnr_y, standing.rate_ms_ssim, standing.rate_ssimulacra2)
-            lines.append(f"| {titles[standing.codec].title} | {' | '.join(map(_percent, rates))} |")
+    lines = [f"| codec | {' | '.join(MEASURES.values())} |", "| --- |" + " --- |" * len(MEASURES)]
+    for own in _by_eye(group):
+        if own.codec != anchor:
+            cells = [_percent(_rate_by(own, measure)) for measure in MEASURES]
+            lines.append(f"| {titles[own.codec].title} | {' | '.join(cells)} |")
+    return lines
+
+
+def qualities() -> list[str]:
+    """Write what JPEG and both tunes at effort 3 have by `EYE` at equal `-q`: mean and standard deviation."""
+    rows = latest(read_table(QUALITY))
+    lines = ["| `-q` | JPEG | lambda | `--tune eye` | lambda | `--tune psnr` |", "| --- |" + " --- |" * 5]
+    for quality in sorted({row.setting for row in rows if row.codec == ANCHOR}):
+        cells = [_spread(rows, ANCHOR, quality)]
+        for tune, name in EFFORTS.items():
+            lambda_ = float(f"{presets.lambda_of_quality(quality, tune=tune):g}")
+            cells += [f"{lambda_:.3g}", _spread(rows, name.format(3), lambda_)]
+        lines.append(f"| {quality:g} | {' | '.join(cells)} |")
+    return lines
+
+
+def _spread(rows: Iterable[Row], codec: str, setting: float) -> str:
+    own = [row.ssimulacra2 for row in rows if (row.codec, row.setting) == (codec, setting)]
+    scores = [score for score in own if score is not None]
+    return f"{fmean(scores):.1f} ± {stdev(scores):.1f}" if scores else ""
+
+
+def whole_range() -> list[str]:
+    """Write by how much files at effort 3 are smaller than others of equal quality, in three bands of rate."""
+    rows = latest(read_table(WHOLE_RANGE))
+    pictures = dict.fromkeys(row.picture for row in rows)
+    heads = [
+        f"`--tune {tune}` against {peer_of(other).title}, by {MEASURES[measure]}"
+        for tune, (measure, others) in COMPARED.items()
+        for other in others
+    ]
+    lines = [f"| {' | '.join(['bits per pixel', *heads])} |", "| --- |" + " --- |" * len(heads)]
+    for least, most in BANDS:
+        cells = []
+        for tune, (measure, others) in COMPARED.items():
+            for other in others:
+                rates = []
+                for picture in pictures:
+                    own = points(rows, EFFORTS[tune].format(3), picture, measure)
+                    band = [point for point in own if least <= point[0] <= most]
+                    rates.append(bjontegaard(points(rows, other, picture, measure), band).rate)
+                known = [rate for rate in rates if rate is not None]
+                of = f" (of {len(known)})" if len(known) < len(rates) else ""
+                cells.append(f"{fmean(known):+.1f} %{of}" if known else "")
+        lines.append(f"| {least:g} to {most:g} | {' | '.join(cells)} |")
     return lines
 
 
@@ -473,7 +572,8 @@ def sections() -> list[str]:
 
 def _time(rows: Iterable[Row], effort: int) -> str:
     """Write the median time of an effort's encodes, or nothing without rows."""
-    seconds = [row.encode_s for row in rows if row.codec == EFFORT.format(effort)]
+    names = {name.format(effort) for name in EFFORTS.values()}
+    seconds = [row.encode_s for row in rows if row.codec in names]
     return seconds_text(median(seconds)) if seconds else ""
 
 
@@ -532,7 +632,7 @@ def draw() -> None:
     """Draw the plots of docs/results.md from the same rows, and write the digest of these beside them."""
     whole, of_efforts = _groups()[0], _group_of_efforts()
     _save("mean", _rates(whole, CURVES, "psnr"))
-    _save("mean-eye", _rates(whole, CURVES[1:], EYE))
+    _save("mean-eye", _rates(whole, CURVES_TO_THE_EYE, EYE))
     _save("mean-efforts", _rates(of_efforts, CURVES_OF_EFFORTS, "psnr"))
     study = _study(whole, SPOTS)
     standings, labels, looks = (
@@ -544,9 +644,10 @@ def draw() -> None:
         "time",
         time_chart(
             [
-                Spot(labels[codec], looks[codec], _seconds(whole.rows, codec), rate)
+                Spot(labels[codec], looks[codec], median(row.encode_s for row in own), rate)
                 for codec in SPOTS
-                if (rate := standings[codec].rate) is not None
+                for own in [_of_one_machine(whole.rows, codec)]
+                if (rate := _rate_by(standings[codec], EYE)) is not None
             ],
             labels[ANCHOR],
         ),
@@ -567,13 +668,6 @@ def _study(group: Group, codecs: Sequence[str]) -> Study:
         "",
         "",
     )
-
-
-def _seconds(rows: Iterable[Row], codec: str) -> float:
-    """Average the seconds of an encode over the rows of the machine that measured most of them."""
-    own = [row for row in rows if row.codec == codec]
-    machine = Counter(row.machine for row in own).most_common(1)[0][0]
-    return fmean(row.encode_s for row in own if row.machine == machine)
 
 
 def _rates(group: Group, codecs: Sequence[str], quality: str, lowest: float | None = None) -> Chart:
@@ -610,9 +704,12 @@ TABLES = (
     restoration,
     grey,
     costs,
-    points,
+    lambdas,
     measures,
+    against,
     measures_of_efforts,
+    qualities,
+    whole_range,
     low,
     sections,
 )
