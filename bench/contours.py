@@ -134,14 +134,18 @@ def draw(folder, name, parts, random):
     """The original at the left, then the others in random order. The key names them from left to right."""
     folder.mkdir(parents=True, exist_ok=True)
     codecs = ["original", *random.permutation([codec for codec in parts if codec != "original"])]
-    wide = ZOOM * SIDE + GAP
-    sheet = Image.new("RGB", (len(codecs) * wide - GAP, ZOOM * SIDE))
-    for column, codec in enumerate(codecs):
-        large = Image.fromarray(parts[codec]).resize((ZOOM * SIDE,) * 2, Image.Resampling.NEAREST)
-        sheet.paste(large, (column * wide, 0))
-    sheet.save(folder / f"{name}.png")
+    sheet_of([parts[codec] for codec in codecs]).save(folder / f"{name}.png")
     with open(folder / "key.tsv", "a", newline="", encoding="utf-8") as file:
         csv.writer(file, delimiter="\t", lineterminator="\n").writerow([name, *codecs])
+
+
+def sheet_of(parts):
+    """Set pictures of `SIDE` pixels a side by side, enlarged without smoothing."""
+    side = ZOOM * SIDE
+    sheet = Image.new("RGB", (len(parts) * (side + GAP) - GAP, side))
+    for column, part in enumerate(parts):
+        sheet.paste(Image.fromarray(part).resize((side, side), Image.Resampling.NEAREST), (column * (side + GAP), 0))
+    return sheet
 
 
 if __name__ == "__main__":

@@ -72,7 +72,13 @@ def test_plots_were_drawn_from_the_files():
 
 def test_plots_can_be_read():
     """At most eight curves, each of a codec that has rows."""
-    for codecs in (readme_tables.CURVES, readme_tables.CURVES_TO_THE_EYE, readme_tables.CURVES_OF_EFFORTS, readme_tables.SPOTS, readme_tables.SHORT):
+    for codecs in (
+        readme_tables.CURVES,
+        readme_tables.CURVES_TO_THE_EYE,
+        readme_tables.CURVES_OF_EFFORTS,
+        readme_tables.SPOTS,
+        readme_tables.SHORT,
+    ):
         assert len(set(codecs)) == len(codecs) <= 8
         assert set(codecs) <= {standing.codec for group in readme_tables._groups() for standing in group.standings}
 

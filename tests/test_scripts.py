@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import batch
+import blind
 import contours
 import cutouts
 import denoised_files
@@ -139,6 +140,26 @@ def test_batch_says_what_is_wrong(tmp_path):
         "the lines of failures name []",
         "exit codes [0]",
     ]
+
+
+def test_blind(desk, monkeypatch):
+    """The key says where each is, of two files of about one size."""
+    monkeypatch.setattr(blind, "CROPS", {"a": (8, 4), "b": (0, 0)})
+    monkeypatch.setattr(contours, "SIDE", 16)
+    monkeypatch.setattr(blind, "SIDE", 16)
+    black, original = np.zeros((24, 36, 3), np.uint8), np.asarray(Image.open("a.png"))
+    monkeypatch.setattr(blind.ddcodec, "encode", lambda samples, **options: bytes(700))
+    monkeypatch.setattr(blind.ddcodec, "decode", lambda data: black)
+    run(blind, ".", "-o", "sheets", "--codec", "jpeg")
+    keys = [line.split("\t") for line in Path("sheets", "key.tsv").read_text().splitlines()]
+    assert [key[0] for key in keys] == ["a", "b"]
+    for name, *order, size, other in keys:
+        assert sorted(order) == ["ddc", "jpeg"] and size == "700" and 500 < int(other) <= 707
+        with Image.open(f"sheets/{name}.png") as sheet:
+            parts = [np.asarray(sheet)[:, left : left + 32] for left in (0, 40, 80)]
+        assert [not part.any() for part in parts] == [False, order[0] == "ddc", order[1] == "ddc"]
+        if name == "a":
+            assert np.array_equal(parts[0][::2, ::2], original[4:20, 8:24])
 
 
 def test_cutouts(desk, monkeypatch):
