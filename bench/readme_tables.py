@@ -284,9 +284,9 @@ def _rate_by(standing: Standing, measure: str) -> float | None:
 
 
 def _by_eye(group: Group) -> list[Standing]:
-    """Sort the measured codecs by rate at equal `EYE`, those without a figure last, and leave out the anchor."""
+    """Sort the measured codecs by rate at equal `EYE`, those without a figure last."""
     return sorted(
-        (own for own in group.standings if own.measured and own.codec != ANCHOR),
+        (own for own in group.standings if own.measured),
         key=lambda own: inf if (rate := _rate_by(own, EYE)) is None else rate,
     )
 
@@ -501,9 +501,8 @@ def whole_range() -> list[str]:
             for other in others:
                 rates = []
                 for picture in pictures:
-                    own = points(rows, EFFORTS[tune].format(3), picture, measure)
-                    band = [point for point in own if least <= point[0] <= most]
-                    rates.append(bjontegaard(points(rows, other, picture, measure), band).rate)
+                    theirs, own = (points(rows, name, picture, measure) for name in (other, EFFORTS[tune].format(3)))
+                    rates.append(bjontegaard(theirs, [point for point in own if least <= point[0] <= most]).rate)
                 known = [rate for rate in rates if rate is not None]
                 of = f" (of {len(known)})" if len(known) < len(rates) else ""
                 cells.append(f"{fmean(known):+.1f} %{of}" if known else "")

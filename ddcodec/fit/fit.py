@@ -125,7 +125,7 @@ def lambda_for(task: FitTask, settings: FitSettings, *, say: Callable[[str], Non
     """
     assert task.goal is not None
     target = task.goal.target
-    usual = target.usual_lambda(task.form)
+    usual = target.usual_lambda(task.tune)
     if usual is not None:
         return usual
     device_of(settings.device)
@@ -138,7 +138,7 @@ def lambda_for(task: FitTask, settings: FitSettings, *, say: Callable[[str], Non
 
     def step_of(base, lambda_):
         # In a function, so that an engine's memory is free before the next engine is made.
-        first = replace(task, arch=base_arch(width, height, planes, base), lambda_=lambda_)
+        first = task.at(base_arch(width, height, planes, base), lambda_)
         return first_step(target, kind.make([first]).fits[0], settings.iterations)
 
     with kind.state():
@@ -227,7 +227,7 @@ class _Job:
         del engine, fit
         for index in collapsed:
             # Without a base, since a start from one is always the same. The second result is taken, whatever it is.
-            task = replace(tasks[index], arch=replace(tasks[index].arch, base=0))
+            task = tasks[index].at(replace(tasks[index].arch, base=0), tasks[index].lambda_)
             engine = self._engine(self.kind, [task], self.settings.seed + 1)
             steps, _, codes = self._run(engine, [task], FIT_SHARE / todo, may_collapse=True)
             results[index] = self._frozen(engine.fits[0], task, codes[0], todo, steps)
@@ -272,7 +272,7 @@ class _Job:
         arch, goal = fit.arch, task.goal
         if not self.kind.is_searchable:
             weights, code = fit.weights(), fit.rounded_code()
-            task, kind = replace(task, lambda_=fit.lambda_), kind_for(arch, "cpu", threads=self.settings.threads)
+            task, kind = task.at(task.arch, fit.lambda_), kind_for(arch, "cpu", threads=self.settings.threads)
             try:
                 kind.prepare(arch, self.say)
                 (fit,) = self._engine(kind, [task], 0).fits

@@ -19,7 +19,6 @@ from .descent.protocols import Code, Fit
 from .descent.schedule import point_after
 from .freeze.moves import improve
 from .freeze.search import trials_for, weight_bits
-from .loss.form import Form
 from .loss.terms import Loss
 
 LAMBDAS = (1e-7, 0.3)
@@ -38,8 +37,8 @@ SSIMULACRA2_POWER = 0.53
 """About the power of the distortion with which the same rises."""
 SSIMULACRA2_AT = 3e-3
 """A lambda at which that is known, in a mean over crops of photographs."""
-SSIMULACRA2_LACKS = {True: 41.0, False: 57.0}
-"""What SSIMULACRA2 lacks there of 100, for a form of the eye and for squared error."""
+SSIMULACRA2_LACKS = {"eye": 41.0, "psnr": 57.0}
+"""Tune -> what SSIMULACRA2 lacks there of 100."""
 FIT_GAINS = 5.0
 """About the dB that a fit gains over its first guess, measured on crops of photographs."""
 FIT_LEAVES = 0.75
@@ -165,7 +164,7 @@ class Target(ABC):
     def least_lambda(self) -> float:
         """The least lambda from which a fit starts."""
 
-    def usual_lambda(self, form: Form) -> float | None:
+    def usual_lambda(self, tune: str) -> float | None:
         """Return the lambda with which a fit starts, or None where first guesses tell more."""
         return None
 
@@ -272,11 +271,9 @@ class Ssimulacra2Target(Target):
     score_of: Callable[[np.ndarray], float]
     least_lambda: ClassVar[float] = LAMBDAS[0]
 
-    def usual_lambda(self, form: Form) -> float:
+    def usual_lambda(self, tune: str) -> float:
         """Return the lambda at which photographs have that score in the mean."""
-        return _inside(
-            SSIMULACRA2_AT * ((100 - self.score) / SSIMULACRA2_LACKS[form.is_eyes]) ** (1 / SSIMULACRA2_SLOPE)
-        )
+        return _inside(SSIMULACRA2_AT * ((100 - self.score) / SSIMULACRA2_LACKS[tune]) ** (1 / SSIMULACRA2_SLOPE))
 
     def met(self, measured):
         return self.score <= measured <= self.score + 0.5

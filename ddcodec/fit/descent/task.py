@@ -1,7 +1,7 @@
 """The records of what is to be fitted: `FitTask` for a picture, `Goal` for a target."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -47,3 +47,9 @@ class FitTask:
     def form(self) -> Form:
         """The form of the tune for the picture: for the eye about 20 bytes a pixel, made when it is first asked for."""
         return eye_form(self.picture, self.known) if self.tune == "eye" else SQUARED_ERROR
+
+    def at(self, arch: Arch, lambda_: float) -> "FitTask":
+        """Make the task of the same picture for another architecture and lambda. Both share one form."""
+        other = replace(self, arch=arch, lambda_=lambda_)
+        other.__dict__["form"] = self.form
+        return other
