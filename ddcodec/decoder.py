@@ -135,7 +135,7 @@ def decode_file(
     check_memory(arch, finest)
     body = read_body(data, header)
     reader = Reader(body.words)
-    numbers = numbers_of(check_weights(arch, walk_weights(arch, reader)))
+    numbers = numbers_of(arch, check_weights(arch, walk_weights(arch, reader)))
     code = walk_code(arch, numbers, reader)
     samples = render(arch, numbers, code, finest, threads)
     if finest == 0 and checksum(samples) != header.samples_crc:

@@ -14,7 +14,6 @@ from ddcodec.format.container import read_body
 from ddcodec.format.files import pack
 from ddcodec.format.header import HEADER_BYTES, ROWS, ROWS_BYTES, VERSION, read_header
 from ddcodec.format.tables import ESCAPE, row
-from ddcodec.format.weights import Weights
 from ddcodec.format.wire import Writer
 
 FOLDER = Path(__file__).parent / "vectors" / "invalid"
@@ -139,10 +138,6 @@ def bad_files():
     damaged("stream_shuffled", with_body(good, table + stream[::-1]))
     # Weights and code that no encoder may write; `pack` refuses them, so its checks are passed over. All else is right,
     # the checksums too.
-    fine = random_coded(random, DEFAULT)
-    fine.tensors["code.0"] = Weights(0, np.full((DEFAULT.finest_channels, 1), 32767))
-    fine.tensors["taps.0"] = Weights(15, np.array([0, 0, -1, 0]))
-    damaged("weights_not_exact", unchecked(sealed(fine)))
     for value in (32768, -32768):
         beyond = random_coded(random, DEFAULT)
         beyond.tensors["mix.0"].values[0, 0] = value

@@ -16,10 +16,9 @@ from invalid import mended
 from random_coded import DEFAULT, random_coded, sealed
 
 from ddcodec.format.arch import BASES, base_arch
-from ddcodec.format.bounds import exactness_bound
 from ddcodec.format.files import pack
 from ddcodec.format.header import HEADER_BYTES
-from ddcodec.format.weights import Weights, resolved
+from ddcodec.format.weights import Weights
 
 FOLDER = Path(__file__).parent / "vectors" / "valid"
 
@@ -142,7 +141,7 @@ def vectors():
 
     add(
         "features_saturate",
-        "sums of coarser planes beyond 2^20, before they are doubled",
+        "sums of coarser planes beyond 16 bits, before they are doubled",
         change=features,
         width=9,
         height=7,
@@ -172,18 +171,42 @@ def vectors():
             if "features" in name:
                 coded.tensors[name] = Weights(12, 28000 * np.sign(values))
 
-    add("activations_saturate", "every layer reaches 2^20", change=saturating, spread=20.0, width=12, height=12)
+    add("activations_saturate", "every layer reaches 2^15", change=saturating, spread=20.0, width=12, height=12)
 
-    def at_bound(coded):
-        coded.tensors["taps.0"] = Weights(14, np.zeros(4, int))
-        coded.tensors["bias.0"] = Weights(15, np.zeros_like(coded.tensors["bias.0"].values))
-        values = np.zeros_like(coded.tensors["code.0"].values)
-        coded.tensors["code.0"] = Weights(0, values)
-        while exactness_bound(coded.arch, resolved(coded.arch, coded.tensors)) < 2**53:
-            values[0, 0] += 1
-        values[0, 0] -= 1
+    def wrapping(names):
+        def change(coded):
+            for name, (_, values) in coded.tensors.items():
+                if name.startswith(names):
+                    exponent = int(random.integers(12, 15))
+                    coded.tensors[name] = Weights(exponent, random.integers(-32000, 32001, values.shape))
 
-    add("weights_at_bound", "an accumulator that reaches almost 2^53", change=at_bound, spread=20.0)
+        return change
+
+    def wrapping_filters(coded):
+        for name, (_, values) in coded.tensors.items():
+            if name.startswith("filter"):
+                coded.tensors[name] = Weights(12, np.full(values.shape, 32000))
+            if name.startswith("taps"):
+                # The base adds to the two in the middle.
+                coded.tensors[name] = Weights(12, np.array([32000, 25000, 25000, 32000]))
+        for planes in coded.code.values():
+            planes[:] = random.integers(3500, 4096, planes.shape)
+
+    add("sums_wrap_filter", "sums leave 32 bits", change=wrapping_filters, width=14, height=11)
+    for names in (("context.1", "context.2"), ("context.3",), ("mix", "code", "bias")):
+        add(f"sums_wrap_{names[0]}", "sums leave 32 bits", change=wrapping(names), spread=80.0, width=14, height=11)
+    add(
+        "sums_wrap_top",
+        "sums leave 32 bits",
+        change=wrapping(("top", "output", "residual")),
+        spread=80.0,
+        width=14,
+        height=11,
+        top_channels=60,
+    )
+    for headroom in (1, 2, 3):
+        add(f"headroom_{headroom}", "a wider range of the synthesis", spread=8.0, headroom=headroom)
+    based("deep_headroom", "the same with a base and detail", 20, 13, 3, 8, depth=1, detail=1, headroom=2, spread=9.0)
     add("no_top", "no top layer", top_channels=0)
     add("wide_top", "the widest top layer", top_channels=127, width=5, height=4, octaves=2)
     for base in range(1, 6):

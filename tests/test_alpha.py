@@ -159,17 +159,23 @@ def psnr_seen(samples, alpha, data):
 def test_what_is_hidden_does_not_count(monkeypatch, profile):
     """A file is smaller and better where it can be seen than one that has to show the means of what is around under
     transparency, too.
+
+    In the mean of three seeds: one fit differs from the next by some 3 %.
     """
     samples, alpha = half_hidden()
-    options = EncodeOptions(lambda_=2e-3, profile=profile, iterations=60, tune="psnr")
-    freed = encode_picture(samples, options, alpha=alpha)
-    monkeypatch.setattr(Source, "known", lambda source, options: None)
-    bound = encode_picture(samples, options, alpha=alpha)
-    losses = [
-        10 ** (-psnr_seen(samples, alpha, data) / 10) / 2 + options.lambda_ * 8 * len(data) / alpha.size
-        for data in (freed.data, bound.data)
+    settings = [
+        EncodeOptions(lambda_=2e-3, profile=profile, iterations=60, tune="psnr", seed=seed) for seed in range(3)
     ]
-    assert losses[0] < 0.97 * losses[1]
+
+    def loss():
+        made = [encode_picture(samples, options, alpha=alpha).data for options in settings]
+        return sum(
+            10 ** (-psnr_seen(samples, alpha, data) / 10) / 2 + 2e-3 * 8 * len(data) / alpha.size for data in made
+        )
+
+    freed = loss()
+    monkeypatch.setattr(Source, "known", lambda source, options: None)
+    assert freed < 0.97 * loss()
 
 
 def test_a_target_is_for_what_is_seen():

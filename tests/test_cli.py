@@ -299,7 +299,7 @@ def test_info(here, made):
     assert result.exit_code == 0 and result.stderr == ""
     lines = result.stdout.splitlines()
     assert lines[0] == f"in.ddc: 24x16, {len(made.data)} bytes ({8 * len(made.data) / 384:.3f} bpp)"
-    assert lines[1] == "format version 12, RGB, 8 bits a sample"
+    assert lines[1] == "format version 13, RGB, 8 bits a sample"
     assert lines[2].startswith("profile default, base for eye, ")
     table = {name: int(count) for name, count in re.findall(r"^(.+?) +(\d+) +\d+\.\d %$", result.stdout, re.MULTILINE)}
     parts = [count for name, count in table.items() if name not in ("all octaves", "file")]

@@ -96,7 +96,8 @@ def test_constants():
     assert f"integers in -{arch.CODE_MAX}..{arch.CODE_MAX}" in TEXT
     assert f"outside -{arch.WEIGHT_MAX}..{arch.WEIGHT_MAX}" in TEXT
     assert f"`e` outside 0..{arch.EXPONENT_MAX}" in TEXT
-    assert arch.ACTIVATION_MAX == 2**20 and "`A = 2^20`" in TEXT
+    assert arch.ACTIVATION_MAX == 2**15 - 1 == -arch.ACTIVATION_LEAST - 1 and "`A = 2^15 - 1`" in TEXT
+    assert arch.SEEN_MAX == 127 and "-127, 127)" in TEXT
 
 
 def test_revisions_end_with_this_version():

@@ -69,7 +69,7 @@ def test_the_curvature_of_the_distortion_is_that_of_gauss_and_newton(fitted):
     assert curvature.names == OUTER and curvature.sizes == tuple(numbers[name].numel() for name in OUTER)
     assert alike(curvature.matrix, 2 / len(slopes) * slopes.T @ slopes, 0.05)
     known = np.zeros((25, 31), bool)
-    known[4:16, 7:25] = True
+    known[3:20, 5:28] = True
     counted = slopes.reshape(-1, known.size, slopes.shape[1])[:, known.ravel()].reshape(-1, slopes.shape[1])
     curvature = curvature_of_distortion(engine.arch, tensors, code, ALL, np.random.default_rng(0), known)
     assert curvature.samples == known.sum() and alike(curvature.matrix, 2 / len(slopes) * counted.T @ counted, 0.05)

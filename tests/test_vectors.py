@@ -38,8 +38,8 @@ SAID = {
     **{f"cut_after_{n}": (f"is cut off after {n} bytes, inside its header", SHORT) for n in (4, 5, 10, 18, 22, 26, 29)},
     **{f"cut_after_{n}": (BODY.format(n - 30), END) for n in (30, 31)},
     **{
-        f"version_{n}": (f"has format version {n}; this decoder reads version 12", f"version {n} is unsupported")
-        for n in (*range(12), 13, 255)
+        f"version_{n}": (f"has format version {n}; this decoder reads version 13", f"version {n} is unsupported")
+        for n in (*range(13), 14, 255)
     },
     **{f"base_{n}": (f"a base of the weights that {{}} (base {n})", f"base {n} is unsupported") for n in (11, 63)},
     **{f"planes_{n}": (f"a number of planes that {{}} (planes {n})", f"planes {n} is unsupported") for n in (2, 4)},
@@ -108,7 +108,6 @@ SAID = {
     "trailing_byte_mended": (BODY.format(1223), NO_CHECKSUM),
     "unsupported_before_damaged": ("a base of the weights that {} (base 11)", "base 11 is unsupported"),
     "version_255_short": ("is cut off after 20 bytes, inside its header", SHORT),
-    "weights_not_exact": ("too large: the network could not be computed exactly", "too great for exact doubles"),
     "width_0": ("a size of 0x16", "the picture has no pixels"),
 }
 """The fault of each bad file: a part of the decoder's sentence, and a part of the witness's.

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import NamedTuple
 
 PIXEL_LIMIT = 1_000_000  # pure Python needs minutes for such a picture
-A = 2**20
+A = 2**15 - 1
 BASES = Path(__file__).parent.parent / "ddcodec" / "format" / "bases.bin"
 
 Damaged = type("Damaged", (ValueError,), {})
@@ -61,7 +61,8 @@ def section_table(data: bytes) -> tuple[list[int], list[int]]:
 ROWS = [  # name, bits, least
     ("magic", 32, 0),
     ("version", 8, 0),
-    ("required", 8, 0),
+    ("required", 6, 0),
+    ("headroom", 2, 0),
     ("width", 16, 0),
     ("height", 16, 0),
     ("planes", 2, 1),
@@ -116,7 +117,7 @@ def read_header(data):
     header.coded = [octave for octave in reversed(range(header.octaves)) if header.P[octave]]
     header.sizes = [(-(-header.height >> octave), -(-header.width >> octave)) for octave in range(header.octaves)]
 
-    demand(header.version == 12, f"version {header.version} is unsupported", Unsupported)
+    demand(header.version == 13, f"version {header.version} is unsupported", Unsupported)
     demand(header_crc == zlib.crc32(data[:26]), "the header does not have its checksum")
     for name, values in SUPPORTED.items():
         demand(getattr(header, name) in values, f"{name} {getattr(header, name)} is unsupported", Unsupported)
@@ -171,7 +172,6 @@ def read_stream(header, words):
     """Chapter 3: the weights, the code, and the words taken at the end of each section."""
     decoder = RangeDecoder(words)
     tensors = read_tensors(header, decoder)
-    check_bounds(header, tensors)
     ends = [decoder.taken]
     code = {}
     for octave, planes in read_code(header, tensors, decoder):
@@ -241,9 +241,6 @@ def laplace_sums(s, d):
 class Tensor(NamedTuple):
     rows: tuple = ()  # integers; a vector is a column, which gives |T| one meaning, but the taps are a row
     exponent: int = 0
-
-    def scaled(self, exponent):
-        return [[value << exponent - self.exponent for value in row] for row in self.rows]
 
 
 def tensor_shapes(header):
@@ -336,47 +333,12 @@ def read_tensors(header, decoder):
     return tensors
 
 
-def affine_layer(tensors, name, bias_shift):
-    """Chapters 5 to 7: the S of a layer's bound, its weight and its shifted bias, both in units of 2^-S."""
-    weight, bias = tensors[f"{name}.weight"], tensors[f"{name}.bias"]
-    s = max(weight.exponent, bias.exponent)
-    return s, weight.scaled(s), bias.scaled(s + bias_shift)
-
-
-def octave_layer(tensors, octave):
-    """Chapters 5 to 7: the same of an octave, with its mix and taps as they are; empty where it has none."""
-    mix, taps, code, bias = (tensors.get(f"{kind}.{octave}", Tensor()) for kind in ("mix", "taps", "code", "bias"))
-    s = max(2 * taps.exponent, code.exponent, bias.exponent)
-    return s, mix, taps, code.scaled(s), bias.scaled(s + 12)
-
-
-def norm(rows):
-    """Chapter 5: |T|."""
-    return max((sum(map(abs, row)) for row in rows), default=0)
-
-
-def peak(rows):
-    """Chapter 5: |T| of a bias."""
-    return max(max(map(abs, row)) for row in rows)
-
-
-def check_bounds(header, tensors):
-    """Chapter 5, "Exactness"."""
-    contexts = [affine_layer(tensors, f"context.{number}", 8) for number in (1, 2, 3)]
-    bounds = [A * norm(weight) + peak(bias) + 2**s for s, weight, bias in contexts[:2]]
-    s, weight, bias = contexts[2]
-    bounds.append(5 * (A * norm(weight) + peak(bias)) + 2 ** (s + 8))
-    for octave in range(header.octaves):
-        s, _, taps, code, bias = octave_layer(tensors, octave)
-        bounds.append((A * norm(taps.rows) ** 2 << s - 2 * taps.exponent) + A * norm(code) + peak(bias) + 2**s)
-    if header.top_channels:
-        s, weight, bias = affine_layer(tensors, "top", 12)
-        bounds.append(A * norm(weight) + peak(bias) + 2**s)
-    s, weight, bias = affine_layer(tensors, "output", 12)
-    bounds.append(header.white * (A * norm(weight) + peak(bias)) + 2 ** (s + 12))
-    residual = tensors["residual.weight"]
-    bounds.append(header.white * A * (norm(residual.rows) + 2**residual.exponent) + 2 ** (residual.exponent + 16))
-    demand(max(bounds) < 2**53, "the weights are too great for exact doubles")
+def affine_layer(tensors, name, bits, weight="{}.weight", bias="{}.bias"):
+    """Chapter 5, "Arithmetic": the E of a layer's weight, its rows, and the bias in units of 2^-E activations."""
+    rows, exponent = tensors.get(weight.format(name), Tensor())
+    bias = tensors[bias.format(name)]
+    by = exponent + bits - bias.exponent
+    return exponent, rows, [[value << by if by >= 0 else value >> -by for value in row] for row in bias.rows]
 
 
 NEIGHBOURS = [
@@ -408,14 +370,34 @@ def dot(row, values):
     return sum(map(mul, row, values))
 
 
-def divide(z, exponent):
-    """floor(z / 2^exponent + 1/2), the rounding of chapters 6 and 7."""
-    return 2 * z + 2**exponent >> exponent + 1
+def modulo(z, half=0):
+    """Chapter 5: the integer from -2^31 - half on that stands for z."""
+    return (z + half + 2**31) % 2**32 - 2**31 - half
+
+
+def divide(z, shift):
+    """floor(z / 2^shift + 1/2), the rounding of chapters 6 and 7; `shift` may be negative."""
+    return 2 * z + 2**shift >> shift + 1 if shift > 0 else z << -shift
+
+
+def quotient(z, shift):
+    """The same of a sum modulo 2^32."""
+    return divide(modulo(z, 2**shift // 2 if shift > 0 else 0), shift)
+
+
+def clip(value, least=-A - 1):
+    """Chapter 6: an activation."""
+    return max(least, min(A, value))
 
 
 def settle(z, exponent, linear):
-    """Chapter 6, of the number z 2^-exponent."""
-    return max(-A if linear else 0, min(A, divide(z, exponent)))
+    """Chapter 6, of the sum z 2^-exponent."""
+    return clip(quotient(z, exponent), -A - 1 if linear else 0)
+
+
+def shown(value):
+    """Chapter 6: an integer of the code as contexts see it."""
+    return 256 * max(-127, min(127, value))
 
 
 def context_model(header, tensors):
@@ -426,7 +408,7 @@ def context_model(header, tensors):
         h = x
         for s, weight, bias in hidden:
             h = [settle(dot(row, h) + one, s, False) for row, (one,) in zip(weight, bias)]
-        o = [dot(row, h + x) + one for row, one in zip(last_weight, last_biases[index])]
+        o = [modulo(dot(row, h + x) + one) for row, one in zip(last_weight, last_biases[index])]
         mean = max(-65520, min(65520, divide(o[0], last + 4)))
         m = mean + 8 >> 4
         return max(0, min(63, divide(5 * o[1], last + 8) + 27)), mean - 16 * m, m
@@ -440,7 +422,7 @@ def read_code(header, tensors, decoder):
     for index, octave in enumerate(header.coded):
         planes = read_octave(header, decoder, predict, octave_features(header, tensors, seen, octave), index, octave)
         if len(planes) == 1:
-            seen = [[[256 * value for value in row] for row in planes[0]]] + [
+            seen = [[[shown(value) for value in row] for row in planes[0]]] + [
                 doubled(plane, *header.sizes[octave]) for plane in seen
             ]
         yield octave, planes
@@ -448,7 +430,7 @@ def read_code(header, tensors, decoder):
 
 def doubled(plane, rows, columns):
     """Chapter 6: `round(double(plane) / 16)`."""
-    return [[settle(value, 4, True) for value in row] for row in upsampled(plane, (1, 3), rows, columns)]
+    return [[divide(value, 4) for value in row] for row in upsampled(plane, (1, 3), rows, columns)]
 
 
 def octave_features(header, tensors, seen, octave):
@@ -476,7 +458,7 @@ def read_octave(header, decoder, predict, features, index, octave):
         for t in range(columns + 3 * (rows - 1)):
             places = [(t - 3 * y, y) for y in range(max(0, -(-(t - columns + 1) // 3)), min(rows, t // 3 + 1))]
             inputs = (
-                [256 * q[starts[y] + x + offset] for offset in offsets] + [plane[y][x] for plane in features]
+                [shown(q[starts[y] + x + offset]) for offset in offsets] + [plane[y][x] for plane in features]
                 for x, y in places
             )
             for (x, y), value in zip(places, decoder.integers([predict(numbers, index) for numbers in inputs])):
@@ -486,33 +468,38 @@ def read_octave(header, decoder, predict, features, index, octave):
     return planes
 
 
-def upsampled(plane, taps, rows, columns):
-    """Chapter 7: `up` with integer taps, which with (1, 3) is also chapter 6's `double`."""
+def upsampled(plane, taps, rows, columns, rounded=lambda sum: sum):
+    """Chapter 7: `up` with integer taps, which with (1, 3) and without rounding is also chapter 6's `double`."""
     n, mirrored = len(taps) // 2, taps[::-1]
-    for length in columns, rows:  # each turn doubles the rows' length and leaves the plane transposed
+    plane = list(zip(*plane))
+    for length in rows, columns:  # each turn doubles the rows' length and leaves the plane transposed
         wide = []
         for row in plane:
             a = [row[0]] * n + list(row) + [row[-1]] * n
             pairs = ((dot(taps, a[i : i + 2 * n]), dot(mirrored, a[i + 1 : i + 1 + 2 * n])) for i in range(len(row)))
-            wide.append(list(chain.from_iterable(pairs))[:length])
+            wide.append([rounded(sum) for sum in chain.from_iterable(pairs)][:length])
         plane = list(zip(*wide))
-    return plane
+    return list(zip(*plane))
 
 
 def synthesise(header, tensors, code, smallest):
     """Chapter 7; `pixels` are those of the octave before, each with all its channels."""
     pixels = []
     for octave in reversed(range(header.octaves)):
-        s, z = octave_sums(header, tensors, code, smallest, octave, pixels)
+        z = octave_sums(header, tensors, code, smallest, octave, pixels)
         pixels = list(
-            zip(*([settle(v, s, j < header.linear_of[octave]) for v in channel] for j, channel in enumerate(z)))
+            zip(*([clip(v, -A - 1 if j < header.linear_of[octave] else 0) for v in row] for j, row in enumerate(z)))
         )
+    bits = 12 - header.headroom
     if header.top_channels:
-        s, weight, bias = affine_layer(tensors, "top", 12)
+        s, weight, bias = affine_layer(tensors, "top", bits)
         pixels = [h + tuple(settle(dot(row, h) + one, s, False) for row, (one,) in zip(weight, bias)) for h in pixels]
-    s, weight, bias = affine_layer(tensors, "output", 12)
+    s, weight, bias = affine_layer(tensors, "output", bits)
     outputs = [
-        [max(-A, min(A, divide(16 * (dot(row, pixel) + one), s))) for row, (one,) in zip(weight, bias)]
+        [
+            max(-(2**18), min(2**18, quotient(dot(row, pixel) + one, s - 4 - header.headroom)))
+            for row, (one,) in zip(weight, bias)
+        ]
         for pixel in pixels
     ]
     samples, white = residual_samples(header, tensors["residual.weight"], outputs, smallest), header.white
@@ -522,6 +509,7 @@ def synthesise(header, tensors, code, smallest):
 def residual_samples(header, residual, outputs, smallest):
     """Chapter 7, after `v`: the samples before they are clipped, pixel by pixel."""
     rows, columns = header.sizes[smallest]
+    around = [[clip(divide(value, 2)) for value in pixel] for pixel in outputs]
     for y in range(rows):
         for x in range(columns):
             square, own = [], outputs[y * columns + x]
@@ -530,9 +518,9 @@ def residual_samples(header, residual, outputs, smallest):
                     row, column = (
                         (y, x) if smallest else (max(0, min(rows - 1, y + dy)), max(0, min(columns - 1, x + dx)))
                     )
-                    square += outputs[row * columns + column]
+                    square += around[row * columns + column]
             for one, weights in zip(own, residual.rows):
-                yield divide(header.white * ((one << residual.exponent) + dot(weights, square)), residual.exponent + 16)
+                yield divide(header.white * (one + quotient(dot(weights, square), residual.exponent - 2)), 16)
 
 
 def alpha_plane(header, prediction, differences):
@@ -556,45 +544,51 @@ def alpha_plane(header, prediction, differences):
 
 
 def octave_sums(header, tensors, code, smallest, octave, pixels):
-    """Chapter 7: z 2^S of one octave, a flat list for each channel, after S; below `smallest` nothing grows."""
-    s, mix, taps, matrix, bias = octave_layer(tensors, octave)
+    """Chapter 7: what `settle` is given for one octave, rounded; below `smallest` nothing grows."""
     rows, columns = header.sizes[max(octave, smallest)]
+    s, matrix, bias = affine_layer(tensors, octave, 12 - header.headroom, "code.{}", "bias.{}")
     z = [[value] * (rows * columns) for (value,) in bias]
     if octave in code:
         weights, first, finer = tensors[f"filter.{octave}"], header.filtered[octave], max(smallest - octave, 0)
-        filtered = filtered_code(weights, code[octave][:first], finer)
-        q = list(zip(*filtered, *filtered_code(NO_FILTER, code[octave][first:], finer)))
-        for j, row in enumerate(matrix):
-            z[j] = [total + dot(row, values) for total, values in zip(z[j], q)]
+        shift = 8 - header.headroom
+        filtered = filtered_code(weights, code[octave][:first], finer, shift)
+        q = list(zip(*filtered, *filtered_code(NO_FILTER, code[octave][first:], finer, shift)))
+        z = [[value + dot(row, values) for value, values in zip(own, q)] for own, row in zip(z, matrix)]
+    z = [[quotient(value, s) for value in row] for row in z]
+    if octave == header.octaves - 1:
+        return z
+    mix, taps = tensors[f"mix.{octave}"], tensors[f"taps.{octave}"]
+    rounded = lambda sum: settle(sum, taps.exponent, True)
     for j, row in enumerate(mix.rows):
-        m = [max(-A, min(A, divide(dot(row, pixel), mix.exponent))) for pixel in pixels]
+        m = [settle(dot(row, pixel), mix.exponent, True) for pixel in pixels]
         if octave >= smallest:
             width = header.sizes[octave + 1][1]
             plane = [m[i : i + width] for i in range(0, len(m), width)]
-            up = chain.from_iterable(upsampled(plane, taps.rows[0], rows, columns))
+            up = chain.from_iterable(upsampled(plane, taps.rows[0], rows, columns, rounded))
         else:
-            up = [sum(taps.rows[0]) ** 2 * value for value in m]
-        z[j] = [total + (value << s - 2 * taps.exponent) for total, value in zip(z[j], up)]
-    return s, z
+            gain = sum(taps.rows[0])
+            up = [rounded(gain * rounded(gain * value)) for value in m]
+        z[j] = [total + value for total, value in zip(z[j], up)]
+    return z
 
 
 NO_FILTER = Tensor([[0] * 5] * 5)
 
 
-def filtered_code(weights, planes, finer):
+def filtered_code(weights, planes, finer, bits):
     """Chapter 7: `f` of every plane of an octave, a flat list; `finer`: by how many octaves the picture is smaller."""
     unit = 2**weights.exponent
     for plane in planes:
         if finer:
             gain = unit + sum(map(sum, weights.rows))
-            yield [settle(gain * mean, weights.exponent, True) for mean in square_means(plane, 2**finer)]
+            yield [clip(divide(gain * clip(mean), weights.exponent)) for mean in square_means(plane, 2**finer, bits)]
             continue
         blank = [0] * (len(plane[0]) + 4)
-        wide = [blank] * 2 + [[0, 0, *(256 * value for value in row), 0, 0] for row in plane] + [blank] * 2
+        wide = [blank] * 2 + [[0, 0, *row, 0, 0] for row in plane] + [blank] * 2
         yield [
             settle(
                 unit * wide[y + 2][x + 2] + sum(dot(row, wide[y + k][x : x + 5]) for k, row in enumerate(weights.rows)),
-                weights.exponent,
+                weights.exponent - bits,
                 True,
             )
             for y in range(len(plane))
@@ -602,13 +596,13 @@ def filtered_code(weights, planes, finer):
         ]
 
 
-def square_means(plane, side):
-    """Chapter 7, "Smaller pictures": 256 times the mean over each square, rounded; a flat list."""
+def square_means(plane, side, bits):
+    """Chapter 7, "Smaller pictures": 2^bits times the mean over each square, rounded; a flat list."""
     means = []
     for y in range(0, len(plane), side):
         for x in range(0, len(plane[0]), side):
             square = [value for row in plane[y : y + side] for value in row[x : x + side]]
-            means.append((512 * sum(square) + len(square)) // (2 * len(square)))
+            means.append(((2 * sum(square) << bits) + len(square)) // (2 * len(square)))
     return means
 
 

@@ -24,6 +24,7 @@ from .descent.schedule import betas_for
 from .descent.start import plain_output
 from .descent.task import FitTask
 from .engine import Kind, device_of, kind_for, memory_errors, unused_gpu
+from .freeze.headroom import with_headroom
 from .freeze.moves import improve, measurements_for
 from .freeze.search import freeze, real_weights, trials_for
 from .target import LEAST_MOST, Steering, correct, first_lambda, first_step
@@ -286,7 +287,7 @@ class _Job:
 
         def as_coded():
             code = {octave: planes.astype("int64") for octave, planes in fit.rounded_code().items()}
-            return CodedImage(arch, tensors, code)
+            return CodedImage(with_headroom(arch, code), tensors, code)
 
         fit.take(real_weights(arch, tensors), {})
         if not goal and all(arch.code_planes(octave) == 1 for octave in range(arch.octaves)):

@@ -9,7 +9,7 @@ from itertools import product
 
 import numpy as np
 
-from ..format.arch import EXPONENT_MAX, FEATURES, Arch
+from ..format.arch import EXPONENT_MAX, FEATURES, SYNTHESIS_BITS, Arch
 from ..format.coded import CodedImage
 from ..format.tables import SCALES, STEPS_PER_OCTAVE, UNIT_SCALE, row
 from ..format.weights import FIRST_EXPONENT, Weights
@@ -87,16 +87,17 @@ def _complete(arch, tensors):
     """Return all tensors of the network, in coding order.
 
     Given tensors get steps as large as their values allow. The others are zeros in the steps of the tensor before,
-    which cost least.
+    which cost least. The bias of the output has no finer steps than sums with its weights.
     """
     result, exponent = {}, FIRST_EXPONENT
+    least = {"output.weight": max(0, tensors["output.bias"].exponent - SYNTHESIS_BITS)}
     for name, shape in arch.tensors():
         if name in tensors:
             exponent, values = tensors[name]
-            while exponent and not (values % 2).any():
+            while exponent > least.get(name, 0) and not (values % 2).any():
                 exponent, values = exponent - 1, values // 2
         else:
-            values = np.zeros(shape, np.int64)
+            exponent, values = max(exponent, least.get(name, 0)), np.zeros(shape, np.int64)
         result[name] = Weights(exponent, values)
     return result
 

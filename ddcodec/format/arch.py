@@ -21,21 +21,36 @@ WEIGHT_MAX = 32767
 EXPONENT_MAX = 15
 """Greatest exponent of a tensor, `e` and `E` (FORMAT.md, chapter 5)."""
 
-ACTIVATION_MAX = 2**20
-"""Greatest absolute value of an activation, `A` (FORMAT.md, chapter 5)."""
+ACTIVATION_LEAST, ACTIVATION_MAX = -(2**15), 2**15 - 1
+"""Least and greatest activation: 16 bits (FORMAT.md, chapter 5)."""
+
+SEEN_MAX = 127
+"""Greatest absolute value of an integer of the code as contexts see it (FORMAT.md, chapter 6)."""
 
 CODE_STEP = 256
 """One unit of the code in activations: 1 in the context model (8 fractional bits), 1/16 in the synthesis (12)."""
 
 
-CONTEXT_UNIT = 2**8
+CONTEXT_BITS, SYNTHESIS_BITS = 8, 12
+"""Fractional bits of activations of the context model, and of the synthesis without headroom."""
+
+CONTEXT_UNIT = 2**CONTEXT_BITS
 """Activations of the context model are integers in units of 1 / CONTEXT_UNIT (FORMAT.md, chapter 6)."""
 
-SYNTHESIS_UNIT = 2**12
-"""Channels of the synthesis are integers in units of 1 / SYNTHESIS_UNIT (FORMAT.md, chapter 7)."""
+SYNTHESIS_UNIT = 2**SYNTHESIS_BITS
+"""Channels of the synthesis are integers in units of 2^headroom / SYNTHESIS_UNIT (FORMAT.md, chapter 7)."""
 
 OUTPUT_UNIT = 2**16
 """Outputs before and after the residual layer are in units of 1 / OUTPUT_UNIT (FORMAT.md, chapter 7)."""
+
+OUTPUT_MAX = 2**18
+"""Greatest absolute value of an output before the residual layer, 4 times white (FORMAT.md, chapter 7)."""
+
+AROUND_UNIT = 2**14
+"""The residual layer sees outputs around in units of 1 / AROUND_UNIT (FORMAT.md, chapter 7)."""
+
+HEADROOM_MAX = 3
+"""Greatest `headroom` (FORMAT.md, chapter 1)."""
 
 
 WAVEFRONT_SLOPE = 3
@@ -167,6 +182,7 @@ class Arch:
     base: int = 0
     depth: int = 0
     detail: int = 0
+    headroom: int = 0
 
     def check(self) -> None:
         """Raise `DamagedError` where the rows contradict each other."""
@@ -186,6 +202,11 @@ class Arch:
             raise DamagedError(
                 f"The header names base {self.base} of the weights for a network that is not the base's."
             )
+
+    @property
+    def synthesis_unit(self) -> int:
+        """The number 1 in units of the activations of the synthesis."""
+        return SYNTHESIS_UNIT >> self.headroom
 
     @property
     def bits(self) -> int:

@@ -31,7 +31,7 @@ class CodedImage:
 
     def numbers(self) -> dict[str, np.ndarray]:
         """The numbers that the network computes with, name -> float64 array; see `ops_int.numbers`."""
-        return numbers(resolved(self.arch, self.tensors))
+        return numbers(self.arch, resolved(self.arch, self.tensors))
 
     def equals(self, other: "CodedImage") -> bool:
         """Whether two pictures are the same to the last integer."""
@@ -46,7 +46,7 @@ class CodedImage:
         )
 
     def check(self) -> None:
-        """Raise `DamagedError` unless all values are in their ranges and all sums stay below 2^53."""
+        """Raise `DamagedError` unless all values are in their ranges."""
         self.arch.check()
         check_weights(self.arch, self.tensors)
         for octave in self.arch.coded_octaves:

@@ -65,7 +65,7 @@ def unpack_body(header: Header, body: Body, finest: int = 0) -> CodedImage:
     arch = header.arch
     reader = Reader(body.words)
     tensors = walk_weights(arch, reader)
-    code = walk_code(arch, numbers(check_weights(arch, tensors)), reader, finest=finest)
+    code = walk_code(arch, numbers(arch, check_weights(arch, tensors)), reader, finest=finest)
     return CodedImage(arch, tensors, code, header.samples_crc, body.chunks)
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 MAGIC = 0xDD444443
 """The first four bytes of a file, most significant first."""
 
-VERSION = 12
+VERSION = 13
 """Version of the format that this code reads and writes."""
 
 
@@ -27,7 +27,8 @@ class Row(NamedTuple):
 ROWS = (
     Row("magic", 32, 0),
     Row("version", 8, 0),
-    Row("required", 8, 0),
+    Row("required", 6, 0),
+    Row("headroom", 2, 0),
     Row("width", 16, 0),
     Row("height", 16, 0),
     Row("planes", 2, 1),

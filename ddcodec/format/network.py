@@ -5,7 +5,7 @@ or its heirs for the encoder. Arrays are (C, rows, columns) or (C, positions). `
 `Arch.tensors()` to what `ops` computes with.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from .arch import FEATURES, FILTER_REACH, Arch, Window
@@ -27,13 +27,14 @@ def context(ops: Any, arch: Arch, numbers: Mapping[str, Array], inputs: Array, o
 
     Returns (2, positions): mean and scale, in the units of the inputs.
     """
-    hidden = ops.affine(numbers["context.1.weight"], inputs, numbers["context.1.bias"])
-    hidden = ops.settle(hidden, 0)
-    hidden = ops.affine(numbers["context.2.weight"], hidden, numbers["context.2.bias"])
-    hidden = ops.settle(hidden, 0)
+    hidden = inputs
+    for layer in ("context.1", "context.2"):
+        sums = ops.affine(numbers[f"{layer}.weight"], hidden, numbers[f"{layer}.bias"])
+        hidden = ops.settle(ops.within(sums, numbers.get(f"{layer}.wraps")), 0)
     bias = numbers["context.3.bias"][arch.coded_octaves.index(octave)]
     weight = numbers["context.3.weight"]
-    return ops.affine(weight[:, : arch.context_channels], hidden, bias) + weight[:, arch.context_channels :] @ inputs
+    sums = ops.affine(weight[:, : arch.context_channels], hidden, bias) + weight[:, arch.context_channels :] @ inputs
+    return ops.within(sums, numbers.get("context.3.wraps"), 0)
 
 
 class Coarser:
@@ -67,7 +68,7 @@ class Coarser:
         Finer octaves see it only if it is one plane.
         """
         if octave and len(code) == 1:
-            own = code * self._ops.context_step
+            own = self._ops.seen(code)
             self.planes = (
                 own
                 if self.planes is None
@@ -80,7 +81,8 @@ def handed_down(ops: Any, numbers: Mapping[str, Array], octave: int, coarser: Ar
 
     Mixing at this size costs a quarter.
     """
-    mixed = ops.round(ops.mix(numbers[f"context.features.{octave}"], coarser))
+    layer = f"context.features.{octave}"
+    mixed = ops.round(ops.within(ops.mix(numbers[layer], coarser), numbers.get(f"{layer}.wraps")))
     return ops.join([mixed, abs(coarser[:1])])
 
 
@@ -93,7 +95,8 @@ def double(ops: Any, arch: Arch, octave: int, planes: Array, window: Window | No
     window = window or Window(0, rows)
     reach = len(SEEN_TAPS) // 2
     held = Window(max(0, window.start // 2 - reach), min(planes.shape[1], (window.stop - 1) // 2 + 1 + reach))
-    doubled = up(ops, planes[:, held.start : held.stop], SEEN_TAPS, held, window, planes.shape[1], columns)
+    doubled = _up_along(ops, planes[:, held.start : held.stop], SEEN_TAPS, 1, window, held.start, planes.shape[1])
+    doubled = _up_along(ops, doubled, SEEN_TAPS, 2, Window(0, columns), 0, planes.shape[2])
     return ops.round(doubled * (1 / 16))
 
 
@@ -112,14 +115,11 @@ def synthesis(ops: Any, arch: Arch, numbers: Mapping[str, Array], code: Code, wi
     weight = numbers["output.weight"]
     output = ops.mix(weight[:, : arch.channels_of(0)], hidden) + numbers["output.bias"][:, None, None]
     if arch.top_channels:
-        top = ops.settle(ops.mix(numbers["top.weight"], hidden) + numbers["top.bias"][:, None, None], 0)
+        top = ops.mix(numbers["top.weight"], hidden) + numbers["top.bias"][:, None, None]
+        top = ops.settle(ops.within(top, numbers.get("top.wraps")), 0)
         output = output + ops.mix(weight[:, arch.channels_of(0) :], top)
-    return ops.samples(
-        residual(
-            ops, numbers["residual.weight"], ops.output(output), windows[finest], window, arch.size(finest), finest
-        ),
-        arch.peak,
-    )
+    output = ops.output(output, numbers.get("output.wraps"))
+    return ops.samples(residual(ops, numbers, output, windows[finest], window, arch.size(finest), finest), arch.peak)
 
 
 def hidden_planes(
@@ -133,25 +133,21 @@ def hidden_planes(
     windows: those of `Arch.windows`. The other arguments are those of `synthesis`.
     """
     hidden = None
-    for octave in arch.coarse_to_fine[: arch.octaves - finest]:
-        total = None
+    for octave in arch.coarse_to_fine:
+        window = windows[max(octave, finest)]
+        total = numbers[f"bias.{octave}"][:, None, None]
+        if arch.code_planes(octave):
+            own = seen_code(ops, arch, numbers, octave, code, window, means=octave < finest)
+            total = ops.within(ops.mix(numbers[f"code.{octave}"], own) + total, numbers.get(f"code.{octave}.wraps"))
         if hidden is not None:
-            mixed = ops.round(ops.mix(numbers[f"mix.{octave}"], hidden))
-            rows, columns = arch.size(octave + 1)[0], arch.size(octave)[1]
-            taps = numbers[f"taps.{octave}"]
-            total = up(ops, mixed, taps, windows[octave + 1], windows[octave], rows, columns)
-        if arch.code_planes(octave):
-            joined = ops.mix(numbers[f"code.{octave}"], seen_code(ops, arch, numbers, octave, code, windows[octave]))
-            total = joined if total is None else total + joined
-        hidden = ops.settle(total + numbers[f"bias.{octave}"][:, None, None], arch.linear_of(octave), octave)
-    for octave in reversed(range(finest)):
-        mixed = ops.round(ops.mix(numbers[f"mix.{octave}"], hidden))
-        total = mixed * numbers[f"taps.{octave}"].sum() ** 2
-        if arch.code_planes(octave):
-            total = total + ops.mix(
-                numbers[f"code.{octave}"], seen_code(ops, arch, numbers, octave, code, windows[finest], True)
-            )
-        hidden = ops.settle(total + numbers[f"bias.{octave}"][:, None, None], arch.linear_of(octave), octave)
+            mixed = ops.mix(numbers[f"mix.{octave}"], hidden)
+            mixed = ops.round(ops.within(mixed, numbers.get(f"mix.{octave}.wraps")))
+            if octave < finest:
+                total = total + unchanged(ops, numbers, octave, mixed)
+            else:
+                rows, columns = arch.size(octave + 1)[0], arch.size(octave)[1]
+                total = total + up(ops, numbers, octave, mixed, windows[octave + 1], window, rows, columns)
+        hidden = ops.settle(total, arch.linear_of(octave), octave)
     return hidden
 
 
@@ -169,7 +165,7 @@ def seen_code(
     """
     weight, first = numbers[f"filter.{octave}"], arch.filtered_planes(octave)
     if means:
-        planes = code(octave, window) * ops.synthesis_step
+        planes = ops.round(code(octave, window) * ops.synthesis_step)
         return ops.round(_joined(ops, planes[:first] * (1 + weight.sum()), planes[first:]))
     rows, reach = arch.size(octave)[0], FILTER_REACH
     held = Window(max(0, window.start - reach), min(rows, window.stop + reach))
@@ -177,6 +173,7 @@ def seen_code(
     beyond = held.start - (window.start - reach), window.stop + reach - held.stop
     own = planes[:, window.start - held.start : window.stop - held.start]
     filtered = own[:first] + ops.filter(weight, ops.pad(planes[:first], beyond, reach))
+    filtered = ops.within(filtered, numbers.get(f"filter.{octave}.wraps"))
     return ops.round(_joined(ops, filtered, own[first:]))
 
 
@@ -185,7 +182,13 @@ def _joined(ops, filtered, detail):
 
 
 def residual(
-    ops: Any, weight: Array, values: Array, held: Window, window: Window, size: tuple[int, int], finest: int = 0
+    ops: Any,
+    numbers: Mapping[str, Array],
+    values: Array,
+    held: Window,
+    window: Window,
+    size: tuple[int, int],
+    finest: int = 0,
 ) -> Array:
     """Add to `values` what the residual layer of 3x3 makes of them, without a ReLU.
 
@@ -201,27 +204,45 @@ def residual(
     def shifted(planes, axis, start, stop, count, before, step):
         return ops.take(planes, [min(max(i + step, 0), count - 1) - before for i in range(start, stop)], axis)
 
-    own, places = shifted(values, 1, *window, rows, held.start, 0), []
+    own, places, seen = shifted(values, 1, *window, rows, held.start, 0), [], ops.around(values)
     for dy in (-1, 0, 1):
-        row = own if finest else shifted(values, 1, *window, rows, held.start, dy)
+        row = shifted(seen, 1, *window, rows, held.start, 0 if finest else dy)
         places += [row if finest else shifted(row, 2, 0, columns, columns, 0, dx) for dx in (-1, 0, 1)]
     around = ops.stack(places)
-    return own + ops.mix(weight, around.reshape(-1, *around.shape[2:]))
+    sums = ops.mix(numbers["residual.weight"], around.reshape(-1, *around.shape[2:]))
+    return own + ops.residue(sums, numbers.get("residual.wraps"))
 
 
 def up(
-    ops: Any, planes: Array, taps: Sequence[Any], window: Window, finer_window: Window, rows: int, finer_columns: int
+    ops: Any,
+    numbers: Mapping[str, Array],
+    octave: int,
+    planes: Array,
+    window: Window,
+    finer_window: Window,
+    rows: int,
+    finer_columns: int,
 ) -> Array:
-    """Upsample by 2 with symmetric separable taps, without rounding (FORMAT.md, chapter 7, `up`).
+    """Upsample by 2 with symmetric separable taps to the size of `octave` (FORMAT.md, chapter 7, `up`).
 
-    Indices outside the octave are replaced by the nearest inside.
+    It rounds along columns and along rows. Indices outside the octave are replaced by the nearest inside.
 
     planes: (C, window, columns), the rows `window` of an octave of `rows` rows.
 
     Returns (C, finer_window, finer_columns), the rows `finer_window` of the finer octave.
     """
-    doubled = _up_along(ops, planes, taps, 1, finer_window, window.start, rows)
-    return _up_along(ops, doubled, taps, 2, Window(0, finer_columns), 0, planes.shape[2])
+    taps, wraps = numbers[f"taps.{octave}"], numbers.get(f"taps.{octave}.wraps")
+    doubled = ops.round(ops.within(_up_along(ops, planes, taps, 1, finer_window, window.start, rows), wraps))
+    doubled = _up_along(ops, doubled, taps, 2, Window(0, finer_columns), 0, planes.shape[2])
+    return ops.round(ops.within(doubled, wraps))
+
+
+def unchanged(ops: Any, numbers: Mapping[str, Array], octave: int, planes: Array) -> Array:
+    """Do to planes of one number each what `up` does, at the size that they have."""
+    gain, wraps = numbers[f"taps.{octave}"].sum(), numbers.get(f"taps.{octave}.wraps")
+    for _ in range(2):
+        planes = ops.round(ops.within(planes * gain, wraps))
+    return planes
 
 
 def _up_along(ops, planes, taps, axis, finer, start, size):

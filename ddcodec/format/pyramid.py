@@ -8,7 +8,7 @@ from itertools import islice
 
 import numpy as np
 
-from .arch import CODE_MAX, CODE_STEP, CONTEXT_UNIT, FIELD_PLANES, NEIGHBOURS, WAVEFRONT_SLOPE, Arch
+from .arch import CODE_MAX, CONTEXT_UNIT, FIELD_PLANES, NEIGHBOURS, WAVEFRONT_SLOPE, Arch
 from .bounds import check_code
 from .network import Coarser, context, double
 from .ops_int import IntegerOps
@@ -85,7 +85,7 @@ def _walk_plane(ops, arch, numbers, octave, wire, plane, target, field):
     """
     rows, columns = target.shape
     pitch = columns + _MARGIN
-    field[0, _ABOVE:, _MARGIN:] = 0 if plane is None else plane * float(CODE_STEP)
+    field[0, _ABOVE:, _MARGIN:] = 0 if plane is None else ops.seen(plane)
     flat, size = field.reshape(-1), (rows + _ABOVE) * pitch
     y = np.arange(rows)
     here = _ABOVE * pitch + _MARGIN + y * (pitch - WAVEFRONT_SLOPE)
@@ -108,7 +108,7 @@ def _walk_plane(ops, arch, numbers, octave, wire, plane, target, field):
             table, whole = _quantised(context(ops, arch, numbers, front.take(around[:, top:bottom]), octave))
             values = wire.integers(table, whole)
             target[there[top:bottom] + step] = values
-            front[here[top:bottom]] = values * float(CODE_STEP)
+            front[here[top:bottom]] = ops.seen(values)
     else:
         source, fronts = plane.reshape(-1), wavefronts()
         while group := list(islice(fronts, _AT_ONCE)):

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..machine import available_cores
 from ..picture import as_bytes
-from .arch import BANDS_AT_ONCE, CODE_STEP, Arch
+from .arch import BANDS_AT_ONCE, Arch
 from .coded import CodedImage
 from .network import synthesis
 from .ops_int import IntegerOps
@@ -40,13 +40,13 @@ def render(
 
     Returns uint8 or uint16 (H, W, planes), or (H, W) for one plane.
     """
-    ops = IntegerOps()
+    ops = IntegerOps(arch.headroom)
     rows, columns = arch.size(finest)
     samples = np.empty((rows, columns, arch.planes), f"uint{arch.bits}")
 
     # A smaller picture sees means of the code that is finer than itself (FORMAT.md, chapter 7).
     means = {
-        octave: square_means(code[octave], 1 << finest - octave, CODE_STEP) / CODE_STEP
+        octave: square_means(code[octave], 1 << finest - octave, ops.synthesis_step) / ops.synthesis_step
         for octave in arch.coded_octaves
         if octave < finest
     }

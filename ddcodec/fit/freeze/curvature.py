@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...format.arch import CODE_STEP, CONTEXT_UNIT, FEATURES, NEIGHBOURS, SQUARE, SYNTHESIS_UNIT, Arch
+from ...format.arch import CODE_STEP, CONTEXT_UNIT, FEATURES, NEIGHBOURS, SQUARE, Arch
 from ...format.network import Coarser, double, handed_down, hidden_planes
 from ...format.ops_int import IntegerOps
 from ...format.ops_int import numbers as exact_numbers
 from ...format.weights import Weights, resolved
 from ..loss.form import SQUARED_ERROR, Form
 from ..loss.terms import GREATEST_SCALE, LEAST_SCALE, NAT, share_of
+from .headroom import with_headroom
 
 OUTER = ("top.weight", "top.bias", "output.weight", "output.bias", "residual.weight")
 """The tensors of the layers behind the upsampled planes."""
@@ -80,14 +81,15 @@ def curvature_of_distortion(
     known:   bool (H, W), the pixels that count, or None for all.
     form:    what errors cost.
     """
-    ops, numbers = IntegerOps(), exact_numbers(resolved(arch, tensors))
+    arch = with_headroom(arch, code)
+    ops, numbers = IntegerOps(arch.headroom), exact_numbers(arch, resolved(arch, tensors))
 
     def code_of(octave, window):
         return code[octave][:, window.start : window.stop].astype(float)
 
     def slopes(window, rows, columns):
         windows = arch.windows(*window)
-        planes = hidden_planes(ops, arch, numbers, code_of, windows) / SYNTHESIS_UNIT
+        planes = hidden_planes(ops, arch, numbers, code_of, windows) / arch.synthesis_unit
         near = [np.clip(rows + dy, 0, arch.height - 1) - windows[0].start for dy in (-1, 0, 1)]
         beside = [np.clip(columns + dx, 0, arch.width - 1) for dx in (-1, 0, 1)]
         for part in _parts(len(rows)):
@@ -151,7 +153,7 @@ def _output_slopes(arch, numbers, planes):
     planes: (pixels, SQUARE, channels), the channels at each pixel and at those around it.
     """
     weight, top_weight = (numbers[name].astype(np.float32) for name in ("output.weight", "top.weight"))
-    bias, top_bias = ((numbers[name] / SYNTHESIS_UNIT).astype(np.float32) for name in ("output.bias", "top.bias"))
+    bias, top_bias = ((numbers[name] / arch.synthesis_unit).astype(np.float32) for name in ("output.bias", "top.bias"))
     # The share of each place's output in the pixel: (planes of the pixel, places, planes of the place).
     mixed = numbers["residual.weight"].reshape(arch.planes, SQUARE, arch.planes).astype(np.float32)
     mixed[:, SQUARE // 2] += np.eye(arch.planes, dtype=np.float32)
@@ -192,7 +194,7 @@ def curvature_of_bits(
 
     The other arguments are those of `curvature_of_distortion`.
     """
-    exact = exact_numbers(resolved(arch, tensors))
+    exact = exact_numbers(arch, resolved(arch, tensors))
     names = tuple(name for name, _ in arch.tensors() if name.startswith("context"))
     numbers = {name: (exact[name] / (CONTEXT_UNIT if "bias" in name else 1)).astype(np.float32) for name in names}
     total: Any = 0.0

@@ -13,7 +13,6 @@ import numpy as np
 
 from ...format.arch import EXPONENT_MAX, WEIGHT_MAX, Arch
 from ...format.bases import FRACTION_BITS
-from ...format.bounds import exactness_bound
 from ...format.weights import Weights, best_scale, resolved
 from ..descent.progress import Progress, progress_of
 from ..descent.protocols import Fit, SearchableFit
@@ -105,11 +104,7 @@ def freeze(
     """
     search = _Search(fit, trials, None if seconds is None else monotonic() + seconds, progress)
     search.run()
-    tensors = {name: search.tensor(name) for name, _ in fit.arch.tensors()}
-    while exactness_bound(fit.arch, resolved(fit.arch, tensors)) >= 2**53:
-        finest = max(tensors, key=lambda name: tensors[name].exponent)
-        tensors[finest] = search.quantised(finest, _Step(tensors[finest].exponent - 1, 0.5))
-    return tensors
+    return {name: search.tensor(name) for name, _ in fit.arch.tensors()}
 
 
 def plainly_rounded(fit: Fit) -> dict[str, Weights]:

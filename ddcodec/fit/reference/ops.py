@@ -14,8 +14,6 @@ class TorchOps:
     Activations have the unit 1. One unit of the code is 1 in the context model and 1/16 in the synthesis.
     """
 
-    context_step = 1.0
-    """One unit of the code in the context model."""
     synthesis_step = CODE_STEP / SYNTHESIS_UNIT
     """One unit of the code in the synthesis."""
 
@@ -89,6 +87,14 @@ class TorchOps:
         """Multiply a matrix (outputs, inputs) by inputs (inputs, positions) and add a bias (outputs,)."""
         return torch.addmm(bias[:, None], weight, inputs)
 
+    def seen(self, code: torch.Tensor) -> torch.Tensor:
+        """Return the code: a unit of it is 1 in the context model."""
+        return code
+
+    def within(self, sums: torch.Tensor, shift: int | None, half: float = 0.5) -> torch.Tensor:
+        """Return the sums: real ones do not wrap around."""
+        return sums
+
     def round(self, values: torch.Tensor) -> torch.Tensor:
         """Return the values: real activations are not rounded."""
         return values
@@ -97,9 +103,17 @@ class TorchOps:
         """Apply ReLU to the channels from `linear` on."""
         return values if linear == len(values) else _PartialReLU.apply(values, linear)
 
-    def output(self, values: torch.Tensor) -> torch.Tensor:
+    def output(self, values: torch.Tensor, shift: int | None) -> torch.Tensor:
         """Return the values: real samples keep their unit."""
         return values
+
+    def around(self, values: torch.Tensor) -> torch.Tensor:
+        """Return the values: the residual layer sees real samples as they are."""
+        return values
+
+    def residue(self, sums: torch.Tensor, shift: int | None) -> torch.Tensor:
+        """Return the sums: real samples keep their unit."""
+        return sums
 
     def samples(self, values: torch.Tensor, peak: int) -> torch.Tensor:
         """Return the values: real samples are neither scaled nor clamped."""
