@@ -1,0 +1,1 @@
+"""The decoder in C (`ddc.h`): how it is built, and how Python calls it."""

@@ -1,0 +1,63 @@
+/* Chapter 4 of FORMAT.md: the range decoder and its tables. */
+#include "parts.h"
+
+void make_tables(table tables[TABLES]) {
+    uint64_t decay[SCALES] = {[59] = 2145894892, 2146100489, 2146279488, 2146435328, 2146571004};
+    for (int s = 58; s >= 0; s--) decay[s] = (decay[s + 5] * decay[s + 5] + (1u << 30)) >> 31;
+    for (int s = 0; s < SCALES; s++) {
+        uint64_t tail[257] = {(uint64_t)1 << 32};
+        for (int edge = 0; edge < 256; edge++) tail[edge + 1] = (tail[edge] * decay[s] + (1u << 30)) >> 31;
+        for (int d = -8; d < 8; d++) {
+            uint32_t frequencies[SYMBOLS], sum = 0, *below = tables[16 * s + d + 8].below;
+            uint64_t first = 0, before = 0;
+            for (int k = 0; k < SYMBOLS; k++) {
+                /* `now` is `below` of FORMAT.md at the lower edge of symbol k. */
+                int edge = 16 * (k - 15) - d - 8;
+                uint64_t now = edge <= 0 ? tail[-edge] : ((uint64_t)1 << 33) - tail[edge];
+                if (k)
+                    frequencies[k - 1] = (uint32_t)((now - before) * ((1 << 24) - SYMBOLS) >> 33) + 1;
+                else
+                    first = now;
+                before = now;
+            }
+            uint64_t escaped = ((uint64_t)1 << 33) - before + first;
+            frequencies[SYMBOLS - 1] = (uint32_t)(escaped * ((1 << 24) - SYMBOLS) >> 33) + 1;
+            for (int k = 0; k < SYMBOLS; k++) sum += frequencies[k];
+            frequencies[15] += (1 << 24) - sum;
+            below[0] = 0;
+            for (int k = 0; k < SYMBOLS; k++) below[k + 1] = below[k] + frequencies[k];
+        }
+    }
+}
+
+void start_ranges(range_decoder *decoder, const uint8_t *words, const uint8_t *end) {
+    *decoder = (range_decoder){.range = ~(uint64_t)0, .at = words, .end = end};
+    decoder->offset = (uint64_t)next_word(decoder) << 32;
+    decoder->offset |= next_word(decoder);
+}
+
+static int32_t read_bit(range_decoder *decoder) {
+    uint64_t half = (decoder->range >> 24) << 23;
+    int32_t bit = decoder->offset >= half;
+    if (bit && decoder->offset - half >= half) decoder->is_damaged = 1;
+    narrow(decoder, bit ? half : 0, half);
+    return bit;
+}
+
+int32_t read_escape(range_decoder *decoder, int32_t scale) {
+    int32_t is_negative = read_bit(decoder), order = scale > 27 ? (scale - 27) / 5 : 0, ones = 0, rest = 0;
+    while (!decoder->is_damaged && read_bit(decoder)) {
+        if (order + ++ones > 16) decoder->is_damaged = 1;
+    }
+    if (decoder->is_damaged) return 0;
+    for (int i = 0; i < order + ones; i++) rest = 2 * rest + read_bit(decoder);
+    int32_t excess = ((1 << ones) - 1) * (1 << order) + rest;
+    return is_negative ? -16 - excess : 16 + excess;
+}
+
+void read_group(range_decoder *decoder, const table *tables, int32_t scale, int32_t *values, int32_t count) {
+    for (int32_t i = 0; i < count && !decoder->is_damaged; i++)
+        values[i] = read_symbol(decoder, &tables[16 * scale + 8]) - 15;
+    for (int32_t i = 0; i < count && !decoder->is_damaged; i++)
+        if (values[i] == 16) values[i] = read_escape(decoder, scale);
+}

@@ -1,0 +1,133 @@
+"""The decoder in C against NumPy and the vectors, with every kind of vectors that this machine has."""
+
+import subprocess
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from random_coded import random_arch, random_coded
+
+from ddcodec.format.files import pack, unpack
+from ddcodec.format.render import samples_of
+from ddcodec.native.build import bases_header, build, compilers
+from ddcodec.native.library import Library, NativeError
+from ddcodec.partial import beginning_of, decode_beginning
+
+VECTORS = Path(__file__).parent / "vectors"
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    found = compilers()
+    if not found:
+        pytest.skip("There is no C compiler.")
+    path = tmp_path_factory.mktemp("native") / "libddc.so"
+    # Its asserts are on.
+    build(path, found[0])
+    return Library(path)
+
+
+def levels_of(library):
+    """The levels of this machine: as long as their names differ from the best one's."""
+    names = [library.level_name(level) for level in range(8)]
+    return range(len(dict.fromkeys(names)))
+
+
+def expected(coded, octave):
+    samples = samples_of(coded, octave)
+    return samples.reshape(*samples.shape[:2], -1)
+
+
+@pytest.mark.parametrize("path", sorted((VECTORS / "valid").glob("*.ddc")), ids=lambda path: path.stem)
+def test_valid_vectors_in_all_sizes(library, path):
+    data = path.read_bytes()
+    coded = unpack(data)
+    for octave in range(coded.arch.octaves):
+        wanted = expected(coded, octave)
+        for level in levels_of(library):
+            assert np.array_equal(library.decode(data, octave, level=level), wanted), (octave, level)
+        assert np.array_equal(library.decode(data, octave, threads=3), wanted)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in sorted((VECTORS / "invalid").glob("*.ddc")) if ".limit." not in path.name],
+    ids=lambda path: path.stem,
+)
+def test_invalid_vectors_are_refused_alike(library, path):
+    with pytest.raises(NativeError) as caught:
+        library.decode(path.read_bytes())
+    assert caught.value.name == path.name.split(".")[-2]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_networks(library, seed):
+    random = np.random.default_rng(seed)
+    arch = replace(random_arch(random), headroom=seed % 4)
+    coded = random_coded(random, arch, spread=float(random.choice([0.3, 5, 300])))
+    data = pack(coded)
+    wanted = expected(coded, 0)
+    level = int(random.choice(list(levels_of(library))))
+    assert np.array_equal(library.decode(data, level=level), wanted)
+    start, stop = sorted(random.integers(0, arch.height + 1, 2))
+    if start < stop:
+        assert np.array_equal(library.decode(data, rows=(int(start), int(stop)), threads=2), wanted[start:stop])
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"rows": (0, 0)},
+        {"rows": (5, 5)},
+        {"rows": (0, 17)},
+        {"rows": (2**32, 2**33)},
+        {"octave": 4},
+        {"octave": 64},
+        {"octave": 2**32},
+        {"threads": 0},
+        {"threads": -1},
+        {"threads": 65},
+    ],
+)
+def test_impossible_requests(library, request_):
+    """Of a picture of 24x16 pixels in four octaves."""
+    with pytest.raises(NativeError, match="argument"):
+        library.decode((VECTORS / "valid" / "default_24x16.ddc").read_bytes(), **request_)
+
+
+def test_a_whole_file_is_checked_as_a_beginning_too(library):
+    for name in ("body_bit_flipped", "samples_crc_wrong"):
+        with pytest.raises(NativeError, match="damaged"):
+            library.decode((VECTORS / "invalid" / f"{name}.damaged.ddc").read_bytes(), is_beginning=True)
+
+
+def test_the_example_decodes_a_sample(library, tmp_path):
+    path = tmp_path / "ddc2ppm"
+    root = Path(__file__).parents[1]
+    sources = [root / "examples" / "ddc2ppm.c", *(root / "ddcodec" / "native").glob("*.c")]
+    (tmp_path / "bases.h").write_text(bases_header(), "utf-8")
+    options = ["-std=c11", "-O2", "-DDDC_PLAIN", "-DDDC_LEVEL=0", "-I", str(tmp_path)]
+    subprocess.run([*compilers()[0], *options, *map(str, sources), "-o", str(path)], check=True)
+    sample = root / "samples" / "chelsea.ddc"
+    made = subprocess.run([str(path), str(sample)], capture_output=True, check=True).stdout
+    with Image.open(BytesIO(made)) as image:
+        assert np.array_equal(np.asarray(image), library.decode(sample.read_bytes()))
+    assert subprocess.run([str(path), str(root / "README.md")], capture_output=True).returncode == 4
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_beginnings_of_files(library, seed):
+    random = np.random.default_rng(seed)
+    data = pack(random_coded(random, random_arch(random)))
+    part = data[: int(random.integers(len(data) // 2, len(data)))]
+    beginning = beginning_of(part)
+    if beginning and beginning.octaves:
+        picture, _ = decode_beginning(beginning)
+        ours = library.decode(part, is_beginning=True)
+        assert np.array_equal(ours, picture.samples.reshape(ours.shape))
+    else:
+        with pytest.raises(NativeError):
+            library.decode(part)
