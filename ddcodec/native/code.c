@@ -111,7 +111,12 @@ static void pack_context(const decoder *decoder, context *result) {
         result->octave_bias[k] = bias_of(&w->context_bias[2], k, w->context_weight[2].exponent, 8);
 }
 
-/* ---- what contexts see of coarser octaves ---- */
+/* ---- what contexts see of the code ---- */
+
+/* An integer of the code as contexts see it. */
+static inline int16_t shown(int32_t value) {
+    return (int16_t)(256 * (value < -SEEN_MAX ? -SEEN_MAX : value > SEEN_MAX ? SEEN_MAX : value));
+}
 
 /* round(double(a) / 16), row y. `line`: room for the columns of `a` and two more. */
 static void double_row(
@@ -133,10 +138,7 @@ static void hand_on(const decoder *decoder, int32_t l, const int16_t *coarser, i
     const shape *shape = &decoder->shape;
     int64_t count = (int64_t)shape->rows[l] * shape->columns[l];
     const int16_t *code = decoder->code[l];
-    for (int64_t i = 0; i < count; i++) {
-        int32_t value = code[i];
-        seen[i] = (int16_t)(256 * (value < -SEEN_MAX ? -SEEN_MAX : value > SEEN_MAX ? SEEN_MAX : value));
-    }
+    for (int64_t i = 0; i < count; i++) seen[i] = shown(code[i]);
     for (int32_t i = 0; i < shape->seen[l]; i++) {
         const int16_t *plane = coarser + (int64_t)i * shape->rows[l + 1] * shape->columns[l + 1];
         for (int32_t y = 0; y < shape->rows[l]; y++)
@@ -164,11 +166,7 @@ static void make_fields(const decoder *decoder, int32_t l, const int16_t *seen, 
                     const int16_t *line = seen + i * plane + (int64_t)y * columns + start;
                     for (int32_t x = 0; x < stop; x++) sums[x] = (int32_t)((uint32_t)sums[x] + (uint32_t)(w * line[x]));
                 }
-                for (int32_t x = 0; x < stop; x++) {
-                    int32_t value = sums[x] >> mix->exponent;
-                    value = value < -32768 ? -32768 : value > 32767 ? 32767 : value;
-                    field[8 * (start + x) + j] = (int16_t)value;
-                }
+                for (int32_t x = 0; x < stop; x++) field[8 * (start + x) + j] = clipped(sums[x] >> mix->exponent);
             }
         }
         for (int32_t x = 0; x < columns; x++) {
@@ -333,8 +331,7 @@ static ddc_error read_plane(
             is_escaped |= symbol == SYMBOLS - 1;
             is_wrong |= (uint32_t)(value + CODE_MAX) > 2 * CODE_MAX;
             *out = (int16_t)value;
-            value = value < -SEEN_MAX ? -SEEN_MAX : value > SEEN_MAX ? SEEN_MAX : value;
-            front[top + i] = (int16_t)(256 * value);
+            front[top + i] = shown(value);
         }
         if (is_escaped) {
             is_wrong = 0;
@@ -347,8 +344,7 @@ static ddc_error read_plane(
                 }
                 if (value < -CODE_MAX || value > CODE_MAX) return DDC_DAMAGED;
                 *out = (int16_t)value;
-                value = value < -SEEN_MAX ? -SEEN_MAX : value > SEEN_MAX ? SEEN_MAX : value;
-                front[top + i] = (int16_t)(256 * value);
+                front[top + i] = shown(value);
             }
         }
         if (is_wrong || ranges.is_damaged) return DDC_DAMAGED;

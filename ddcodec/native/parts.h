@@ -146,6 +146,9 @@ static inline int32_t bias_of(const tensor *bias, int32_t at, int32_t weight_exp
     return wrapped(shift >= 0 ? value * ((int64_t)1 << shift) : value >> -shift);
 }
 
+/* The nearest number of 16 bits. */
+static inline int16_t clipped(int64_t value) { return (int16_t)(value < -32768 ? -32768 : value > 32767 ? 32767 : value); }
+
 static inline int32_t half_of(int32_t shift) { return shift > 0 ? 1 << (shift - 1) : 0; }
 
 /* ---- chapters 6 and 7 ---- */

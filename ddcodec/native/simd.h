@@ -63,13 +63,10 @@ INLINE vec vec_dot(vec a, vec b) {
 }
 INLINE vec vec_shift_right(vec a, int n) { EACH_LANE(lane(a, i) >> n); }
 INLINE vec vec_shift_left(vec a, int n) { EACH_LANE((uint32_t)lane(a, i) << n); }
-INLINE vec vec_or(vec a, vec b) { EACH_LANE(lane(a, i) | lane(b, i)); }
 INLINE vec vec_max(vec a, vec b) { EACH_LANE(lane(a, i) > lane(b, i) ? lane(a, i) : lane(b, i)); }
 INLINE vec vec_min(vec a, vec b) { EACH_LANE(lane(a, i) < lane(b, i) ? lane(a, i) : lane(b, i)); }
 INLINE vec vec_max16(vec a, vec b) { EACH_PLACE(a.at[i] > b.at[i] ? a.at[i] : b.at[i]); }
-INLINE vec vec_min16(vec a, vec b) { EACH_PLACE(a.at[i] < b.at[i] ? a.at[i] : b.at[i]); }
-INLINE int16_t saturated(int32_t x) { return (int16_t)(x < -32768 ? -32768 : x > 32767 ? 32767 : x); }
-INLINE vec vec_pack(vec a, vec b) { EACH_PLACE(saturated(i < 4 ? lane(a, i) : lane(b, i - 4))); }
+INLINE vec vec_pack(vec a, vec b) { EACH_PLACE(clipped(i < 4 ? lane(a, i) : lane(b, i - 4))); }
 INLINE vec vec_low(vec a, vec b) { EACH_PLACE(i % 2 ? b.at[i / 2] : a.at[i / 2]); }
 INLINE vec vec_high(vec a, vec b) { EACH_PLACE(i % 2 ? b.at[4 + i / 2] : a.at[4 + i / 2]); }
 INLINE vec vec_low32(vec a, vec b) { EACH_LANE(i % 2 ? lane(b, i / 2) : lane(a, i / 2)); }
@@ -79,83 +76,43 @@ INLINE vec vec_high64(vec a, vec b) { EACH_LANE(i < 2 ? lane(a, 2 + i) : lane(b,
 #undef EACH_LANE
 #undef EACH_PLACE
 
-#elif DDC_LEVEL == 1
+#elif DDC_LEVEL <= 4
 
+#if DDC_LEVEL == 1
 #define LANES 4
+#define OF_X86(name) _mm_##name
+#define WHOLE_OF_X86(name) _mm_##name##_si128
 typedef __m128i vec;
-INLINE vec vec_load(const void *p) { return _mm_loadu_si128((const __m128i *)p); }
-INLINE void vec_store(void *p, vec a) { _mm_storeu_si128((__m128i *)p, a); }
-INLINE vec vec_set32(int32_t x) { return _mm_set1_epi32(x); }
-INLINE vec vec_set16(int16_t x) { return _mm_set1_epi16(x); }
-INLINE vec vec_add(vec a, vec b) { return _mm_add_epi32(a, b); }
-INLINE vec vec_sub(vec a, vec b) { return _mm_sub_epi32(a, b); }
-INLINE vec vec_dot(vec a, vec b) { return _mm_madd_epi16(a, b); }
-INLINE vec vec_shift_right(vec a, int n) { return _mm_sra_epi32(a, _mm_cvtsi32_si128(n)); }
-INLINE vec vec_shift_left(vec a, int n) { return _mm_sll_epi32(a, _mm_cvtsi32_si128(n)); }
-INLINE vec vec_or(vec a, vec b) { return _mm_or_si128(a, b); }
-INLINE vec vec_max(vec a, vec b) { return _mm_max_epi32(a, b); }
-INLINE vec vec_min(vec a, vec b) { return _mm_min_epi32(a, b); }
-INLINE vec vec_max16(vec a, vec b) { return _mm_max_epi16(a, b); }
-INLINE vec vec_min16(vec a, vec b) { return _mm_min_epi16(a, b); }
-INLINE vec vec_pack(vec a, vec b) { return _mm_packs_epi32(a, b); }
-INLINE vec vec_low(vec a, vec b) { return _mm_unpacklo_epi16(a, b); }
-INLINE vec vec_high(vec a, vec b) { return _mm_unpackhi_epi16(a, b); }
-INLINE vec vec_low32(vec a, vec b) { return _mm_unpacklo_epi32(a, b); }
-INLINE vec vec_high32(vec a, vec b) { return _mm_unpackhi_epi32(a, b); }
-INLINE vec vec_low64(vec a, vec b) { return _mm_unpacklo_epi64(a, b); }
-INLINE vec vec_high64(vec a, vec b) { return _mm_unpackhi_epi64(a, b); }
-
 #elif DDC_LEVEL == 2
-
 #define LANES 8
+#define OF_X86(name) _mm256_##name
+#define WHOLE_OF_X86(name) _mm256_##name##_si256
 typedef __m256i vec;
-INLINE vec vec_load(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
-INLINE void vec_store(void *p, vec a) { _mm256_storeu_si256((__m256i *)p, a); }
-INLINE vec vec_set32(int32_t x) { return _mm256_set1_epi32(x); }
-INLINE vec vec_set16(int16_t x) { return _mm256_set1_epi16(x); }
-INLINE vec vec_add(vec a, vec b) { return _mm256_add_epi32(a, b); }
-INLINE vec vec_sub(vec a, vec b) { return _mm256_sub_epi32(a, b); }
-INLINE vec vec_dot(vec a, vec b) { return _mm256_madd_epi16(a, b); }
-INLINE vec vec_shift_right(vec a, int n) { return _mm256_sra_epi32(a, _mm_cvtsi32_si128(n)); }
-INLINE vec vec_shift_left(vec a, int n) { return _mm256_sll_epi32(a, _mm_cvtsi32_si128(n)); }
-INLINE vec vec_or(vec a, vec b) { return _mm256_or_si256(a, b); }
-INLINE vec vec_max(vec a, vec b) { return _mm256_max_epi32(a, b); }
-INLINE vec vec_min(vec a, vec b) { return _mm256_min_epi32(a, b); }
-INLINE vec vec_max16(vec a, vec b) { return _mm256_max_epi16(a, b); }
-INLINE vec vec_min16(vec a, vec b) { return _mm256_min_epi16(a, b); }
-INLINE vec vec_pack(vec a, vec b) { return _mm256_packs_epi32(a, b); }
-INLINE vec vec_low(vec a, vec b) { return _mm256_unpacklo_epi16(a, b); }
-INLINE vec vec_high(vec a, vec b) { return _mm256_unpackhi_epi16(a, b); }
-INLINE vec vec_low32(vec a, vec b) { return _mm256_unpacklo_epi32(a, b); }
-INLINE vec vec_high32(vec a, vec b) { return _mm256_unpackhi_epi32(a, b); }
-INLINE vec vec_low64(vec a, vec b) { return _mm256_unpacklo_epi64(a, b); }
-INLINE vec vec_high64(vec a, vec b) { return _mm256_unpackhi_epi64(a, b); }
-
-#elif DDC_LEVEL == 3 || DDC_LEVEL == 4
-
+#else
 #define LANES 16
+#define OF_X86(name) _mm512_##name
+#define WHOLE_OF_X86(name) _mm512_##name##_si512
 typedef __m512i vec;
-INLINE vec vec_load(const void *p) { return _mm512_loadu_si512(p); }
-INLINE void vec_store(void *p, vec a) { _mm512_storeu_si512(p, a); }
-INLINE vec vec_set32(int32_t x) { return _mm512_set1_epi32(x); }
-INLINE vec vec_set16(int16_t x) { return _mm512_set1_epi16(x); }
-INLINE vec vec_add(vec a, vec b) { return _mm512_add_epi32(a, b); }
-INLINE vec vec_sub(vec a, vec b) { return _mm512_sub_epi32(a, b); }
-INLINE vec vec_dot(vec a, vec b) { return _mm512_madd_epi16(a, b); }
-INLINE vec vec_shift_right(vec a, int n) { return _mm512_sra_epi32(a, _mm_cvtsi32_si128(n)); }
-INLINE vec vec_shift_left(vec a, int n) { return _mm512_sll_epi32(a, _mm_cvtsi32_si128(n)); }
-INLINE vec vec_or(vec a, vec b) { return _mm512_or_si512(a, b); }
-INLINE vec vec_max(vec a, vec b) { return _mm512_max_epi32(a, b); }
-INLINE vec vec_min(vec a, vec b) { return _mm512_min_epi32(a, b); }
-INLINE vec vec_max16(vec a, vec b) { return _mm512_max_epi16(a, b); }
-INLINE vec vec_min16(vec a, vec b) { return _mm512_min_epi16(a, b); }
-INLINE vec vec_pack(vec a, vec b) { return _mm512_packs_epi32(a, b); }
-INLINE vec vec_low(vec a, vec b) { return _mm512_unpacklo_epi16(a, b); }
-INLINE vec vec_high(vec a, vec b) { return _mm512_unpackhi_epi16(a, b); }
-INLINE vec vec_low32(vec a, vec b) { return _mm512_unpacklo_epi32(a, b); }
-INLINE vec vec_high32(vec a, vec b) { return _mm512_unpackhi_epi32(a, b); }
-INLINE vec vec_low64(vec a, vec b) { return _mm512_unpacklo_epi64(a, b); }
-INLINE vec vec_high64(vec a, vec b) { return _mm512_unpackhi_epi64(a, b); }
+#endif
+INLINE vec vec_load(const void *p) { return WHOLE_OF_X86(loadu)((const vec *)p); }
+INLINE void vec_store(void *p, vec a) { WHOLE_OF_X86(storeu)((vec *)p, a); }
+INLINE vec vec_set32(int32_t x) { return OF_X86(set1_epi32)(x); }
+INLINE vec vec_set16(int16_t x) { return OF_X86(set1_epi16)(x); }
+INLINE vec vec_add(vec a, vec b) { return OF_X86(add_epi32)(a, b); }
+INLINE vec vec_sub(vec a, vec b) { return OF_X86(sub_epi32)(a, b); }
+INLINE vec vec_dot(vec a, vec b) { return OF_X86(madd_epi16)(a, b); }
+INLINE vec vec_shift_right(vec a, int n) { return OF_X86(sra_epi32)(a, _mm_cvtsi32_si128(n)); }
+INLINE vec vec_shift_left(vec a, int n) { return OF_X86(sll_epi32)(a, _mm_cvtsi32_si128(n)); }
+INLINE vec vec_max(vec a, vec b) { return OF_X86(max_epi32)(a, b); }
+INLINE vec vec_min(vec a, vec b) { return OF_X86(min_epi32)(a, b); }
+INLINE vec vec_max16(vec a, vec b) { return OF_X86(max_epi16)(a, b); }
+INLINE vec vec_pack(vec a, vec b) { return OF_X86(packs_epi32)(a, b); }
+INLINE vec vec_low(vec a, vec b) { return OF_X86(unpacklo_epi16)(a, b); }
+INLINE vec vec_high(vec a, vec b) { return OF_X86(unpackhi_epi16)(a, b); }
+INLINE vec vec_low32(vec a, vec b) { return OF_X86(unpacklo_epi32)(a, b); }
+INLINE vec vec_high32(vec a, vec b) { return OF_X86(unpackhi_epi32)(a, b); }
+INLINE vec vec_low64(vec a, vec b) { return OF_X86(unpacklo_epi64)(a, b); }
+INLINE vec vec_high64(vec a, vec b) { return OF_X86(unpackhi_epi64)(a, b); }
 
 #elif DDC_LEVEL == 5
 
@@ -175,11 +132,9 @@ INLINE vec vec_dot(vec a, vec b) {
 }
 INLINE vec vec_shift_right(vec a, int n) { return vshlq_s32(a, vdupq_n_s32(-n)); }
 INLINE vec vec_shift_left(vec a, int n) { return vshlq_s32(a, vdupq_n_s32(n)); }
-INLINE vec vec_or(vec a, vec b) { return vorrq_s32(a, b); }
 INLINE vec vec_max(vec a, vec b) { return vmaxq_s32(a, b); }
 INLINE vec vec_min(vec a, vec b) { return vminq_s32(a, b); }
 INLINE vec vec_max16(vec a, vec b) { return AS32(vmaxq_s16(AS16(a), AS16(b))); }
-INLINE vec vec_min16(vec a, vec b) { return AS32(vminq_s16(AS16(a), AS16(b))); }
 INLINE vec vec_pack(vec a, vec b) { return AS32(vqmovn_high_s32(vqmovn_s32(a), b)); }
 INLINE vec vec_low(vec a, vec b) { return AS32(vzip1q_s16(AS16(a), AS16(b))); }
 INLINE vec vec_high(vec a, vec b) { return AS32(vzip2q_s16(AS16(a), AS16(b))); }
@@ -203,11 +158,9 @@ INLINE vec vec_sub(vec a, vec b) { return wasm_i32x4_sub(a, b); }
 INLINE vec vec_dot(vec a, vec b) { return wasm_i32x4_dot_i16x8(a, b); }
 INLINE vec vec_shift_right(vec a, int n) { return wasm_i32x4_shr(a, (uint32_t)n); }
 INLINE vec vec_shift_left(vec a, int n) { return wasm_i32x4_shl(a, (uint32_t)n); }
-INLINE vec vec_or(vec a, vec b) { return wasm_v128_or(a, b); }
 INLINE vec vec_max(vec a, vec b) { return wasm_i32x4_max(a, b); }
 INLINE vec vec_min(vec a, vec b) { return wasm_i32x4_min(a, b); }
 INLINE vec vec_max16(vec a, vec b) { return wasm_i16x8_max(a, b); }
-INLINE vec vec_min16(vec a, vec b) { return wasm_i16x8_min(a, b); }
 INLINE vec vec_pack(vec a, vec b) { return wasm_i16x8_narrow_i32x4(a, b); }
 INLINE vec vec_low(vec a, vec b) { return wasm_i16x8_shuffle(a, b, 0, 8, 1, 9, 2, 10, 3, 11); }
 INLINE vec vec_high(vec a, vec b) { return wasm_i16x8_shuffle(a, b, 4, 12, 5, 13, 6, 14, 7, 15); }

@@ -367,8 +367,6 @@ static const int16_t *make_row(const decoder *decoder, maker *maker, int32_t l, 
 
 /* ---- smaller pictures: the octaves finer than R, pixel by pixel ---- */
 
-static int16_t clipped(int64_t value) { return (int16_t)(value < -32768 ? -32768 : value > 32767 ? 32767 : value); }
-
 static int16_t settled(int64_t sum, int32_t shift) { return clipped((int64_t)wrapped(sum + half_of(shift)) >> shift); }
 
 /* round(2^(8 - headroom) average) of a plane over the pixel of octave R in column x and row y. */
