@@ -6,7 +6,7 @@ depends on the order of summation, FMA, threads, BLAS or processor.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -115,7 +115,7 @@ class IntegerOps:
         """Bring the sums of a layer into 32 bits, in place (FORMAT.md, chapter 5, *Arithmetic*).
 
         sums: in units of what they are rounded to. shift: the bits that rounding takes away; None if the sums cannot
-        leave 32 bits, see `wraps`. half: what the decoder adds before it takes these bits away.
+        leave 32 bits, see `numbers`. half: what the decoder adds before it takes these bits away.
         """
         if shift is not None:
             modulus = 2.0 ** (32 - shift)
@@ -168,40 +168,55 @@ def numbers(arch: Arch, weights: Mapping[str, "Weights"]) -> dict[str, Any]:
     weights: name -> `Weights` as `weights.resolved` gives them.
     """
     result: dict[str, Any] = {name: values * 2.0**-exponent for name, (exponent, values) in weights.items()}
-    bits = SYNTHESIS_BITS - arch.headroom
-    for layer, weight, bias, unit_bits, shift, sees in _layers(arch, bits):
-        exponent, values = weights.get(weight, (0, np.zeros(1, np.int64)))
-        most = int(abs(values).sum() if values.ndim == 2 and layer.startswith("filter") else abs(values).sum(-1).max())
-        bound = sees * (most + (layer.startswith("filter") << exponent))
-        if bias:
-            own_exponent, own = weights[bias]
-            own = np.floor(own * 2.0 ** (exponent + unit_bits - own_exponent))
-            result[bias] = own * 2.0**-exponent
+    for layer in _layers(arch):
+        exponent, values = weights.get(layer.weight, (0, np.zeros(1, np.int64)))
+        if layer.is_filter:
+            # The filter's own place counts as a weight of 1 more.
+            bound = CODE_MAX * (int(abs(values).sum()) + (1 << exponent))
+        else:
+            bound = -ACTIVATION_LEAST * int(abs(values).sum(-1).max())
+        if layer.bias:
+            own_exponent, own = weights[layer.bias]
+            own = np.floor(own * 2.0 ** (exponent + layer.bias_bits - own_exponent))
+            result[layer.bias] = own * 2.0**-exponent
             bound += int(abs(own).max())
         if bound + (1 << exponent) >= 2**31:
-            result[f"{layer}.wraps"] = exponent + shift
+            result[f"{layer.name}.wraps"] = exponent + layer.shift
     return result
 
 
-def _layers(arch, bits):
-    """List the layers: name, weight, bias or None, bits of a bias's unit, bits of rounding beside the exponent, and the
-    greatest number that a weight is multiplied with.
+class _Layer(NamedTuple):
+    """A layer whose sums are rounded.
 
-    bits: fractional bits of the activations of the synthesis.
+    weight, bias: names of tensors; no bias is "". shift: bits that rounding takes away, less the exponent of the
+    weight. bias_bits: fractional bits of the activations that the bias is added to.
     """
-    seen = -ACTIVATION_LEAST
-    for layer in ("context.1", "context.2", "context.3"):
-        yield layer, f"{layer}.weight", f"{layer}.bias", CONTEXT_BITS, 0, seen
+
+    name: str
+    weight: str
+    shift: int = 0
+    bias: str = ""
+    bias_bits: int = 0
+
+    @property
+    def is_filter(self) -> bool:
+        return self.name.startswith("filter.")
+
+
+def _layers(arch):
+    """List the layers of a network (FORMAT.md, chapter 5, *Arithmetic*)."""
+    bits = SYNTHESIS_BITS - arch.headroom
+    for name in ("context.1", "context.2", "context.3"):
+        yield _Layer(name, f"{name}.weight", 0, f"{name}.bias", CONTEXT_BITS)
     for octave in arch.coarse_to_fine:
-        if arch.seen(octave):
-            yield f"context.features.{octave}", f"context.features.{octave}", None, 0, 0, seen
-        if octave < arch.octaves - 1:
-            yield f"mix.{octave}", f"mix.{octave}", None, 0, 0, seen
-            yield f"taps.{octave}", f"taps.{octave}", None, 0, 0, seen
+        plain = [f"context.features.{octave}"] if arch.seen(octave) else []
+        plain += [f"mix.{octave}", f"taps.{octave}"] if octave < arch.octaves - 1 else []
+        for name in plain:
+            yield _Layer(name, name)
         if arch.code_planes(octave):
-            yield f"filter.{octave}", f"filter.{octave}", None, 0, arch.headroom - 8, CODE_MAX
-        yield f"code.{octave}", f"code.{octave}", f"bias.{octave}", bits, 0, seen
+            yield _Layer(f"filter.{octave}", f"filter.{octave}", arch.headroom - 8)
+        yield _Layer(f"code.{octave}", f"code.{octave}", 0, f"bias.{octave}", bits)
     if arch.top_channels:
-        yield "top", "top.weight", "top.bias", bits, 0, seen
-    yield "output", "output.weight", "output.bias", bits, bits - 16, seen
-    yield "residual", "residual.weight", None, 0, -2, seen
+        yield _Layer("top", "top.weight", 0, "top.bias", bits)
+    yield _Layer("output", "output.weight", bits - 16, "output.bias", bits)
+    yield _Layer("residual", "residual.weight", 14 - 16)
