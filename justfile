@@ -14,6 +14,7 @@ setup:
 # Format, lint and check types.
 lint:
     {{python}} -m ruff format .
+    .venv-dev/bin/clang-format -i ddcodec/native/*.[ch] examples/*.c
     {{python}} -m ruff check .
     {{python}} -m mypy
 
@@ -31,3 +32,13 @@ docs:
 # Benchmark a folder of pictures.
 bench pictures *arguments:
     {{python}} -m ddcodec bench {{pictures}} -o report {{arguments}}
+
+# Build the wheels of all platforms into dist/, the same bytes each time.
+wheels:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    export SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
+    for platform in $({{python}} -c "from ddcodec.native.build import PLATFORMS; print(*PLATFORMS)"); do
+        rm -rf build
+        {{python}} -m pip wheel -q --no-deps -w dist --config-settings=--build-option=--plat-name=$platform .
+    done

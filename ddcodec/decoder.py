@@ -8,25 +8,25 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .errors import DamagedError, LimitError, ShortMemoryError, UsageError
+from .errors import LimitError, ShortMemoryError, UsageError
 from .format.alpha import alpha_of
 from .format.arch import Arch, base_arch
-from .format.bounds import check_weights
 from .format.container import Body, has_trailing_bytes, read_body
+from .format.decoders import chosen, decoder_at_work
 from .format.header import read_header
 from .format.metadata import KINDS, metadata_of
-from .format.ops_int import numbers as numbers_of
-from .format.pyramid import walk_code
-from .format.render import checksum, render, square_means
-from .format.weights import walk_weights
-from .format.wire import Reader
+from .format.render import square_means
 from .machine import available_addresses, available_memory, memory_text
 from .option_types import settle_types, settled
 from .picture import Picture
 from .surroundings import with_usual_errors
 
 LEAST_SECONDS = 2
-"""Seconds by `Arch.seconds` that a decode of any picture may take, however small."""
+"""Seconds by `Arch.seconds` that a decode of any picture may take, however small.
+
+The limit is one of work: it is in seconds of NumPy whatever decoder is at work, so that a file passes it everywhere.
+The decoder in C takes a twenty-fifth of that time or less.
+"""
 
 TIMES_USUAL = 1.5
 """Time that a decode may take beyond that, in multiples of what the bases' network takes for a picture of that size.
@@ -64,7 +64,8 @@ class Limits:
 
     def check(self, arch: Arch, finest: int = 0) -> None:
         """Raise `LimitError` if a decode to the size of octave `finest` would cost more."""
-        pixels, memory, seconds = arch.width * arch.height, arch.memory(finest), arch.seconds(finest)
+        pixels, memory = arch.width * arch.height, decoder_at_work().memory(arch, finest)
+        seconds = arch.seconds(finest)
         if self.max_pixels and pixels > self.max_pixels:
             raise LimitError(
                 f"The picture has {arch.width}x{arch.height} = {pixels:,} pixels, above the limit of "
@@ -78,8 +79,8 @@ class Limits:
         most = LEAST_SECONDS + TIMES_USUAL * base_arch(arch.width, arch.height, arch.planes, depth=arch.depth).seconds()
         if self.max_pixels and seconds > most:
             raise LimitError(
-                f"Decoding would take some {seconds:,.0f} seconds, above the limit of {most:,.0f} for a picture of "
-                "that size (--max-pixels 0 lifts it)."
+                f"Decoding would take NumPy some {seconds:,.0f} seconds, above the limit of {most:,.0f} for a picture "
+                "of that size (--max-pixels 0 lifts it)."
             )
 
     def flags_for(self, arch: Arch) -> list[str]:
@@ -87,7 +88,7 @@ class Limits:
 
         An example is ["--max-pixels 120000000"].
         """
-        pixels, mebibytes = arch.width * arch.height, -(-arch.memory() // 2**20)
+        pixels, mebibytes = arch.width * arch.height, -(-decoder_at_work().memory(arch) // 2**20)
         wished = (
             (f"--max-pixels {pixels}", pixels > self.max_pixels),
             (f"--max-memory {mebibytes}M", mebibytes * 2**20 > self.max_memory),
@@ -100,7 +101,7 @@ def check_memory(arch: Arch, finest: int = 0) -> None:
 
     Without this check NumPy's library would end the process where it gets no memory.
     """
-    needed = arch.memory(finest)
+    needed = decoder_at_work().memory(arch, finest)
     for free, reserved in (available_memory(), 0), (available_addresses(), THREADS_ADDRESSES):
         if free is not None and free < needed + reserved:
             raise ShortMemoryError(
@@ -116,6 +117,7 @@ def decode_file(
     limits: Limits = Limits(),
     threads: int | None = None,
     metadata: Container[str] = KINDS,
+    decoder: str | None = None,
 ) -> Picture:
     """Decode a `.ddc` file to a `Picture`, in the order of FORMAT.md's chapters.
 
@@ -125,21 +127,18 @@ def decode_file(
     limits: what the decode may cost.
     threads: of the synthesis, at most 2; None for as many as there are.
     metadata: names of the kinds of metadata to read.
+    decoder: "native" or "numpy"; None for the one that is at work, see `format.decoders`.
 
     Raises `DamagedError`, `UnsupportedError`, `LimitError` and `ShortMemoryError`. Raises `UsageError` for a scale that
-    the file does not have.
+    the file does not have, and for a decoder that is not there.
     """
-    header = read_header(data)
-    arch, finest = header.arch, octave_of(scale, header.arch)
-    limits.check(arch, finest)
-    check_memory(arch, finest)
-    body = read_body(data, header)
-    reader = Reader(body.words)
-    numbers = numbers_of(arch, check_weights(arch, walk_weights(arch, reader)))
-    code = walk_code(arch, numbers, reader)
-    samples = render(arch, numbers, code, finest, threads)
-    if finest == 0 and checksum(samples) != header.samples_crc:
-        raise DamagedError("The decoded picture does not have the checksum that the file promises.")
+    with chosen(decoder):
+        header = read_header(data)
+        arch, finest = header.arch, octave_of(scale, header.arch)
+        limits.check(arch, finest)
+        check_memory(arch, finest)
+        body = read_body(data, header)
+        samples = decoder_at_work().decode(data, header, body, finest, threads)
     return replace(with_chunks(samples, arch, body.chunks, finest, metadata), notes=notes_on(data, body))
 
 

@@ -1,4 +1,4 @@
-"""Encoding: fit, freeze and pack, then read the bytes with the real decoder and compare every integer."""
+"""Encoding: fit, freeze and pack, then read the bytes with the decoder and compare every integer."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,10 +13,11 @@ from .errors import DamagedError, EncoderError, SourceError, TargetError
 from .filling import filled
 from .format.alpha import alpha_chunk, coarser
 from .format.arch import SIDE_MAX, Arch
+from .format.decoders import samples_of
 from .format.files import pack, pack_body, sealed, unpack
 from .format.header import HEADER_BYTES
 from .format.metadata import chunks_of
-from .format.render import checksum, samples_of
+from .format.render import checksum
 from .metrics import psnr, ssimulacra2, with_hidden_of
 from .metrics.ssimulacra2 import SSIMULACRA2_SIDE_MIN
 from .options import EncodeOptions
@@ -299,7 +300,7 @@ def _packed(coded, shape, threads):
     Returns its bytes and its samples. Raises `EncoderError` if the decoder finds other integers.
     """
     try:
-        # NumPy lets go of the interpreter while it renders. The range coder is Python for the most part.
+        # Both decoders let go of the interpreter while they render.
         with ThreadPoolExecutor(1) as pool:
             rendering = pool.submit(samples_of, coded, threads=threads)
             body = pack_body(coded)

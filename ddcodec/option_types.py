@@ -8,6 +8,9 @@ from typing import Any, get_args
 
 from .errors import UsageError
 
+DECODERS = ("native", "numpy")
+"""The names of the decoders, the faster one first."""
+
 
 def settle_types(options: Any) -> None:
     """Bring the fields of a dataclass to the types that it names; for its `__post_init__`.

@@ -1,18 +1,15 @@
 """Files that are cut off: the picture of the octaves that are there whole (FORMAT.md, chapters 1 and 3)."""
 
 from collections.abc import Container
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import accumulate
-
-import numpy as np
 
 from .decoder import Limits, Picture, check_memory, octave_of, with_chunks
 from .errors import DamagedError
 from .format.container import Body, beginning_if_any
-from .format.files import unpack_body
+from .format.decoders import chosen, decoder_at_work
 from .format.header import Header, read_header
 from .format.metadata import KINDS
-from .format.render import samples_of
 
 
 @dataclass(frozen=True)
@@ -21,12 +18,12 @@ class Beginning:
 
     header: the header of the file.
     body: the body as far as it is there.
-    bytes: bytes that are there, of `body.file_bytes`.
+    data: the bytes that are there, of `body.file_bytes`.
     """
 
     header: Header
     body: Body
-    bytes: int
+    data: bytes
 
     @property
     def octaves(self) -> tuple[int, ...]:
@@ -45,7 +42,7 @@ def beginning_of(data: bytes) -> Beginning | None:
     """
     header = read_header(data)
     body = beginning_if_any(data, header)
-    return Beginning(header, body, len(data)) if body and len(data) < body.file_bytes else None
+    return Beginning(header, body, data) if body and len(data) < body.file_bytes else None
 
 
 def decode_beginning(
@@ -55,6 +52,7 @@ def decode_beginning(
     limits: Limits = Limits(),
     threads: int | None = None,
     metadata: Container[str] = KINDS,
+    decoder: str | None = None,
 ) -> tuple[Picture, tuple[int, ...]]:
     """Decode the octaves that are there whole.
 
@@ -68,15 +66,12 @@ def decode_beginning(
     """
     arch = beginning.header.arch
     finest, used = octave_of(scale, arch), beginning.octaves
-    limits.check(arch, finest)
-    check_memory(arch, finest)
-    if not used:
-        raise DamagedError("Too little of the file is there for any picture.")
-    coded = unpack_body(beginning.header, beginning.body, used[-1])
-    missing = {
-        octave: np.zeros((arch.code_planes(octave), *arch.size(octave)), np.int32)
-        for octave in arch.coded_octaves
-        if octave < used[-1]
-    }
-    samples = samples_of(replace(coded, code=coded.code | missing), finest, threads)
-    return with_chunks(samples, arch, coded.chunks, finest, metadata), used
+    with chosen(decoder):
+        limits.check(arch, finest)
+        check_memory(arch, finest)
+        if not used:
+            raise DamagedError("Too little of the file is there for any picture.")
+        samples = decoder_at_work().decode(
+            beginning.data, beginning.header, beginning.body, finest, threads, coded_to=used[-1]
+        )
+    return with_chunks(samples, arch, beginning.body.chunks, finest, metadata), used

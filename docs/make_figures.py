@@ -15,9 +15,9 @@ from PIL import Image
 from ddcodec.decoder import decode_file
 from ddcodec.format.arch import NEIGHBOURS, WAVEFRONT_SLOPE
 from ddcodec.format.container import read_body
-from ddcodec.format.files import unpack_body
+from ddcodec.format.decoders import samples_of
+from ddcodec.format.files import unpack
 from ddcodec.format.header import read_header
-from ddcodec.format.render import samples_of
 from ddcodec.metrics import psnr
 from ddcodec.partial import beginning_of, decode_beginning
 from ddcodec.pictures.read import load_picture
@@ -37,8 +37,7 @@ WEBP_QUALITY = 82
 
 def main():
     data = FILE.read_bytes()
-    header = read_header(data)
-    coded = unpack_body(header, read_body(data, header))
+    coded = unpack(data)
     FOLDER.mkdir(exist_ok=True)
     save("planes.webp", planes(coded), 4)
     save("bits.webp", bits(coded, decode_file(data).samples), 3)

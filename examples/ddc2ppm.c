@@ -5,7 +5,8 @@
 #include <stdlib.h>
 
 int main(int count, char **arguments) {
-    static const char *const ERRORS[] = {"", "damaged", "unsupported", "out of memory", "impossible"};
+    static const char *const ERRORS[] = {"",        "damaged",     "damaged",       "damaged",   "damaged",
+                                         "damaged", "unsupported", "out of memory", "impossible"};
     FILE *file = count == 2 ? fopen(arguments[1], "rb") : NULL;
     if (!file) return fprintf(stderr, "usage: ddc2ppm FILE.ddc > FILE.ppm\n"), 2;
     fseek(file, 0, SEEK_END);

@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ddcodec.format.decoders import VARIABLE
+from ddcodec.option_types import DECODERS
+
 sys.path[:0] = [str(Path(__file__).parent), *(str(Path(__file__).parents[1] / folder) for folder in ("bench", "docs"))]
 
 
@@ -40,6 +43,19 @@ def compiled():
     from ddcodec.presets import arch_of
 
     prepare(arch_of("default", 1, 1, 3, 1e-3))
+
+
+@pytest.fixture(params=DECODERS)
+def each_decoder(request, monkeypatch):
+    """Both decoders, one after the other; the name of the one that is at work."""
+    monkeypatch.setenv(VARIABLE, request.param)
+    return request.param
+
+
+@pytest.fixture
+def by_numpy(monkeypatch):
+    """The decoder in NumPy is at work."""
+    monkeypatch.setenv(VARIABLE, "numpy")
 
 
 def wait_until(condition):

@@ -6,7 +6,8 @@ import numpy as np
 
 from ddcodec.format.arch import BASES, Arch, base_arch
 from ddcodec.format.coded import CodedImage
-from ddcodec.format.render import checksum, samples_of
+from ddcodec.format.decoders import NumpyDecoder
+from ddcodec.format.render import checksum
 from ddcodec.format.weights import Weights
 
 DEFAULT = Arch(
@@ -93,7 +94,7 @@ def random_coded(random, arch, *, spread=0.3):
 
 def sealed(coded):
     """The same with the checksum of the samples that it renders to."""
-    return replace(coded, samples_crc=checksum(samples_of(coded)))
+    return replace(coded, samples_crc=checksum(NumpyDecoder().render(coded)))
 
 
 def same(one, other):

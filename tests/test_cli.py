@@ -357,8 +357,15 @@ def test_compare_large_enough_for_ms_ssim(here):
     assert re.fullmatch(lines, ddcodec("compare", "a.png", "b.png").stdout)
 
 
-def test_version_and_help():
-    assert ddcodec("--version").stdout == f"ddcodec {__version__}\n"
+def test_version_and_help(monkeypatch):
+    vectors = "plain C|SSE4.1|AVX2|AVX-512|AVX-512 VNNI|NEON"
+    version = re.escape(f"ddcodec {__version__}, format {VERSION}, decoder ")
+    assert re.fullmatch(rf"{version}(numpy|native, ({vectors}))\n", ddcodec("--version").stdout)
+    monkeypatch.setenv("DDCODEC_DECODER", "numpy")
+    assert ddcodec("--version").stdout.endswith("decoder numpy\n")
+    monkeypatch.setenv("DDCODEC_DECODER", "none")
+    assert "There is no decoder 'none', which the variable DDCODEC_DECODER" in refused(2, "--version")
+    monkeypatch.delenv("DDCODEC_DECODER")
     for command in ("", *cli.commands):
         result = ddcodec(*command.split(), "--help")
         assert result.exit_code == 0 and result.stderr == ""
@@ -864,7 +871,7 @@ def test_module_and_start_up():
     assert not modules("--help") & {"numpy", "PIL", "torch", "constriction", "zstandard"}
     assert not modules("encode", "--help") & {"numpy", "PIL", "torch", "constriction", "zstandard"}
     result = subprocess.run([sys.executable, "-m", "ddcodec", "--version"], capture_output=True, env=ENVIRONMENT)
-    assert result.stdout.decode().strip() == f"ddcodec {__version__}"
+    assert result.stdout.decode().startswith(f"ddcodec {__version__}, ")
 
 
 def test_info_and_decode_import_no_torch(here):

@@ -235,9 +235,8 @@ def test_figures_show_the_file_that_is_there():
 def test_figures_show_the_code():
     """The panel of an octave has its size, and the last of the cut pictures is the whole one."""
     data = make_figures.FILE.read_bytes()
-    header = make_figures.read_header(data)
-    coded = make_figures.unpack_body(header, make_figures.read_body(data, header))
+    coded = make_figures.unpack(data)
     *sheets, (_, picture) = make_figures.planes(coded)
-    assert [pixels.shape for _, pixels in sheets] == [header.arch.size(octave) for octave in header.arch.coded_octaves]
+    assert [pixels.shape for _, pixels in sheets] == [coded.arch.size(octave) for octave in coded.arch.coded_octaves]
     *_, (title, whole) = make_figures.cut_pictures(data, picture)
     assert title == f"all: {len(data):,} bytes, inf dB" and (whole == picture).all()

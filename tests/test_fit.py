@@ -36,8 +36,8 @@ from ddcodec.fit.reference.update import soft_round
 from ddcodec.format import pyramid, tables, wire
 from ddcodec.format.arch import base_arch
 from ddcodec.format.coded import CodedImage
+from ddcodec.format.decoders import samples_of
 from ddcodec.format.files import read_info, unpack
-from ddcodec.format.render import samples_of
 from ddcodec.metrics import psnr
 from ddcodec.options import EncodeOptions
 

@@ -14,7 +14,7 @@ import ddcodec
 
 PACKAGE = Path(ddcodec.__file__).parent
 PAGE = PACKAGE.parent / "docs" / "architecture.md"
-GROUND = {"errors", "picture", "machine", "option_types", "surroundings"}
+GROUND = {"errors", "native", "picture", "machine", "option_types", "surroundings"}
 """What the format may see of the rest: with these it can be lifted out as a decoder."""
 ENGINES = {"fit/cpu", "fit/cuda", "fit/reference"}
 

@@ -12,8 +12,8 @@ from ddcodec.fit.reference.ops import TorchOps
 from ddcodec.fit.reference.rate import features_of, neighbourhood
 from ddcodec.format import ops_int
 from ddcodec.format.arch import CONTEXT_UNIT, NEIGHBOURS, Window
+from ddcodec.format.decoders import samples_of
 from ddcodec.format.network import context, synthesis, up
-from ddcodec.format.render import samples_of
 
 
 def exact_numbers(coded):

@@ -88,7 +88,7 @@ def test_nothing_is_decoded_before_pixels_are_needed(data, monkeypatch):
     def refuse(*_):
         raise RuntimeError("The stream was decoded.")
 
-    monkeypatch.setattr(decoder, "walk_code", refuse)
+    monkeypatch.setattr(decoder, "decoder_at_work", refuse)
     image = opened(data)
     assert image.size == (28, 20) and image.mode == "RGB" and levels_apart(image.info["icc_profile"], PROFILE) <= 1
     with pytest.raises(RuntimeError, match="was decoded"):

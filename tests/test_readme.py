@@ -102,7 +102,7 @@ def test_codecs_of_the_benchmark_are_named():
 STUB = """#!/usr/bin/env bash
 printf '%s\\0' "$0" "$@" >> calls
 printf '\\n' >> calls
-if [ "${2-}" = venv ]; then mkdir -p "$3/bin"; cp "$0" "$3/bin/pip"; cp "$0" "$3/bin/python"; fi
+if [ "${2-}" = venv ]; then mkdir -p "$3/bin"; for name in pip python clang-format; do cp "$0" "$3/bin/$name"; done; fi
 """
 """Stands for python3: it notes how it was called, and makes a venv whose programs do the same."""
 
@@ -111,7 +111,7 @@ if [ "${2-}" = venv ]; then mkdir -p "$3/bin"; cp "$0" "$3/bin/pip"; cp "$0" "$3
 def test_ci_runs_the_readmes_command(tmp_path):
     """The last programs that `.ci/run` calls, with their words, are those of the README's line for tests.
 
-    Before them come only a linter and a type checker, in an environment of their own.
+    Before them come only linters and a type checker, in an environment of their own.
     """
     (line,) = [line for line in TEXT.splitlines() if re.match("    .*-m pytest", line)]
     (tmp_path / ".ci").mkdir()
@@ -127,8 +127,8 @@ def test_ci_runs_the_readmes_command(tmp_path):
     wanted = [shlex.split(part) for part in line.split("&&")]
     assert calls[-len(wanted) :] == wanted
     assert wanted[0][:3] == ["python3", "-m", "venv"] and ".[test]" in wanted[1]
-    before = [call[2] for call in calls[: -len(wanted)]]
-    assert before == ["venv", "pip", "ruff", "ruff", "mypy"]
+    before = [call[2] if call[1] == "-m" else call[0].split("/")[-1] for call in calls[: -len(wanted)]]
+    assert before == ["venv", "pip", "ruff", "ruff", "mypy", "clang-format"]
 
 
 def test_quality_formula():

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from ..errors import UsageError
 from ..jobs.streams import StandardOutputError, prepare_streams
 from ..version import __version__
 from .bench import bench
@@ -33,6 +34,21 @@ SECONDS_TO_TIDY_UP = 2
 """Seconds after a signal in which others are ignored."""
 
 
+def _say_version(context: click.Context, _: click.Parameter, is_asked: bool) -> None:
+    """Say which program this is, and which decoder is at work."""
+    if not is_asked:
+        return
+    from ..format.decoders import decoder_at_work
+    from ..format.header import VERSION
+
+    try:
+        decoder = decoder_at_work().description()
+    except UsageError as error:
+        raise click.UsageError(str(error)) from None
+    click.echo(f"ddcodec {__version__}, format {VERSION}, decoder {decoder}")
+    context.exit()
+
+
 @click.group(
     cls=Guarded,
     context_settings={
@@ -52,7 +68,9 @@ Exit codes:
 """
     + "\n".join(f"  {code:<4} {meaning}" for code, meaning in EXIT_CODES.items()),
 )
-@click.version_option(__version__, "-V", "--version", message="ddcodec %(version)s")
+@click.option(
+    "-V", "--version", is_flag=True, is_eager=True, expose_value=False, callback=_say_version, help="Show the version."
+)
 def cli() -> None:
     """A learned image codec: each .ddc file is a small neural network, fitted to one picture."""
 

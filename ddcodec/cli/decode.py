@@ -13,7 +13,7 @@ from . import offers
 from .batch import Batch, Made, carry_out
 from .files import naming, say_lost
 from .help import Command
-from .options import batching, keeping, limited, reading, talking, writing
+from .options import batching, deciding, keeping, limited, reading, talking, writing
 from .talk import Talk
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ Examples:
 @click.option("--preview", is_flag=True, help="Of a file that is cut off, show the octaves that are there.")
 @keeping
 @limited
+@deciding
 @batching()
 @talking
 def decode(
@@ -68,6 +69,7 @@ def decode(
     kinds: tuple[str, ...],
     max_pixels: int,
     max_memory: int,
+    decoder: str | None,
 ) -> None:
     """Decode each INPUT, a .ddc file, to a PNG, PPM or NumPy file. INPUT - is standard input; a file of that name is
     ./-.
@@ -79,7 +81,7 @@ def decode(
     from ..decoder import Limits
 
     format = format or ("png" if batch.is_into_folder() else _format_of(batch.output))
-    carry_out(talk, Decoding(format, scale, Limits(max_pixels, max_memory), kinds, preview), batch)
+    carry_out(talk, Decoding(format, scale, Limits(max_pixels, max_memory), kinds, preview, decoder), batch)
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ class Decoding:
     """The work of `decode` on a .ddc file; its methods are those of `batch.Work`.
 
     format: "png", "ppm" or "npy". scale: a key of `SCALES`. kinds: of metadata to keep. preview: whether a file that is
-    cut off is decoded as far as it goes. threads: None for as many as are useful.
+    cut off is decoded as far as it goes. decoder: one of `DECODERS`, or None. threads: None for as many as are useful.
     """
 
     format: str
@@ -95,6 +97,7 @@ class Decoding:
     limits: "Limits"
     kinds: tuple[str, ...]
     preview: bool
+    decoder: str | None = None
     threads: int | None = None
 
     done, sizes, keeps_extension = "decoded", False, True
@@ -135,9 +138,7 @@ class Decoding:
                 picture, cut = self._of_beginning(talk, name, beginning, wanted)
             else:
                 picture, cut = (
-                    decode_file(
-                        data, scale=SCALES[self.scale], limits=self.limits, threads=self.threads, metadata=wanted
-                    ),
+                    decode_file(data, metadata=wanted, **self._settings()),
                     {},
                 )
         say_lost(talk, name, self.format, [kind for kind in kinds_of(data) if kind in kinds], picture.alpha is not None)
@@ -158,20 +159,22 @@ class Decoding:
         }
         return Made(encode_image_bytes(picture, self.format), {**facts, "seconds": monotonic() - start})
 
+    def _settings(self) -> dict[str, Any]:
+        scale = SCALES[self.scale]
+        return {"scale": scale, "limits": self.limits, "threads": self.threads, "decoder": self.decoder}
+
     def _of_beginning(
         self, talk: Talk, name: str, beginning: "Beginning", wanted: Any
     ) -> tuple["Picture", dict[str, Any]]:
         """Decode what there is of a file that is cut off. Returns the picture, and fields for JSON."""
         from ..partial import decode_beginning
 
-        there = f"cut off: {beginning.bytes:,} of {beginning.body.file_bytes:,} bytes are there"
+        there = f"cut off: {len(beginning.data):,} of {beginning.body.file_bytes:,} bytes are there"
         if not beginning.octaves:
             raise DamagedError(f"The file is {there}, too few for any picture.")
         if not self.preview:
             raise DamagedError(f"The file is {there}; --preview shows what they make.")
-        picture, octaves = decode_beginning(
-            beginning, scale=SCALES[self.scale], limits=self.limits, threads=self.threads, metadata=wanted
-        )
+        picture, octaves = decode_beginning(beginning, metadata=wanted, **self._settings())
         made_of = f"octaves {octaves[0]} to {octaves[-1]}" if len(octaves) > 1 else f"octave {octaves[0]}"
         coded = beginning.header.arch.coded_octaves
         talk.note(f"{name} is {there}; the picture is made of {made_of} of {coded[0]} to {coded[-1]}.")

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ..option_types import DECODERS
 from . import offers
 from .help import Expert
 from .streams import let_libraries_speak
@@ -188,6 +189,16 @@ def limited(command: Function) -> Function:
         show_default=True,
         metavar="N",
         help="Refuse larger pictures (0: no limit, of time neither).",
+    )(command)
+
+
+def deciding(command: Function) -> Function:
+    """Give a command --decoder, as parameter `decoder`."""
+    return click.option(
+        "--decoder",
+        cls=Expert,
+        type=click.Choice(DECODERS),
+        help="[default: DDCODEC_DECODER in the environment, or else native if it is there]",
     )(command)
 
 

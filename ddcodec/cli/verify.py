@@ -8,7 +8,7 @@ import click
 from . import offers
 from .files import each_file, name_of, naming, read_input
 from .help import Command
-from .options import limited, reading, talking
+from .options import deciding, limited, reading, talking
 from .talk import Talk, metadata_bytes, size_text
 
 if TYPE_CHECKING:
@@ -25,8 +25,9 @@ Examples:
 )
 @reading("FILE...", offers.is_ddc_name, "paths", many=True)
 @limited
+@deciding
 @talking
-def verify(talk: Talk, paths: tuple[str, ...], max_pixels: int, max_memory: int) -> None:
+def verify(talk: Talk, paths: tuple[str, ...], max_pixels: int, max_memory: int, decoder: str | None) -> None:
     """Check all checksums of each FILE, a .ddc file, and decode it, its samples and its metadata included. Nothing is
     written.
 
@@ -35,17 +36,17 @@ def verify(talk: Talk, paths: tuple[str, ...], max_pixels: int, max_memory: int)
     from ..decoder import Limits
 
     limits = Limits(max_pixels, max_memory)
-    each_file(talk, paths, lambda path: _verify(talk, path, limits))
+    each_file(talk, paths, lambda path: _verify(talk, path, limits, decoder))
 
 
-def _verify(talk: Talk, path: str, limits: "Limits") -> None:
+def _verify(talk: Talk, path: str, limits: "Limits", decoder: str | None) -> None:
     from ..decoder import decode_file
     from ..format.files import ddc_bytes, read_info
 
     start = monotonic()
     data = read_input(path, ddc_bytes)
     with naming(path, data):
-        picture = decode_file(data, limits=limits)
+        picture = decode_file(data, limits=limits, decoder=decoder)
         facts = read_info(data)
     seconds = monotonic() - start
     for note in picture.notes:

@@ -4,11 +4,9 @@ import math
 from typing import Any
 
 from ..errors import DdcError
-from .bounds import check_weights
 from .coded import CodedImage
 from .container import (
     CHUNK_NAMES,
-    Body,
     beginning_if_any,
     check_chunks,
     chunk_bytes,
@@ -16,11 +14,8 @@ from .container import (
     read_body,
     varint,
 )
-from .header import HEADER_BYTES, VERSION, Header, pack_header, read_header
-from .ops_int import numbers
-from .pyramid import walk_code
-from .weights import walk_weights
-from .wire import Reader, Writer
+from .decoders import decoder_at_work
+from .header import HEADER_BYTES, VERSION, pack_header, read_header
 
 
 def pack(coded: CodedImage) -> bytes:
@@ -40,11 +35,7 @@ def pack_body(coded: CodedImage) -> bytes:
     """Write the body of a file: all bytes behind the header. Raises `DamagedError` if a value is out of range."""
     coded.check()
     check_chunks([kind for kind, _ in coded.chunks])
-    writer = Writer()
-    walk_weights(coded.arch, writer, coded.tensors)
-    writer.end_section()
-    walk_code(coded.arch, coded.numbers(), writer, coded.code)
-    words, sections = writer.finish()
+    words, sections = decoder_at_work().write(coded)
     body = b"".join(chunk_bytes(kind, content) for kind, content in coded.chunks)
     return body + b"".join(map(varint, sections)) + words.astype("<u4").tobytes()
 
@@ -57,16 +48,9 @@ def unpack(data: bytes, finest: int = 0) -> CodedImage:
     Raises `DamagedError` or `UnsupportedError`.
     """
     header = read_header(data)
-    return unpack_body(header, read_body(data, header), finest)
-
-
-def unpack_body(header: Header, body: Body, finest: int = 0) -> CodedImage:
-    """Entropy-decode a body, down to octave `finest`. Raises `DamagedError`."""
-    arch = header.arch
-    reader = Reader(body.words)
-    tensors = walk_weights(arch, reader)
-    code = walk_code(arch, numbers(arch, check_weights(arch, tensors)), reader, finest=finest)
-    return CodedImage(arch, tensors, code, header.samples_crc, body.chunks)
+    body = read_body(data, header)
+    tensors, code = decoder_at_work().read(data, header, body, finest)
+    return CodedImage(header.arch, tensors, code, header.samples_crc, body.chunks)
 
 
 def read_info(data: bytes) -> dict[str, Any]:

@@ -9,7 +9,6 @@ import numpy as np
 from ..machine import available_cores
 from ..picture import as_bytes
 from .arch import BANDS_AT_ONCE, Arch
-from .coded import CodedImage
 from .network import synthesis
 from .ops_int import IntegerOps
 
@@ -17,11 +16,6 @@ from .ops_int import IntegerOps
 def checksum(samples: np.ndarray) -> int:
     """Compute the CRC-32 of samples that a file holds (FORMAT.md, chapter 1)."""
     return crc32(as_bytes(samples))
-
-
-def samples_of(coded: CodedImage, finest: int = 0, threads: int | None = None) -> np.ndarray:
-    """Make the samples of a `CodedImage`; see `render`."""
-    return render(coded.arch, coded.numbers(), coded.code, finest, threads)
 
 
 def render(

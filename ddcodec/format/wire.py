@@ -3,6 +3,7 @@
 Each is a `Wire`. Integers become symbols, escapes and Exp-Golomb numbers here (FORMAT.md, chapter 4, *Integers*).
 """
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, Protocol
 
@@ -56,9 +57,19 @@ class Writer:
 
     def finish(self) -> tuple[np.ndarray, list[int]]:
         """Finish the stream: its words (uint32) and the entries of the section table (FORMAT.md, chapter 3)."""
-        words = np.trim_zeros(self.coder.words(), "b")
-        ends = [min(end, len(words)) for end in self._ends[:-1]] + [len(words)]
-        return words, [end - start for start, end in zip([0, *ends], ends)]
+        return stream_of(self.coder.words(), self._ends)
+
+
+def stream_of(words: np.ndarray, ends: Sequence[int]) -> tuple[np.ndarray, list[int]]:
+    """Leave out zeros at the end of the words of a range coder.
+
+    ends: for each section the words that a decoder takes until it has finished it.
+
+    Returns the words of the stream and the entries of the section table (FORMAT.md, chapter 3).
+    """
+    words = np.trim_zeros(words, "b")
+    ends = [min(end, len(words)) for end in ends[:-1]] + [len(words)]
+    return words, [end - start for start, end in zip([0, *ends], ends)]
 
 
 class Reader:

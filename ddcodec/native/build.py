@@ -1,9 +1,10 @@
-"""Builds the decoder in C as a shared library: `python -m ddcodec.native.build`.
+"""Builds the codec in C as a shared library: `python -m ddcodec.native.build`.
 
 Each kind of vectors is a build of its own of the two files that use them; the library chooses among them when it runs.
-This file needs nothing but Python, so that the package can be built with it before it is there.
+This file needs nothing but Python, so that setup.py can run it before the package is there.
 """
 
+import os
 import platform
 import shutil
 import subprocess
@@ -11,13 +12,16 @@ import sys
 import tempfile
 from array import array
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 FOLDER = Path(__file__).parent
 """Where the sources are, and the library once it is built."""
-NAME = {"darwin": "libddc.dylib", "win32": "ddc.dll"}.get(sys.platform, "libddc.so")
-"""The library's file."""
-FLAGS = ("-O3", "-std=c11", "-fPIC", "-fvisibility=hidden", "-fno-strict-aliasing", "-Wall", "-Wextra")
+FLAGS = ("-O3", "-std=c11", "-fvisibility=hidden", "-fno-strict-aliasing", "-Wall", "-Wextra")
+RELEASE = ("-DNDEBUG", "-g0")
+"""Flags of a library that is not for tests."""
 PLAIN = ("header", "ranges", "weights", "decode")
 """Files without vectors."""
 VECTORS = ("code", "synthesis")
@@ -26,47 +30,116 @@ AVX512 = ("-mavx2", "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq")
 LEVELS: dict[str, dict[int, tuple[str, ...]]] = {
     "x86_64": {0: (), 1: ("-msse4.1",), 2: ("-mavx2",), 3: AVX512, 4: (*AVX512, "-mavx512vnni")},
     "aarch64": {0: (), 5: ()},
+    "wasm32": {6: ("-msimd128", "-mbulk-memory")},
 }
 """Machine -> level of simd.h -> its flags."""
 MACHINES = {"amd64": "x86_64", "x64": "x86_64", "arm64": "aarch64"}
 """Other names of these machines."""
+EXPORTS = ("ddc_read_header", "ddc_memory", "ddc_samples_bytes", "ddc_decode", "ddc_columns", "ddc_rows", "ddc_version")
+"""The functions that a page calls."""
+
+
+class Target(NamedTuple):
+    """What a library is built for.
+
+    machine: a key of `LEVELS`, or another machine, which gets plain C. zig: the name of the target for zig.
+    """
+
+    machine: str
+    zig: str
+
+    @property
+    def name(self) -> str:
+        """The name of the library's file."""
+        if "windows" in self.zig:
+            return "ddc.dll"
+        return "libddc.dylib" if "macos" in self.zig else "ddc.wasm" if "wasm" in self.zig else "libddc.so"
+
+
+PLATFORMS = {
+    "manylinux_2_17_x86_64": Target("x86_64", "x86_64-linux-gnu.2.17"),
+    "manylinux_2_17_aarch64": Target("aarch64", "aarch64-linux-gnu.2.17"),
+    "musllinux_1_2_x86_64": Target("x86_64", "x86_64-linux-musl"),
+    "musllinux_1_2_aarch64": Target("aarch64", "aarch64-linux-musl"),
+    "macosx_11_0_x86_64": Target("x86_64", "x86_64-macos.11.0"),
+    "macosx_11_0_arm64": Target("aarch64", "aarch64-macos.11.0"),
+    "win_amd64": Target("x86_64", "x86_64-windows-gnu"),
+    "win_arm64": Target("aarch64", "aarch64-windows-gnu"),
+}
+"""The platforms of released wheels, by their tags."""
+WASM = Target("wasm32", "wasm32-wasi")
+"""WebAssembly."""
+
+
+def own_target() -> Target:
+    """Return the target that is this machine."""
+    machine = platform.machine().lower()
+    machine = MACHINES.get(machine, machine)
+    system = {"darwin": "macos.11.0", "win32": "windows-gnu"}.get(
+        sys.platform, "linux-gnu.2.17" if platform.libc_ver()[0] == "glibc" else "linux-musl"
+    )
+    return Target(machine, f"{machine}-{system}")
+
+
+NAME = own_target().name
+"""The library's file on this machine."""
 
 
 def compilers() -> list[list[str]]:
-    """List the commands that may compile C here, the best first."""
-    found = [[path] for name in ("cc", "gcc", "clang") if (path := shutil.which(name))]
-    zig = [sys.executable, "-m", "ziglang", "cc"]
-    if subprocess.run([*zig[:3], "version"], capture_output=True).returncode == 0:
-        found.append(zig)
-    return found
+    """List the commands that may compile C here: zig, then the machine's own."""
+    zig = [[sys.executable, "-m", "ziglang", "cc"]] if find_spec("ziglang") else []
+    return zig + [[path] for name in ("cc", "gcc", "clang") if (path := shutil.which(name))]
 
 
-def build(target: Path, compiler: Sequence[str], machine: str | None = None, flags: Sequence[str] = ()) -> None:
-    """Compile the library to the file `target`.
+def build(folder: Path, compiler: Sequence[str], target: Target | None = None, flags: Sequence[str] = RELEASE) -> Path:
+    """Compile the library into `folder`, and return its file.
 
-    machine: the processor it is for, by default this one's. Others than those of `LEVELS` get plain C alone.
-    flags: more flags, for instance of a sanitizer.
+    compiler: a command; only zig's can build for another machine than this one.
+    target: by default this machine.
+    flags: beside those that all builds have.
 
     Raises `subprocess.CalledProcessError` if the compiler fails.
     """
-    machine = (machine or platform.machine()).lower()
-    levels = LEVELS.get(MACHINES.get(machine, machine), {0: ()})
-    with tempfile.TemporaryDirectory() as folder:
-        work = Path(folder)
+    target = target or own_target()
+    levels = LEVELS.get(target.machine, {0: ()})
+    command = [*compiler, *FLAGS, *flags, *([] if target.name == "ddc.dll" else ["-fPIC"])]
+    linking = ["-shared"]
+    if "ziglang" in command:
+        # Without a target zig builds for the very processor that it runs on. Sanitizers are on unless they are off.
+        command += ["-target", target.zig]
+        if "-fsanitize=undefined" not in flags:
+            command += ["-fno-sanitize=undefined"]
+    if target.name.endswith(".dylib"):
+        # Otherwise the library holds the path at which it was linked.
+        linking += [f"-Wl,-install_name,@rpath/{target.name}"]
+    if target is WASM:
+        linking = ["-mexec-model=reactor", *(f"-Wl,--export={name}" for name in EXPORTS)]
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        # zig keeps what it compiles; in a folder of its own it cannot take anything from another build.
+        environment = {**os.environ, "ZIG_LOCAL_CACHE_DIR": str(work / "local")}
         (work / "bases.h").write_text(bases_header(), "utf-8")
-        objects = []
 
-        def compiled(name, own_flags, level=None):
-            objects.append(work / f"{name}{'' if level is None else level}.o")
-            command = [*compiler, *FLAGS, *flags, *own_flags, "-I", str(work), "-c", str(FOLDER / f"{name}.c")]
-            subprocess.run([*command, "-o", str(objects[-1])], check=True)
+        def run(*options):
+            subprocess.run([*command, *map(str, options)], check=True, env=environment)
 
-        for name in PLAIN:
-            compiled(name, ())
-        for level, own_flags in levels.items():
-            for name in VECTORS:
-                compiled(name, (*own_flags, f"-DDDC_LEVEL={level}"), level)
-        subprocess.run([*compiler, "-shared", *flags, *map(str, objects), "-o", str(target)], check=True)
+        parts: list[tuple[str, int | None, tuple[str, ...]]] = [(name, None, ()) for name in PLAIN]
+        parts += [(name, level, own) for level, own in levels.items() for name in VECTORS]
+        objects = [work / f"{name}{'' if level is None else level}.o" for name, level, _ in parts]
+
+        def compiled(part, result):
+            name, level, own = part
+            number = () if level is None else (f"-DDDC_LEVEL={level}",)
+            run(*own, *number, "-I", work, "-c", FOLDER / f"{name}.c", "-o", result)
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(compiled, parts, objects))
+        made = work / target.name
+        run(*linking, "-s", *objects, "-o", made)
+        # A library that is loaded elsewhere stays as it is: the file gets another one's name.
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as beside:
+            return Path(shutil.copy(made, beside)).replace(folder / target.name)
 
 
 def bases_header() -> str:
@@ -82,7 +155,7 @@ def main() -> None:
     found = compilers()
     if not found:
         sys.exit("No C compiler was found; `pip install ziglang` brings one.")
-    build(FOLDER / NAME, found[0])
+    build(FOLDER, found[0])
 
 
 if __name__ == "__main__":

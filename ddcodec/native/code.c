@@ -2,15 +2,15 @@
 #include "parts.h"
 #include "simd.h"
 
-#define ROUND_UP(count, step) (((count) + (step)-1) / (step) * (step))
+#define ROUND_UP(count, step) (((count) + (step) - 1) / (step) * (step))
 #define FRONTS 16 /* wavefronts that are kept; a neighbour lies at most 10 behind */
 #define MOST_NEIGHBOUR_PAIRS (NEIGHBOURS / 2)
 #define FEATURE_PAIRS 4 /* six features, the magnitude, and a zero */
 #define MOST_HIDDEN 32
 
 static const int8_t NEIGHBOUR_X[NEIGHBOURS] = {-1, 0, -1, 1, -2, 0, -2, 2, -1, 1, -3, 0, -2, 2, -3, -1, 1, 3, -3, 4};
-static const int8_t NEIGHBOUR_Y[NEIGHBOURS] = {
-    0, -1, -1, -1, 0, -2, -1, -1, -2, -2, 0, -3, -2, -2, -1, -3, -3, -2, -2, -2};
+static const int8_t NEIGHBOUR_Y[NEIGHBOURS] = {0, -1, -1, -1, 0,  -2, -1, -1, -2, -2,
+                                               0, -3, -2, -2, -1, -3, -3, -2, -2, -2};
 
 /* The context model. Hidden channels are padded to fours with zeros. */
 typedef struct {
@@ -21,11 +21,11 @@ typedef struct {
 /* What the octave that is read needs. */
 typedef struct {
     int32_t rows, columns, coarse_rows, coarse_columns;
-    int16_t *fields;     /* [coarse_rows + 2][coarse_columns + 2][8]: what is doubled to features; ends are repeated */
-    int16_t *fronts;     /* [FRONTS][pitch]: the last wavefronts, 256 times the code as contexts see it, by row */
-    int16_t *features;   /* of the places of a wavefront, 8 numbers each, in the order of `slot` */
+    int16_t *fields;   /* [coarse_rows + 2][coarse_columns + 2][8]: what is doubled to features; ends are repeated */
+    int16_t *fronts;   /* [FRONTS][pitch]: the last wavefronts, 256 times the code as contexts see it, by row */
+    int16_t *features; /* of the places of a wavefront, 8 numbers each, in the order of `slot` */
     int16_t *rows_of_tables, *wholes; /* of the places: row of the tables, and `m` */
-    int16_t *lines;      /* room for rows while fields are made */
+    int16_t *lines;                   /* room for rows while fields are made */
     int64_t pitch;
 } octave;
 
@@ -40,7 +40,8 @@ static void take_octave(const shape *shape, int32_t l, arena *memory, octave *re
     result->pitch = (int64_t)(places + 2 * MARGIN);
     result->fields = NULL;
     if (has_seen)
-        result->fields = take(memory, 16 * (uint64_t)(result->coarse_rows + 2) * (uint64_t)(result->coarse_columns + 2));
+        result->fields =
+            take(memory, 16 * (uint64_t)(result->coarse_rows + 2) * (uint64_t)(result->coarse_columns + 2));
     result->fronts = take(memory, 2 * FRONTS * (uint64_t)result->pitch);
     result->features = take(memory, 16 * places);
     result->rows_of_tables = take(memory, 2 * places);
@@ -57,7 +58,8 @@ static void take_seen(const shape *shape, arena *memory, int16_t *seen[2]) {
     for (int parity = 0; parity < 2; parity++) {
         uint64_t most = 0;
         for (int32_t l = 1; l < shape->octaves; l++)
-            if (shape->code_planes[l] == 1 && l % 2 == parity && seen_bytes(shape, l) > most) most = seen_bytes(shape, l);
+            if (shape->code_planes[l] == 1 && l % 2 == parity && seen_bytes(shape, l) > most)
+                most = seen_bytes(shape, l);
         seen[parity] = take(memory, most + 64);
     }
 }
@@ -309,45 +311,78 @@ static void contexts_of_front(
 
 /* ---- planes and octaves ---- */
 
-static ddc_error read_plane(
-    decoder *decoder, const context *context, octave *own, const int32_t *bias, int16_t *plane) {
+/* A wavefront of a plane: `count` places, of which each is `step` numbers behind the one before. `front` is what
+   contexts see of it. */
+typedef struct {
+    int16_t *at, *front;
+    int32_t count;
+    int64_t step;
+} wavefront;
+
+INLINE ddc_error read_wavefront(range_decoder *ranges, const table *tables, const octave *own, wavefront here) {
+    uint32_t is_wrong = 0;
+    int is_escaped = 0;
+    int16_t *at = here.at;
+    for (int32_t i = 0; i < here.count; i++, at += here.step) {
+        int32_t symbol = read_symbol(ranges, &tables[own->rows_of_tables[i]]), value = own->wholes[i] + symbol - 15;
+        is_escaped |= symbol == SYMBOLS - 1;
+        is_wrong |= (uint32_t)(value + CODE_MAX) > 2 * CODE_MAX;
+        *at = (int16_t)value;
+        here.front[i] = shown(value);
+    }
+    if (is_escaped) {
+        is_wrong = 0;
+        at = here.at;
+        for (int32_t i = 0; i < here.count; i++, at += here.step) {
+            int32_t value = *at;
+            if (value - own->wholes[i] == 16) value = own->wholes[i] + read_escape(ranges, own->rows_of_tables[i] >> 4);
+            if (ranges->is_damaged) return DDC_DAMAGED_STREAM;
+            if (value < -CODE_MAX || value > CODE_MAX) return DDC_DAMAGED_CODE;
+            *at = (int16_t)value;
+            here.front[i] = shown(value);
+        }
+    }
+    return ranges->is_damaged ? DDC_DAMAGED_STREAM : is_wrong ? DDC_DAMAGED_CODE : DDC_OK;
+}
+
+static ddc_error write_wavefront(range_encoder *encoder, const table *tables, const octave *own, wavefront here) {
+    int is_escaped = 0;
+    const int16_t *at = here.at;
+    for (int32_t i = 0; i < here.count; i++, at += here.step) {
+        int32_t value = *at, symbol = value - own->wholes[i] + 15;
+        if (value < -CODE_MAX || value > CODE_MAX) return DDC_DAMAGED_CODE;
+        if (symbol < 0 || symbol > SYMBOLS - 1) symbol = SYMBOLS - 1;
+        is_escaped |= symbol == SYMBOLS - 1;
+        write_symbol(encoder, &tables[own->rows_of_tables[i]], symbol);
+        here.front[i] = shown(value);
+    }
+    at = here.at;
+    for (int32_t i = 0; is_escaped && i < here.count; i++, at += here.step) {
+        int32_t beyond = *at - own->wholes[i];
+        if (beyond < -15 || beyond > 15) write_escape(encoder, own->rows_of_tables[i] >> 4, beyond);
+    }
+    return DDC_OK;
+}
+
+static ddc_error walk_plane(
+    decoder *decoder, const context *context, octave *own, const int32_t *bias, int16_t *plane,
+    range_encoder *encoder) {
     int32_t rows = own->rows, columns = own->columns;
     range_decoder ranges = decoder->ranges;
     const table *tables = decoder->tables;
-    uint32_t is_wrong = 0;
     memset(own->fronts, 0, 2 * FRONTS * (size_t)own->pitch);
     for (int32_t t = 0; t < columns + 3 * (rows - 1); t++) {
         int32_t top = t >= columns ? (t - columns) / 3 + 1 : 0, bottom = t / 3 + 1 < rows ? t / 3 + 1 : rows;
-        int16_t *front = own->fronts + (t & (FRONTS - 1)) * own->pitch + MARGIN;
+        int16_t *front = own->fronts + (t & (FRONTS - 1)) * own->pitch + MARGIN + top;
         /* Rows above are those of an older wavefront: nothing stands there now. */
-        memset(front + top - 8, 0, 16);
+        memset(front - 8, 0, 16);
         if (top >= bottom) continue;
         if (own->fields) make_features(own, t, top, bottom);
         contexts_of_front(decoder, context, own, bias, t, top, bottom - top);
-        int is_escaped = 0;
-        int16_t *out = plane + (int64_t)top * columns + (t - 3 * top);
-        for (int32_t i = 0; i < bottom - top; i++, out += columns - 3) {
-            int32_t symbol = read_symbol(&ranges, &tables[own->rows_of_tables[i]]), value = own->wholes[i] + symbol - 15;
-            is_escaped |= symbol == SYMBOLS - 1;
-            is_wrong |= (uint32_t)(value + CODE_MAX) > 2 * CODE_MAX;
-            *out = (int16_t)value;
-            front[top + i] = shown(value);
-        }
-        if (is_escaped) {
-            is_wrong = 0;
-            out = plane + (int64_t)top * columns + (t - 3 * top);
-            for (int32_t i = 0; i < bottom - top; i++, out += columns - 3) {
-                int32_t value = *out;
-                if (value - own->wholes[i] == 16) {
-                    value = own->wholes[i] + read_escape(&ranges, own->rows_of_tables[i] >> 4);
-                    if (ranges.is_damaged) return DDC_DAMAGED;
-                }
-                if (value < -CODE_MAX || value > CODE_MAX) return DDC_DAMAGED;
-                *out = (int16_t)value;
-                front[top + i] = shown(value);
-            }
-        }
-        if (is_wrong || ranges.is_damaged) return DDC_DAMAGED;
+        wavefront here = {plane + (int64_t)top * columns + (t - 3 * top), front, bottom - top, columns - 3};
+        ddc_error error =
+            encoder ? write_wavefront(encoder, tables, own, here) : read_wavefront(&ranges, tables, own, here);
+        if (error) return error;
     }
     decoder->ranges = ranges;
     return DDC_OK;
@@ -366,7 +401,7 @@ void AT_LEVEL(take_code)(const shape *shape, arena *memory) {
     }
 }
 
-ddc_error AT_LEVEL(read_code)(decoder *decoder, arena *memory, const stream *stream) {
+ddc_error AT_LEVEL(walk_code)(decoder *decoder, arena *memory, const stream *stream, range_encoder *encoder) {
     const shape *shape = &decoder->shape;
     context context;
     int16_t *seen[2];
@@ -379,20 +414,23 @@ ddc_error AT_LEVEL(read_code)(decoder *decoder, arena *memory, const stream *str
     for (int32_t l = shape->octaves - 1; l >= 0; l--) {
         int64_t size = (int64_t)shape->rows[l] * shape->columns[l];
         if (!shape->code_planes[l]) continue;
-        memset(decoder->code[l], 0, 2 * (size_t)shape->code_planes[l] * (size_t)size);
-        /* Of a cut file only whole octaves count. */
-        if (!stream->sections[coarser + 1]) continue;
+        if (!encoder) {
+            memset(decoder->code[l], 0, 2 * (size_t)shape->code_planes[l] * (size_t)size);
+            /* Of a cut file only whole octaves count. */
+            if (!stream->sections[coarser + 1]) continue;
+        }
         memory->used = mark;
         take_octave(shape, l, memory, &own);
         memset(own.features, 0, 16 * (size_t)(ROUND_UP(own.rows, PLACES) + 2 * PLACES));
         if (own.fields) make_fields(decoder, l, seen[(l + 1) % 2], &own);
         for (int32_t p = 0; p < shape->code_planes[l]; p++) {
             const int32_t *bias = context.octave_bias + 2 * coarser;
-            ddc_error error = read_plane(decoder, &context, &own, bias, decoder->code[l] + p * size);
+            ddc_error error = walk_plane(decoder, &context, &own, bias, decoder->code[l] + p * size, encoder);
             if (error) return error;
         }
         if (l && shape->code_planes[l] == 1) hand_on(decoder, l, seen[(l + 1) % 2], seen[l % 2], own.lines);
         coarser++;
+        if (encoder) encoder->sections[coarser] = words_taken(encoder);
     }
     return DDC_OK;
 }

@@ -1,7 +1,10 @@
-"""Calls the decoder in C: the interface of `ddc.h` in ctypes."""
+"""Calls the codec in C: the interface of `ddc.h` in ctypes."""
 
 import ctypes
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -9,10 +12,12 @@ from .build import FOLDER, NAME
 
 BEST = -1
 """The level that stands for the best vectors of this machine."""
-ERRORS = ("ok", "damaged", "unsupported", "memory", "argument")
+ERRORS = ("ok", "damaged", "stream", "weights", "code", "samples", "unsupported", "memory", "argument")
 """The names of `ddc_error`, in its order."""
-ARGUMENT = ERRORS.index("argument")
-"""The error of a request that is out of its range."""
+MOST_SECTIONS = 17
+"""Sections of a stream: the weights and 16 octaves."""
+FIRST_WORDS = 1 << 12
+"""Words for which an encode has room at first, beside one for every four integers."""
 
 
 class Header(ctypes.Structure):
@@ -28,8 +33,20 @@ class Header(ctypes.Structure):
         )
     ]  # fmt: skip
 
+    @property
+    def sample(self) -> str:
+        """The name of a sample's type."""
+        return f"uint{8 << self.depth}"
 
-RUN = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint32)
+
+JOB = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint32)
+RUN = ctypes.CFUNCTYPE(None, ctypes.c_void_p, JOB, ctypes.c_void_p, ctypes.c_uint32)
+
+
+@RUN
+def _in_threads(_, job, context, count):
+    with ThreadPoolExecutor(count) as pool:
+        list(pool.map(lambda number: job(context, number), range(count)))
 
 
 class Request(ctypes.Structure):
@@ -44,11 +61,17 @@ class Request(ctypes.Structure):
         ("run", RUN),
         ("user", ctypes.c_void_p),
         ("level", ctypes.c_int),
+        ("code", ctypes.c_void_p),
+        ("code_bytes", ctypes.c_uint64),
+        ("is_code_known", ctypes.c_int),
     ]
 
 
 class NativeError(Exception):
-    """The library refused a file. `name`: one of `ERRORS`."""
+    """The library refused a file or a request.
+
+    name: one of `ERRORS`.
+    """
 
     def __init__(self, error: int) -> None:
         super().__init__(ERRORS[error])
@@ -60,9 +83,14 @@ class Library:
 
     def __init__(self, path: Path = FOLDER / NAME) -> None:
         self._own = ctypes.CDLL(str(path))
-        self._own.ddc_memory.restype = ctypes.c_uint64
-        self._own.ddc_samples_bytes.restype = ctypes.c_uint64
+        for name in ("ddc_memory", "ddc_samples_bytes", "ddc_code_bytes"):
+            getattr(self._own, name).restype = ctypes.c_uint64
         self._own.ddc_level_name.restype = ctypes.c_char_p
+
+    @property
+    def version(self) -> int:
+        """The version of the format that the library reads and writes."""
+        return self._own.ddc_version()
 
     def level_name(self, level: int = BEST) -> str:
         """Name the vectors of a level, or of the best that this machine has below it."""
@@ -74,9 +102,25 @@ class Library:
         self._check(self._own.ddc_read_header(data, ctypes.c_size_t(len(data)), ctypes.byref(header)))
         return header
 
-    def memory(self, header: Header, request: Request) -> int:
-        """Return the bytes of memory for a request, or 0 if it is out of its range."""
-        return self._own.ddc_memory(ctypes.byref(header), ctypes.byref(request))
+    def memory(self, fields: Mapping[str, int], octave: int = 0, threads: int = 1) -> int:
+        """Return the bytes that a decode takes beside those of the samples.
+
+        fields: the rows of a header by name.
+        """
+        return self._memory(Header(**fields), Request(octave=octave, threads=threads, level=BEST))
+
+    def code(self, data: bytes, *, is_beginning: bool = False) -> np.ndarray:
+        """Read the integers of the code: int16, coarse to fine, plane by plane.
+
+        is_beginning: the file may be cut off. The integers of octaves that are not complete are 0.
+
+        Raises `NativeError`.
+        """
+        header = self.header(data)
+        code = np.empty(self._own.ddc_code_bytes(ctypes.byref(header)) // 2, np.int16)
+        request = Request(is_beginning=is_beginning, threads=1, level=BEST)
+        self._decode(data, header, self._with_code(request, code), None)
+        return code
 
     def decode(
         self,
@@ -87,11 +131,17 @@ class Library:
         is_beginning: bool = False,
         threads: int = 1,
         level: int = BEST,
+        code: np.ndarray | None = None,
     ) -> np.ndarray:
         """Decode a file, or a smaller picture, or rows of it.
 
-        octave: 0 for the whole picture. rows: the first and the one behind the last, or None for all. is_beginning:
-        the file may be cut off. level: a limit for the vectors that are used.
+        octave: 0 for the whole picture.
+        rows: the first and the one behind the last, or None for all.
+        is_beginning: the file may be cut off.
+        threads: at most 64.
+        level: a limit for the vectors that are used.
+        code: the integers of the code as `code` returns them, if they are known. The file may then hold the weights
+            alone, and the checksum of the samples is not compared.
 
         Returns uint8 or uint16 (rows, columns, planes). Raises `NativeError`.
         """
@@ -99,28 +149,88 @@ class Library:
         start, stop = rows or (0, -(-header.height >> octave))
         # Greater numbers would lose their upper bits in the request.
         if not (0 <= start < stop < 2**32 and 0 <= octave < 2**32 and 0 < threads < 2**32):
-            raise NativeError(ARGUMENT)
-        request = Request(octave, start, stop, is_beginning, threads, RUN(), None, level)
-        size = self.memory(header, request)
-        if not size:
-            raise NativeError(ARGUMENT)
-        # The library wants its memory aligned to 64 bytes.
-        memory = np.empty(size + 64, np.uint8)
-        address = -(-memory.ctypes.data // 64) * 64
-        samples = np.empty((stop - start, -(-header.width >> octave), header.planes), f"uint{8 << header.depth}")
+            raise NativeError(ERRORS.index("argument"))
+        run = _in_threads if threads > 1 else RUN()
+        request = Request(octave, start, stop, is_beginning, threads, run, None, level)
+        if code is not None:
+            request.is_code_known = True
+            self._with_code(request, code)
+        samples = np.empty((stop - start, -(-header.width >> octave), header.planes), header.sample)
+        try:
+            self._decode(data, header, request, samples)
+        except NativeError as error:
+            if code is None or error.name != "samples":
+                raise
+        return samples
+
+    def encode(self, data: bytes, code: np.ndarray) -> tuple[np.ndarray, list[int]]:
+        """Encode the integers of the code.
+
+        data: a file that holds the weights alone. code: the integers as `code` returns them.
+
+        Returns the words of the stream of weights and code, uint32, and for each section the words that a decoder takes
+        until it has finished it. Raises `NativeError`.
+        """
+        header = self.header(data)
+        request = self._with_code(Request(threads=1, level=BEST), code)
+        memory = _Memory(self._memory(header, request))
+        ends, count = (ctypes.c_uint64 * MOST_SECTIONS)(), ctypes.c_uint64(0)
+        room = code.size // 4 + FIRST_WORDS
+        while True:
+            words = np.empty(room, np.uint32)
+            error = self._own.ddc_encode(
+                data,
+                ctypes.c_size_t(len(data)),
+                ctypes.c_void_p(request.code),
+                ctypes.c_uint64(request.code_bytes),
+                *memory.arguments,
+                ctypes.c_void_p(words.ctypes.data),
+                ctypes.c_uint64(room),
+                ends,
+                ctypes.byref(count),
+            )
+            if ERRORS[error] != "memory" or count.value <= room:
+                self._check(error)
+                return words[: count.value], list(ends)
+            room = count.value
+
+    def _decode(self, data, header, request, samples):
+        size = 0 if samples is None else samples.nbytes
+        memory = _Memory(self._memory(header, request))
         self._check(
             self._own.ddc_decode(
                 data,
                 ctypes.c_size_t(len(data)),
                 ctypes.byref(request),
-                ctypes.c_void_p(address),
+                *memory.arguments,
+                ctypes.c_void_p(None if samples is None else samples.ctypes.data),
                 ctypes.c_uint64(size),
-                ctypes.c_void_p(samples.ctypes.data),
-                ctypes.c_uint64(samples.nbytes),
             )
         )
-        return samples
+
+    def _memory(self, header, request):
+        size = self._own.ddc_memory(ctypes.byref(header), ctypes.byref(request))
+        if not size:
+            raise NativeError(ERRORS.index("argument"))
+        return size
+
+    def _with_code(self, request, code):
+        if code.dtype != np.int16 or not code.flags.c_contiguous:
+            raise NativeError(ERRORS.index("argument"))
+        request.code, request.code_bytes = code.ctypes.data, code.nbytes
+        return request
 
     def _check(self, error):
         if error:
             raise NativeError(error)
+
+
+class _Memory:
+    """Memory of at least `size` bytes, aligned to 64 as the library wants it."""
+
+    def __init__(self, size: int) -> None:
+        self._block = np.empty(size + 64, np.uint8)
+        self.arguments: tuple[Any, Any] = (
+            ctypes.c_void_p(-(-self._block.ctypes.data // 64) * 64),
+            ctypes.c_uint64(size),
+        )

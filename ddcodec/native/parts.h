@@ -34,7 +34,7 @@ uint32_t crc32_of(const uint8_t *data, size_t size);
 uint32_t crc32_of_16(const uint16_t *samples, size_t count); /* of each the more significant byte first */
 
 typedef struct {
-    const uint8_t *words, *end; /* of the stream, as far as the bytes go */
+    const uint8_t *words, *end;                /* of the stream, as far as the bytes go */
     const uint8_t *sections[MOST_OCTAVES + 1]; /* where the first, second, ... section ends; NULL if behind the end */
     int is_cut;
 } stream;
@@ -110,6 +110,22 @@ static inline int32_t read_symbol(range_decoder *decoder, const table *table) {
     return symbol;
 }
 
+/* The opposite of the range decoder. */
+typedef struct {
+    uint64_t low, range, count, most;
+    uint32_t *words;
+    uint64_t *sections;
+} range_encoder;
+
+void start_words(range_encoder *encoder, uint32_t *words, uint64_t most, uint64_t *sections);
+void end_words(range_encoder *encoder);
+void write_symbol(range_encoder *encoder, const table *table, int32_t symbol);
+void write_escape(range_encoder *encoder, int32_t scale, int32_t value);
+void write_group(range_encoder *encoder, const table *tables, int32_t scale, const int32_t *values, int32_t count);
+
+/* The words that a decoder takes until it has all that is written so far. */
+static inline uint64_t words_taken(const range_encoder *encoder) { return encoder->count + 2; }
+
 /* ---- chapter 5 ---- */
 
 typedef struct {
@@ -124,13 +140,15 @@ typedef struct {
 } weights;
 
 void take_weights(arena *memory, const shape *shape, weights *result);
-ddc_error read_weights(const shape *shape, range_decoder *decoder, const table *tables, weights *result);
+/* `copy`: NULL, or where all that is read is written again. */
+ddc_error read_weights(
+    const shape *shape, range_decoder *decoder, const table *tables, range_encoder *copy, weights *result);
 
 /* Sums modulo 2^32. */
 static inline int32_t wrapped(int64_t z) { return (int32_t)(uint32_t)(uint64_t)z; }
 
-/* A layer as vectors take it: weights in pairs, two numbers of 16 bits in one of 32; and what is added before the shift,
-   the bias and half of what the shift takes away. */
+/* A layer as vectors take it: weights in pairs, two numbers of 16 bits in one of 32; and what is added before the
+   shift, the bias and half of what the shift takes away. */
 typedef struct {
     int32_t outputs, pairs, shift;
     int32_t *pair_weights; /* [outputs][pairs] */
@@ -147,7 +165,9 @@ static inline int32_t bias_of(const tensor *bias, int32_t at, int32_t weight_exp
 }
 
 /* The nearest number of 16 bits. */
-static inline int16_t clipped(int64_t value) { return (int16_t)(value < -32768 ? -32768 : value > 32767 ? 32767 : value); }
+static inline int16_t clipped(int64_t value) {
+    return (int16_t)(value < -32768 ? -32768 : value > 32767 ? 32767 : value);
+}
 
 static inline int32_t half_of(int32_t shift) { return shift > 0 ? 1 << (shift - 1) : 0; }
 
@@ -163,11 +183,12 @@ typedef struct {
 } decoder;
 
 /* The parts that are built once for each kind of vectors, with these names and the number of simd.h. `take_code` and
-   `take_synthesis` take the memory that the other two take. */
+   `take_synthesis` take the memory that the other two take. `walk_code` reads the code, or with an encoder writes it.
+ */
 typedef struct {
     const char *name;
     void (*take_code)(const shape *shape, arena *memory);
-    ddc_error (*read_code)(decoder *decoder, arena *memory, const stream *stream);
+    ddc_error (*walk_code)(decoder *decoder, arena *memory, const stream *stream, range_encoder *encoder);
     void (*take_synthesis)(const shape *shape, uint32_t threads, arena *memory);
     void (*synthesise)(const decoder *decoder, uint32_t first, uint32_t stop, arena *memory, void *samples);
 } level;

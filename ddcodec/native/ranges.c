@@ -1,4 +1,4 @@
-/* Chapter 4 of FORMAT.md: the range decoder and its tables. */
+/* Chapter 4 of FORMAT.md: the range coder and its tables. */
 #include "parts.h"
 
 void make_tables(table tables[TABLES]) {
@@ -60,4 +60,66 @@ void read_group(range_decoder *decoder, const table *tables, int32_t scale, int3
         values[i] = read_symbol(decoder, &tables[16 * scale + 8]) - 15;
     for (int32_t i = 0; i < count && !decoder->is_damaged; i++)
         if (values[i] == 16) values[i] = read_escape(decoder, scale);
+}
+
+/* ---- the encoder ---- */
+
+void start_words(range_encoder *encoder, uint32_t *words, uint64_t most, uint64_t *sections) {
+    *encoder = (range_encoder){.range = ~(uint64_t)0, .words = words, .most = most, .sections = sections};
+}
+
+/* Without room words are only counted. */
+static void add_word(range_encoder *encoder, uint32_t word) {
+    if (encoder->count < encoder->most) encoder->words[encoder->count] = word;
+    encoder->count++;
+}
+
+static void carry(range_encoder *encoder) {
+    uint64_t at = encoder->count < encoder->most ? encoder->count : encoder->most;
+    while (at-- && !++encoder->words[at]) continue;
+}
+
+static void write_range(range_encoder *encoder, uint64_t below, uint64_t range) {
+    encoder->low += below;
+    encoder->range = range;
+    if (encoder->low < below) carry(encoder);
+    if (range >> 32) return;
+    add_word(encoder, (uint32_t)(encoder->low >> 32));
+    encoder->low <<= 32;
+    encoder->range <<= 32;
+}
+
+void end_words(range_encoder *encoder) {
+    uint64_t last = encoder->low + 0xffffffffu;
+    if (last < encoder->low) carry(encoder);
+    add_word(encoder, (uint32_t)(last >> 32));
+}
+
+void write_symbol(range_encoder *encoder, const table *table, int32_t symbol) {
+    uint64_t step = encoder->range >> 24, low = table->below[symbol] * step;
+    write_range(encoder, low, table->below[symbol + 1] * step - low);
+}
+
+static void write_bit(range_encoder *encoder, int32_t bit) {
+    uint64_t half = (encoder->range >> 24) << 23;
+    write_range(encoder, bit ? half : 0, half);
+}
+
+void write_escape(range_encoder *encoder, int32_t scale, int32_t value) {
+    int32_t order = scale > 27 ? (scale - 27) / 5 : 0, ones = 0, excess = (value < 0 ? -value : value) - 16;
+    while (excess >= ((2 << ones) - 1) * (1 << order)) ones++;
+    excess -= ((1 << ones) - 1) * (1 << order);
+    write_bit(encoder, value < 0);
+    for (int i = 0; i < ones; i++) write_bit(encoder, 1);
+    write_bit(encoder, 0);
+    for (int i = order + ones - 1; i >= 0; i--) write_bit(encoder, excess >> i & 1);
+}
+
+void write_group(range_encoder *encoder, const table *tables, int32_t scale, const int32_t *values, int32_t count) {
+    for (int32_t i = 0; i < count; i++) {
+        int32_t is_escaped = values[i] < -15 || values[i] > 15;
+        write_symbol(encoder, &tables[16 * scale + 8], is_escaped ? SYMBOLS - 1 : values[i] + 15);
+    }
+    for (int32_t i = 0; i < count; i++)
+        if (values[i] < -15 || values[i] > 15) write_escape(encoder, scale, values[i]);
 }

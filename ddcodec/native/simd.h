@@ -1,8 +1,8 @@
 /* One vector of integers, as wide as the target has.
 
    A `vec` holds LANES numbers of 32 bits, or PLACES = 2 LANES numbers of 16 bits. All arithmetic wraps around, but for
-   `vec_pack`, which saturates. `vec_low` and `vec_high` interleave the numbers of two vectors within blocks of 128 bits,
-   and `vec_pack` undoes that: of the low and the high part it makes one vector in the order of memory.
+   `vec_pack`, which saturates. `vec_low` and `vec_high` interleave the numbers of two vectors within blocks of 128
+   bits, and `vec_pack` undoes that: of the low and the high part it makes one vector in the order of memory.
 
    DDC_LEVEL, which the build defines, names the target: 0 plain C, 1 SSE4.1, 2 AVX2, 3 AVX-512, 4 AVX-512 with VNNI,
    5 NEON, 6 SIMD128 of WebAssembly. */

@@ -3,27 +3,27 @@
 #include "parts.h"
 #include "simd.h"
 
-#define RING 16        /* rows of an octave that are kept; `up` sees at most 8 */
-#define LINES 8        /* rows of the code that are kept; a filter sees 5 */
+#define RING 16 /* rows of an octave that are kept; `up` sees at most 8 */
+#define LINES 8 /* rows of the code that are kept; a filter sees 5 */
 #define MOST_CHANNELS 132
 #define MOST_TAPS 8
 
 /* What an octave needs while its rows are made, from top to bottom. */
 typedef struct {
     int32_t rows, columns, channels, planes, filtered;
-    int32_t next;       /* the row to be made next */
-    int32_t next_line;  /* the row of the code to be fetched next */
-    int64_t pitch;      /* numbers from one row to the next, margins included */
-    int16_t *ring;      /* [RING][channels of the finer octave]: mixed rows, which the finer octave doubles */
-    int16_t *hidden;    /* [channels]: a row of h, where it is not mixed in place */
-    int16_t *lines;     /* [LINES][planes]: rows of the code between zeros */
+    int32_t next;            /* the row to be made next */
+    int32_t next_line;       /* the row of the code to be fetched next */
+    int64_t pitch;           /* numbers from one row to the next, margins included */
+    int16_t *ring;           /* [RING][channels of the finer octave]: mixed rows, which the finer octave doubles */
+    int16_t *hidden;         /* [channels]: a row of h, where it is not mixed in place */
+    int16_t *lines;          /* [LINES][planes]: rows of the code between zeros */
     int16_t *filtered_lines; /* [planes]: a row of f */
     int16_t *doubled, *tall; /* a row of `up`, and of its first half */
     layer code, mix;
     int32_t filter_pairs[5][3], filter_exponent;
     int32_t taps[MOST_TAPS], taps_exponent;
-    int is_passed;                  /* mix is the identity */
-    uint8_t is_zero[MOST_CHANNELS]; /* channels that are 0 in every picture with these weights */
+    int is_passed;                   /* mix is the identity */
+    uint8_t is_zero[MOST_CHANNELS];  /* channels that are 0 in every picture with these weights */
     uint8_t is_coded[MOST_CHANNELS]; /* channels that code or bias add to */
     uint8_t is_risen[MOST_CHANNELS]; /* channels of the coarser octave's mix that are not 0 */
     int32_t linear;
@@ -118,7 +118,8 @@ static void pack_stage(const decoder *decoder, int32_t l, const stage *coarser, 
         pack_rows(&w->code[l], 0, own->planes, 0, &own->code);
         const int32_t *filter = w->filter[l].values;
         for (int y = 0; y < 5; y++)
-            for (int k = 0; k < 3; k++) own->filter_pairs[y][k] = pair_of(filter[5 * y + 2 * k], k < 2 ? filter[5 * y + 2 * k + 1] : 0);
+            for (int k = 0; k < 3; k++)
+                own->filter_pairs[y][k] = pair_of(filter[5 * y + 2 * k], k < 2 ? filter[5 * y + 2 * k + 1] : 0);
         own->filter_exponent = w->filter[l].exponent;
     }
     add_bias(&w->bias[l], exponent, bits, &own->code);
@@ -168,8 +169,8 @@ static void pack_maker(const decoder *decoder, maker *own) {
 
 /* ---- rows ---- */
 
-/* Take bits away after a half was added; or, with a shift below 0, add bits. The result is clipped to +-limit or to what
-   is beyond it anyway. */
+/* Take bits away after a half was added; or, with a shift below 0, add bits. The result is clipped to +-limit or to
+   what is beyond it anyway. */
 INLINE vec shifted(vec sum, int32_t shift, int32_t limit) {
     if (shift > 0) sum = vec_shift_right(sum, shift);
     sum = vec_max(vec_min(sum, vec_set32(limit)), vec_set32(-limit));
@@ -235,7 +236,8 @@ INLINE void up_row(
 }
 
 /* f of a plane: what its octave's filter makes of five rows. */
-static void filter_row(const stage *own, const int16_t *const lines[5], int is_filtered, int32_t headroom, int16_t *out) {
+static void filter_row(
+    const stage *own, const int16_t *const lines[5], int is_filtered, int32_t headroom, int16_t *out) {
     int32_t exponent = is_filtered ? own->filter_exponent : 0, shift = exponent - 8 + headroom;
     vec half = vec_set32(half_of(shift)), one = vec_set32(1), zero = vec_set32(0), weights[5][3];
     for (int y = 0; y < 5; y++)
@@ -246,7 +248,8 @@ static void filter_row(const stage *own, const int16_t *const lines[5], int is_f
         vec high = vec_add(half, vec_shift_left(vec_dot(vec_high(here, zero), one), exponent));
         for (int y = 0; is_filtered && y < 5; y++) {
             const int16_t *at = lines[y] + x;
-            vec a = vec_load(at - 2), b = vec_load(at - 1), c = vec_load(at), d = vec_load(at + 1), e = vec_load(at + 2);
+            vec a = vec_load(at - 2), b = vec_load(at - 1), c = vec_load(at), d = vec_load(at + 1),
+                e = vec_load(at + 2);
             low = vec_add_dot(low, vec_low(a, b), weights[y][0]);
             high = vec_add_dot(high, vec_high(a, b), weights[y][0]);
             low = vec_add_dot(low, vec_low(c, d), weights[y][1]);
@@ -338,7 +341,8 @@ static const int16_t *make_row(const decoder *decoder, maker *maker, int32_t l, 
         fetch_lines(decoder, l, own, y + 2);
         for (int32_t p = 0; p < own->planes; p++) {
             const int16_t *lines[5];
-            for (int k = 0; k < 5; k++) lines[k] = AT(own->lines, own->pitch, ((y - 2 + k) & (LINES - 1)) * own->planes + p);
+            for (int k = 0; k < 5; k++)
+                lines[k] = AT(own->lines, own->pitch, ((y - 2 + k) & (LINES - 1)) * own->planes + p);
             filter_row(own, lines, p < own->filtered, headroom, AT(own->filtered_lines, own->pitch, p));
         }
     }
@@ -383,7 +387,8 @@ static int16_t mean_of(const decoder *decoder, int32_t l, int32_t p, int32_t fin
     return clipped(doubled / divisor - (doubled % divisor < 0));
 }
 
-static void make_finer(const decoder *decoder, int32_t finest, int32_t y, int64_t pitch, const int16_t *hidden, int16_t *out) {
+static void make_finer(
+    const decoder *decoder, int32_t finest, int32_t y, int64_t pitch, const int16_t *hidden, int16_t *out) {
     const shape *shape = &decoder->shape;
     const weights *w = &decoder->weights;
     int32_t bits = 12 - (int32_t)shape->header.headroom;
@@ -406,7 +411,8 @@ static void make_finer(const decoder *decoder, int32_t finest, int32_t y, int64_
             }
             for (int32_t j = 0; j < shape->channels[l]; j++) {
                 int64_t mixed = 0, sum = bias_of(&w->bias[l], j, exponent, bits);
-                for (int32_t i = 0; i < mix->columns; i++) mixed += (int64_t)mix->values[j * mix->columns + i] * above[i];
+                for (int32_t i = 0; i < mix->columns; i++)
+                    mixed += (int64_t)mix->values[j * mix->columns + i] * above[i];
                 mixed = settled(mixed, mix->exponent);
                 for (int k = 0; k < 2; k++) mixed = settled(gain * mixed, taps->exponent);
                 for (int32_t p = 0; p < shape->code_planes[l]; p++)

@@ -90,8 +90,7 @@ static int32_t element(const shape *shape, const row *row, const int16_t *whole,
         if (c >= finest && c < finest + detail) return 0;
         if (c >= finest) c -= detail;
     }
-    if (shape->planes == 1 && row->kind == OUTPUT)
-        return floor_of(whole[c] + whole[old + c] + whole[2 * old + c], 3);
+    if (shape->planes == 1 && row->kind == OUTPUT) return floor_of(whole[c] + whole[old + c] + whole[2 * old + c], 3);
     if (shape->planes == 1 && row->kind == RESIDUAL) {
         int32_t sum = 0;
         for (int a = 0; a < 3; a++)
@@ -114,8 +113,9 @@ static int is_kept(const shape *shape, const row *row) {
     return row->octave < shape->octaves - is_between;
 }
 
-ddc_error read_weights(const shape *own, range_decoder *decoder, const table *tables, weights *result) {
-    int32_t exponent = 6, scale = 27, change;
+ddc_error read_weights(
+    const shape *own, range_decoder *decoder, const table *tables, range_encoder *copy, weights *result) {
+    int32_t exponent = 6, scale = 27, changes[2];
     uint32_t base = own->header.base;
     shape bases;
     weights of_bases;
@@ -145,13 +145,19 @@ ddc_error read_weights(const shape *own, range_decoder *decoder, const table *ta
         int32_t *values = tensor->values, any = 0;
         memset(values, 0, 4 * (size_t)count);
         if (!base || (row->kind != PASSED && row->kind != CODE)) {
-            read_group(decoder, tables, 27, &change, 1);
-            if (!decoder->is_damaged) exponent += change;
-            read_group(decoder, tables, 37, &change, 1);
-            if (!decoder->is_damaged) scale += change;
-            if (decoder->is_damaged || exponent < 0 || exponent > 15 || scale < 0 || scale >= SCALES) return DDC_DAMAGED;
+            read_group(decoder, tables, 27, &changes[0], 1);
+            read_group(decoder, tables, 37, &changes[1], 1);
+            if (decoder->is_damaged) return DDC_DAMAGED_STREAM;
+            exponent += changes[0];
+            scale += changes[1];
+            if (exponent < 0 || exponent > 15 || scale < 0 || scale >= SCALES) return DDC_DAMAGED_WEIGHTS;
             read_group(decoder, tables, scale, values, count);
-            if (decoder->is_damaged) return DDC_DAMAGED;
+            if (decoder->is_damaged) return DDC_DAMAGED_STREAM;
+            if (copy) {
+                write_group(copy, tables, 27, &changes[0], 1);
+                write_group(copy, tables, 37, &changes[1], 1);
+                write_group(copy, tables, scale, values, count);
+            }
             coded = exponent;
         }
 #define BASE_ELEMENT(k)                                                                                                \
@@ -162,7 +168,7 @@ ddc_error read_weights(const shape *own, range_decoder *decoder, const table *ta
         for (int32_t k = 0; k < count; k++) {
             int64_t value = (int64_t)values[k] * ((int64_t)1 << (tensor->exponent - coded));
             if (any) value += (int64_t)BASE_ELEMENT(k) * ((int64_t)1 << (tensor->exponent - 12));
-            if (value < -32767 || value > 32767) return DDC_DAMAGED;
+            if (value < -32767 || value > 32767) return DDC_DAMAGED_WEIGHTS;
             values[k] = (int32_t)value;
         }
     }

@@ -5,13 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from ..decoder import Limits, decode_file, with_chunks
+from ..decoder import Limits, decode_file
 from ..format.arch import Arch
 from ..format.coded import CodedImage
-from ..format.container import read_body
-from ..format.files import read_info, unpack_body
-from ..format.header import read_header
-from ..format.render import samples_of, square_means
+from ..format.files import read_info, unpack
+from ..format.render import square_means
 from ..metrics import Comparison, compared
 from ..picture import Picture
 
@@ -61,11 +59,9 @@ def read_view(data: bytes, name: str, *, limits: Limits = Limits()) -> View:
     Raises the same errors as `decode_file`.
     """
     picture = decode_file(data, limits=limits)
-    header = read_header(data)
-    body = read_body(data, header)
-    finest = finest_shown(header.arch)
-    coded = unpack_body(header, body)
-    shown = with_chunks(samples_of(coded, finest), header.arch, body.chunks, finest, ()) if finest else picture
+    coded = unpack(data)
+    finest = finest_shown(coded.arch)
+    shown = decode_file(data, scale=1 << finest, limits=limits, metadata=()) if finest else picture
     return View(name, read_info(data), picture, finest, shown, coded)
 
 
