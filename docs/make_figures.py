@@ -10,6 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+from maps import bit_maps, grey, heat, spread, top_of
 from PIL import Image
 
 from ddcodec.decoder import decode_file
@@ -21,7 +22,6 @@ from ddcodec.format.header import read_header
 from ddcodec.metrics import psnr
 from ddcodec.partial import beginning_of, decode_beginning
 from ddcodec.pictures.read import load_picture
-from ddcodec.viewer.maps import bit_maps, grey, heat, spread, top_of
 
 ROOT = Path(__file__).parents[1]
 FOLDER = Path(__file__).parent / "figures"
@@ -40,7 +40,7 @@ def main():
     coded = unpack(data)
     FOLDER.mkdir(exist_ok=True)
     save("planes.webp", planes(coded), 4)
-    save("bits.webp", bits(coded, decode_file(data).samples), 3)
+    save("bits.webp", bits(data, decode_file(data).samples), 3)
     save("octaves.webp", cut_pictures(data, load_picture(ORIGINAL)), 4)
     (FOLDER / "neighbours.svg").write_text(neighbours(), "utf-8")
     DRAWN_FROM.write_text(source_digest() + "\n")
@@ -60,12 +60,12 @@ def planes(coded):
     yield "the picture", samples_of(coded)
 
 
-def bits(coded, samples):
+def bits(data, samples):
     """The picture, and where its bits went: those of the finest octave, and those of the others."""
-    maps = bit_maps(coded)
-    size = coded.arch.size(0)
+    maps = bit_maps(data)
+    size = samples.shape[:2]
     parts = {"octave 0": {0: maps[0]}, "octaves 1 to 6": {octave: own for octave, own in maps.items() if octave}}
-    totals = {name: spread(part, 0, *size) for name, part in parts.items()}
+    totals = {name: spread(part, *size) for name, part in parts.items()}
     top = top_of(totals)
     yield "the picture", samples
     for name, total in totals.items():

@@ -119,7 +119,9 @@ def test_ci_runs_the_readmes_command(tmp_path):
         shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / "stubs").mkdir()
     (tmp_path / "stubs" / "python3").write_text(STUB)
-    (tmp_path / "stubs" / "python3").chmod(0o755)
+    (tmp_path / "stubs" / "chromium").write_text("")
+    for path in (tmp_path / "stubs").iterdir():
+        path.chmod(0o755)
     path = os.pathsep.join([str(tmp_path / "stubs"), os.environ["PATH"]])
     subprocess.run(["bash", ".ci/run"], cwd=tmp_path, env=os.environ | {"PATH": path}, check=True, capture_output=True)
     calls = [call.split("\0")[:-1] for call in (tmp_path / "calls").read_text().splitlines()]

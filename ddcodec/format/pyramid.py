@@ -34,7 +34,7 @@ def walk_code(
 ) -> dict[int, np.ndarray]:
     """Pass all integers of the code through `wire` in coding order, down to octave `finest`.
 
-    code: octave -> integers (planes, rows, columns) for a `Writer`, `Meter` or `Ledger`. A `Reader` needs none.
+    code: octave -> integers (planes, rows, columns) for a `Writer` or a `Meter`. A `Reader` needs none.
 
     Returns octave -> integers as the wire gave them back, int32. Raises `DamagedError` for integers out of range.
     """

@@ -1,4 +1,4 @@
-"""The stream of entropy-coded integers: `Writer`, `Reader`, `Meter` and `Ledger`, the four hands of one walk.
+"""The stream of entropy-coded integers: `Writer`, `Reader` and `Meter`, the three hands of one walk.
 
 Each is a `Wire`. Integers become symbols, escapes and Exp-Golomb numbers here (FORMAT.md, chapter 4, *Integers*).
 """
@@ -130,27 +130,6 @@ class Meter:
     def bits(self) -> float:
         """Bits of all sections."""
         return sum(self.sections)
-
-
-class Ledger:
-    """A hand that keeps the bits of each integer that a `Writer` would write.
-
-    sections: for each section an array of these bits, in coding order.
-    """
-
-    def __init__(self) -> None:
-        self._groups: list[np.ndarray] = []
-        self.sections: list[np.ndarray] = []
-
-    def integers(self, rows: np.ndarray, whole: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Measure a group; see `Wire`."""
-        self._groups.append(integer_bits(rows, values - whole))
-        return values
-
-    def end_section(self) -> None:
-        """See `Wire`."""
-        self.sections.append(np.concatenate(self._groups))
-        self._groups = []
 
 
 def integer_bits(rows: np.ndarray, differences: np.ndarray) -> np.ndarray:

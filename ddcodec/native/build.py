@@ -35,8 +35,11 @@ LEVELS: dict[str, dict[int, tuple[str, ...]]] = {
 """Machine -> level of simd.h -> its flags."""
 MACHINES = {"amd64": "x86_64", "x64": "x86_64", "arm64": "aarch64"}
 """Other names of these machines."""
-EXPORTS = ("ddc_read_header", "ddc_memory", "ddc_samples_bytes", "ddc_decode", "ddc_columns", "ddc_rows", "ddc_version")
-"""The functions that a page calls."""
+EXPORTS = (
+    "ddc_read_header", "ddc_memory", "ddc_samples_bytes", "ddc_code_bytes", "ddc_decode", "ddc_columns", "ddc_rows",
+    "ddc_version", "__heap_base",
+)  # fmt: skip
+"""What a page calls, and where its own memory begins."""
 
 
 class Target(NamedTuple):
@@ -85,10 +88,15 @@ NAME = own_target().name
 """The library's file on this machine."""
 
 
+def zig() -> list[str]:
+    """Return the command of zig's compiler."""
+    return [sys.executable, "-m", "ziglang", "cc"]
+
+
 def compilers() -> list[list[str]]:
     """List the commands that may compile C here: zig, then the machine's own."""
-    zig = [[sys.executable, "-m", "ziglang", "cc"]] if find_spec("ziglang") else []
-    return zig + [[path] for name in ("cc", "gcc", "clang") if (path := shutil.which(name))]
+    found = [zig()] if find_spec("ziglang") else []
+    return found + [[path] for name in ("cc", "gcc", "clang") if (path := shutil.which(name))]
 
 
 def build(folder: Path, compiler: Sequence[str], target: Target | None = None, flags: Sequence[str] = RELEASE) -> Path:
@@ -139,7 +147,7 @@ def build(folder: Path, compiler: Sequence[str], target: Target | None = None, f
         # A library that is loaded elsewhere stays as it is: the file gets another one's name.
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as beside:
-            return Path(shutil.copy(made, beside)).replace(folder / target.name)
+            return Path(shutil.copyfile(made, Path(beside, target.name))).replace(folder / target.name)
 
 
 def bases_header() -> str:

@@ -364,8 +364,32 @@ static ddc_error write_wavefront(range_encoder *encoder, const table *tables, co
     return DDC_OK;
 }
 
+/* log2 in 256ths, rounded down. */
+static uint32_t log2_of(uint32_t number) {
+    uint32_t whole = 0, part = 0;
+    while (number >> whole > 1) whole++;
+    /* The number between 1 and 2 that is left, with 31 bits behind the point. Each squaring brings a bit of its log. */
+    uint64_t left = (uint64_t)number << (31 - whole);
+    for (int bit = 0; bit < 8; bit++) {
+        left = left * left >> 31;
+        part = 2 * part + (uint32_t)(left >> 32);
+        left >>= left >> 32;
+    }
+    return 256 * whole + part;
+}
+
+/* Note what the integers of a wavefront took. `costs` lie as the integers do. */
+static void note_costs(const table *tables, const octave *own, wavefront here, uint16_t *costs) {
+    for (int32_t i = 0; i < here.count; i++, here.at += here.step, costs += here.step) {
+        int32_t row = own->rows_of_tables[i], beyond = *here.at - own->wholes[i];
+        int32_t is_escaped = beyond < -15 || beyond > 15, symbol = is_escaped ? SYMBOLS - 1 : beyond + 15;
+        uint32_t cost = 24 * 256 - log2_of(tables[row].below[symbol + 1] - tables[row].below[symbol]);
+        *costs = (uint16_t)(cost + (is_escaped ? 256 * escape_bits(row >> 4, beyond) : 0));
+    }
+}
+
 static ddc_error walk_plane(
-    decoder *decoder, const context *context, octave *own, const int32_t *bias, int16_t *plane,
+    decoder *decoder, const context *context, octave *own, const int32_t *bias, int16_t *plane, uint16_t *costs,
     range_encoder *encoder) {
     int32_t rows = own->rows, columns = own->columns;
     range_decoder ranges = decoder->ranges;
@@ -379,10 +403,12 @@ static ddc_error walk_plane(
         if (top >= bottom) continue;
         if (own->fields) make_features(own, t, top, bottom);
         contexts_of_front(decoder, context, own, bias, t, top, bottom - top);
-        wavefront here = {plane + (int64_t)top * columns + (t - 3 * top), front, bottom - top, columns - 3};
+        int64_t first = (int64_t)top * columns + (t - 3 * top);
+        wavefront here = {plane + first, front, bottom - top, columns - 3};
         ddc_error error =
             encoder ? write_wavefront(encoder, tables, own, here) : read_wavefront(&ranges, tables, own, here);
         if (error) return error;
+        if (costs) note_costs(tables, own, here, costs + first);
     }
     decoder->ranges = ranges;
     return DDC_OK;
@@ -416,6 +442,7 @@ ddc_error AT_LEVEL(walk_code)(decoder *decoder, arena *memory, const stream *str
         if (!shape->code_planes[l]) continue;
         if (!encoder) {
             memset(decoder->code[l], 0, 2 * (size_t)shape->code_planes[l] * (size_t)size);
+            if (decoder->costs[l]) memset(decoder->costs[l], 0, 2 * (size_t)shape->code_planes[l] * (size_t)size);
             /* Of a cut file only whole octaves count. */
             if (!stream->sections[coarser + 1]) continue;
         }
@@ -425,7 +452,8 @@ ddc_error AT_LEVEL(walk_code)(decoder *decoder, arena *memory, const stream *str
         if (own.fields) make_fields(decoder, l, seen[(l + 1) % 2], &own);
         for (int32_t p = 0; p < shape->code_planes[l]; p++) {
             const int32_t *bias = context.octave_bias + 2 * coarser;
-            ddc_error error = walk_plane(decoder, &context, &own, bias, decoder->code[l] + p * size, encoder);
+            uint16_t *costs = decoder->costs[l] ? decoder->costs[l] + p * size : NULL;
+            ddc_error error = walk_plane(decoder, &context, &own, bias, decoder->code[l] + p * size, costs, encoder);
             if (error) return error;
         }
         if (l && shape->code_planes[l] == 1) hand_on(decoder, l, seen[(l + 1) % 2], seen[l % 2], own.lines);

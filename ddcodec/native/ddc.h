@@ -59,6 +59,7 @@ typedef struct {
     int16_t *code;       /* where the integers of the code go, coarse to fine, plane by plane; NULL: nowhere */
     uint64_t code_bytes; /* the room there */
     int is_code_known;   /* `code` has the integers already: those of the file are not read, and may be missing */
+    uint16_t *costs; /* where the 256ths of a bit go that each integer took, in the order of `code`; NULL: nowhere */
 } ddc_request;
 
 /* Read the header. `size`: of the file, or of a beginning of at least 30 bytes. */

@@ -88,8 +88,11 @@ uint64_t ddc_code_bytes(const ddc_header *header) {
     return bytes;
 }
 
-/* Take the memory of a decode up to the code. The code stands at `code` if that is not NULL. */
-static void take_decoder(const ddc_header *header, arena *memory, int16_t *code, decoder *result) {
+/* Take the memory of a decode up to the code, which stands where the request says. */
+static void take_decoder(const ddc_header *header, arena *memory, const ddc_request *request, decoder *result) {
+    int16_t *code = request->code;
+    uint16_t *costs = request->costs;
+    result->request = request;
     shape_of(header, &result->shape);
     result->tables = take(memory, sizeof(table) * TABLES);
     take_weights(memory, &result->shape, &result->weights);
@@ -97,6 +100,8 @@ static void take_decoder(const ddc_header *header, arena *memory, int16_t *code,
         uint64_t bytes = plane_bytes(&result->shape, l);
         result->code[l] = code ? code : take(memory, bytes);
         if (code) code += bytes / 2;
+        result->costs[l] = costs;
+        if (costs) costs += bytes / 2;
     }
 }
 
@@ -105,7 +110,7 @@ uint64_t ddc_memory(const ddc_header *header, const ddc_request *request) {
     decoder decoder = {0};
     if (!is_possible(header, request)) return 0;
     const level *level = level_for(request);
-    take_decoder(header, &memory, request->code, &decoder);
+    take_decoder(header, &memory, request, &decoder);
     uint64_t mark = memory.used;
     level->take_code(&decoder.shape, &memory);
     memory.used = mark;
@@ -132,20 +137,22 @@ ddc_error ddc_decode(
     const uint8_t *data, size_t size, const ddc_request *request, void *memory, uint64_t memory_bytes, void *samples,
     uint64_t samples_bytes) {
     ddc_header header;
-    decoder decoder = {.request = request};
+    decoder decoder;
     stream stream;
     ddc_error error = ddc_read_header(data, size, &header);
     if (error) return error;
     if (!is_possible(&header, request)) return DDC_ARGUMENT;
     if (memory_bytes < ddc_memory(&header, request)) return DDC_MEMORY;
     if (samples && samples_bytes < ddc_samples_bytes(&header, request)) return DDC_MEMORY;
-    if (request->code ? request->code_bytes < ddc_code_bytes(&header) : request->is_code_known) return DDC_ARGUMENT;
+    /* The costs have the room of the code. */
+    int needs_code = request->is_code_known || request->costs;
+    if (request->code ? request->code_bytes < ddc_code_bytes(&header) : needs_code) return DDC_ARGUMENT;
     if ((error = read_body(&header, data, size, request->is_beginning, &stream))) return error;
     if (!stream.sections[0]) return DDC_DAMAGED;
 
     arena arena = {.start = memory, .size = memory_bytes};
     const level *level = level_for(request);
-    take_decoder(&header, &arena, request->code, &decoder);
+    take_decoder(&header, &arena, request, &decoder);
     if ((error = walk(&decoder, &arena, level, &stream, NULL)) || !samples) return error;
 
     uint32_t rows = ddc_rows(&header, request->octave), first = request->first_row, stop = stop_of(&header, request);
@@ -163,7 +170,7 @@ ddc_error ddc_encode(
     ddc_header header;
     /* Nothing is written there: the walk of an encoder only reads the code. */
     ddc_request request = {.threads = 1, .level = -1, .code = (int16_t *)code};
-    decoder decoder = {.request = &request};
+    decoder decoder;
     stream stream;
     range_encoder encoder;
     ddc_error error = ddc_read_header(data, size, &header);
@@ -173,7 +180,7 @@ ddc_error ddc_encode(
     if ((error = read_body(&header, data, size, 0, &stream))) return error;
 
     arena arena = {.start = memory, .size = memory_bytes};
-    take_decoder(&header, &arena, request.code, &decoder);
+    take_decoder(&header, &arena, &request, &decoder);
     start_words(&encoder, words, most_words, sections);
     if ((error = walk(&decoder, &arena, level_for(&request), &stream, &encoder))) return error;
     end_words(&encoder);

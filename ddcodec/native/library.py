@@ -64,6 +64,7 @@ class Request(ctypes.Structure):
         ("code", ctypes.c_void_p),
         ("code_bytes", ctypes.c_uint64),
         ("is_code_known", ctypes.c_int),
+        ("costs", ctypes.c_void_p),
     ]
 
 
@@ -109,16 +110,19 @@ class Library:
         """
         return self._memory(Header(**fields), Request(octave=octave, threads=threads, level=BEST))
 
-    def code(self, data: bytes, *, is_beginning: bool = False) -> np.ndarray:
+    def code(self, data: bytes, *, is_beginning: bool = False, costs: np.ndarray | None = None) -> np.ndarray:
         """Read the integers of the code: int16, coarse to fine, plane by plane.
 
         is_beginning: the file may be cut off. The integers of octaves that are not complete are 0.
+        costs: uint16, as many, for what each of them took, in 256ths of a bit.
 
         Raises `NativeError`.
         """
         header = self.header(data)
         code = np.empty(self._own.ddc_code_bytes(ctypes.byref(header)) // 2, np.int16)
         request = Request(is_beginning=is_beginning, threads=1, level=BEST)
+        if costs is not None:
+            request.costs = costs.ctypes.data
         self._decode(data, header, self._with_code(request, code), None)
         return code
 

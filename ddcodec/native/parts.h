@@ -120,6 +120,7 @@ typedef struct {
 void start_words(range_encoder *encoder, uint32_t *words, uint64_t most, uint64_t *sections);
 void end_words(range_encoder *encoder);
 void write_symbol(range_encoder *encoder, const table *table, int32_t symbol);
+int32_t escape_bits(int32_t scale, int32_t value);
 void write_escape(range_encoder *encoder, int32_t scale, int32_t value);
 void write_group(range_encoder *encoder, const table *tables, int32_t scale, const int32_t *values, int32_t count);
 
@@ -178,7 +179,8 @@ typedef struct {
     weights weights;
     range_decoder ranges;
     table *tables;
-    int16_t *code[MOST_OCTAVES]; /* [planes][rows][columns] */
+    int16_t *code[MOST_OCTAVES];   /* [planes][rows][columns] */
+    uint16_t *costs[MOST_OCTAVES]; /* the same, or NULL */
     const ddc_request *request;
 } decoder;
 

@@ -105,14 +105,29 @@ static void write_bit(range_encoder *encoder, int32_t bit) {
     write_range(encoder, bit ? half : 0, half);
 }
 
+/* The parts of an escape: chapter 4, *Integers*. */
+typedef struct {
+    int32_t order, ones, excess;
+} escape;
+
+static escape escape_of(int32_t scale, int32_t value) {
+    escape result = {scale > 27 ? (scale - 27) / 5 : 0, 0, (value < 0 ? -value : value) - 16};
+    while (result.excess >= ((2 << result.ones) - 1) * (1 << result.order)) result.ones++;
+    result.excess -= ((1 << result.ones) - 1) * (1 << result.order);
+    return result;
+}
+
+int32_t escape_bits(int32_t scale, int32_t value) {
+    escape parts = escape_of(scale, value);
+    return 2 + 2 * parts.ones + parts.order;
+}
+
 void write_escape(range_encoder *encoder, int32_t scale, int32_t value) {
-    int32_t order = scale > 27 ? (scale - 27) / 5 : 0, ones = 0, excess = (value < 0 ? -value : value) - 16;
-    while (excess >= ((2 << ones) - 1) * (1 << order)) ones++;
-    excess -= ((1 << ones) - 1) * (1 << order);
+    escape parts = escape_of(scale, value);
     write_bit(encoder, value < 0);
-    for (int i = 0; i < ones; i++) write_bit(encoder, 1);
+    for (int i = 0; i < parts.ones; i++) write_bit(encoder, 1);
     write_bit(encoder, 0);
-    for (int i = order + ones - 1; i >= 0; i--) write_bit(encoder, excess >> i & 1);
+    for (int i = parts.order + parts.ones - 1; i >= 0; i--) write_bit(encoder, parts.excess >> i & 1);
 }
 
 void write_group(range_encoder *encoder, const table *tables, int32_t scale, const int32_t *values, int32_t count) {

@@ -7,8 +7,7 @@ import numpy as np
 
 from ..decoder import Limits, decode_file
 from ..format.arch import Arch
-from ..format.coded import CodedImage
-from ..format.files import read_info, unpack
+from ..format.files import read_info
 from ..format.render import square_means
 from ..metrics import Comparison, compared
 from ..picture import Picture
@@ -22,20 +21,20 @@ class View:
     """A file to be shown.
 
     name: of the file.
+    data: its bytes.
     info: what `read_info` tells of it.
     picture: the whole picture.
     finest: the octave whose size is shown; 0 for the whole picture.
     shown: the picture at that size.
-    coded: the file's integers, with the whole code.
     original: the picture that it is held against, or None.
     """
 
     name: str
+    data: bytes
     info: dict[str, Any]
     picture: Picture
     finest: int
     shown: Picture
-    coded: CodedImage
     original: "Original | None" = None
 
 
@@ -59,10 +58,11 @@ def read_view(data: bytes, name: str, *, limits: Limits = Limits()) -> View:
     Raises the same errors as `decode_file`.
     """
     picture = decode_file(data, limits=limits)
-    coded = unpack(data)
-    finest = finest_shown(coded.arch)
+    info = read_info(data)
+    finest = finest_shown(Arch(**info["arch"]))
     shown = decode_file(data, scale=1 << finest, limits=limits, metadata=()) if finest else picture
-    return View(name, read_info(data), picture, finest, shown, coded)
+    # What stands behind the end of a file is no part of it.
+    return View(name, data[: info["bytes"]], info, picture, finest, shown)
 
 
 def against(view: View, original: Picture, name: str) -> View:

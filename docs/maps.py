@@ -7,10 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..format.arch import WAVEFRONT_SLOPE
-from ..format.coded import CodedImage
-from ..format.pyramid import walk_code
-from ..format.wire import Ledger
+from ddcodec.format.header import read_header
+from ddcodec.native.library import Library
 
 COLOURS = (
     (0, 0, 4),
@@ -33,37 +31,26 @@ GAP = 1
 """White pixels between the planes of an octave."""
 
 
-def bit_maps(coded: CodedImage, finest: int = 0) -> dict[int, np.ndarray]:
-    """Compute the bits of the code at each place: octave -> (rows, columns), the sum over the octave's planes.
-
-    finest: the octaves from this one on, to the coarsest, are mapped.
-    """
-    arch, ledger = coded.arch, Ledger()
-    walk_code(arch, coded.numbers(), ledger, coded.code, finest)
-    octaves = [octave for octave in arch.coded_octaves if octave >= finest]
-    return {
-        octave: _in_place(bits.reshape(arch.code_planes(octave), -1).sum(0), *arch.size(octave))
-        for octave, bits in zip(octaves, ledger.sections)
-    }
+def bit_maps(data: bytes) -> dict[int, np.ndarray]:
+    """Compute the bits of a file's code at each place: octave -> (rows, columns), the sum over the octave's planes."""
+    arch, result = read_header(data).arch, {}
+    costs = np.empty(arch.positions(), np.uint16)
+    Library().code(data, costs=costs)
+    for octave in arch.coded_octaves:
+        own, costs = np.split(costs, [arch.code_planes(octave) * int(np.prod(arch.size(octave)))])
+        result[octave] = own.reshape(-1, *arch.size(octave)).sum(0, dtype=float) / 256
+    return result
 
 
-def _in_place(bits, rows, columns):
-    """Put numbers in coding order (FORMAT.md, chapter 6, *wavefronts*) each at its place."""
-    wavefront = np.add.outer(WAVEFRONT_SLOPE * np.arange(rows), np.arange(columns)).reshape(-1)
-    placed = np.empty(rows * columns)
-    placed[np.argsort(wavefront, kind="stable")] = bits
-    return placed.reshape(rows, columns)
-
-
-def spread(maps: Mapping[int, np.ndarray], finest: int, rows: int, columns: int) -> np.ndarray:
-    """Sum all `bit_maps` in bits per pixel of octave `finest`: (rows, columns).
+def spread(maps: Mapping[int, np.ndarray], rows: int, columns: int) -> np.ndarray:
+    """Sum all `bit_maps` in bits per pixel of the picture: (rows, columns).
 
     The bits of a coarser octave are shared among the pixels that each place covers.
     """
     total = np.zeros((rows, columns))
     for octave, bits in maps.items():
         high, wide = (
-            np.diff(np.minimum(np.arange(side + 1) << octave - finest, whole))
+            np.diff(np.minimum(np.arange(side + 1) << octave, whole))
             for side, whole in zip(bits.shape, (rows, columns))
         )
         total += np.repeat(np.repeat(bits / np.outer(high, wide), high, 0), wide, 1)

@@ -1,0 +1,281 @@
+// What a page's thread and its worker share: ddc.wasm, and the parts of a file that need no decoding.
+// The words are those of FORMAT.md; the functions of ddc.wasm are those of ../native/ddc.h.
+
+export const HEADER_BYTES = 30;
+
+const FIELDS = [
+  "width", "height", "planes", "depth", "headroom", "octaves", "coarsestPlanes", "finerPlanes", "finestChannels",
+  "channels", "linear", "topChannels", "taps", "neighbours", "contextChannels", "base", "chunks", "detail", "bodyCrc",
+  "samplesCrc",
+];
+const REQUEST_BYTES = 64;
+const REQUEST = { octave: 0, isBeginning: 12, threads: 16, level: 28, code: 32, codeBytes: 40, costs: 52 };
+
+const SENTENCES = {
+  damaged: "This is no whole .ddc file: its header or its body is damaged.",
+  stream: "The stream is damaged: it holds no possible symbol.",
+  weights: "The file is damaged: a weight is out of its range.",
+  code: "The file is damaged: an integer of the code is out of its range.",
+  samples: "The file is damaged: the decoded picture does not have its checksum.",
+  unsupported: "The file needs a newer decoder.",
+  memory: "There is not enough memory for this picture.",
+  argument: "The file has no picture of that size.",
+  large: "The picture has more pixels than this page allows.",
+};
+// The order of ddc_error.
+const ERRORS = ["ok", "damaged", "stream", "weights", "code", "samples", "unsupported", "memory", "argument"];
+
+const CHUNKS = { 1: "icc", 2: "exif", 3: "xmp", 4: "note", 5: "alpha", 6: "color", 7: "resolution" };
+const ALPHA = 5;
+const COLOR = 6;
+const DISPLAY_P3 = [12, 13];
+const DETAIL_PLANES = 2;
+
+/** A file that cannot be decoded. `code` is a key of the sentences above. */
+export class DdcError extends Error {
+  constructor(code) {
+    super(SENTENCES[code]);
+    this.name = "DdcError";
+    this.code = code;
+  }
+}
+
+/** An instance of ddc.wasm. It serves for one call, so that its memory is given back. */
+class Codec {
+  static async of(module) {
+    return new Codec((await WebAssembly.instantiate(module)).exports);
+  }
+
+  constructor(exports) {
+    this.exports = exports;
+    this.top = exports.__heap_base.value;
+  }
+
+  take(bytes) {
+    const at = Math.ceil(this.top / 64) * 64;
+    this.top = at + bytes;
+    const missing = this.top - this.exports.memory.buffer.byteLength;
+    if (missing > 0) {
+      try {
+        this.exports.memory.grow(Math.ceil(missing / 65536));
+      } catch {
+        throw new DdcError("memory");
+      }
+    }
+    return at;
+  }
+
+  put(bytes) {
+    const at = this.take(bytes.length);
+    new Uint8Array(this.exports.memory.buffer).set(bytes, at);
+    return at;
+  }
+
+  view(at, bytes) {
+    return new DataView(this.exports.memory.buffer, at, bytes);
+  }
+
+  check(error) {
+    if (error) throw new DdcError(ERRORS[error]);
+  }
+
+  request(fields) {
+    const at = this.take(REQUEST_BYTES);
+    const view = this.view(at, REQUEST_BYTES);
+    for (const [name, value] of Object.entries({ threads: 1, level: -1, ...fields }))
+      view.setInt32(REQUEST[name], Number(value), true);
+    return at;
+  }
+
+  decode(header, data, size, request, samples, samplesBytes) {
+    const needed = Number(this.exports.ddc_memory(header, request));
+    if (!needed) throw new DdcError("argument");
+    const memory = this.take(needed);
+    this.check(
+      this.exports.ddc_decode(data, size, request, memory, BigInt(needed), samples, BigInt(samplesBytes)),
+    );
+  }
+
+  header(at, size) {
+    const place = this.take(4 * FIELDS.length);
+    this.check(this.exports.ddc_read_header(at, size, place));
+    const view = this.view(place, 4 * FIELDS.length);
+    return { place, fields: Object.fromEntries(FIELDS.map((name, k) => [name, view.getUint32(4 * k, true)])) };
+  }
+}
+
+/**
+ * Decode to samples.
+ *
+ * octave: 0 for the whole picture, or that of a smaller one. isBeginning: octaves that are not there whole count as 0.
+ * Returns {width, height, planes, depth, samples}, with Uint8Array or Uint16Array samples, planes of a pixel together.
+ */
+export async function decodeSamples(module, bytes, { octave = 0, isBeginning = false, maxPixels = Infinity } = {}) {
+  const codec = await Codec.of(module);
+  const data = codec.put(bytes);
+  const { place, fields } = codec.header(data, bytes.length);
+  if (fields.width * fields.height > maxPixels) throw new DdcError("large");
+  const request = codec.request({ octave, isBeginning });
+  const size = Number(codec.exports.ddc_samples_bytes(place, request));
+  if (!size) throw new DdcError("argument");
+  const samples = codec.take(size);
+  codec.decode(place, data, bytes.length, request, samples, size);
+  const buffer = codec.exports.memory.buffer.slice(samples, samples + size);
+  return {
+    width: codec.exports.ddc_columns(place, octave),
+    height: codec.exports.ddc_rows(place, octave),
+    planes: fields.planes,
+    depth: fields.depth ? 16 : 8,
+    samples: fields.depth ? new Uint16Array(buffer) : new Uint8Array(buffer),
+  };
+}
+
+/**
+ * Read the code of a file.
+ *
+ * Returns {integers, costs}: an Int16Array, coarse to fine, plane by plane, and for each the 256ths of a bit it took.
+ */
+export async function readCode(module, bytes) {
+  const codec = await Codec.of(module);
+  const data = codec.put(bytes);
+  const { place } = codec.header(data, bytes.length);
+  const size = Number(codec.exports.ddc_code_bytes(place));
+  const [code, costs] = [codec.take(size), codec.take(size)];
+  codec.decode(place, data, bytes.length, codec.request({ code, codeBytes: size, costs }), 0, 0);
+  const part = (at) => codec.exports.memory.buffer.slice(at, at + size);
+  return { integers: new Int16Array(part(code)), costs: new Uint16Array(part(costs)) };
+}
+
+/**
+ * Read what stands before the stream, of a file or of a beginning of it.
+ *
+ * Returns the fields of the header; `parts`, a list {name, bytes}; `chunks`, id -> content; `ends`, for each coded
+ * octave, the coarsest first, {octave, end, planes, width, height}, with the byte behind its last; `fileBytes`; and
+ * `colorSpace`, a canvas's.
+ * Returns null for a beginning that ends too early.
+ */
+export async function readParts(module, bytes) {
+  if (bytes.length < HEADER_BYTES) return null;
+  const codec = await Codec.of(module);
+  const { fields } = codec.header(codec.put(bytes.subarray(0, HEADER_BYTES)), HEADER_BYTES);
+  let at = HEADER_BYTES;
+  const varint = () => {
+    let value = 0;
+    for (let k = 0; k < 4; k++) {
+      const byte = bytes[at++];
+      value |= (byte & 127) << (7 * k);
+      if (byte < 128) return value;
+    }
+    throw new DdcError("damaged");
+  };
+  const chunks = {};
+  const parts = [{ name: "header", bytes: HEADER_BYTES }];
+  for (let k = 0; k < fields.chunks; k++) {
+    const start = at;
+    const id = bytes[at++];
+    const length = varint();
+    if (at + length > bytes.length) return null;
+    chunks[id] ??= bytes.subarray(at, at + length);
+    at += length;
+    parts.push({ name: CHUNKS[id] ?? `chunk ${id}`, bytes: at - start });
+  }
+  const coded = [];
+  for (let octave = fields.octaves - 1; octave >= 0; octave--) {
+    const filtered = octave === fields.octaves - 1 ? fields.coarsestPlanes : fields.finerPlanes;
+    const planes = filtered + (octave ? 0 : DETAIL_PLANES * fields.detail);
+    const [width, height] = [fields.width, fields.height].map((side) => Math.ceil(side / 2 ** octave));
+    if (planes) coded.push({ octave, planes, width, height });
+  }
+  const start = at;
+  const words = [varint(), ...coded.map(varint)];
+  if (at > bytes.length) return null;
+  parts.push({ name: "section table", bytes: at - start });
+  ["weights", ...coded.map(({ octave }) => `octave ${octave}`)].forEach((name, k) =>
+    parts.push({ name, bytes: 4 * words[k] }),
+  );
+  let end = at + 4 * words[0];
+  const ends = coded.map((octave, k) => ({ ...octave, end: (end += 4 * words[k + 1]) }));
+  const isP3 = chunks[COLOR]?.length === 2 && DISPLAY_P3.every((code, k) => chunks[COLOR][k] === code);
+  const version = codec.exports.ddc_version();
+  return { version, ...fields, parts, chunks, ends, fileBytes: end, colorSpace: isP3 ? "display-p3" : "srgb" };
+}
+
+/**
+ * Decode to the pixels of a canvas.
+ *
+ * unpack: makes the content of a Zstandard frame; without one an alpha plane is left out.
+ * Returns {width, height, pixels, colorSpace, notes}; `pixels` is a Uint8ClampedArray of RGBA.
+ */
+export async function decodePixels(module, bytes, options, unpack) {
+  const parts = await readParts(module, bytes);
+  if (!parts) throw new DdcError("damaged");
+  const picture = await decodeSamples(module, bytes, options);
+  const { width, height, planes, depth, samples } = picture;
+  const pixels = new Uint8ClampedArray(4 * width * height);
+  const [green, blue] = planes === 3 ? [1, 2] : [0, 0];
+  const unit = depth === 16 ? 257 : 1; // A clamped array rounds.
+  for (let from = 0, to = 0; to < pixels.length; from += planes, to += 4) {
+    pixels[to] = samples[from] / unit;
+    pixels[to + 1] = samples[from + green] / unit;
+    pixels[to + 2] = samples[from + blue] / unit;
+    pixels[to + 3] = 255;
+  }
+  const notes = [];
+  if (parts.chunks[ALPHA]) {
+    const alpha = await alphaOf(parts, options?.octave ?? 0, unpack);
+    if (alpha) for (let k = 0; k < alpha.length; k++) pixels[4 * k + 3] = alpha[k] / unit;
+    else notes.push("This browser cannot unpack the transparency: the picture is shown opaque.");
+  }
+  if (!isKnownColor(parts)) notes.push("The picture has colours of its own; they are shown as sRGB.");
+  return { width, height, pixels, colorSpace: parts.colorSpace, notes };
+}
+
+function isKnownColor({ chunks, colorSpace }) {
+  const color = chunks[COLOR];
+  if (color) return colorSpace === "display-p3" || (color.length === 2 && color[0] === 1 && color[1] === 13);
+  return !chunks[1];
+}
+
+// The alpha plane, FORMAT.md, chapter 8; null if nothing unpacks it.
+async function alphaOf({ width, height, depth, chunks }, octave, unpack) {
+  const kind = chunks[ALPHA][0];
+  if (!(kind <= 3)) throw new DdcError("damaged");
+  const content = unpack && (await unpack(chunks[ALPHA].subarray(1)));
+  if (!content) return null;
+  const count = width * height;
+  if (content.length !== count * (depth ? 2 : 1)) throw new DdcError("damaged");
+  const alpha = depth ? new Uint16Array(count) : new Uint8Array(count);
+  for (let k = 0; k < count; k++) alpha[k] = depth ? (content[k] << 8) | content[count + k] : content[k];
+  for (let y = 0, k = 0; y < height; y++)
+    for (let x = 0; x < width; x++, k++) {
+      if (kind & 1 && x) alpha[k] += alpha[k - 1];
+      if (kind & 2 && y) alpha[k] += alpha[k - width] - (kind & 1 && x ? alpha[k - width - 1] : 0);
+    }
+  return octave ? means(alpha, width, height, 1 << octave) : alpha;
+}
+
+function means(plane, width, height, side) {
+  const columns = Math.ceil(width / side);
+  const rows = Math.ceil(height / side);
+  const result = new plane.constructor(columns * rows);
+  for (let y = 0; y < rows; y++)
+    for (let x = 0; x < columns; x++) {
+      let sum = 0;
+      let count = 0;
+      for (let v = y * side; v < Math.min(height, (y + 1) * side); v++)
+        for (let u = x * side; u < Math.min(width, (x + 1) * side); u++, count++) sum += plane[v * width + u];
+      result[y * columns + x] = Math.floor(sum / count + 0.5);
+    }
+  return result;
+}
+
+/** Unpack a Zstandard frame by the browser; null where it cannot. */
+export async function unpackByBrowser(frame) {
+  try {
+    const stream = new Blob([frame]).stream().pipeThrough(new DecompressionStream("zstd"));
+    return new Uint8Array(await new Response(stream).arrayBuffer());
+  } catch (error) {
+    if (error instanceof TypeError && !/zstd/i.test(error.message)) throw new DdcError("damaged");
+    return null;
+  }
+}

@@ -1,0 +1,374 @@
+"""The decoder of the browser: `ddc.wasm` with wasmtime over all vectors; the modules and the page in Chromium."""
+
+import ctypes
+import functools
+import http.server
+import json
+import re
+import shutil
+import threading
+from hashlib import sha256
+from importlib.util import find_spec
+from pathlib import Path
+from zlib import crc32
+
+import make_valid
+import numpy as np
+import pytest
+import wasmtime
+from invalid import FOLDER as INVALID
+from PIL import Image
+
+import ddcodec
+from ddcodec import web
+from ddcodec.format.header import VERSION, read_header
+from ddcodec.native.build import WASM, build, zig
+from ddcodec.native.library import ERRORS, Header
+
+ROOT = Path(__file__).parents[1]
+SAMPLES = sorted((ROOT / "samples").glob("*.ddc"))
+VALID = sorted(make_valid.FOLDER.glob("*.ddc"))
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+class Wasm:
+    """An instance of ddc.wasm, as `core.js` uses it."""
+
+    ENGINE = wasmtime.Engine()
+    MODULE = wasmtime.Module(ENGINE, (web.FOLDER / "ddc.wasm").read_bytes())
+
+    def __init__(self):
+        assert not self.MODULE.imports
+        self.store = wasmtime.Store(self.ENGINE)
+        self.exports = wasmtime.Instance(self.store, self.MODULE, []).exports(self.store)
+        self.memory, self.top = self.exports["memory"], self.exports["__heap_base"].value(self.store)
+
+    def call(self, name, *arguments):
+        return self.exports[name](self.store, *arguments)
+
+    def take(self, size):
+        at = -(-self.top // 64) * 64
+        self.top = at + size
+        if (missing := self.top - self.memory.data_len(self.store)) > 0:
+            self.memory.grow(self.store, -(-missing // 65536))
+        return at
+
+    def decode(self, data, octave=0, is_beginning=False):
+        """The samples, or the name of the error."""
+        place, header = self.take(len(data)), self.take(ctypes.sizeof(Header))
+        self.memory.write(self.store, data, place)
+        if error := self.call("ddc_read_header", place, len(data), header):
+            return ERRORS[error]
+        fields = Header.from_buffer_copy(self.memory.read(self.store, header, header + ctypes.sizeof(Header)))
+        request = self.take(64)
+        numbers = np.zeros(16, np.int32)
+        numbers[[0, 3, 4, 7]] = octave, is_beginning, 1, -1
+        self.memory.write(self.store, numbers.tobytes(), request)
+        needed, size = self.call("ddc_memory", header, request), self.call("ddc_samples_bytes", header, request)
+        memory, samples = self.take(needed), self.take(size)
+        if error := self.call("ddc_decode", place, len(data), request, memory, needed, samples, size):
+            return ERRORS[error]
+        shape = self.call("ddc_rows", header, octave), self.call("ddc_columns", header, octave), fields.planes
+        found = np.frombuffer(self.memory.read(self.store, samples, samples + size), fields.sample).reshape(shape)
+        return found if fields.planes > 1 else found[:, :, 0]
+
+
+def samples_only(whole, planes):
+    """A picture without its alpha."""
+    return whole[..., :3] if planes == 3 else whole.reshape(*whole.shape[:2], -1)[..., 0]
+
+
+@pytest.mark.filterwarnings("ignore:There are bytes behind")
+@pytest.mark.parametrize("path", VALID + SAMPLES, ids=lambda path: path.stem)
+def test_valid_files(path):
+    data = path.read_bytes()
+    samples = Wasm().decode(data)
+    assert crc32(samples.astype(samples.dtype.newbyteorder(">")).tobytes()) == read_header(data).samples_crc
+    if read_header(data).arch.octaves > 1:
+        small = ddcodec.decode(data, scale=2)
+        planes = read_header(data).arch.planes
+        assert np.array_equal(
+            Wasm().decode(data, 1),
+            small[..., :planes] if planes > 1 else small.reshape(small.shape[:2] + (-1,))[..., 0],
+        )
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in sorted(INVALID.glob("*.ddc")) if ".limit." not in path.name], ids=lambda path: path.stem
+)
+def test_invalid_files(path):
+    error = Wasm().decode(path.read_bytes())
+    assert isinstance(error, str) and error not in ("ok", "memory", "argument")
+    assert ("unsupported" if error == "unsupported" else "damaged") == path.name.split(".")[-2]
+
+
+def test_what_is_made_is_that_of_its_sources(tmp_path):
+    """Byte for byte, on any machine."""
+    assert find_spec("ziglang"), "The tests need ziglang."
+    build(tmp_path, zig(), WASM)
+    assert (tmp_path / "ddc.wasm").read_bytes() == (web.FOLDER / "ddc.wasm").read_bytes()
+    assert (web.FOLDER / "index.html").read_text("utf-8") == web.page()
+
+
+def test_package_json():
+    package = json.loads((web.FOLDER / "package.json").read_text("utf-8"))
+    assert package["version"] == ddcodec.__version__ and "dependencies" not in package
+    named = {package["main"], package["types"]}
+    for entry in package["exports"].values():
+        named |= {entry} if isinstance(entry, str) else set(entry.values())
+    assert all((web.FOLDER / name).is_file() for name in named)
+    exported = re.findall(
+        r"^export (?:const|async function\*?|function) (\w+)", (web.FOLDER / "ddc.js").read_text(), re.M
+    )
+    typed = re.findall(r"^export (?:const|function) (\w+)", (web.FOLDER / "ddc.d.ts").read_text(), re.M)
+    assert sorted(exported) == sorted(typed)
+
+
+# In Chromium
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder; /slow/NAME comes in pieces, a moment apart."""
+
+    extensions_map = {**http.server.SimpleHTTPRequestHandler.extensions_map, ".js": "text/javascript"}
+
+    def do_GET(self):
+        if not self.path.startswith("/slow/"):
+            return super().do_GET()
+        data = Path(self.directory, self.path.removeprefix("/slow/")).read_bytes()
+        self.send_response(200)
+        self.end_headers()
+        for start in range(0, len(data), 1500):
+            self.wfile.write(data[start : start + 1500])
+            self.wfile.flush()
+            threading.Event().wait(0.03)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if not CHROMIUM:
+        pytest.skip("There is no Chromium.")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The address of a server with the modules, the samples and the vectors."""
+    folder = tmp_path_factory.mktemp("site")
+    for path in (*web.FOLDER.glob("*.js"), web.FOLDER / "ddc.wasm", *SAMPLES, *VALID):
+        shutil.copy(path, folder)
+    (folder / "empty.html").write_text("<!doctype html><title>empty</title>")
+    (folder / "broken.ddc").write_bytes(SAMPLES[0].read_bytes()[:-5])
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+@pytest.fixture
+def tab(browser, site):
+    """An empty page of the site; an error on it fails the test."""
+    page = browser.new_page(viewport={"width": 900, "height": 700})
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(f"{site}/empty.html")
+    yield page
+    page.close()
+    assert not errors
+
+
+DECODE = """async (name) => {
+  const { decode, samples } = await import("./ddc.js");
+  const bytes = await (await fetch(name)).arrayBuffer();
+  const sum = async (data) => {
+    const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", data));
+    return [...hash].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  };
+  const image = await decode(bytes);
+  const exact = await samples(bytes);
+  return { pixels: await sum(image.data), samples: await sum(exact.samples), notes: image.notes };
+}"""
+
+
+def digest(samples):
+    return sha256(samples.tobytes()).hexdigest()
+
+
+@pytest.mark.filterwarnings("ignore:There are bytes behind")
+@pytest.mark.parametrize("path", SAMPLES + VALID[::3], ids=lambda path: path.stem)
+def test_chromium_decodes_the_same(tab, path):
+    data = path.read_bytes()
+    planes, whole = read_header(data).arch.planes, ddcodec.decode(data)
+    exact = samples_only(whole, planes)
+    found = tab.evaluate(DECODE, path.name)
+    assert found["samples"] == digest(np.ascontiguousarray(exact))
+    eight = np.rint(exact / 257).astype(np.uint8) if exact.dtype == np.uint16 else exact
+    colours = eight if planes == 3 else np.stack([eight] * 3, -1)
+    if not any("transparency" in note for note in found["notes"]):
+        assert found["pixels"] == digest(np.dstack([colours, np.full(colours.shape[:2], 255, np.uint8)]))
+    else:
+        assert whole.shape[-1] in (2, 4)
+
+
+def test_refusals(tab):
+    said = tab.evaluate(
+        """async () => {
+          const { decode, info } = await import("./ddc.js");
+          const bytes = new Uint8Array(await (await fetch("chelsea.ddc")).arrayBuffer());
+          const flipped = bytes.slice();
+          flipped[2000] ^= 1;
+          const why = (promise) => promise.then(() => "fine", (error) => error.code ?? error.constructor.name);
+          return Promise.all([
+            why(decode(bytes.slice(0, 500))), why(decode(flipped)), why(decode(new Uint8Array(0))),
+            why(decode(bytes, { scale: 3 })), why(decode(bytes, { scale: 256 })),
+            why(decode(bytes, { maxPixels: 100 })), why(decode("text")),
+            why(info(bytes.slice(0, 40))), why(decode(bytes)),
+          ]);
+        }"""
+    )
+    damaged = ["damaged"] * 3
+    assert said == [*damaged, "RangeError", "argument", "large", "TypeError", "damaged", "fine"]
+
+
+ELEMENT = """async (html) => {
+  await import("./ddc-img.js");
+  window.told = [];
+  document.body.innerHTML = html;
+  for (const one of document.querySelectorAll("ddc-img"))
+    for (const name of ["load", "error", "preview"]) one.addEventListener(name, () => told.push([name, one.id]));
+}"""
+
+
+def test_the_element(tab):
+    tab.evaluate(
+        ELEMENT,
+        "<ddc-img id=a src=chelsea.ddc alt='A cat'></ddc-img>"
+        "<ddc-img id=b src=chelsea.ddc width=100></ddc-img><ddc-img id=c src=none.ddc alt='nothing there'></ddc-img>"
+        "<ddc-img id=d src=broken.ddc></ddc-img><ddc-img id=e></ddc-img>",
+    )
+    tab.wait_for_function("told.filter(([name]) => name !== 'preview').length === 4")
+    told = tab.evaluate("told")
+    assert ["load", "a"] in told and ["load", "b"] in told and ["error", "c"] in told and ["error", "d"] in told
+    boxes = tab.evaluate(
+        "[a, b, c, e].map((one) => [one.naturalWidth, one.naturalHeight, one.offsetWidth, one.complete])"
+    )
+    assert boxes[0] == [451, 300, 451, True] and boxes[1] == [451, 300, 100, True]
+    assert boxes[2][:2] == [0, 0] and boxes[2][2] > 0 and boxes[3] == [0, 0, 0, True]
+    nodes = tab.context.new_cdp_session(tab).send("Accessibility.getFullAXTree")["nodes"]
+    assert ("image", "A cat") in [(node["role"]["value"], node.get("name", {}).get("value")) for node in nodes]
+    assert "nothing there" in tab.evaluate("c.shadowRoot.textContent")
+
+
+def test_the_element_loads_another_file(tab):
+    tab.evaluate(ELEMENT, "<ddc-img id=a src=chelsea.ddc></ddc-img>")
+    tab.evaluate("a.src = 'astronaut.ddc'")
+    tab.wait_for_function("told.length > 0 && a.complete")
+    assert tab.evaluate("[a.naturalWidth, a.naturalHeight, told.length]") == [512, 512, 1]
+
+
+def test_a_lazy_element_waits(tab):
+    tab.evaluate(ELEMENT, "<div style='height: 9000px'></div><ddc-img id=a loading=lazy src=chelsea.ddc></ddc-img>")
+    tab.wait_for_timeout(300)
+    assert tab.evaluate("[told.length, a.complete]") == [0, False]
+    tab.evaluate("window.scrollTo(0, 9000)")
+    tab.wait_for_function("told.length > 0")
+    assert tab.evaluate("told[0]") == ["load", "a"]
+
+
+def test_previews_come_before_the_whole(tab):
+    """Each is what Python makes of a file that is cut off there."""
+    tab.evaluate(ELEMENT, "<ddc-img id=a src=slow/coffee.ddc></ddc-img>")
+    tab.wait_for_function("told.some(([name]) => name === 'load')", timeout=60_000)
+    told = [name for name, _ in tab.evaluate("told")]
+    assert told[-1] == "load" and told.count("preview") >= 2
+
+
+def test_the_page_stays_alive(tab):
+    """While a picture of 12 megapixels is decoded, the page is asked to draw as before."""
+    longest, took = tab.evaluate(
+        """async (name) => {
+          const { decode } = await import("./ddc.js");
+          const bytes = await (await fetch(name)).arrayBuffer();
+          let last = performance.now(), longest = 0, isDone = false;
+          const tick = () => {
+            longest = Math.max(longest, performance.now() - last);
+            last = performance.now();
+            if (!isDone) setTimeout(tick, 5);
+          };
+          tick();
+          const start = performance.now();
+          await decode(bytes);
+          isDone = true;
+          return [longest, performance.now() - start];
+        }""",
+        "astronaut.ddc",
+    )
+    assert longest < took / 2 + 50
+
+
+# The page
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_the_page_from_disk(browser, tmp_path, width):
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.goto((web.FOLDER / "index.html").as_uri())
+    page.wait_for_selector("html[data-ready]", state="attached")
+    assert page.get_by_text("Nothing leaves this machine").is_visible() and page.locator("main").is_hidden()
+    page.set_input_files("input[type=file]", [ROOT / "samples" / "chelsea.ddc", ROOT / "samples" / "chelsea.png"])
+    page.wait_for_selector("canvas.difference", state="attached")
+    lead = page.locator(".lead").inner_text()
+    assert "451 × 300 pixels" in lead and "10,183 bytes" in lead and re.search(r"PSNR \d\d\.\d\d dB", lead)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for name in ("Decoded", "Original", "Difference", "Bits", "Slider"):
+        page.locator(f"input[value={name.lower()}]").check(force=True)
+        assert page.evaluate("document.querySelector('.viewer').dataset.show") == name.lower()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save as PNG").click()
+    download.value.save_as(tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as image:
+        decoded = ddcodec.decode((ROOT / "samples" / "chelsea.ddc").read_bytes())
+        assert np.array_equal(np.asarray(image.convert("RGB")), decoded)
+    page.set_input_files("input[type=file]", [ROOT / "README.md"])
+    page.get_by_text("README.md is no picture that this browser can read.").wait_for()
+    page.set_input_files("input[type=file]", [ROOT / "samples" / "astronaut.png"])
+    page.get_by_text("astronaut.png has 512 × 512 pixels: it cannot be held against chelsea.ddc.").wait_for()
+    page.close()
+    assert not errors
+
+
+def test_the_page_of_view(browser, tmp_path):
+    from click.testing import CliRunner
+
+    from ddcodec.cli import cli
+
+    data = (make_valid.FOLDER / "alpha_3.ddc").read_bytes()
+    (tmp_path / "a.ddc").write_bytes(data)
+    made = CliRunner().invoke(cli, ["view", str(tmp_path / "a.ddc"), "-o", str(tmp_path / "a.html"), "--no-open"])
+    assert made.exit_code == 0
+    page = browser.new_page()
+    page.goto((tmp_path / "a.html").as_uri())
+    page.wait_for_selector("html[data-ready]", state="attached")
+    pixels = page.evaluate(
+        "(() => { const canvas = document.querySelector('canvas.decoded');"
+        " return [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data]; })()"
+    )
+    whole = ddcodec.decode(data)
+    found = np.array(pixels, np.uint8).reshape(*whole.shape[:2], 4)
+    # A canvas keeps colours multiplied with alpha: those of transparent pixels are gone.
+    assert np.array_equal(found[..., 3], whole[..., -1])
+    opaque = whole[..., -1] == 255
+    assert np.array_equal(found[opaque], whole[opaque])
+    assert str(VERSION) in page.locator(".facts").inner_text()
+    page.close()
