@@ -222,7 +222,7 @@ def test_figures_show_the_file_that_is_there():
         "Run: python docs/make_figures.py"
     )
     assert (make_figures.FOLDER / "neighbours.svg").read_text("utf-8") == make_figures.neighbours()
-    pages = "".join((DOCS / name).read_text("utf-8") for name in ("how-it-works.md", "results.md"))
+    pages = "".join((DOCS / name).read_text("utf-8") for name in ("how-it-works.md", "results.md", "browser.md"))
     shown = set(re.findall(r"\]\(figures/([\w.]+)\)", pages))
     shown |= set(re.findall(r"\]\(docs/figures/([\w.]+)\)", (ROOT / "README.md").read_text("utf-8")))
     there = {path.name for path in make_figures.FOLDER.iterdir()} - {make_figures.DRAWN_FROM.name}

@@ -1,5 +1,6 @@
 """The decoder of the browser: `ddc.wasm` with wasmtime over all vectors; the modules and the page in Chromium."""
 
+import base64
 import ctypes
 import functools
 import http.server
@@ -7,6 +8,7 @@ import json
 import re
 import shutil
 import threading
+import zlib
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
@@ -106,8 +108,15 @@ def test_what_is_made_is_that_of_its_sources(tmp_path):
     """Byte for byte, on any machine."""
     assert find_spec("ziglang"), "The tests need ziglang."
     build(tmp_path, zig(), WASM)
-    assert (tmp_path / "ddc.wasm").read_bytes() == (web.FOLDER / "ddc.wasm").read_bytes()
-    assert (web.FOLDER / "index.html").read_text("utf-8") == web.page()
+    wasm = (tmp_path / "ddc.wasm").read_bytes()
+    assert wasm == (web.FOLDER / "ddc.wasm").read_bytes()
+    pages = [(web.FOLDER / "index.html").read_text("utf-8"), web.page()]
+    # Not every zlib makes the same bytes.
+    (first, ours), (second, wanted) = (re.subn(r'fromBase64\("([^"]+)"\)', "", page) for page in pages)
+    assert first == second and ours == wanted == 1
+    assert all(
+        zlib.decompress(base64.b64decode(re.search(r'fromBase64\("([^"]+)"\)', page)[1])) == wasm for page in pages
+    )
 
 
 def test_package_json():
@@ -155,7 +164,10 @@ def browser():
 
     with sync_playwright() as playwright:
         found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield found
+        context = found.new_context()
+        # Other work may have all cores.
+        context.set_default_timeout(120_000)
+        yield context
         found.close()
 
 
@@ -176,7 +188,7 @@ def site(tmp_path_factory):
 @pytest.fixture
 def tab(browser, site):
     """An empty page of the site; an error on it fails the test."""
-    page = browser.new_page(viewport={"width": 900, "height": 700})
+    page = browser.new_page()
     errors = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(f"{site}/empty.html")
@@ -319,7 +331,8 @@ def test_the_page_stays_alive(tab):
 
 @pytest.mark.parametrize("width", [1280, 400])
 def test_the_page_from_disk(browser, tmp_path, width):
-    page = browser.new_page(viewport={"width": width, "height": 800})
+    page = browser.new_page()
+    page.set_viewport_size({"width": width, "height": 800})
     errors = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)

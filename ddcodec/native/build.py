@@ -20,7 +20,7 @@ from typing import NamedTuple
 FOLDER = Path(__file__).parent
 """Where the sources are, and the library once it is built."""
 FLAGS = ("-O3", "-std=c11", "-fvisibility=hidden", "-fno-strict-aliasing", "-Wall", "-Wextra")
-RELEASE = ("-DNDEBUG", "-g0")
+RELEASE = ("-DNDEBUG", "-g0", "-s")
 """Flags of a library that is not for tests."""
 PLAIN = ("header", "ranges", "weights", "decode")
 """Files without vectors."""
@@ -143,7 +143,7 @@ def build(folder: Path, compiler: Sequence[str], target: Target | None = None, f
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(compiled, parts, objects))
         made = work / target.name
-        run(*linking, "-s", *objects, "-o", made)
+        run(*linking, *objects, "-o", made)
         # A library that is loaded elsewhere stays as it is: the file gets another one's name.
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as beside:

@@ -152,11 +152,13 @@ ddc_error ddc_decode(
 
     arena arena = {.start = memory, .size = memory_bytes};
     const level *level = level_for(request);
-    take_decoder(&header, &arena, request, &decoder);
-    if ((error = walk(&decoder, &arena, level, &stream, NULL)) || !samples) return error;
-
     uint32_t rows = ddc_rows(&header, request->octave), first = request->first_row, stop = stop_of(&header, request);
-    level->synthesise(&decoder, first, stop, &arena, samples);
+    FORBID(memory, memory_bytes);
+    take_decoder(&header, &arena, request, &decoder);
+    error = walk(&decoder, &arena, level, &stream, NULL);
+    if (!error && samples) level->synthesise(&decoder, first, stop, &arena, samples);
+    ALLOW(memory, memory_bytes);
+    if (error || !samples) return error;
     if (request->octave || stream.is_cut || first || stop < rows) return DDC_OK;
 
     uint64_t count = (uint64_t)header.width * header.height * header.planes;
@@ -180,9 +182,12 @@ ddc_error ddc_encode(
     if ((error = read_body(&header, data, size, 0, &stream))) return error;
 
     arena arena = {.start = memory, .size = memory_bytes};
+    FORBID(memory, memory_bytes);
     take_decoder(&header, &arena, &request, &decoder);
     start_words(&encoder, words, most_words, sections);
-    if ((error = walk(&decoder, &arena, level_for(&request), &stream, &encoder))) return error;
+    error = walk(&decoder, &arena, level_for(&request), &stream, &encoder);
+    ALLOW(memory, memory_bytes);
+    if (error) return error;
     end_words(&encoder);
     *count = encoder.count;
     return encoder.count > most_words ? DDC_MEMORY : DDC_OK;

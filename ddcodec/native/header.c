@@ -5,10 +5,13 @@
 
 void *take(arena *memory, uint64_t bytes) {
     uint64_t at = memory->used;
-    memory->used += (bytes + 63) & ~(uint64_t)63;
+    memory->used += ((bytes + 63) & ~(uint64_t)63) + GAP;
     if (memory->used > memory->most) memory->most = memory->used;
     if (!memory->start) return NULL;
     assert(memory->used <= memory->size);
+    FORBID(memory->start + at, memory->used - at);
+    ALLOW(memory->start + at, bytes);
+    if (memory->is_cleared) memset(memory->start + at, 0, (size_t)bytes);
     return memory->start + at;
 }
 

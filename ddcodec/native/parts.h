@@ -24,9 +24,25 @@
 typedef struct {
     uint8_t *start;
     uint64_t used, most, size; /* `most`: that were ever used at once */
+    int is_cleared;            /* whether what is handed out is set to 0 */
 } arena;
 
 void *take(arena *memory, uint64_t bytes);
+
+/* AddressSanitizer then sees a step beyond any part of the memory: gaps lie between them, and may not be touched. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#include <sanitizer/asan_interface.h>
+#define GAP 64
+#define FORBID(at, bytes) ASAN_POISON_MEMORY_REGION(at, bytes)
+#define ALLOW(at, bytes) ASAN_UNPOISON_MEMORY_REGION(at, bytes)
+#endif
+#endif
+#ifndef GAP
+#define GAP 0
+#define FORBID(at, bytes) ((void)0)
+#define ALLOW(at, bytes) ((void)0)
+#endif
 
 /* ---- chapters 1 to 3 ---- */
 

@@ -616,10 +616,9 @@ void AT_LEVEL(synthesise)(const decoder *decoder, uint32_t first, uint32_t stop,
     const ddc_request *request = decoder->request;
     maker *makers = take(memory, sizeof(maker) * (uint64_t)request->threads);
     work work = {decoder, makers, samples, (int32_t)first, (int32_t)stop, (int32_t)request->threads};
+    memory->is_cleared = 1;
     for (uint32_t i = 0; i < request->threads; i++) {
-        uint64_t start = memory->used;
         take_maker(&decoder->shape, memory, &makers[i]);
-        memset(memory->start + start, 0, (size_t)(memory->used - start));
         pack_maker(decoder, &makers[i]);
     }
     if (request->run && request->threads > 1)

@@ -6,6 +6,7 @@
 import base64
 import json
 import re
+import zlib
 from html import escape
 from pathlib import Path
 from string import Template
@@ -41,11 +42,11 @@ def page(title: str = TITLE, given: dict[str, Any] | None = None) -> str:
 
 def _script():
     """All modules as one, with the decoder and the worker in it."""
-    wasm = base64.b64encode((FOLDER / "ddc.wasm").read_bytes()).decode()
+    wasm = base64.b64encode(zlib.compress((FOLDER / "ddc.wasm").read_bytes(), 9)).decode()
     worker = _alone("core.js") + _alone("worker.js")
     here = f"""
 const WORKER = {_for_html(json.dumps(worker))};
-settings.wasm = () => fromBase64("{wasm}");
+settings.wasm = () => inflated(fromBase64("{wasm}"));
 settings.worker = () => new Worker(URL.createObjectURL(new Blob([WORKER], {{ type: "text/javascript" }})));
 """
     return _alone("core.js") + _alone("ddc.js") + here + _alone("page.js")

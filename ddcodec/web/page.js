@@ -18,6 +18,11 @@ function fromBase64(text) {
   return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 }
 
+async function inflated(bytes) {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
 const $ = (selector) => document.querySelector(selector);
 const given = JSON.parse($("#given").textContent || "null");
 const files = new Map(); // name -> {name, bytes, original}
@@ -105,8 +110,7 @@ const fits = (bitmap, ...sizes) => sizes.some(({ width, height }) => bitmap.widt
 // The alpha plane that the page was made with, of 8 bits: not every browser unpacks the one in the file.
 async function withAlpha(image) {
   if (!given?.alpha) return;
-  const stream = new Blob([fromBase64(given.alpha)]).stream().pipeThrough(new DecompressionStream("deflate"));
-  const alpha = new Uint8Array(await new Response(stream).arrayBuffer());
+  const alpha = await inflated(fromBase64(given.alpha));
   alpha.forEach((value, k) => (image.data[4 * k + 3] = value));
   image.notes = image.notes.filter((note) => !note.includes("transparency"));
 }
