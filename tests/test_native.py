@@ -1,6 +1,8 @@
 """The decoder in C against NumPy and the vectors, with every kind of vectors that this machine has."""
 
+import shutil
 import subprocess
+import zipfile
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -15,7 +17,7 @@ from ddcodec.format.container import read_body
 from ddcodec.format.decoders import NativeDecoder, NumpyDecoder
 from ddcodec.format.files import pack, unpack
 from ddcodec.format.header import read_header
-from ddcodec.native.build import bases_header, build, compilers
+from ddcodec.native.build import PLATFORMS, bases_header, build, compilers, zig
 from ddcodec.native.library import FIRST_WORDS, Library, NativeError
 from ddcodec.partial import beginning_of, decode_beginning
 
@@ -151,6 +153,33 @@ def test_the_example_decodes_a_sample(library, tmp_path):
     with Image.open(BytesIO(made)) as image:
         assert np.array_equal(np.asarray(image), library.decode(sample.read_bytes()))
     assert subprocess.run([str(path), str(root / "README.md")], capture_output=True).returncode == 4
+
+
+def test_the_corpus_of_the_fuzzer(tmp_path):
+    """Inputs that once reached something new, in a build that stops at undefined behaviour."""
+    source, folder = Path(__file__).parent / "fuzz" / "fuzz.c", tmp_path / "corpus"
+    flags = ("-g", "-DREPLAY", "-fsanitize=undefined", "-fsanitize-trap=undefined")
+    program = build(tmp_path, zig(), flags=flags, program=source)
+    with zipfile.ZipFile(source.with_name("corpus.zip")) as corpus:
+        corpus.extractall(folder)
+    paths = sorted(folder.iterdir())
+    assert len(paths) > 500
+    result = subprocess.run([program, *paths], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
+QEMU = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
+
+
+@pytest.mark.skipif(not QEMU, reason="There is no qemu-user.")
+def test_arm64(tmp_path):
+    """NEON, in an emulator. The program compares the checksum of the samples itself."""
+    source = Path(__file__).parents[1] / "examples" / "ddc2ppm.c"
+    program = build(tmp_path, zig(), PLATFORMS["musllinux_1_2_aarch64"], ("-static",), source)
+    for path in sorted((VECTORS / "valid").glob("*.ddc")):
+        assert subprocess.run([QEMU, program, path], capture_output=True).returncode == 0, path
+    bad = next((VECTORS / "invalid").glob("samples_crc_wrong*"))
+    assert subprocess.run([QEMU, program, bad], capture_output=True).returncode == 4
 
 
 @pytest.mark.parametrize("seed", range(20))

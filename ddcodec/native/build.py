@@ -99,12 +99,19 @@ def compilers() -> list[list[str]]:
     return found + [[path] for name in ("cc", "gcc", "clang") if (path := shutil.which(name))]
 
 
-def build(folder: Path, compiler: Sequence[str], target: Target | None = None, flags: Sequence[str] = RELEASE) -> Path:
+def build(
+    folder: Path,
+    compiler: Sequence[str],
+    target: Target | None = None,
+    flags: Sequence[str] = RELEASE,
+    program: Path | None = None,
+) -> Path:
     """Compile the library into `folder`, and return its file.
 
     compiler: a command; only zig's can build for another machine than this one.
     target: by default this machine.
     flags: beside those that all builds have.
+    program: a source in C with `main`; the file is then a program that has the library in it.
 
     Raises `subprocess.CalledProcessError` if the compiler fails.
     """
@@ -142,12 +149,18 @@ def build(folder: Path, compiler: Sequence[str], target: Target | None = None, f
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(compiled, parts, objects))
-        made = work / target.name
-        run(*linking, *objects, "-o", made)
+        made = work / (program.stem if program else target.name)
+        if program:
+            run(program, *objects, "-o", made)
+        else:
+            run(*linking, *objects, "-o", made)
         # A library that is loaded elsewhere stays as it is: the file gets another one's name.
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as beside:
-            return Path(shutil.copyfile(made, Path(beside, target.name))).replace(folder / target.name)
+            copied = Path(shutil.copyfile(made, Path(beside, made.name)))
+            if program:
+                shutil.copymode(made, copied)
+            return copied.replace(folder / made.name)
 
 
 def bases_header() -> str:

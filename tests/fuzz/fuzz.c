@@ -139,3 +139,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t input_size) {
     free(data);
     return 0;
 }
+
+#ifdef REPLAY
+/* Runs the files that are named, without libFuzzer. */
+int main(int count, char **names) {
+    static uint8_t data[1 << 16];
+    for (int i = 1; i < count; i++) {
+        FILE *file = fopen(names[i], "rb");
+        NEED(file);
+        size_t size = fread(data, 1, sizeof data, file);
+        fclose(file);
+        LLVMFuzzerTestOneInput(data, size);
+    }
+    return 0;
+}
+#endif
