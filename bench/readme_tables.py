@@ -227,6 +227,31 @@ def _step(row: Mapping[str, str]) -> str:
     return f"{float(row['ms_per_step']):.1f} ms ({float(row['times_the_product']):.1f})"
 
 
+def decoders() -> list[str]:
+    """Write what decodes of each file take, and how many times Pillow's AVIF that is, of the newest date."""
+    with (RESULTS / "decoders.tsv").open(newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    rows = [row for row in rows if row["date"] == rows[-1]["date"]]
+    files = dict.fromkeys((row["file"], row["width"], row["height"]) for row in rows)
+    found = {(row["decoder"], row["threads"], row["file"]): row for row in rows}
+    heads = " | ".join(f"{width}x{height} | wall | of AVIF" for _, width, height in files)
+    lines = [f"| decoder | threads | {heads} |", "| --- | --- |" + " --- |" * (3 * len(files))]
+    for decoder, threads in dict.fromkeys(key[:2] for key in found):
+        cells = []
+        for file, _, _ in files:
+            row, avif = found.get((decoder, threads, file)), found["AVIF, Pillow", "1", file]
+            cells += _decode(row, avif) if row else ["", "", ""]
+        lines.append(f"| {decoder} | {threads} | {' | '.join(cells)} |")
+    return lines
+
+
+def _decode(row: Mapping[str, str], avif: Mapping[str, str]) -> list[str]:
+    """CPU time, wall time, and the former in multiples of an AVIF's; a browser's CPU time is not known."""
+    cpu, wall = (row[name] and float(row[name]) / 1000 for name in ("cpu_ms", "wall_ms"))
+    ratio = f"{1000 * cpu / float(avif['cpu_ms']):.1f}" if cpu else ""
+    return [seconds_text(cpu) if cpu else "", seconds_text(wall), ratio]
+
+
 def results() -> list[str]:
     """Write BD-rates against JPEG over each set of pictures, and the times of one machine."""
     found = _groups()
@@ -700,6 +725,7 @@ TABLES = (
     results,
     efforts,
     engines,
+    decoders,
     restoration,
     grey,
     costs,
