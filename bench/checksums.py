@@ -53,6 +53,12 @@ await fetch("found", { method: "POST", body: JSON.stringify(found) });
 </script>"""
 
 
+def some_files():
+    """The samples' files, and thirty vectors."""
+    vectors = sorted((ROOT / "tests" / "vectors" / "valid").glob("*.ddc"))
+    return [*sorted((ROOT / "samples").glob("*.ddc")), *vectors[:: len(vectors) // 30]]
+
+
 def checksum(samples):
     return f"{crc32(samples.astype(samples.dtype.newbyteorder('>')).tobytes()):08x}"
 
@@ -106,9 +112,7 @@ def main():
     from test_web import Wasm
     from witness import decode as by_witness
 
-    vectors = sorted((ROOT / "tests" / "vectors" / "valid").glob("*.ddc"))
-    paths = [*sorted((ROOT / "samples").glob("*.ddc")), *vectors[:: len(vectors) // 30]]
-    files = {path.name: path for path in paths}
+    files = {path.name: path for path in some_files()}
     library = Library()
     levels = list(dict.fromkeys(library.level_name(level) for level in range(8)))
     made = {"witness": {}, "numpy": {}, **{f"native, {name}": {} for name in levels}, "wasmtime": {}}

@@ -6,19 +6,23 @@ import io
 import itertools
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import batch
 import blind
+import checksums
 import contours
 import cutouts
+import decoders
 import denoised_files
 import engines
 import large
 import low_rate
 import make_comparison
+import make_page
 import numpy as np
 import processes
 import pytest
@@ -44,6 +48,7 @@ from ddcodec.restoration.settings import Effort
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = ROOT / "ddcodec"
+VALID = ROOT / "tests" / "vectors" / "valid"
 ELSEWHERE = {
     "corpora": "test_corpora.py",
     "record": "test_corpora.py",
@@ -94,8 +99,8 @@ def in_this_process(command, **_):
 def test_none_is_forgotten():
     scripts = {path.stem for folder in ("bench", "docs") for path in (ROOT / folder).glob("*.py")}
     own = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
-    # rows.py is no script, but what scripts share.
-    assert scripts - {"rows"} == (own | ELSEWHERE.keys()) & scripts
+    # These two are no scripts, but what scripts share.
+    assert scripts - {"rows", "maps"} == (own | ELSEWHERE.keys()) & scripts
     assert all((ROOT / "tests" / name).exists() for name in ELSEWHERE.values())
 
 
@@ -426,3 +431,37 @@ def test_whole_range(desk, monkeypatch):
     run(whole_range, "b.png", "-o", "crops.tsv", "--codecs", "jpeg", "--crop", 20, 10, "--files", "crops")
     assert [(row.codec, row.width, row.height) for row in read_table(Path("crops.tsv"))] == [("jpeg", 20, 10)] * 2
     assert rows[0].bytes < rows[1].bytes and [row.setting for row in rows[2:]] == [0.00149285, 0.00116793]
+
+
+def test_decoders(tmp_path, monkeypatch):
+    """Each decoder has a row, with times; the last is AVIF where there is neither Node nor Chromium."""
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    target = tmp_path / "decoders.tsv"
+    run(decoders, VALID / "default_24x16.ddc", "-o", target, "--runs", 1)
+    rows = rows_of(target)
+    names = [row["decoder"] for row in rows]
+    assert names[0] == "native, plain C" and "numpy" in names and names[-1] == "AVIF, Pillow"
+    assert all(float(row["cpu_ms"]) > 0 and float(row["wall_ms"]) > 0 and row["width"] == "24" for row in rows)
+    assert decoders.avif_of(painted(32, 48), 700) and len(decoders.avif_of(painted(32, 48), 700)) <= 700
+
+
+def test_checksums(tmp_path, monkeypatch):
+    files = [VALID / "default_24x16.ddc", VALID / "deep.ddc"]
+    monkeypatch.setattr(checksums, "some_files", lambda: files)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    target = tmp_path / "checksums.tsv"
+    run(checksums, "-o", target)
+    crcs = {row["name"]: row["samples_crc"] for row in rows_of(VALID / "checksums.tsv")}
+    for row in rows_of(target):
+        assert {value for name, value in row.items() if name != "file"} == {crcs[row["file"].removesuffix(".ddc")]}
+    monkeypatch.setattr(checksums, "checksum", lambda _: "0")
+    with pytest.raises(SystemExit, match="Decoders differ: default_24x16.ddc, deep.ddc"):
+        run(checksums, "-o", target)
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="There is no Chromium.")
+def test_make_page(tmp_path, monkeypatch):
+    monkeypatch.setattr(make_page, "TARGET", tmp_path / "page.webp")
+    run(make_page)
+    with Image.open(tmp_path / "page.webp") as shot, Image.open(ROOT / "docs" / "figures" / "page.webp") as kept:
+        assert shot.size == kept.size == tuple(make_page.SIZE.values())
