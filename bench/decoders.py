@@ -67,7 +67,6 @@ def decoders(data, info):
     for level, name in enumerate(names):
         # Levels below the best tell what other machines take.
         yield f"native, {name}", 1, memory, functools.partial(library.decode, data, level=level)
-    yield f"native, {names[-1]}", 2, library.memory(arch, threads=2), functools.partial(library.decode, data, threads=2)
     numpy = functools.partial(decode_file, data, limits=Limits(0, 0), metadata=(), decoder="numpy")
     yield "numpy", 1, None, functools.partial(numpy, threads=1)
     avif = avif_of(ddcodec.decode(data), len(data))

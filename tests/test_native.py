@@ -54,7 +54,7 @@ def test_valid_vectors_in_all_sizes(library, path):
         wanted = expected(coded, octave)
         for level in levels_of(library):
             assert np.array_equal(library.decode(data, octave, level=level), wanted), (octave, level)
-        assert np.array_equal(library.decode(data, octave, threads=3), wanted)
+        assert np.array_equal(library.decode(data, octave, parts=3), wanted)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_random_networks(library, seed):
     assert np.array_equal(library.decode(data, level=level), wanted)
     start, stop = sorted(random.integers(0, arch.height + 1, 2))
     if start < stop:
-        assert np.array_equal(library.decode(data, rows=(int(start), int(stop)), threads=2), wanted[start:stop])
+        assert np.array_equal(library.decode(data, rows=(int(start), int(stop)), parts=2), wanted[start:stop])
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -124,9 +124,9 @@ def test_code_of_another_shape_is_refused(library, code):
         {"octave": 4},
         {"octave": 64},
         {"octave": 2**32},
-        {"threads": 0},
-        {"threads": -1},
-        {"threads": 65},
+        {"parts": 0},
+        {"parts": -1},
+        {"parts": 65},
     ],
 )
 def test_impossible_requests(library, request_):

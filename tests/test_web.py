@@ -9,6 +9,7 @@ import re
 import shutil
 import threading
 import zlib
+from dataclasses import replace
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,12 +19,17 @@ import make_valid
 import numpy as np
 import pytest
 import wasmtime
+from conftest import wait_until
 from invalid import FOLDER as INVALID
 from PIL import Image
 
 import ddcodec
 from ddcodec import web
+from ddcodec.format.arch import base_arch
+from ddcodec.format.coded import CodedImage
+from ddcodec.format.files import pack
 from ddcodec.format.header import VERSION, read_header
+from ddcodec.format.weights import Weights
 from ddcodec.native.build import WASM, build, zig
 from ddcodec.native.library import ERRORS, Header
 
@@ -184,6 +190,11 @@ def site(site_folder):
         shutil.copy(path, folder)
     (folder / "empty.html").write_text("<!doctype html><title>empty</title>")
     (folder / "broken.ddc").write_bytes(SAMPLES[0].read_bytes()[:-5])
+    policy = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'"
+    (folder / "strict.html").write_text(
+        f'<!doctype html><meta http-equiv="Content-Security-Policy" content="{policy}">'
+        '<script type="module" src="ddc-img.js"></script><ddc-img src="chelsea.ddc" width="200" height="133"></ddc-img>'
+    )
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -259,7 +270,7 @@ ELEMENT = """async (html) => {
   await import("./ddc-img.js");
   window.told = [];
   document.body.innerHTML = html;
-  for (const one of document.querySelectorAll("ddc-img"))
+  for (const one of document.querySelectorAll("ddc-img, img"))
     for (const name of ["load", "error", "preview"]) one.addEventListener(name, () => told.push([name, one.id]));
 }"""
 
@@ -298,6 +309,116 @@ def test_a_lazy_element_waits(tab):
     tab.evaluate("window.scrollTo(0, 9000)")
     tab.wait_for_function("told.length > 0")
     assert tab.evaluate("told[0]") == ["load", "a"]
+
+
+PIECES = """async ({ name, sizes }) => {
+  const { pictures } = await import("./ddc.js");
+  const bytes = new Uint8Array(await (await fetch(name)).arrayBuffer());
+  const results = [];
+  for (const size of sizes) {
+    let at = 0;
+    const stream = new ReadableStream({
+      pull(controller) {
+        // Behind the end of the file the stream goes on for ever.
+        controller.enqueue(at < bytes.length ? bytes.slice(at, at + size) : new Uint8Array(100));
+        at += size;
+      },
+    });
+    let last = null;
+    try {
+      for await (const one of pictures(stream)) last = one;
+      results.push([last.isWhole, last.width, last.image.data.length]);
+    } catch (error) {
+      results.push(error.message);
+    }
+  }
+  return results;
+}"""
+
+
+def test_pieces_of_any_size_make_the_picture(tab):
+    """Header, chunks and section table may be cut anywhere; what is behind the end is not waited for."""
+    sizes = [1, 2, 3, 7, *range(28, 48), 1000]
+    for name in ("coarsest_planes_128.ddc", "chunks.ddc", "chelsea.ddc"):
+        path = ROOT / "samples" / name if name == "chelsea.ddc" else make_valid.FOLDER / name
+        shape = read_header(path.read_bytes()).arch.size(0)
+        found = tab.evaluate(PIECES, {"name": name, "sizes": sizes if name != "chelsea.ddc" else [997]})
+        assert all(one == [True, shape[1], 4 * shape[0] * shape[1]] for one in found), found
+
+
+def test_a_hostile_header_is_refused(tab, site_folder):
+    """A small file of as many products as the format allows."""
+    arch = replace(base_arch(1500, 1500, 3), octaves=16, coarsest_planes=128, finest_channels=128, channels=128)
+    arch = replace(arch, linear=0, top_channels=127, taps=4, context_channels=32)
+    names = {name for name, _ in arch.tensors()}
+    tensors = {name: Weights(6, np.zeros(shape, np.int64)) for name, shape in arch.tensors() if name in names}
+    code = {o: np.zeros((arch.code_planes(o), *arch.size(o)), np.int32) for o in arch.coded_octaves}
+    (site_folder / "hostile.ddc").write_bytes(pack(CodedImage(arch, tensors, code)))
+    said = tab.evaluate(
+        """async () => {
+          const { decode, code } = await import("./ddc.js");
+          const bytes = await (await fetch("hostile.ddc")).arrayBuffer();
+          return Promise.all([decode, code].map((call) => call(bytes).then(() => "fine", (error) => error.code)));
+        }"""
+    )
+    assert said == ["work", "work"]
+
+
+STYLED = """<style>
+  .tall { height: 100px } .square { width: 100px; height: 100px; object-fit: cover }
+  .narrow { width: 200px } .narrow > * { max-width: 100%; height: auto }
+</style>
+<TAG id=plain SRC></TAG><TAG id=tall class=tall SRC></TAG><TAG id=square class=square SRC></TAG>
+<TAG id=half width=50% SRC></TAG><TAG id=both width=90 height=60 SRC></TAG>
+<div class=narrow><TAG id=inside width=451 height=300 SRC></TAG></div>
+<div class=narrow><TAG id=waiting width=451 height=300></TAG></div>"""
+
+
+def test_its_box_is_that_of_an_img(tab, site_folder):
+    """Natural size, a side from a rule or an attribute, room before the picture is there."""
+    Image.fromarray(np.zeros((300, 451, 3), np.uint8)).save(site_folder / "cat.png")
+    boxes = {}
+    for tag, src in (("img", "cat.png"), ("ddc-img", "chelsea.ddc")):
+        tab.evaluate(ELEMENT, STYLED.replace("TAG", tag).replace("SRC", f"src={src}"))
+        tab.wait_for_function("told.length === 6")
+        boxes[tag] = tab.evaluate(
+            "['plain', 'tall', 'square', 'half', 'both', 'inside', 'waiting'].map((id) => {"
+            " const box = document.getElementById(id).getBoundingClientRect();"
+            " return [id, Math.round(box.width), Math.round(box.height)]; })"
+        )
+    assert boxes["img"] == boxes["ddc-img"]
+
+
+def test_a_strict_policy(browser, site):
+    """Styles of the page are forbidden, and so are workers from elsewhere."""
+    page = browser.new_page()
+    page.goto(f"{site}/strict.html")
+    wait_until(lambda: page.evaluate("document.querySelector('ddc-img').complete === true"))
+    assert page.evaluate(
+        "(() => { const one = document.querySelector('ddc-img');"
+        " return [one.naturalWidth, one.offsetWidth, one.offsetHeight]; })()"
+    ) == [451, 200, 133]
+    page.close()
+
+
+def test_what_changes_after_the_load(tab):
+    tab.evaluate(ELEMENT, "<ddc-img id=a src=chelsea.ddc alt=''></ddc-img><ddc-img id=b src=none.ddc></ddc-img>")
+    tab.wait_for_function("told.length === 2")
+    tab.evaluate("b.alt = 'gone'")
+    assert "gone" in tab.evaluate("b.shadowRoot.textContent")
+    tab.evaluate("document.body.append(b)")  # no second attempt
+    tab.evaluate("a.removeAttribute('src')")
+    assert tab.evaluate("[a.offsetWidth, a.naturalWidth, a.complete, told.length]") == [0, 0, True, 2]
+    roles = tab.context.new_cdp_session(tab).send("Accessibility.getFullAXTree")["nodes"]
+    assert [node["name"]["value"] for node in roles if node["role"]["value"] == "image"] == ["gone"]
+    tab.evaluate("a.src = 'http://['")
+    assert tab.evaluate("a.src") == "http://["
+    tab.wait_for_function("a.complete")
+    apart = tab.evaluate(
+        "(async () => { const one = document.createElement('ddc-img'); one.src = 'chelsea.ddc';"
+        " await one.decode(); return one.naturalWidth; })()"
+    )
+    assert apart == 451
 
 
 def test_previews_come_before_the_whole(tab):
@@ -365,6 +486,29 @@ def test_the_page_from_disk(browser, tmp_path, width):
     page.get_by_text("astronaut.png has 512 × 512 pixels: it cannot be held against chelsea.ddc.").wait_for()
     page.close()
     assert not errors
+
+
+def test_files_in_any_order(browser, tmp_path):
+    """An original finds its file by its name; what cannot be shown is said, and hides nothing."""
+    for stem in ("chelsea", "rocket"):
+        shutil.copy(ROOT / "samples" / f"{stem}.ddc", tmp_path)
+    Image.fromarray(np.zeros((300, 451, 3), np.uint8)).save(tmp_path / "chelsea.png")
+    Image.fromarray(np.zeros((10, 10, 3), np.uint8)).save(tmp_path / "rocket.png")
+    (tmp_path / "bad.ddc").write_bytes(b"no file")
+    page = browser.new_page()
+    page.goto((web.FOLDER / "index.html").as_uri())
+    page.wait_for_selector("html[data-ready]", state="attached")
+
+    def drop(*names):
+        page.set_input_files("input[type=file]", [tmp_path / name for name in names])
+        wait_until(lambda: page.evaluate("document.querySelector('input[type=file]').value === ''"))
+        return page.locator("h1").inner_text(), page.locator(".error").inner_text()
+
+    assert drop("chelsea.png", "chelsea.ddc", "rocket.ddc") == ("chelsea.ddc", "")
+    assert page.locator("canvas.original").count() == 1
+    title, said = drop("rocket.png", "bad.ddc")
+    assert title == "rocket.ddc" and "rocket.png has 10 × 10 pixels" in said and "bad.ddc is no .ddc file." in said
+    page.close()
 
 
 def test_the_page_of_view(browser, tmp_path):

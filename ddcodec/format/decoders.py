@@ -15,14 +15,13 @@ from typing import Protocol
 import numpy as np
 
 from ..errors import DamagedError, ShortMemoryError, UnsupportedError, UsageError
-from ..machine import available_cores
 from ..native.library import Library, NativeError
 from ..option_types import DECODERS
-from .arch import BANDS_AT_ONCE, LEAST_MEMORY, SAMPLES_COPIES, Arch
+from .arch import LEAST_MEMORY, SAMPLES_COPIES, Arch
 from .bounds import check_code, check_weights
 from .coded import CodedImage
 from .container import Body, varint
-from .header import VERSION, Header, pack_header
+from .header import Header, pack_header
 from .ops_int import numbers
 from .pyramid import walk_code
 from .render import checksum, render
@@ -31,9 +30,6 @@ from .wire import Reader, Writer, stream_of
 
 VARIABLE = "DDCODEC_DECODER"
 """The environment variable that names the decoder."""
-
-THREADED_PIXELS = 2**20
-"""Pixels of a picture from which on the decoder in C has two threads; below, they would not save a millisecond."""
 
 _chosen: ContextVar[str | None] = ContextVar("decoder", default=None)
 
@@ -69,7 +65,7 @@ class Decoder(Protocol):
     def render(self, coded: CodedImage, finest: int = 0, threads: int | None = None) -> np.ndarray:
         """Make the samples of a `CodedImage`, at the size of octave `finest`.
 
-        threads: at most 2; None for as many as there are.
+        threads: of NumPy, at most 2; None for as many as there are. The codec in C has one.
 
         Returns uint8 or uint16 (H, W, planes), or (H, W) for one plane.
         """
@@ -110,12 +106,11 @@ def chosen(name: str | None) -> Iterator[None]:
 
 @cache
 def native_decoder() -> "NativeDecoder | None":
-    """Load the decoder in C. None if it was not built, or for another version of the format or another machine."""
+    """Load the decoder in C. None if it was not built, or of other sources, or for another machine."""
     try:
-        library = Library()
+        return NativeDecoder(Library())
     except OSError:
         return None
-    return NativeDecoder(library) if library.version == VERSION else None
 
 
 def samples_of(coded: CodedImage, finest: int = 0, threads: int | None = None) -> np.ndarray:
@@ -210,7 +205,7 @@ class NativeDecoder:
         """See `Decoder`."""
         rows, columns = arch.size(finest)
         samples = rows * columns * arch.planes * arch.bits // 8
-        own = self._library.memory(arch.as_dict(), finest, _threads(arch))
+        own = self._library.memory(arch.as_dict(), finest)
         return LEAST_MEMORY + max(own + samples, SAMPLES_COPIES * samples)
 
     def read(
@@ -238,26 +233,17 @@ class NativeDecoder:
 
     def render(self, coded: CodedImage, finest: int = 0, threads: int | None = None) -> np.ndarray:
         """See `Decoder`."""
-        threads = _threads(coded.arch, threads)
         with _told():
-            samples = self._library.decode(_weights_file(coded), finest, threads=threads, code=_flat(coded))
+            samples = self._library.decode(_weights_file(coded), finest, code=_flat(coded))
         return samples if coded.arch.planes > 1 else samples[:, :, 0]
 
     def decode(
         self, data: bytes, header: Header, body: Body, finest: int = 0, threads: int | None = None, coded_to: int = 0
     ) -> np.ndarray:
         """See `Decoder`."""
-        threads = _threads(header.arch, threads)
         with _told():
-            samples = self._library.decode(data, finest, is_beginning=coded_to > 0, threads=threads)
+            samples = self._library.decode(data, finest, is_beginning=coded_to > 0)
         return samples if header.arch.planes > 1 else samples[:, :, 0]
-
-
-def _threads(arch, most=None):
-    """The threads of a decode, of at most `most`."""
-    if arch.width * arch.height < THREADED_PIXELS:
-        return 1
-    return min(most or available_cores(), BANDS_AT_ONCE)
 
 
 def _flat(coded):

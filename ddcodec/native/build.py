@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
+from zlib import crc32
 
 FOLDER = Path(__file__).parent
 """Where the sources are, and the library once it is built."""
@@ -135,6 +136,8 @@ def build(
         environment = {**os.environ, "ZIG_LOCAL_CACHE_DIR": str(work / "local")}
         (work / "bases.h").write_text(bases_header(), "utf-8")
 
+        numbered = f"-DDDC_SOURCES={sources_number()}u"
+
         def run(*options):
             subprocess.run([*command, *map(str, options)], check=True, env=environment)
 
@@ -145,7 +148,7 @@ def build(
         def compiled(part, result):
             name, level, own = part
             number = () if level is None else (f"-DDDC_LEVEL={level}",)
-            run(*own, *number, "-I", work, "-c", FOLDER / f"{name}.c", "-o", result)
+            run(*own, *number, numbered, "-I", work, "-c", FOLDER / f"{name}.c", "-o", result)
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(compiled, parts, objects))
@@ -161,6 +164,15 @@ def build(
             if program:
                 shutil.copymode(made, copied)
             return copied.replace(folder / made.name)
+
+
+def sources_number() -> int:
+    """Compute a number of 32 bits from the sources and the bases, which tells whether a library was built of these."""
+    paths = sorted([*FOLDER.glob("*.c"), *FOLDER.glob("*.h")], key=lambda path: path.name)
+    number = 0
+    for path in [*paths, FOLDER.parent / "format" / "bases.bin"]:
+        number = crc32(path.read_bytes(), number)
+    return number
 
 
 def bases_header() -> str:

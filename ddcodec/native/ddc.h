@@ -1,6 +1,6 @@
-/* ddc.h: an exact decoder of .ddc files, in plain C11.
+/* ddc.h: an exact codec of .ddc files, in plain C11: it decodes them, and encodes their integers.
 
-   The decoder allocates nothing and keeps nothing between calls: all its memory is one block that the caller gives,
+   It allocates nothing and keeps nothing between calls: all its memory is one block that the caller gives,
    whose size `ddc_memory` computes from the header. The words are those of FORMAT.md. Metadata and alpha are left
    alone: see chapters 2 and 8 there, which need Zstandard. */
 #ifndef DDC_H

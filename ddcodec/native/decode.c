@@ -32,6 +32,11 @@ DECLARE(0)
 static const level LEVELS[] = {LEVEL("plain C", 0)};
 #endif
 
+#ifdef DDC_SOURCES
+/* Of which sources the library was built: see build.py. */
+DDC_PUBLIC const uint32_t ddc_sources = DDC_SOURCES;
+#endif
+
 #define LEVELS_COUNT ((int)(sizeof LEVELS / sizeof *LEVELS))
 
 /* The place in LEVELS of the best that this machine has. */
@@ -169,6 +174,7 @@ ddc_error ddc_decode(
 ddc_error ddc_encode(
     const uint8_t *data, size_t size, const int16_t *code, uint64_t code_bytes, void *memory, uint64_t memory_bytes,
     uint32_t *words, uint64_t most_words, uint64_t sections[17], uint64_t *count) {
+    *count = 0;
     ddc_header header;
     /* Nothing is written there: the walk of an encoder only reads the code. */
     ddc_request request = {.threads = 1, .level = -1, .code = (int16_t *)code};

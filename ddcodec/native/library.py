@@ -2,13 +2,12 @@
 
 import ctypes
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .build import FOLDER, NAME
+from .build import FOLDER, NAME, sources_number
 
 BEST = -1
 """The level that stands for the best vectors of this machine."""
@@ -39,16 +38,6 @@ class Header(ctypes.Structure):
         return f"uint{8 << self.depth}"
 
 
-JOB = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint32)
-RUN = ctypes.CFUNCTYPE(None, ctypes.c_void_p, JOB, ctypes.c_void_p, ctypes.c_uint32)
-
-
-@RUN
-def _in_threads(_, job, context, count):
-    with ThreadPoolExecutor(count) as pool:
-        list(pool.map(lambda number: job(context, number), range(count)))
-
-
 class Request(ctypes.Structure):
     """`ddc_request`."""
 
@@ -58,7 +47,7 @@ class Request(ctypes.Structure):
         ("stop_row", ctypes.c_uint32),
         ("is_beginning", ctypes.c_int),
         ("threads", ctypes.c_uint32),
-        ("run", RUN),
+        ("run", ctypes.c_void_p),
         ("user", ctypes.c_void_p),
         ("level", ctypes.c_int),
         ("code", ctypes.c_void_p),
@@ -80,18 +69,22 @@ class NativeError(Exception):
 
 
 class Library:
-    """The library in the file `path`. Raises `OSError` if there is none."""
+    """The library in the file `path`.
+
+    Raises `OSError` if there is none, or if it was built of other sources than those that are beside this file.
+    """
 
     def __init__(self, path: Path = FOLDER / NAME) -> None:
         self._own = ctypes.CDLL(str(path))
+        try:
+            number = ctypes.c_uint32.in_dll(self._own, "ddc_sources").value
+        except ValueError:
+            number = None
+        if number != sources_number():
+            raise OSError(f"{path} was built of other sources.")
         for name in ("ddc_memory", "ddc_samples_bytes", "ddc_code_bytes"):
             getattr(self._own, name).restype = ctypes.c_uint64
         self._own.ddc_level_name.restype = ctypes.c_char_p
-
-    @property
-    def version(self) -> int:
-        """The version of the format that the library reads and writes."""
-        return self._own.ddc_version()
 
     def level_name(self, level: int = BEST) -> str:
         """Name the vectors of a level, or of the best that this machine has below it."""
@@ -103,12 +96,12 @@ class Library:
         self._check(self._own.ddc_read_header(data, ctypes.c_size_t(len(data)), ctypes.byref(header)))
         return header
 
-    def memory(self, fields: Mapping[str, int], octave: int = 0, threads: int = 1) -> int:
+    def memory(self, fields: Mapping[str, int], octave: int = 0) -> int:
         """Return the bytes that a decode takes beside those of the samples.
 
         fields: the rows of a header by name.
         """
-        return self._memory(Header(**fields), Request(octave=octave, threads=threads, level=BEST))
+        return self._memory(Header(**fields), Request(octave=octave, threads=1, level=BEST))
 
     def code(self, data: bytes, *, is_beginning: bool = False, costs: np.ndarray | None = None) -> np.ndarray:
         """Read the integers of the code: int16, coarse to fine, plane by plane.
@@ -133,7 +126,7 @@ class Library:
         rows: tuple[int, int] | None = None,
         *,
         is_beginning: bool = False,
-        threads: int = 1,
+        parts: int = 1,
         level: int = BEST,
         code: np.ndarray | None = None,
     ) -> np.ndarray:
@@ -142,7 +135,8 @@ class Library:
         octave: 0 for the whole picture.
         rows: the first and the one behind the last, or None for all.
         is_beginning: the file may be cut off.
-        threads: at most 64.
+        parts: the picture is synthesised in so many, 1 to 64, one after the other. In a program of its own each could
+            have a thread; here the code takes most of the time, which has one.
         level: a limit for the vectors that are used.
         code: the integers of the code as `code` returns them, if they are known. The file may then hold the weights
             alone, and the checksum of the samples is not compared.
@@ -152,10 +146,9 @@ class Library:
         header = self.header(data)
         start, stop = rows or (0, -(-header.height >> octave))
         # Greater numbers would lose their upper bits in the request.
-        if not (0 <= start < stop < 2**32 and 0 <= octave < 2**32 and 0 < threads < 2**32):
+        if not (0 <= start < stop < 2**32 and 0 <= octave < 2**32 and 0 < parts < 2**32):
             raise NativeError(ERRORS.index("argument"))
-        run = _in_threads if threads > 1 else RUN()
-        request = Request(octave, start, stop, is_beginning, threads, run, None, level)
+        request = Request(octave, start, stop, is_beginning, parts, level=level)
         if code is not None:
             request.is_code_known = True
             self._with_code(request, code)

@@ -1,4 +1,4 @@
-/* What the parts of the decoder share. Names are those of FORMAT.md. */
+/* What the parts of the codec share. Names are those of FORMAT.md. */
 #ifndef DDC_PARTS_H
 #define DDC_PARTS_H
 

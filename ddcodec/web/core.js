@@ -21,6 +21,8 @@ const SENTENCES = {
   memory: "There is not enough memory for this picture.",
   argument: "The file has no picture of that size.",
   large: "The picture has more pixels than this page allows.",
+  work: "The file would take far longer than a picture of its size may.",
+  other: "The decoder failed.",
 };
 // The order of ddc_error.
 const ERRORS = ["ok", "damaged", "stream", "weights", "code", "samples", "unsupported", "memory", "argument"];
@@ -30,14 +32,23 @@ const ALPHA = 5;
 const COLOR = 6;
 const DISPLAY_P3 = [12, 13];
 const DETAIL_PLANES = 2;
+const FEATURES = 6;
+// Products that any picture may take, and those for each pixel: four times those of the default network.
+const LEAST_WORK = 4e9;
+const PIXEL_WORK = 4 * 2120;
 
 /** A file that cannot be decoded. `code` is a key of the sentences above. */
 export class DdcError extends Error {
   constructor(code) {
-    super(SENTENCES[code]);
+    super(SENTENCES[code] ?? SENTENCES.other);
     this.name = "DdcError";
     this.code = code;
   }
+}
+
+/** The code of any error: a RangeError is an array that is too large. */
+export function codeOf(error) {
+  return error instanceof DdcError ? error.code : error instanceof RangeError ? "memory" : "other";
 }
 
 /** An instance of ddc.wasm. It serves for one call, so that its memory is given back. */
@@ -104,17 +115,51 @@ class Codec {
   }
 }
 
+// The octaves that have code, the coarsest first: {octave, planes, width, height}.
+function codedOctaves(fields) {
+  const coded = [];
+  for (let octave = fields.octaves - 1; octave >= 0; octave--) {
+    const filtered = octave === fields.octaves - 1 ? fields.coarsestPlanes : fields.finerPlanes;
+    const planes = filtered + (octave ? 0 : DETAIL_PLANES * fields.detail);
+    const [width, height] = [fields.width, fields.height].map((side) => Math.ceil(side / 2 ** octave));
+    if (planes) coded.push({ octave, planes, width, height });
+  }
+  return coded;
+}
+
+// About the products of a decode: a header may ask for much more than its pixels.
+function workOf(fields) {
+  const { contextChannels: hidden, neighbours, planes, topChannels: top, finestChannels: finest, channels, taps } = fields;
+  const inputs = neighbours + FEATURES + 1;
+  let work = fields.width * fields.height * (top * finest + (finest + top + 9 * planes) * planes);
+  for (let octave = 0; octave < fields.octaves; octave++) {
+    const pixels = Math.ceil(fields.width / 2 ** octave) * Math.ceil(fields.height / 2 ** octave);
+    const own = octave ? channels : finest;
+    work += pixels * own * (channels / 4 + 3 * taps);
+  }
+  for (const { planes: coded, width, height } of codedOctaves(fields))
+    work += coded * width * height * (hidden * (inputs + hidden) + 2 * (hidden + inputs) + 25 + finest);
+  return work;
+}
+
+function checkLimits(fields, maxPixels) {
+  const pixels = fields.width * fields.height;
+  if (pixels > maxPixels) throw new DdcError("large");
+  if (maxPixels < Infinity && workOf(fields) > LEAST_WORK + PIXEL_WORK * pixels) throw new DdcError("work");
+}
+
 /**
  * Decode to samples.
  *
  * octave: 0 for the whole picture, or that of a smaller one. isBeginning: octaves that are not there whole count as 0.
+ * maxPixels: the most that the whole picture may have; Infinity lifts the limit of work, too.
  * Returns {width, height, planes, depth, samples}, with Uint8Array or Uint16Array samples, planes of a pixel together.
  */
 export async function decodeSamples(module, bytes, { octave = 0, isBeginning = false, maxPixels = Infinity } = {}) {
   const codec = await Codec.of(module);
   const data = codec.put(bytes);
   const { place, fields } = codec.header(data, bytes.length);
-  if (fields.width * fields.height > maxPixels) throw new DdcError("large");
+  checkLimits(fields, maxPixels);
   const request = codec.request({ octave, isBeginning });
   const size = Number(codec.exports.ddc_samples_bytes(place, request));
   if (!size) throw new DdcError("argument");
@@ -135,10 +180,11 @@ export async function decodeSamples(module, bytes, { octave = 0, isBeginning = f
  *
  * Returns {integers, costs}: an Int16Array, coarse to fine, plane by plane, and for each the 256ths of a bit it took.
  */
-export async function readCode(module, bytes) {
+export async function readCode(module, bytes, { maxPixels = Infinity } = {}) {
   const codec = await Codec.of(module);
   const data = codec.put(bytes);
-  const { place } = codec.header(data, bytes.length);
+  const { place, fields } = codec.header(data, bytes.length);
+  checkLimits(fields, maxPixels);
   const size = Number(codec.exports.ddc_code_bytes(place));
   const [code, costs] = [codec.take(size), codec.take(size)];
   codec.decode(place, data, bytes.length, codec.request({ code, codeBytes: size, costs }), 0, 0);
@@ -146,23 +192,28 @@ export async function readCode(module, bytes) {
   return { integers: new Int16Array(part(code)), costs: new Uint16Array(part(costs)) };
 }
 
+/** Read the header of a file, or of a beginning of at least 30 bytes: the fields of FORMAT.md, and `version`. */
+export async function readHeader(module, bytes) {
+  const codec = await Codec.of(module);
+  const { fields } = codec.header(codec.put(bytes.subarray(0, HEADER_BYTES)), Math.min(bytes.length, HEADER_BYTES));
+  return { version: codec.exports.ddc_version(), ...fields };
+}
+
 /**
- * Read what stands before the stream, of a file or of a beginning of it.
+ * Find what stands before the stream, in a file or a beginning of it.
  *
  * Returns the fields of the header; `parts`, a list {name, bytes}; `chunks`, id -> content; `ends`, for each coded
  * octave, the coarsest first, {octave, end, planes, width, height}, with the byte behind its last; `fileBytes`; and
- * `colorSpace`, a canvas's.
- * Returns null for a beginning that ends too early.
+ * `colorSpace`, a canvas's. Returns null for a beginning that ends too early.
  */
-export async function readParts(module, bytes) {
-  if (bytes.length < HEADER_BYTES) return null;
-  const codec = await Codec.of(module);
-  const { fields } = codec.header(codec.put(bytes.subarray(0, HEADER_BYTES)), HEADER_BYTES);
+export function partsOf(fields, bytes) {
   let at = HEADER_BYTES;
+  const take = (count) => ((at += count) <= bytes.length ? bytes.subarray(at - count, at) : null);
   const varint = () => {
     let value = 0;
     for (let k = 0; k < 4; k++) {
-      const byte = bytes[at++];
+      const byte = take(1)?.[0];
+      if (byte === undefined) return null;
       value |= (byte & 127) << (7 * k);
       if (byte < 128) return value;
     }
@@ -172,23 +223,17 @@ export async function readParts(module, bytes) {
   const parts = [{ name: "header", bytes: HEADER_BYTES }];
   for (let k = 0; k < fields.chunks; k++) {
     const start = at;
-    const id = bytes[at++];
-    const length = varint();
-    if (at + length > bytes.length) return null;
-    chunks[id] ??= bytes.subarray(at, at + length);
-    at += length;
+    const id = take(1)?.[0];
+    const length = id === undefined ? null : varint();
+    const content = length === null ? null : take(length);
+    if (!content) return null;
+    chunks[id] ??= content;
     parts.push({ name: CHUNKS[id] ?? `chunk ${id}`, bytes: at - start });
   }
-  const coded = [];
-  for (let octave = fields.octaves - 1; octave >= 0; octave--) {
-    const filtered = octave === fields.octaves - 1 ? fields.coarsestPlanes : fields.finerPlanes;
-    const planes = filtered + (octave ? 0 : DETAIL_PLANES * fields.detail);
-    const [width, height] = [fields.width, fields.height].map((side) => Math.ceil(side / 2 ** octave));
-    if (planes) coded.push({ octave, planes, width, height });
-  }
+  const coded = codedOctaves(fields);
   const start = at;
   const words = [varint(), ...coded.map(varint)];
-  if (at > bytes.length) return null;
+  if (words.includes(null)) return null;
   parts.push({ name: "section table", bytes: at - start });
   ["weights", ...coded.map(({ octave }) => `octave ${octave}`)].forEach((name, k) =>
     parts.push({ name, bytes: 4 * words[k] }),
@@ -196,8 +241,7 @@ export async function readParts(module, bytes) {
   let end = at + 4 * words[0];
   const ends = coded.map((octave, k) => ({ ...octave, end: (end += 4 * words[k + 1]) }));
   const isP3 = chunks[COLOR]?.length === 2 && DISPLAY_P3.every((code, k) => chunks[COLOR][k] === code);
-  const version = codec.exports.ddc_version();
-  return { version, ...fields, parts, chunks, ends, fileBytes: end, colorSpace: isP3 ? "display-p3" : "srgb" };
+  return { ...fields, parts, chunks, ends, fileBytes: end, colorSpace: isP3 ? "display-p3" : "srgb" };
 }
 
 /**
@@ -207,7 +251,7 @@ export async function readParts(module, bytes) {
  * Returns {width, height, pixels, colorSpace, notes}; `pixels` is a Uint8ClampedArray of RGBA.
  */
 export async function decodePixels(module, bytes, options, unpack) {
-  const parts = await readParts(module, bytes);
+  const parts = partsOf(await readHeader(module, bytes), bytes);
   if (!parts) throw new DdcError("damaged");
   const picture = await decodeSamples(module, bytes, options);
   const { width, height, planes, depth, samples } = picture;
@@ -240,9 +284,9 @@ function isKnownColor({ chunks, colorSpace }) {
 async function alphaOf({ width, height, depth, chunks }, octave, unpack) {
   const kind = chunks[ALPHA][0];
   if (!(kind <= 3)) throw new DdcError("damaged");
-  const content = unpack && (await unpack(chunks[ALPHA].subarray(1)));
-  if (!content) return null;
   const count = width * height;
+  const content = unpack && (await unpack(chunks[ALPHA].subarray(1), count * (depth ? 2 : 1)));
+  if (!content) return null;
   if (content.length !== count * (depth ? 2 : 1)) throw new DdcError("damaged");
   const alpha = depth ? new Uint16Array(count) : new Uint8Array(count);
   for (let k = 0; k < count; k++) alpha[k] = depth ? (content[k] << 8) | content[count + k] : content[k];
@@ -269,13 +313,23 @@ function means(plane, width, height, side) {
   return result;
 }
 
-/** Unpack a Zstandard frame by the browser; null where it cannot. */
-export async function unpackByBrowser(frame) {
+/** Unpack a Zstandard frame of at most `most` bytes by the browser; null where it cannot. */
+export async function unpackByBrowser(frame, most) {
+  let unpacker;
   try {
-    const stream = new Blob([frame]).stream().pipeThrough(new DecompressionStream("zstd"));
-    return new Uint8Array(await new Response(stream).arrayBuffer());
-  } catch (error) {
-    if (error instanceof TypeError && !/zstd/i.test(error.message)) throw new DdcError("damaged");
+    unpacker = new DecompressionStream("zstd");
+  } catch {
     return null;
   }
+  const content = new Uint8Array(most);
+  let length = 0;
+  try {
+    for await (const part of new Blob([frame]).stream().pipeThrough(unpacker)) {
+      content.set(part, length); // a RangeError beyond `most`
+      length += part.length;
+    }
+  } catch {
+    throw new DdcError("damaged");
+  }
+  return content.subarray(0, length);
 }

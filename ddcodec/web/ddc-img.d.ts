@@ -10,6 +10,9 @@ export class DdcImage extends HTMLElement {
   readonly naturalWidth: number;
   readonly naturalHeight: number;
   readonly complete: boolean;
+  width: number;
+  height: number;
+  decode(): Promise<void>;
 }
 
 declare global {

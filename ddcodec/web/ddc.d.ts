@@ -3,15 +3,15 @@ export class DdcError extends Error {
   /** "damaged", "stream", "weights", "code" and "samples" are kinds of damage. */
   code:
     | "damaged" | "stream" | "weights" | "code" | "samples" // prettier-ignore
-    | "unsupported" | "memory" | "argument" | "large";
+    | "unsupported" | "memory" | "argument" | "large" | "work" | "other";
 }
 
 export type Bytes = ArrayBuffer | ArrayBufferView;
 
 export interface Options {
-  /** 1, or 2, 4 or 8 for a picture of ceil(size / scale). */
+  /** 1, or a power of two for a picture of ceil(size / scale); most files have all up to 64. */
   scale?: number;
-  /** A picture with more pixels is refused; 100,000,000 by default. */
+  /** A picture with more pixels is refused; 100,000,000 by default. Infinity lifts the limit of work, too. */
   maxPixels?: number;
 }
 
@@ -30,7 +30,7 @@ export function samples(
 ): Promise<{ width: number; height: number; planes: 1 | 3; depth: 8 | 16; samples: Uint8Array | Uint16Array }>;
 
 /** Read the integers of the code, coarse to fine, plane by plane, and the 256ths of a bit that each of them took. */
-export function code(data: Bytes): Promise<{ integers: Int16Array; costs: Uint16Array }>;
+export function code(data: Bytes, options?: { maxPixels?: number }): Promise<{ integers: Int16Array; costs: Uint16Array }>;
 
 export interface Info {
   width: number;
@@ -58,7 +58,10 @@ export interface Preview {
   isWhole: boolean;
 }
 
-/** Pictures while the bytes of a file still come: coarse, then sharper, then whole. Throws a `DdcError`. */
+/**
+ * Pictures while the bytes of a file still come: coarse, then sharper, then whole. Each is a decode at full size. What
+ * stands behind the end of the file is not read. Throws a `DdcError`, or what the stream throws.
+ */
 export function pictures(stream: ReadableStream<Uint8Array>, options?: { maxPixels?: number }): AsyncGenerator<Preview>;
 
 /** Where the decoder is, for a page that has it elsewhere than beside this module. */

@@ -1,63 +1,81 @@
 // Decode .ddc files in a browser: see ddc.d.ts.
 
-import { DdcError, HEADER_BYTES, decodePixels, decodeSamples, readCode, readParts, unpackByBrowser } from "./core.js";
+import { DdcError, HEADER_BYTES, codeOf, decodePixels, decodeSamples, partsOf, readCode, readHeader, unpackByBrowser } from "./core.js";
 
 export { DdcError };
 
 /** Where ddc.wasm is, or its bytes, and how a worker is made. A page that has all in one file sets both. */
 export const settings = {
-  wasm: () => fetch(new URL("./ddc.wasm", import.meta.url)).then((response) => response.arrayBuffer()),
+  wasm: async () => {
+    const response = await fetch(new URL("./ddc.wasm", import.meta.url));
+    if (!response.ok) throw new Error(`ddc.wasm cannot be loaded: ${response.status}`);
+    return response.arrayBuffer();
+  },
   worker: () => new Worker(new URL("./worker.js", import.meta.url), { type: "module" }),
 };
 
 const MAX_PIXELS = 100_000_000;
 
-let compiled;
-function wasmModule() {
+let compiled = null;
+async function wasmModule() {
   compiled ??= Promise.resolve(settings.wasm()).then((bytes) => WebAssembly.compile(bytes));
-  return compiled;
+  try {
+    return await compiled;
+  } catch (error) {
+    compiled = null; // the next call tries once more
+    throw error;
+  }
 }
 
-let helper;
+let helper = null;
 const waiting = new Map();
 let calls = 0;
 
 // The worker that all calls share, or null where the page may have none.
 async function theWorker() {
   const module = await wasmModule();
-  helper ??= new Promise((resolve) => {
-    try {
-      const worker = settings.worker();
-      worker.onmessage = ({ data }) => {
-        const { resolve, reject } = waiting.get(data.id);
-        waiting.delete(data.id);
-        if (data.result) resolve(data.result);
-        else reject(new DdcError(data.code));
-      };
-      worker.onerror = (event) => {
-        event.preventDefault();
-        helper = Promise.resolve(null);
-        for (const { fail } of waiting.values()) fail();
-        waiting.clear();
-        resolve(null);
-      };
-      worker.postMessage({ wasm: module });
-      resolve(worker);
-    } catch {
-      resolve(null);
-    }
-  });
+  helper ??= startWorker(module);
   return helper;
+}
+
+function startWorker(module) {
+  let worker;
+  try {
+    worker = settings.worker();
+  } catch {
+    return null;
+  }
+  const giveUp = (event) => {
+    event.preventDefault();
+    worker.terminate();
+    helper = Promise.resolve(null);
+    for (const { fail } of waiting.values()) fail();
+    waiting.clear();
+  };
+  worker.onmessage = ({ data }) => {
+    const { resolve, reject } = waiting.get(data.id);
+    waiting.delete(data.id);
+    if (data.result) resolve(data.result);
+    else reject(new DdcError(data.code));
+  };
+  worker.onerror = worker.onmessageerror = giveUp;
+  worker.postMessage({ wasm: module });
+  return worker;
 }
 
 // Let the worker answer a message, or `here` where there is none.
 async function answer(message, here) {
+  const byThisThread = () =>
+    wasmModule()
+      .then(here)
+      .catch((error) => Promise.reject(new DdcError(codeOf(error))));
   const worker = await theWorker();
-  if (!worker) return here(await wasmModule());
+  if (!worker) return byThisThread();
   return new Promise((resolve, reject) => {
     const id = ++calls;
-    waiting.set(id, { resolve, reject, fail: () => wasmModule().then(here).then(resolve, reject) });
-    worker.postMessage({ id, ...message });
+    waiting.set(id, { resolve, reject, fail: () => byThisThread().then(resolve, reject) });
+    // A copy of the part that is looked at, and not of all that lies around it.
+    worker.postMessage({ id, ...message, bytes: message.bytes.slice() });
   });
 }
 
@@ -71,7 +89,7 @@ async function imageOf(bytes, options) {
 
 function octaveOf(scale) {
   const octave = Math.log2(scale);
-  if (!Number.isInteger(octave) || octave < 0) throw new RangeError(`The scale must be 1, 2, 4 or 8, not ${scale}.`);
+  if (!Number.isInteger(octave) || octave < 0) throw new RangeError(`The scale must be a power of two, not ${scale}.`);
   return octave;
 }
 
@@ -86,18 +104,22 @@ export async function decode(data, { scale = 1, maxPixels = MAX_PIXELS } = {}) {
 }
 
 export async function samples(data, { scale = 1, maxPixels = MAX_PIXELS } = {}) {
-  return decodeSamples(await wasmModule(), bytesOf(data), { octave: octaveOf(scale), maxPixels });
+  const [bytes, octave, module] = [bytesOf(data), octaveOf(scale), await wasmModule()];
+  try {
+    return await decodeSamples(module, bytes, { octave, maxPixels });
+  } catch (error) {
+    throw new DdcError(codeOf(error));
+  }
 }
 
-export async function code(data) {
-  const bytes = bytesOf(data);
-  return answer({ bytes, wantsCode: true }, (module) => readCode(module, bytes));
+export async function code(data, { maxPixels = MAX_PIXELS } = {}) {
+  const [bytes, options] = [bytesOf(data), { maxPixels }];
+  return answer({ bytes, options, wantsCode: true }, (module) => readCode(module, bytes, options));
 }
 
 export async function info(data) {
   const bytes = bytesOf(data);
-  if (bytes.length < HEADER_BYTES) throw new DdcError("damaged");
-  const parts = await readParts(await wasmModule(), bytes);
+  const parts = partsOf(await readHeader(await wasmModule(), bytes), bytes);
   if (!parts) throw new DdcError("damaged");
   return parts;
 }
@@ -108,36 +130,31 @@ export async function* pictures(stream, { maxPixels = MAX_PIXELS } = {}) {
   const reader = stream.getReader();
   let bytes = new Uint8Array(1 << 14);
   let length = 0;
+  let header = null;
   let parts = null;
-  let isHeaderTold = false;
   let shown = 0;
-  let isDone = false;
-  const more = async () => {
-    const { done, value } = await reader.read();
-    if (done) return (isDone = true);
-    if (length + value.length > bytes.length) {
-      const longer = new Uint8Array(2 * (length + value.length));
-      longer.set(bytes.subarray(0, length));
-      bytes = longer;
-    }
-    bytes.set(value, length);
-    length += value.length;
-  };
   try {
-    while (!isDone) {
-      await more();
-      const here = bytes.subarray(0, length);
-      parts ??= await readParts(module, here);
-      if (!parts) continue;
-      if (!isHeaderTold) {
-        isHeaderTold = true;
-        yield { width: parts.width, height: parts.height, image: null, octaves: 0, isWhole: false };
+    while (!(length >= parts?.fileBytes)) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      if (length + value.length > bytes.length) {
+        const longer = new Uint8Array(2 * (length + value.length));
+        longer.set(bytes.subarray(0, length));
+        bytes = longer;
       }
-      const octaves = parts.ends.filter(({ end }) => end <= length).length;
-      if (octaves > shown && octaves < parts.ends.length && !isDone) {
+      bytes.set(value, length);
+      length += value.length;
+      const here = bytes.subarray(0, length);
+      if (!header && length >= HEADER_BYTES) {
+        header = await readHeader(module, here);
+        yield { width: header.width, height: header.height, image: null, octaves: 0, isWhole: false };
+      }
+      parts ??= header && partsOf(header, here);
+      const octaves = parts?.ends.filter(({ end }) => end <= length).length ?? 0;
+      if (octaves > shown && octaves < parts.ends.length) {
         shown = octaves;
         const image = await imageOf(here, { isBeginning: true, maxPixels });
-        yield { width: parts.width, height: parts.height, image, octaves, isWhole: false };
+        yield { width: header.width, height: header.height, image, octaves, isWhole: false };
       }
     }
     const image = await imageOf(bytes.subarray(0, length), { maxPixels });

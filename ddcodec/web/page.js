@@ -6,6 +6,7 @@ const PIXELS_SHOWN = 16_000_000; // a canvas of more can hardly be shown
 const PSNR_PEAK = 255;
 const TIMES = "\u00d7";
 const GAINS = [1, 4, 8, 16, 32];
+const SIGNATURE = [0xdd, 0x44, 0x44, 0x43];
 const TOP = 8; // bits at the top of the colour scale, unless many places have more
 // Equidistant points of a scale that gets lighter all the way; it follows "inferno" of Smith, van der Walt and Firing.
 const COLOURS = [
@@ -44,27 +45,44 @@ const size = (width, height) => `${width} ${TIMES} ${height}`;
 // ---- files that come in ----
 
 async function take(list) {
-  let last = null;
+  const said = [];
+  const originals = [];
+  const taken = [];
   for (const file of list) {
     const bytes = new Uint8Array(await file.arrayBuffer());
-    const isDdc = bytes[0] === 0xdd && bytes[1] === 0x44 && bytes[2] === 0x44 && bytes[3] === 0x43;
-    if (isDdc || /\.ddc$/i.test(file.name)) {
+    const isDdc = SIGNATURE.every((byte, k) => bytes[k] === byte);
+    if (isDdc) {
       files.set(file.name, { name: file.name, bytes });
-      last = file.name;
-    } else await takeOriginal(file, last ?? shown?.name);
+      taken.push(file.name);
+    } else if (/\.ddc$/i.test(file.name)) said.push(`${file.name} is no .ddc file.`);
+    else originals.push(file);
   }
-  if (last) await show(last);
+  let next = taken.at(-1);
+  for (const file of originals) {
+    const name = partnerOf(file.name, taken);
+    if (!name) said.push(`${file.name} is no .ddc file. Drop a .ddc file first, then the picture that it was made from.`);
+    else if (await takeOriginal(file, files.get(name))) next = name;
+    else said.push(`${file.name} is no picture that this browser can read.`);
+  }
+  if (next) said.unshift(...(await show(next)));
+  else listFiles();
+  say(said.join(" "));
 }
 
-async function takeOriginal(file, name) {
-  if (!name) return say("Drop the .ddc file first, then the picture that it was made from.");
-  const entry = files.get(name);
+// The file that an original belongs to: the one of its name, or else the last that came with it, or the one shown.
+function partnerOf(name, taken) {
+  const stem = name.replace(/\.[^.]*$/, "");
+  const named = [...files.keys()].find((own) => own === `${stem}.ddc` || own === `${name}.ddc`);
+  return named ?? taken.at(-1) ?? (files.has(shown?.name) ? shown.name : undefined);
+}
+
+async function takeOriginal(file, entry) {
   try {
     entry.original = { name: file.name, bitmap: await createImageBitmap(file, { colorSpaceConversion: "none" }) };
+    return true;
   } catch {
-    return say(`${file.name} is no picture that this browser can read.`);
+    return false;
   }
-  await show(name);
 }
 
 function say(sentence) {
@@ -74,29 +92,33 @@ function say(sentence) {
 
 // ---- a file is shown ----
 
+// Returns sentences about what cannot be shown.
 async function show(name) {
   const entry = files.get(name);
-  say("");
+  const said = [];
+  // Whoever makes a page of a file has allowed its size.
+  const limits = given ? { maxPixels: Infinity } : {};
   try {
     const facts = await info(entry.bytes);
     const finest = given?.finest ?? finestShown(facts);
     const start = performance.now();
-    const image = await decode(entry.bytes, { scale: 2 ** finest });
+    const image = await decode(entry.bytes, { scale: 2 ** finest, ...limits });
     const seconds = (performance.now() - start) / 1000;
-    const coded = await code(entry.bytes);
+    const coded = await code(entry.bytes, limits);
     await withAlpha(image);
-    shown = { ...entry, facts, finest, image, seconds, coded };
     if (entry.original && !fits(entry.original.bitmap, facts, image)) {
       const { width, height } = entry.original.bitmap;
-      say(`${entry.original.name} has ${size(width, height)} pixels: it cannot be held against ${name}.`);
-      entry.original = shown.original = null;
+      said.push(`${entry.original.name} has ${size(width, height)} pixels: it cannot be held against ${name}.`);
+      entry.original = null;
     }
+    shown = { ...entry, facts, finest, image, seconds, coded };
     render();
   } catch (error) {
-    say(`${name}: ${error.message}`);
+    said.push(`${name}: ${error.message}`);
     files.delete(name);
   }
   listFiles();
+  return said;
 }
 
 function finestShown({ width, height, octaves }) {
@@ -120,7 +142,7 @@ function listFiles() {
   list.hidden = files.size < (given ? 2 : 1);
   list.replaceChildren(
     ...[...files.keys()].map((name) =>
-      made("button", { type: "button", "aria-pressed": name === shown?.name, onclick: () => show(name) }, name),
+      made("button", { type: "button", "aria-pressed": name === shown?.name, onclick: async () => say((await show(name)).join(" ")) }, name),
     ),
     ...(given ? [] : [made("button", { type: "button", onclick: () => $("input[type=file]").click() }, "Open files")]),
   );
@@ -146,7 +168,9 @@ function render() {
     const apart = apartOf(image, first);
     layers.difference = canvasOf(apart.image);
     shown.gain = apart.gain;
-    lead.push(...(given?.measures ?? [psnrText(apart.mean)]));
+    // Colours under alpha count for less; the commands measure that.
+    if (!facts.chunks[5]) lead.push(...(given?.measures ?? [psnrText(apart.mean, facts.depth)]));
+    else lead.push(...(given?.measures ?? []));
   }
   const bits = bitMaps();
   const top = topOf(bits);
@@ -158,7 +182,7 @@ function render() {
   controls(Boolean(original));
   bytesOfParts();
   for (const legend of document.querySelectorAll(".legend")) fillLegend(legend, top);
-  $(".octaves").replaceChildren(...facts.ends.filter(({ octave }) => octave >= finest).map((own) => octaveCard(own, bits, top)));
+  $(".octaves").replaceChildren(...[...bits].map(([octave, own]) => octaveCard(octave, own, top)));
   $(".facts").replaceChildren(...factsOf().map(([term, fact]) => made("div", {}, made("dt", {}, term), made("dd", {}, fact))));
   $("main").hidden = false;
   arrange();
@@ -202,6 +226,7 @@ function factsOf() {
 
 function coloursOf({ chunks }) {
   if (!chunks[6]) return chunks[1] ? "" : "sRGB";
+  if (chunks[6].length < 2) return "";
   const [primaries, transfer] = chunks[6];
   if (transfer === 13) return primaries === 1 ? "sRGB" : PRIMARIES[primaries];
   return `described in the file: primaries ${PRIMARIES[primaries] ?? primaries}, transfer ${transfer}`;
@@ -242,8 +267,9 @@ function apartOf(one, other) {
   return { image, gain, mean: sum / samples };
 }
 
-function psnrText(mean) {
-  return mean ? `PSNR ${(10 * Math.log10(PSNR_PEAK ** 2 / mean)).toFixed(2)} dB` : "PSNR inf (the pictures are identical)";
+function psnrText(mean, isDeep) {
+  const bits = isDeep ? " (of 8 bits)" : "";
+  return mean ? `PSNR ${(10 * Math.log10(PSNR_PEAK ** 2 / mean)).toFixed(2)} dB${bits}` : `PSNR inf: no difference${bits}`;
 }
 
 // ---- bits ----
@@ -254,6 +280,7 @@ function bitMaps() {
   const result = new Map();
   let at = 0;
   for (const { octave, planes, width, height } of facts.ends) {
+    if (octave < shown.finest) break;
     const bits = new Float32Array(width * height);
     for (let plane = 0, from = at; plane < planes; plane++)
       for (let k = 0; k < bits.length; k++, from++) bits[k] += coded.costs[from] / 256;
@@ -270,13 +297,19 @@ function topOf(maps) {
   return top;
 }
 
-const percentile = (values, part) => values.toSorted()[Math.floor(part * (values.length - 1))];
+// What `part` of the values are at most, to a 16th.
+function percentile(values, part) {
+  const steps = new Uint32Array(16 * 256);
+  for (const value of values) steps[Math.min(steps.length - 1, Math.ceil(16 * value))]++;
+  let step = 0;
+  for (let below = steps[0]; below < part * values.length; ) below += steps[++step];
+  return step / 16;
+}
 
 // The bits of all octaves from `finest` on, for each pixel of the picture that is shown.
 function spread(maps, finest, { width, height }) {
   const total = new Float32Array(width * height);
   for (const [octave, { width: columns, height: rows, bits }] of maps) {
-    if (octave < finest) continue;
     const side = 2 ** (octave - finest);
     for (let y = 0, k = 0; y < height; y++) {
       const row = Math.floor(y / side);
@@ -321,8 +354,7 @@ function grey({ width, height, planes, integers }) {
   return { image, peak };
 }
 
-function octaveCard({ octave }, maps, top) {
-  const own = maps.get(octave);
+function octaveCard(octave, own, top) {
   const { width, height, bits, planes, integers } = own;
   const bytes = shown.facts.parts.find(({ name }) => name === `octave ${octave}`).bytes;
   const { image, peak } = grey(own);
@@ -439,7 +471,7 @@ const actions = {
   open: () => $("input[type=file]").click(),
   keep: () => save(new Blob([shown.bytes]), shown.name),
   save: async () => {
-    const image = shown.finest ? await decode(shown.bytes) : shown.image;
+    const image = shown.finest ? await decode(shown.bytes, given ? { maxPixels: Infinity } : {}) : shown.image;
     canvasOf(image).toBlob((blob) => save(blob, `${shown.name}.png`), "image/png");
   },
 };
@@ -483,7 +515,8 @@ async function begin() {
       entry.original = { name: given.original.name, bitmap: await createImageBitmap(png, { colorSpaceConversion: "none" }) };
     }
     files.set(given.name, entry);
-    return show(given.name);
+    say((await show(given.name)).join(" "));
+    return;
   }
   listFiles();
   const link = new URLSearchParams(location.search).get("file");

@@ -1,6 +1,6 @@
 // Decodes in a thread of its own, so that the page stays alive.
 
-import { decodePixels, readCode, unpackByBrowser } from "./core.js";
+import { codeOf, decodePixels, readCode, unpackByBrowser } from "./core.js";
 
 let module;
 
@@ -11,14 +11,13 @@ self.onmessage = async ({ data: { id, wasm, bytes, options, wantsCode } }) => {
   }
   try {
     if (wantsCode) {
-      const result = await readCode(module, bytes);
+      const result = await readCode(module, bytes, options);
       self.postMessage({ id, result }, [result.integers.buffer, result.costs.buffer]);
     } else {
       const result = await decodePixels(module, bytes, options, unpackByBrowser);
       self.postMessage({ id, result }, [result.pixels.buffer]);
     }
   } catch (error) {
-    // All else that can go wrong is an array that is too large.
-    self.postMessage({ id, code: error.code ?? "memory" });
+    self.postMessage({ id, code: codeOf(error) });
   }
 };

@@ -51,6 +51,12 @@ static size_t end_of(const uint8_t *data, size_t size, uint32_t chunks, uint32_t
     return at + 4 * words < size ? at + 4 * words : size;
 }
 
+static uint32_t sections_of(const ddc_header *header) {
+    uint32_t count = 2;
+    for (uint32_t l = 0; l + 1 < header->octaves; l++) count += header->finer_planes || (!l && header->detail);
+    return count;
+}
+
 static void mend(uint8_t *data, size_t size, int with_version) {
     ddc_header header;
     if (size < DDC_HEADER_BYTES) return;
@@ -62,9 +68,8 @@ static void mend(uint8_t *data, size_t size, int with_version) {
     if (with_version) data[4] = (uint8_t)ddc_version();
     put(data + 26, crc_of(data, 26));
     if (ddc_read_header(data, size, &header)) return;
-    uint32_t sections = 2;
-    for (uint32_t l = 0; l + 1 < header.octaves; l++) sections += header.finer_planes || (!l && header.detail);
-    put(data + 18, crc_of(data + DDC_HEADER_BYTES, end_of(data, size, header.chunks, sections) - DDC_HEADER_BYTES));
+    size_t end = end_of(data, size, header.chunks, sections_of(&header));
+    put(data + 18, crc_of(data + DDC_HEADER_BYTES, end - DDC_HEADER_BYTES));
     put(data + 26, crc_of(data, 26));
 }
 
@@ -74,14 +79,36 @@ static void backwards(void *user, void (*job)(void *, uint32_t), void *context, 
     while (count--) job(context, count);
 }
 
+/* Encode the code that was decoded, and decode that again. */
 static void encoded_again(const uint8_t *data, size_t size, const ddc_header *header, const ddc_request *decoded) {
     ddc_request request = {.threads = 1, .level = -1, .code = decoded->code};
     uint64_t memory_bytes = ddc_memory(header, &request), sections[17], count, most = 2 * size + 1000;
     void *memory = aligned_alloc(64, memory_bytes);
-    uint32_t *words = malloc(4 * most);
+    uint32_t *words = malloc(4 * most), octaves = sections_of(header) - 1;
     ddc_error error =
         ddc_encode(data, size, request.code, decoded->code_bytes, memory, memory_bytes, words, most, sections, &count);
     NEED(!error || (error == DDC_MEMORY && count > most));
+    if (!error) {
+        size_t table = end_of(data, size, header->chunks, 0), at = table;
+        uint8_t *again = malloc(table + 4 * 17 + 4 * count);
+        memcpy(again, data, table);
+        uint64_t before = 0;
+        for (uint32_t i = 0; i <= octaves; i++) {
+            uint64_t end = i == octaves || sections[i] > count ? count : sections[i], number = end - before;
+            before = end;
+            for (; number > 127; number >>= 7) again[at++] = (uint8_t)(number | 128);
+            again[at++] = (uint8_t)number;
+        }
+        for (uint64_t i = 0; i < count; i++)
+            for (int k = 0; k < 4; k++) again[at++] = (uint8_t)(words[i] >> 8 * k);
+        mend(again, at, 0);
+        request.code = malloc(decoded->code_bytes);
+        request.code_bytes = decoded->code_bytes;
+        error = ddc_decode(again, at, &request, memory, memory_bytes, NULL, 0);
+        NEED(!error && !memcmp(request.code, decoded->code, decoded->code_bytes));
+        free(request.code);
+        free(again);
+    }
     free(words);
     free(memory);
 }
