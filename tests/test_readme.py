@@ -119,7 +119,7 @@ def test_ci_runs_the_readmes_command(tmp_path):
         shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / "stubs").mkdir()
     (tmp_path / "stubs" / "python3").write_text(STUB)
-    for name in ("chromium", "qemu-aarch64-static"):
+    for name in ("chromium", "qemu-aarch64-static", "clang"):
         (tmp_path / "stubs" / name).write_text("")
     for path in (tmp_path / "stubs").iterdir():
         path.chmod(0o755)

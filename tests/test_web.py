@@ -22,6 +22,7 @@ import wasmtime
 from conftest import wait_until
 from invalid import FOLDER as INVALID
 from PIL import Image
+from random_coded import random_arch, random_coded
 
 import ddcodec
 from ddcodec import web
@@ -32,6 +33,7 @@ from ddcodec.format.header import VERSION, read_header
 from ddcodec.format.weights import Weights
 from ddcodec.native.build import WASM, build, zig
 from ddcodec.native.library import ERRORS, Header
+from ddcodec.partial import beginning_of, decode_beginning
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = sorted((ROOT / "samples").glob("*.ddc"))
@@ -108,6 +110,19 @@ def test_invalid_files(path):
     error = Wasm().decode(path.read_bytes())
     assert isinstance(error, str) and error not in ("ok", "memory", "argument")
     assert ("unsupported" if error == "unsupported" else "damaged") == path.name.split(".")[-2]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_beginnings_of_files(seed):
+    """Of random networks: the octaves that are there whole, as NumPy makes them."""
+    random = np.random.default_rng(seed)
+    data = pack(random_coded(random, random_arch(random)))
+    part = data[: int(random.integers(len(data) // 2, len(data)))]
+    beginning, found = beginning_of(part), Wasm().decode(part, is_beginning=True)
+    if beginning and beginning.octaves:
+        assert np.array_equal(found, decode_beginning(beginning, decoder="numpy")[0].samples)
+    else:
+        assert found == "damaged"
 
 
 def test_what_is_made_is_that_of_its_sources(tmp_path):
