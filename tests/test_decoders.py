@@ -53,27 +53,25 @@ def test_a_wish_for_what_is_not_there(not_built, encoded, monkeypatch):
         ddcodec.decode(encoded.data)
 
 
-def test_a_library_of_other_sources_is_not_used(monkeypatch):
+@pytest.fixture
+def loaded_anew():
+    """The library is looked for again, in the test and after it."""
+    native_decoder.cache_clear()
+    yield
+    native_decoder.cache_clear()
+
+
+def test_a_library_of_other_sources_is_not_used(loaded_anew, monkeypatch):
     """As it is left where sources have changed, and nobody has built it again."""
     monkeypatch.setattr(library, "sources_number", lambda: 99)
-    native_decoder.cache_clear()
-    try:
-        assert native_decoder() is None
-    finally:
-        monkeypatch.undo()
-        native_decoder.cache_clear()
+    assert native_decoder() is None
 
 
-def test_a_file_that_is_no_library(tmp_path, monkeypatch):
+def test_a_file_that_is_no_library(loaded_anew, tmp_path, monkeypatch):
     path = tmp_path / library.NAME
     path.write_bytes(b"no library")
     monkeypatch.setattr(library.Library.__init__, "__defaults__", (path,))
-    native_decoder.cache_clear()
-    try:
-        assert native_decoder() is None
-    finally:
-        monkeypatch.undo()
-        native_decoder.cache_clear()
+    assert native_decoder() is None
 
 
 def test_commands_with_each(encoded, tmp_path):

@@ -107,6 +107,11 @@ def chunk_bytes(kind: int, content: bytes) -> bytes:
     return bytes([kind]) + varint(len(content)) + content
 
 
+def stream_bytes(words: np.ndarray, sections: Sequence[int]) -> bytes:
+    """Write the section table and the words of the stream (FORMAT.md, chapter 3)."""
+    return b"".join(map(varint, sections)) + words.astype("<u4").tobytes()
+
+
 def varint(number: int) -> bytes:
     """Write a number below 2^28 in groups of 7 bits (FORMAT.md, *Conventions*)."""
     groups = []

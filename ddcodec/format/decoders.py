@@ -20,7 +20,7 @@ from ..option_types import DECODERS
 from .arch import LEAST_MEMORY, SAMPLES_COPIES, Arch
 from .bounds import check_code, check_weights
 from .coded import CodedImage
-from .container import Body, varint
+from .container import Body, stream_bytes
 from .header import Header, pack_header
 from .ops_int import numbers
 from .pyramid import walk_code
@@ -233,17 +233,18 @@ class NativeDecoder:
 
     def render(self, coded: CodedImage, finest: int = 0, threads: int | None = None) -> np.ndarray:
         """See `Decoder`."""
-        with _told():
-            samples = self._library.decode(_weights_file(coded), finest, code=_flat(coded))
-        return samples if coded.arch.planes > 1 else samples[:, :, 0]
+        return self._samples(_weights_file(coded), finest, code=_flat(coded))
 
     def decode(
         self, data: bytes, header: Header, body: Body, finest: int = 0, threads: int | None = None, coded_to: int = 0
     ) -> np.ndarray:
         """See `Decoder`."""
+        return self._samples(data, finest, is_beginning=coded_to > 0)
+
+    def _samples(self, data, finest, **request):
         with _told():
-            samples = self._library.decode(data, finest, is_beginning=coded_to > 0)
-        return samples if header.arch.planes > 1 else samples[:, :, 0]
+            samples = self._library.decode(data, finest, **request)
+        return samples if samples.shape[2] > 1 else samples[:, :, 0]
 
 
 def _flat(coded):
@@ -260,6 +261,5 @@ def _weights_file(coded):
     walk_weights(coded.arch, writer, coded.tensors)
     writer.end_section()
     words, sections = writer.finish()
-    table = b"".join(map(varint, [*sections, *[0] * len(coded.arch.coded_octaves)]))
-    body = table + words.astype("<u4").tobytes()
+    body = stream_bytes(words, [*sections, *[0] * len(coded.arch.coded_octaves)])
     return pack_header(replace(coded, chunks=()), body) + body

@@ -12,7 +12,7 @@ from .container import (
     chunk_bytes,
     has_trailing_bytes,
     read_body,
-    varint,
+    stream_bytes,
 )
 from .decoders import decoder_at_work
 from .header import HEADER_BYTES, VERSION, pack_header, read_header
@@ -36,8 +36,8 @@ def pack_body(coded: CodedImage) -> bytes:
     coded.check()
     check_chunks([kind for kind, _ in coded.chunks])
     words, sections = decoder_at_work().write(coded)
-    body = b"".join(chunk_bytes(kind, content) for kind, content in coded.chunks)
-    return body + b"".join(map(varint, sections)) + words.astype("<u4").tobytes()
+    chunks = b"".join(chunk_bytes(kind, content) for kind, content in coded.chunks)
+    return chunks + stream_bytes(words, sections)
 
 
 def unpack(data: bytes, finest: int = 0) -> CodedImage:

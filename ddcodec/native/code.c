@@ -349,9 +349,8 @@ static ddc_error write_wavefront(range_encoder *encoder, const table *tables, co
     int is_escaped = 0;
     const int16_t *at = here.at;
     for (int32_t i = 0; i < here.count; i++, at += here.step) {
-        int32_t value = *at, symbol = value - own->wholes[i] + 15;
+        int32_t value = *at, symbol = symbol_of(value - own->wholes[i]);
         if (value < -CODE_MAX || value > CODE_MAX) return DDC_DAMAGED_CODE;
-        if (symbol < 0 || symbol > SYMBOLS - 1) symbol = SYMBOLS - 1;
         is_escaped |= symbol == SYMBOLS - 1;
         write_symbol(encoder, &tables[own->rows_of_tables[i]], symbol);
         here.front[i] = shown(value);
@@ -359,7 +358,7 @@ static ddc_error write_wavefront(range_encoder *encoder, const table *tables, co
     at = here.at;
     for (int32_t i = 0; is_escaped && i < here.count; i++, at += here.step) {
         int32_t beyond = *at - own->wholes[i];
-        if (beyond < -15 || beyond > 15) write_escape(encoder, own->rows_of_tables[i] >> 4, beyond);
+        if (symbol_of(beyond) == SYMBOLS - 1) write_escape(encoder, own->rows_of_tables[i] >> 4, beyond);
     }
     return DDC_OK;
 }
@@ -382,9 +381,9 @@ static uint32_t log2_of(uint32_t number) {
 static void note_costs(const table *tables, const octave *own, wavefront here, uint16_t *costs) {
     for (int32_t i = 0; i < here.count; i++, here.at += here.step, costs += here.step) {
         int32_t row = own->rows_of_tables[i], beyond = *here.at - own->wholes[i];
-        int32_t is_escaped = beyond < -15 || beyond > 15, symbol = is_escaped ? SYMBOLS - 1 : beyond + 15;
+        int32_t symbol = symbol_of(beyond);
         uint32_t cost = 24 * 256 - log2_of(tables[row].below[symbol + 1] - tables[row].below[symbol]);
-        *costs = (uint16_t)(cost + (is_escaped ? 256 * escape_bits(row >> 4, beyond) : 0));
+        *costs = (uint16_t)(cost + (symbol == SYMBOLS - 1 ? 256 * escape_bits(row >> 4, beyond) : 0));
     }
 }
 

@@ -13,9 +13,7 @@
 extern "C" {
 #endif
 
-#if defined(__wasm__)
-#define DDC_PUBLIC __attribute__((visibility("default")))
-#elif defined(_WIN32)
+#if defined(_WIN32)
 #define DDC_PUBLIC __declspec(dllexport)
 #else
 #define DDC_PUBLIC __attribute__((visibility("default")))

@@ -126,6 +126,11 @@ static inline int32_t read_symbol(range_decoder *decoder, const table *table) {
     return symbol;
 }
 
+/* The symbol of an integer that is so much more than expected, chapter 4, *Integers*. The last one stands for an
+ * escape.
+ */
+static inline int32_t symbol_of(int32_t beyond) { return beyond < -15 || beyond > 15 ? SYMBOLS - 1 : beyond + 15; }
+
 /* The opposite of the range decoder. */
 typedef struct {
     uint64_t low, range, count, most;

@@ -44,8 +44,11 @@ static int32_t read_bit(range_decoder *decoder) {
     return bit;
 }
 
+/* The order of the Exp-Golomb numbers of escapes: chapter 4, *Integers*. */
+static int32_t golomb_order(int32_t scale) { return scale > 27 ? (scale - 27) / 5 : 0; }
+
 int32_t read_escape(range_decoder *decoder, int32_t scale) {
-    int32_t is_negative = read_bit(decoder), order = scale > 27 ? (scale - 27) / 5 : 0, ones = 0, rest = 0;
+    int32_t is_negative = read_bit(decoder), order = golomb_order(scale), ones = 0, rest = 0;
     while (!decoder->is_damaged && read_bit(decoder)) {
         if (order + ++ones > 16) decoder->is_damaged = 1;
     }
@@ -111,7 +114,7 @@ typedef struct {
 } escape;
 
 static escape escape_of(int32_t scale, int32_t value) {
-    escape result = {scale > 27 ? (scale - 27) / 5 : 0, 0, (value < 0 ? -value : value) - 16};
+    escape result = {golomb_order(scale), 0, (value < 0 ? -value : value) - 16};
     while (result.excess >= ((2 << result.ones) - 1) * (1 << result.order)) result.ones++;
     result.excess -= ((1 << result.ones) - 1) * (1 << result.order);
     return result;
@@ -131,10 +134,7 @@ void write_escape(range_encoder *encoder, int32_t scale, int32_t value) {
 }
 
 void write_group(range_encoder *encoder, const table *tables, int32_t scale, const int32_t *values, int32_t count) {
-    for (int32_t i = 0; i < count; i++) {
-        int32_t is_escaped = values[i] < -15 || values[i] > 15;
-        write_symbol(encoder, &tables[16 * scale + 8], is_escaped ? SYMBOLS - 1 : values[i] + 15);
-    }
+    for (int32_t i = 0; i < count; i++) write_symbol(encoder, &tables[16 * scale + 8], symbol_of(values[i]));
     for (int32_t i = 0; i < count; i++)
-        if (values[i] < -15 || values[i] > 15) write_escape(encoder, scale, values[i]);
+        if (symbol_of(values[i]) == SYMBOLS - 1) write_escape(encoder, scale, values[i]);
 }

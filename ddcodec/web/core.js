@@ -28,8 +28,8 @@ const SENTENCES = {
 const ERRORS = ["ok", "damaged", "stream", "weights", "code", "samples", "unsupported", "memory", "argument"];
 
 const CHUNKS = { 1: "icc", 2: "exif", 3: "xmp", 4: "note", 5: "alpha", 6: "color", 7: "resolution" };
-const ALPHA = 5;
-const COLOR = 6;
+export const ALPHA = 5;
+export const COLOR = 6;
 const DISPLAY_P3 = [12, 13];
 const DETAIL_PLANES = 2;
 const FEATURES = 6;
@@ -153,7 +153,7 @@ function checkLimits(fields, maxPixels) {
  *
  * octave: 0 for the whole picture, or that of a smaller one. isBeginning: octaves that are not there whole count as 0.
  * maxPixels: the most that the whole picture may have; Infinity lifts the limit of work, too.
- * Returns {width, height, planes, depth, samples}, with Uint8Array or Uint16Array samples, planes of a pixel together.
+ * Returns {fields, width, height, planes, depth, samples}: those of the header, and Uint8Array or Uint16Array samples, planes of a pixel together.
  */
 export async function decodeSamples(module, bytes, { octave = 0, isBeginning = false, maxPixels = Infinity } = {}) {
   const codec = await Codec.of(module);
@@ -167,6 +167,7 @@ export async function decodeSamples(module, bytes, { octave = 0, isBeginning = f
   codec.decode(place, data, bytes.length, request, samples, size);
   const buffer = codec.exports.memory.buffer.slice(samples, samples + size);
   return {
+    fields,
     width: codec.exports.ddc_columns(place, octave),
     height: codec.exports.ddc_rows(place, octave),
     planes: fields.planes,
@@ -251,10 +252,8 @@ export function partsOf(fields, bytes) {
  * Returns {width, height, pixels, colorSpace, notes}; `pixels` is a Uint8ClampedArray of RGBA.
  */
 export async function decodePixels(module, bytes, options, unpack) {
-  const parts = partsOf(await readHeader(module, bytes), bytes);
-  if (!parts) throw new DdcError("damaged");
-  const picture = await decodeSamples(module, bytes, options);
-  const { width, height, planes, depth, samples } = picture;
+  const { fields, width, height, planes, depth, samples } = await decodeSamples(module, bytes, options);
+  const parts = partsOf(fields, bytes);
   const pixels = new Uint8ClampedArray(4 * width * height);
   const [green, blue] = planes === 3 ? [1, 2] : [0, 0];
   const unit = depth === 16 ? 257 : 1; // A clamped array rounds.
@@ -285,9 +284,10 @@ async function alphaOf({ width, height, depth, chunks }, octave, unpack) {
   const kind = chunks[ALPHA][0];
   if (!(kind <= 3)) throw new DdcError("damaged");
   const count = width * height;
-  const content = unpack && (await unpack(chunks[ALPHA].subarray(1), count * (depth ? 2 : 1)));
+  const size = depth ? 2 * count : count;
+  const content = unpack && (await unpack(chunks[ALPHA].subarray(1), size));
   if (!content) return null;
-  if (content.length !== count * (depth ? 2 : 1)) throw new DdcError("damaged");
+  if (content.length !== size) throw new DdcError("damaged");
   const alpha = depth ? new Uint16Array(count) : new Uint8Array(count);
   for (let k = 0; k < count; k++) alpha[k] = depth ? (content[k] << 8) | content[count + k] : content[k];
   for (let y = 0, k = 0; y < height; y++)

@@ -27,14 +27,14 @@ async function wasmModule() {
   }
 }
 
-let helper = null;
+let helper; // undefined before the first call
 const waiting = new Map();
 let calls = 0;
 
 // The worker that all calls share, or null where the page may have none.
 async function theWorker() {
   const module = await wasmModule();
-  helper ??= startWorker(module);
+  if (helper === undefined) helper = startWorker(module);
   return helper;
 }
 
@@ -48,7 +48,7 @@ function startWorker(module) {
   const giveUp = (event) => {
     event.preventDefault();
     worker.terminate();
-    helper = Promise.resolve(null);
+    helper = null;
     for (const { fail } of waiting.values()) fail();
     waiting.clear();
   };

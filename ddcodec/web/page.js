@@ -1,5 +1,6 @@
 // The page: looks at .ddc files that are dropped on it, or at the one that it was made of.
 
+import { ALPHA, COLOR } from "./core.js";
 import { code, decode, info } from "./ddc.js";
 
 const PIXELS_SHOWN = 16_000_000; // a canvas of more can hardly be shown
@@ -26,6 +27,8 @@ async function inflated(bytes) {
 
 const $ = (selector) => document.querySelector(selector);
 const given = JSON.parse($("#given").textContent || "null");
+// Whoever makes a page of a file has allowed its size.
+const limits = given ? { maxPixels: Infinity } : {};
 const files = new Map(); // name -> {name, bytes, original}
 let shown = null;
 
@@ -96,8 +99,6 @@ function say(sentence) {
 async function show(name) {
   const entry = files.get(name);
   const said = [];
-  // Whoever makes a page of a file has allowed its size.
-  const limits = given ? { maxPixels: Infinity } : {};
   try {
     const facts = await info(entry.bytes);
     const finest = given?.finest ?? finestShown(facts);
@@ -144,7 +145,7 @@ function listFiles() {
     ...[...files.keys()].map((name) =>
       made("button", { type: "button", "aria-pressed": name === shown?.name, onclick: async () => say((await show(name)).join(" ")) }, name),
     ),
-    ...(given ? [] : [made("button", { type: "button", onclick: () => $("input[type=file]").click() }, "Open files")]),
+    ...(given ? [] : [made("button", { type: "button", onclick: actions.open }, "Open files")]),
   );
   $(".drop").hidden = Boolean(given) || files.size > 0;
   $("main").hidden = !shown;
@@ -169,8 +170,7 @@ function render() {
     layers.difference = canvasOf(apart.image);
     shown.gain = apart.gain;
     // Colours under alpha count for less; the commands measure that.
-    if (!facts.chunks[5]) lead.push(...(given?.measures ?? [psnrText(apart.mean, facts.depth)]));
-    else lead.push(...(given?.measures ?? []));
+    lead.push(...(given?.measures ?? (facts.chunks[ALPHA] ? [] : [psnrText(apart.mean, facts.depth)])));
   }
   const bits = bitMaps();
   const top = topOf(bits);
@@ -225,9 +225,9 @@ function factsOf() {
 }
 
 function coloursOf({ chunks }) {
-  if (!chunks[6]) return chunks[1] ? "" : "sRGB";
-  if (chunks[6].length < 2) return "";
-  const [primaries, transfer] = chunks[6];
+  if (!chunks[COLOR]) return chunks[1] ? "" : "sRGB";
+  if (chunks[COLOR].length < 2) return "";
+  const [primaries, transfer] = chunks[COLOR];
   if (transfer === 13) return primaries === 1 ? "sRGB" : PRIMARIES[primaries];
   return `described in the file: primaries ${PRIMARIES[primaries] ?? primaries}, transfer ${transfer}`;
 }
@@ -471,7 +471,7 @@ const actions = {
   open: () => $("input[type=file]").click(),
   keep: () => save(new Blob([shown.bytes]), shown.name),
   save: async () => {
-    const image = shown.finest ? await decode(shown.bytes, given ? { maxPixels: Infinity } : {}) : shown.image;
+    const image = shown.finest ? await decode(shown.bytes, limits) : shown.image;
     canvasOf(image).toBlob((blob) => save(blob, `${shown.name}.png`), "image/png");
   },
 };
