@@ -1,7 +1,6 @@
 """A picture in memory, and its samples of 8 or 16 bits: range, bytes, depth, whether drawn, half the size, a blur."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -54,19 +53,23 @@ def is_drawn(samples: np.ndarray) -> bool:
 def half_size(planes: np.ndarray) -> np.ndarray:
     """Take the means over 2x2 of planes (count, rows, columns), at an odd end over the pixels that are there."""
     padded = np.pad(planes, [(0, 0), (0, planes.shape[1] % 2), (0, planes.shape[2] % 2)], mode="edge")
-    count, rows, columns = padded.shape
-    return padded.reshape(count, rows // 2, 2, columns // 2, 2).mean((2, 4))
+    pairs = padded[:, ::2] + padded[:, 1::2]
+    return (pairs[:, :, ::2] + pairs[:, :, 1::2]) / 4
 
 
 def blurred(plane: np.ndarray, taps: np.ndarray) -> np.ndarray:
     """Blur a plane (rows, columns) along columns and rows by an odd number of taps, with zeros beyond the border."""
     reach = len(taps) // 2
-    rows, columns = plane.shape
-    padded = np.pad(plane, ((reach, reach), (0, 0)))
-    across: Any = sum(tap * padded[k : k + rows] for k, tap in enumerate(taps))
-    padded = np.pad(across, ((0, 0), (reach, reach)))
-    total: Any = sum(tap * padded[:, k : k + columns] for k, tap in enumerate(taps))
-    return total
+    for axis in (0, 1):
+        widths = [(0, 0), (0, 0)]
+        widths[axis] = reach, reach
+        padded, count = np.pad(plane, widths), plane.shape[axis]
+        parts = [padded[k : k + count] if axis == 0 else padded[:, k : k + count] for k in range(len(taps))]
+        plane = taps[0] * parts[0]
+        product = np.empty_like(plane)
+        for tap, part in zip(taps[1:], parts[1:]):
+            plane += np.multiply(part, tap, out=product)
+    return plane
 
 
 def as_bytes(samples: np.ndarray) -> bytes:

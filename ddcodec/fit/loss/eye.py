@@ -54,19 +54,20 @@ def eye_form(samples: np.ndarray, known: np.ndarray | None = None) -> Form:
     for _ in BY_CHANNEL[1:]:
         coverage.append(halved(coverage[-1]))
     levels = [np.empty((planes, *own.shape), np.float32) for own in coverage]
+    counted = [_counted(own) for own in coverage]
     # One plane after the other, so that little memory is taken.
     for channel, row in enumerate(matrix):
         plane = sum(factor / peak * samples[:, :, k] for k, factor in enumerate(row)) * counts
-        for level, (by_channel, own) in enumerate(zip(BY_CHANNEL, coverage)):
+        for level, (by_channel, own, count) in enumerate(zip(BY_CHANNEL, coverage, counted)):
             plane = halved(plane) if level else plane
-            variance = _local_variance(plane, own)
+            variance = _local_variance(plane, own, count)
             if not level and not channel:
                 edges = SMOOTH_FOR_EDGES / (2 * variance + SMOOTH_FOR_EDGES) * counts
             masking = _least_near(np.where(own > 0, variance, np.float32(np.inf)), NEAR[level])
             levels[level][channel] = by_channel[channel] * SMOOTH * 4**level / (2 * masking + SMOOTH)
             np.divide(levels[level][channel], own, out=levels[level][channel], where=own > 0)
             levels[level][channel] *= own > 0
-    gain = (1 - SQUARES) * _squared_over_levels(samples, counts, levels)
+    gain = (1 - SQUARES) * _squared_over_levels(samples, counts, counted[0], levels)
     for weights in levels:
         weights *= np.float32(gain)
     if known is not None:
@@ -76,12 +77,12 @@ def eye_form(samples: np.ndarray, known: np.ndarray | None = None) -> Form:
     return Form(SQUARES, tuple(levels), edges)
 
 
-def _squared_over_levels(samples, counts, levels):
+def _squared_over_levels(samples, counts, counted, levels):
     """Return the squared error of white errors of the variances of `TYPICAL`, over what `levels` make of them."""
     squared = by_levels = 0.0
     for k, column in enumerate(CHANNELS[samples.shape[2]].T):
         plane = samples[:, :, k] / np.float32(peak_of(samples)) * counts
-        errors = np.clip(_local_variance(plane, counts), *TYPICAL) * counts
+        errors = np.clip(_local_variance(plane, counts, counted), *TYPICAL) * counts
         squared += float(errors.sum(dtype=float))
         for level, weights in enumerate(levels):
             # A mean of four errors has a quarter of their mean variance.
@@ -93,12 +94,16 @@ def _squared_over_levels(samples, counts, levels):
 assert len(BY_CHANNEL) == LEVELS
 
 
-def _local_variance(plane, counts):
-    """Compute the variance around each pixel of a plane (rows, columns); counts: how much each pixel counts, 0..1.
+def _counted(counts):
+    """Return how much counts around each pixel; counts: how much each pixel counts, 0..1."""
+    return np.maximum(blurred(counts, WINDOW), 1e-6)
+
+
+def _local_variance(plane, counts, count):
+    """Compute the variance around each pixel of a plane (rows, columns); count: `_counted` of the counts.
 
     Pixels that count for nothing must be 0. The border, where a window reaches beyond, is like them.
     """
-    count = np.maximum(blurred(counts, WINDOW), 1e-6)
     mean = blurred(plane, WINDOW) / count
     # Pixels of a halved plane are means over all of a cell, so that they hold their count already.
     square = np.divide(plane * plane, counts, out=np.zeros_like(plane), where=counts > 0)
