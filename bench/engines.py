@@ -12,16 +12,13 @@ One row an engine, tune and size has:
   forward, back to the inputs and back to the weights.
 
 An engine that needs more memory than there is, is left out. With a GPU there are rows for 1, 4, 16 and 24 pictures at
-once. --starts: seconds from the start of a process to the end of its first step, with and without compiled kernels on
-the disk.
+once. --starts: seconds from the start of a process to the end of its first step.
 """
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
-import tempfile
 from datetime import date
 from pathlib import Path
 from time import perf_counter
@@ -53,7 +50,7 @@ COLUMNS = (
     "times_the_product",
     "peak_mib",
 )
-START_COLUMNS = ("date", "version", "machine", "engine", "kernels", "seconds")
+START_COLUMNS = ("date", "version", "machine", "engine", "seconds")
 SIZES = "256x256,512x512,768x512,1024x1024,2048x2048,4096x4096,6000x4000"
 LAMBDA = 1e-3
 PIXELS_A_ROUND = 3_000_000
@@ -136,7 +133,7 @@ from ddcodec.fit.descent.schedule import point_at
 from ddcodec.presets import arch_of
 name, tune, threads, width, height = *sys.argv[2:4], *map(int, sys.argv[4:])
 arch = arch_of("default", height, width, 3, LAMBDA)
-kind = {"numba": CpuKind(threads), "torch": ReferenceKind("cpu", threads)}[name]
+kind = {"native": CpuKind(threads), "torch": ReferenceKind("cpu", threads)}[name]
 engine = kind.make([FitTask(picture_of(width, height), arch, LAMBDA, tune=tune)])
 engine.step(point_at(0.3))
 print(round(int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text("ascii"))[1]) / 1024))
@@ -191,7 +188,7 @@ from ddcodec.fit.engine import CpuKind, ReferenceKind
 from ddcodec.fit.descent.schedule import point_at
 from ddcodec.presets import arch_of
 arch = arch_of("default", 512, 768, 3, 1e-3)
-kind = {"numba": CpuKind(2), "torch": ReferenceKind("cpu", 2)}[sys.argv[1]]
+kind = {"native": CpuKind(2), "torch": ReferenceKind("cpu", 2)}[sys.argv[1]]
 engine = kind.make([FitTask(np.zeros((512, 768, 3), np.uint8), arch, 1e-3)])
 engine.warm_up()
 engine.step(point_at(0.0))
@@ -200,18 +197,10 @@ engine.step(point_at(0.0))
 
 def starts():
     """Rows of the table of starts."""
-    with tempfile.TemporaryDirectory() as folder:
-        for engine, kernels in (
-            ("numba", "compiled now"),
-            ("numba", "on the disk"),
-            ("numba", "on the disk"),
-            ("torch", "none"),
-        ):
-            start = perf_counter()
-            subprocess.run(
-                [sys.executable, "-c", START, engine], check=True, env=os.environ | {"NUMBA_CACHE_DIR": folder}
-            )
-            yield engine, kernels, f"{perf_counter() - start:.2f}"
+    for engine in ("native", "native", "native", "torch"):
+        start = perf_counter()
+        subprocess.run([sys.executable, "-c", START, engine], check=True)
+        yield engine, f"{perf_counter() - start:.2f}"
 
 
 def main():

@@ -219,7 +219,7 @@ def engines() -> list[str]:
 
 
 def _kind(engine: str, fits: str, threads: str, tune: str) -> str:
-    where = f"{threads} thread{'s' * (threads != '1')}" if engine in ("numba", "torch") else f"{fits} at once"
+    where = f"{threads} thread{'s' * (threads != '1')}" if engine in ("native", "torch") else f"{fits} at once"
     return f"{engine}, {where}, tune={tune}"
 
 

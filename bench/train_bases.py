@@ -24,13 +24,13 @@ from torch import nn
 from torch.nn.functional import avg_pool2d, relu
 
 from ddcodec.fit.cpu.engine import CpuEngine
-from ddcodec.fit.cpu.layout import FIRST_MOMENT, Y
 from ddcodec.fit.descent.analysis import CHANNELS
 from ddcodec.fit.descent.schedule import Point
 from ddcodec.fit.descent.soap import ADAM_EPSILON, BETAS, CLIP_NORM
 from ddcodec.fit.descent.start import CODE_UNITS
 from ddcodec.format.arch import BASE_OCTAVES, BASES, WEIGHT_MAX, base_arch
 from ddcodec.format.bases import FRACTION_BITS
+from ddcodec.native.fit_library import Array
 from ddcodec.presets import bases_for
 
 SHIPPED = Path(__file__).parents[1] / "ddcodec"
@@ -108,7 +108,7 @@ def learn_bases(crops, threads):
             engine.step(_point(step / steps, first=index == middle))
             if step % 100 == 99:
                 say(f"lambda {lambdas[index]:g}, step {step + 1}", engine)
-        code = {octave: CODE_UNITS * engine._layout.plane(Y, octave, 0) for octave in OCTAVES}
+        code = {octave: CODE_UNITS * engine.array(Array.Y, octave) for octave in OCTAVES}
         results[index] = engine.weights(), code
     return [
         (weights, [_part(code, k) for k in range(len(crops))])
@@ -122,8 +122,8 @@ class Adam:
     """
 
     def __init__(self, engine, fixed):
-        self._fixed, self._betas, self._steps = [engine._layout.names[name] for name in fixed], (0.9, 0.99), 0
-        self._mean, self._square = (np.zeros(engine._layout.weight_count) for _ in range(2))
+        self._fixed, self._betas, self._steps = [engine.places[name] for name in fixed], (0.9, 0.99), 0
+        self._mean, self._square = (np.zeros_like(engine._weights) for _ in range(2))
 
     def change(self, gradient, differences):
         """The same as that of Soap, but that nothing decays: `differences` count for nothing."""
@@ -261,12 +261,10 @@ def _slopes(engine, crop, code):
     """How the loss changes with y, octave by octave, and the loss: Adam's first moment after a step from zero."""
     engine.retarget(crop)
     for octave, plane in enumerate(code):
-        engine._layout.plane(Y, octave, 0)[:] = plane
-        engine._layout.plane(FIRST_MOMENT, octave, 0)[:] = 0
+        engine.array(Array.Y, octave)[:] = plane
+        engine.array(Array.FIRST_MOMENT, octave)[:] = 0
     engine.step(Point(False, 0.25, 0.18, 0.0, 0.0))
-    return [engine._layout.plane(FIRST_MOMENT, octave, 0) / (1 - BETAS.code[0]) for octave in OCTAVES], engine.losses()[
-        0
-    ]
+    return [engine.array(Array.FIRST_MOMENT, octave) / (1 - BETAS.code[0]) for octave in OCTAVES], engine.losses()[0]
 
 
 def _crop(picture, random):

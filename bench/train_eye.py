@@ -33,13 +33,13 @@ from train_bases import (
     take_step,
 )
 
-from ddcodec.fit.cpu.engine import SOFTLY, CpuEngine
-from ddcodec.fit.cpu.layout import FIRST_MOMENT, SECOND_MOMENT, Y
+from ddcodec.fit.cpu.engine import CpuEngine
 from ddcodec.fit.descent.schedule import HARD_SHARE, Point, betas_for, point_at
 from ddcodec.fit.descent.soap import BETAS, Soap, by_qr
 from ddcodec.fit.loss.eye import eye_form
 from ddcodec.format.arch import BASE_OCTAVES, BASES, base_arch
 from ddcodec.format.bases import FRACTION_BITS
+from ddcodec.native.fit_library import Array
 from ddcodec.presets import bases_for
 
 ASIDE = (
@@ -160,10 +160,10 @@ class ShortFit(CpuEngine):
         """Begin with weights, a vector, and a code, a list of planes of y; steps: of the fit to come."""
         self.retarget(crop, eye_form(crop))
         self._weights[:] = self._base[:] = self._rest[:] = weights
-        self._pack(self._layout.weights)
+        self.take({}, {})
         for octave, plane in enumerate(code):
-            self._layout.plane(Y, octave, 0)[:] = plane
-            self._layout.plane(SECOND_MOMENT, octave, 0)[:] = 0
+            self.array(Array.Y, octave)[:] = plane
+            self.array(Array.SECOND_MOMENT, octave)[:] = 0
         self._forget()
         self._is_rounded, self._code_steps = False, 0
         betas = betas_for(steps, nimble=True) if steps else BETAS
@@ -172,7 +172,7 @@ class ShortFit(CpuEngine):
 
     def _forget(self):
         for octave in range(BASE_OCTAVES):
-            self._layout.plane(FIRST_MOMENT, octave, 0)[:] = 0
+            self.array(Array.FIRST_MOMENT, octave)[:] = 0
 
     def slopes_here(self, point):
         """How the loss changes with y, octave by octave, and with the weights, and the `Loss`.
@@ -181,10 +181,8 @@ class ShortFit(CpuEngine):
         """
         self._forget()
         self._betas = BETAS.code
-        self._steps += 1
-        self._code_steps += 1
-        loss = self._run(self._layout.weights, SOFTLY, True, True, True, point, step=inf)
-        planes = [self._layout.plane(FIRST_MOMENT, octave, 0) / (1 - BETAS.code[0]) for octave in range(BASE_OCTAVES)]
+        loss = self._passed(point, inf)
+        planes = [self.array(Array.FIRST_MOMENT, octave) / (1 - BETAS.code[0]) for octave in range(BASE_OCTAVES)]
         return planes, self._gradient, loss
 
 

@@ -69,12 +69,12 @@ def fit_of(picture, weights, lambda_, threads):
     engine = CpuEngine(picture, arch, lambda_, form=eye_form(picture), threads=threads)
     engine.take(_named(weights, arch), {})
     engine._soap = Adam(engine, [])
-    finest = engine._weights[engine._layout.names["filter.0"]]
+    finest = engine._weights[engine.places["filter.0"]]
     for step in range(STEPS):
         engine.step(_point(step / STEPS, first=False))
         # As in train_eye.py, so that fine integers carry no brightness.
         finest += (FINEST_SUM - finest.sum()) / len(finest)
-        engine._pack(engine._layout.weights)
+        engine.take({}, {})
         if step % 100 == 99:
             say(f"lambda {lambda_:g}, step {step + 1}", engine)
     return np.concatenate([tensor.ravel() for tensor in engine.weights().values()])

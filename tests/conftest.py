@@ -36,15 +36,6 @@ def one_thread():
     torch.set_num_threads(1)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def compiled():
-    """The kernels, before any test looks at what a command says, which is more when it has to compile them."""
-    from ddcodec.fit.cpu.engine import prepare
-    from ddcodec.presets import arch_of
-
-    prepare(arch_of("default", 1, 1, 3, 1e-3))
-
-
 @pytest.fixture(params=DECODERS)
 def each_decoder(request, monkeypatch):
     """Both decoders, one after the other; the name of the one that is at work."""

@@ -4,7 +4,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +12,6 @@ from conftest import painted
 from random_coded import DEFAULT, random_arch
 
 from ddcodec.fit.cpu.engine import CpuEngine, memory_of
-from ddcodec.fit.cpu.layout import FIRST_MOMENT, Q, Y
 from ddcodec.fit.descent.schedule import Point, point_at
 from ddcodec.fit.descent.soap import BETAS, Betas, Soap, by_qr, code_epsilon
 from ddcodec.fit.descent.start import moving, real_base
@@ -23,13 +21,19 @@ from ddcodec.fit.reference.engine import TorchEngine
 from ddcodec.fit.reference.synthesis import synthesise
 from ddcodec.fit.reference.update import soft_round
 from ddcodec.format.arch import BASE_SHAPE, base_arch
+from ddcodec.native.build import FIT_LEVELS, build, compilers, own_target
+from ddcodec.native.fit_library import Array
+from ddcodec.native.library import Library, own_library
 from ddcodec.presets import arch_of
 
 TEMPERATURE, NOISE, LAMBDA = 0.4, 0.2, 1e-2
+BEST = ["plain C", "SSE4.1", "AVX2", "AVX-512", "AVX-512 VNNI", "NEON"].index(own_library().level_name())
+LEVELS = [level for level in FIT_LEVELS.get(own_target().machine, {0: ()}) if level <= BEST]
+"""The kinds of vectors of the fit that this machine has, by their numbers in `FIT_LEVELS`."""
 
 
 def noise_of(key, index):
-    """Pseudo-random numbers as `simd.normal` promises them, by another hand: uint32 hashes in NumPy."""
+    """Pseudo-random numbers as `normal` of floats.h promises them, by another hand: uint32 hashes in NumPy."""
 
     def scrambled(x):
         for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
@@ -60,12 +64,12 @@ class Pair:
     float64 at the same place. Both minimise the eye's form, or squared error.
     """
 
-    def __init__(self, arch, seed, threads, hard=False, known=None, eye=True):
+    def __init__(self, arch, seed, threads, hard=False, known=None, eye=True, level=-1):
         random = np.random.default_rng(seed)
         picture = painted(arch.height, arch.width, arch.planes).reshape(arch.height, arch.width, -1)
         form = eye_form(picture, known) if eye else SQUARED_ERROR
         self.arch = arch
-        self.cpu = CpuEngine(picture, arch, LAMBDA, seed=seed, threads=threads, known=known, form=form)
+        self.cpu = CpuEngine(picture, arch, LAMBDA, seed=seed, threads=threads, known=known, form=form, level=level)
         self.reference = SameNoise(picture, arch, LAMBDA, dtype=torch.float64, known=known, form=form)
         self.reference.cpu = self.cpu
         weights = {
@@ -79,7 +83,7 @@ class Pair:
                 self.reference.numbers[name].copy_(torch.from_numpy(values))
             for octave, planes in code.items():
                 for plane, values in enumerate(planes):
-                    self.cpu._layout.plane(Y, octave, plane)[:] = values
+                    self.cpu.array(Array.Y, octave, plane)[:] = values
                 self.reference.code[octave].copy_(torch.from_numpy(planes.astype(np.float32)))
         point = Point(hard, TEMPERATURE, NOISE, 0.0, 0.0)
         self.cpu.step(point)
@@ -92,9 +96,7 @@ class Pair:
         self.reference.minimised(self.distortion, self.bits).backward()
 
     def planes(self, field, octave):
-        return np.stack(
-            [self.cpu._layout.plane(field, octave, plane) for plane in range(self.arch.code_planes(octave))]
-        )
+        return np.stack([self.cpu.array(field, octave, plane) for plane in range(self.arch.code_planes(octave))])
 
     def errors(self):
         """name -> relative error (norm of the difference) of every gradient that moves something."""
@@ -108,7 +110,7 @@ class Pair:
         for octave, y in self.reference.code.items():
             if y.grad is not None:
                 # After one step Adam's first moment is the gradient, but for a factor.
-                errors[octave] = apart(self.planes(FIRST_MOMENT, octave) / (1 - BETAS.code[0]), y.grad.numpy())
+                errors[octave] = apart(self.planes(Array.FIRST_MOMENT, octave) / (1 - BETAS.code[0]), y.grad.numpy())
         return errors
 
 
@@ -161,7 +163,7 @@ def test_gradients_are_autograds(shape, hard):
     assert loss.bits == pytest.approx(pair.bits.item(), rel=1e-5)
     assert {name: error for name, error in pair.errors().items() if not error < 1e-4} == {}
     for octave in pair.arch.coded_octaves:
-        assert np.allclose(pair.planes(Q, octave), pair.noisy[octave].detach().numpy(), atol=2e-5)
+        assert np.allclose(pair.planes(Array.Q, octave), pair.noisy[octave].detach().numpy(), atol=2e-5)
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -261,32 +263,21 @@ def test_threads_change_nothing_but_digits(threads, octaves):
     assert max(pair.errors().values()) < 1e-4
 
 
-def test_pieces_of_memory_stay_apart(monkeypatch):
-    """With all pieces further apart, and what lies between filled with numbers that would show, a step comes out to the
-    last bit the same.
+def test_pieces_of_memory_stay_apart(tmp_path, monkeypatch):
+    """With all pieces further apart, and what lies between filled with NaN, a step comes out to the last bit the
+    same.
     """
-    from ddcodec.fit.cpu.layout import Block
-
-    take, gap, gaps = Block.take, 0, []
-
-    def apart(block, floats):
-        place = take(block, floats)
-        gaps.append(slice(block.size, block.size + gap))
-        block.size += gap
-        return place
-
-    monkeypatch.setattr(Block, "take", apart)
+    far = Library(build(tmp_path, compilers()[0], flags=("-DDDC_GAP=256",)))
     arch, results = replace(DEFAULT, width=1570, height=83, octaves=3, neighbours=11), []
-    for gap in (0, 64):
-        gaps.clear()
-        engine = CpuEngine(painted(83, 1570), arch, LAMBDA, threads=3)
-        for between in gaps:
-            engine._layout.block.floats[between] = 1e6
+    for library in own_library(), far:
+        monkeypatch.setattr("ddcodec.fit.cpu.engine.own_library", lambda library=library: library)
+        picture = painted(83, 1570)
+        engine = CpuEngine(picture, arch, LAMBDA, threads=3, form=eye_form(picture))
         for _ in range(2):
             engine.step(Point(False, TEMPERATURE, NOISE, 1e-2, 1e-2))
-        results.append((engine.losses(), engine.gradients(), engine.rounded_code()))
-    (losses, gradients, code), (far_losses, far_gradients, far_code) = results
-    assert losses == far_losses
+        results.append((engine.losses(), engine.gradients(), engine.rounded_code(), engine.maps(1, True)[1]))
+    (losses, gradients, code, parts), (far_losses, far_gradients, far_code, far_parts) = results
+    assert losses == far_losses and np.array_equal(parts, far_parts)
     for name in gradients:
         assert np.array_equal(gradients[name], far_gradients[name]), name
     for octave in code:
@@ -300,7 +291,7 @@ def test_noise_is_of_mean_0_and_variance_1_and_new_at_every_step():
     for _ in range(2):
         # At a high temperature soft rounding does nothing, so that of a code of zeros only the noise is left.
         engine.step(Point(False, 50.0, 0.25, 0.0, 0.0))
-        seen.append(engine._layout.plane(Q, 0, 0).ravel() / 0.25)
+        seen.append(engine.array(Array.Q, 0, 0).ravel() / 0.25)
     first, second = seen
     assert abs(first.mean()) < 0.03 and abs(first.std() - 1) < 0.03
     assert abs(np.corrcoef(first, second)[0, 1]) < 0.03
@@ -317,7 +308,7 @@ def test_steps_are_adams_and_soaps(betas):
     engine = CpuEngine(painted(33, 40), arch, LAMBDA, betas=betas, threads=2)
 
     def code_and_moment():
-        return (torch.from_numpy(engine._layout.plane(field, 0, 0).astype(float)) for field in (Y, FIRST_MOMENT))
+        return (torch.from_numpy(engine.array(field, 0, 0).astype(float)) for field in (Array.Y, Array.FIRST_MOMENT))
 
     def flat(tensors):
         return np.concatenate([values.ravel() for values in tensors.values()])
@@ -399,45 +390,29 @@ def test_encoding_imports_no_torch(tmp_path):
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def test_an_interrupt_leaves_no_thread_waiting():
-    """Whatever breaks a step off, the other threads end, and the next step works."""
-    engine = CpuEngine(painted(70, 83), replace(DEFAULT, width=83, height=70), LAMBDA, threads=3)
-    point = Point(False, TEMPERATURE, NOISE, 1e-2, 1e-2)
-    engine.step(point)
-    expected = engine.evaluate()
-
-    def interrupted(plan, octaves, threads, thread, *arguments):
-        if thread == 0:
-            raise KeyboardInterrupt
-        from ddcodec.fit.cpu import engine as cpu_engine
-
-        return cpu_engine._pass(plan, octaves, threads, thread, *arguments)
-
-    layout = engine._layout
-    arguments = engine._arguments(layout.weights, 0, True, True, False, Point(True, 1.0, 0.0, 0.0, 0.0))
-    with pytest.raises(KeyboardInterrupt):
-        engine._crew.run(interrupted, *arguments)
-    assert engine.evaluate() == expected
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("shape", ["odd", "wide, two threads' rows", "detail", "many channels", "grey"])
+def test_all_vectors_compute_the_same(shape, level):
+    pair = Pair(replace(DEFAULT, **SHAPES[shape]), seed=4, threads=3, level=level)
+    assert pair.cpu.lanes == {0: 4, 2: 8, 3: 16, 5: 4}[level]
+    assert max(pair.errors().values()) < 1e-4
 
 
-def test_processors_without_avx_512():
-    tests = Path(__file__).with_name("eight_lanes.py")
-    result = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", str(tests)],
-        capture_output=True,
-        text=True,
-        cwd=tests.parents[1],
+def test_an_engine_that_is_gone_leaves_no_thread_and_no_memory():
+    script = (
+        "import numpy as np, os, threading\n"
+        "from ddcodec.fit.cpu.engine import CpuEngine\n"
+        "from ddcodec.fit.descent.schedule import point_at\n"
+        "from ddcodec.presets import arch_of\n"
+        "samples, arch = np.zeros((96, 96, 3), np.uint8), arch_of('default', 96, 96, 3, 1e-3)\n"
+        "for _ in range(300):\n"
+        "    CpuEngine(samples, arch, 1e-3, threads=9).step(point_at(0))\n"
+        "print(len(os.listdir('/proc/self/task')), open('/proc/self/status').read().split('VmRSS:')[1].split()[0])\n"
     )
-    assert result.returncode == 0, result.stdout
-
-
-def test_without_a_place_to_keep_kernels_they_are_compiled_each_time(monkeypatch):
-    from numba.core import caching
-
-    from ddcodec.fit.cpu.simd import kept
-
-    monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])
-    assert kept(lambda x: x + 1)(1) == 2
+    threads, kilobytes = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert int(threads) < 9 and int(kilobytes) < 200_000
 
 
 @pytest.mark.parametrize("bias, distortion", [(-0.5, 0), (-1, 0), (-2.5, 1.5**2)])

@@ -10,6 +10,7 @@ from ddcodec.errors import UsageError
 from ddcodec.format import decoders
 from ddcodec.format.decoders import VARIABLE, chosen, decoder_at_work, native_decoder
 from ddcodec.native import library
+from ddcodec.native.library import own_library
 
 
 @pytest.fixture(autouse=True)
@@ -56,9 +57,9 @@ def test_a_wish_for_what_is_not_there(not_built, encoded, monkeypatch):
 @pytest.fixture
 def loaded_anew():
     """The library is looked for again, in the test and after it."""
-    native_decoder.cache_clear()
+    own_library.cache_clear()
     yield
-    native_decoder.cache_clear()
+    own_library.cache_clear()
 
 
 def test_a_library_of_other_sources_is_not_used(loaded_anew, monkeypatch):

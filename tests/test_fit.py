@@ -334,7 +334,7 @@ def test_a_fit_by_the_clock_is_annealed_as_one_of_so_many_steps(monkeypatch, pic
 
 def test_a_time_limit_that_is_over_before_the_fit_is_said(monkeypatch, picture):
     said = []
-    monkeypatch.setattr(CpuKind, "prepare", lambda kind, arch, say: time.sleep(0.02))
+    monkeypatch.setattr(CpuKind, "memory_of", lambda kind, arch: time.sleep(0.02) or 0)
     encoded = encode_picture(picture, EncodeOptions(time_limit=0.01), say=said.append)
     assert encoded.steps == 1 and said == [
         "Note: the time limit was over before the fit could begin; the file is that of one step."
@@ -506,7 +506,7 @@ def test_a_gpu_takes_all_at_once(monkeypatch):
     sources = [Source(painted(20, 30), lambda_) for lambda_ in (1e-3, 1e-2, 1e-1)]
     results = encode_pictures(sources, EncodeOptions(iterations=8), say=said.append)
     # What is fitted there is frozen here.
-    assert gpu.asked == [("cuda graph", 3)] + 3 * [("numba", 1)] and said == []
+    assert gpu.asked == [("cuda graph", 3)] + 3 * [("native", 1)] and said == []
     assert [result.lambda_ for result in results] == [1e-3, 1e-2, 1e-1] and {result.device for result in results} == {
         "cuda:0"
     }
@@ -525,7 +525,7 @@ def test_a_small_gpu_takes_fewer(monkeypatch):
 def test_a_gpu_too_small_for_one_leaves_it_to_the_cpu(monkeypatch):
     gpu, said = Gpu(monkeypatch, room=0), []
     results = encode_pictures([Source(painted(20, 30))] * 2, EncodeOptions(iterations=4), say=said.append)
-    assert gpu.asked == [("cuda graph", 2), ("cuda graph", 1), ("numba", 1), ("numba", 1)]
+    assert gpu.asked == [("cuda graph", 2), ("cuda graph", 1), ("native", 1), ("native", 1)]
     assert (
         said[-1] == "Warning: the memory of cuda:0 is too small for 30x20 pixels; going on on the CPU, which is slower."
     )
@@ -545,16 +545,9 @@ def test_what_is_slower_than_usual_is_said(monkeypatch):
     said = []
     encode_picture(painted(20, 30), EncodeOptions(iterations=2, profile="classic"), say=said.append)
     assert len(said) == 1 and "fitted by torch" in said[0]
-    monkeypatch.setattr("ddcodec.fit.engine.find_spec", lambda name: None)
+    monkeypatch.setattr("ddcodec.fit.engine.own_library", lambda: None)
     encode_picture(painted(20, 30), EncodeOptions(iterations=2), say=said.append)
-    assert len(said) == 2 and "numba is not installed" in said[1]
-
-
-def test_without_numbas_compiler(monkeypatch):
-    said = []
-    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
-    encode_picture(painted(20, 30), EncodeOptions(iterations=2), say=said.append)
-    assert len(said) == 1 and "NUMBA_DISABLE_JIT" in said[0]
+    assert len(said) == 2 and "the codec in C was not built" in said[1]
 
 
 @pytest.mark.parametrize(("tune", "left"), [("psnr", 0.7), ("eye", 0.8)])

@@ -202,7 +202,7 @@ def test_engines(desk, small_engines):
     run(engines, "-o", "rows.tsv", "--sizes", "32x24,1x5", "--rounds", 1)
     rows = rows_of("rows.tsv")
     assert [(row["width"], row["engine"], row["tune"]) for row in rows] == [
-        (width, engine, tune) for width in ("32", "1") for engine in ("numba", "torch") for tune in ("eye", "psnr")
+        (width, engine, tune) for width in ("32", "1") for engine in ("native", "torch") for tune in ("eye", "psnr")
     ]
     assert all(float(row["ms_per_step"]) > 0 and float(row["times_the_product"]) > 0 for row in rows)
     assert all(row["peak_mib"] == "" or int(row["peak_mib"]) > 50 for row in rows)
@@ -211,7 +211,7 @@ def test_engines(desk, small_engines):
 def test_starts_of_engines(desk, small_engines, monkeypatch):
     monkeypatch.setattr(engines, "START", engines.START.replace("512", "24").replace("768", "32"))
     run(engines, "--starts", "-o", "rows.tsv")
-    assert [row["engine"] for row in rows_of("rows.tsv")] == ["numba", "numba", "numba", "torch"]
+    assert [row["engine"] for row in rows_of("rows.tsv")] == ["native", "native", "native", "torch"]
 
 
 def test_large(desk, monkeypatch):
@@ -396,7 +396,7 @@ def test_contours(desk, monkeypatch):
 
 
 def test_make_comparison(desk, monkeypatch):
-    Image.fromarray(painted(48, 56)).save("photo.png")
+    Image.fromarray(painted(64, 72)).save("photo.png")
     row = make_comparison.Row("photo.png", 900, (0, 0, 20, 20))
     for name, value in {
         "SAMPLES": desk,

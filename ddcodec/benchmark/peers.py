@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import sha256
 from importlib import import_module, metadata
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ import numpy as np
 from ..encoder import encode_picture
 from ..errors import DdcError, UsageError
 from ..machine import keep_freed_memory
+from ..native.library import own_library
 from ..options import EncodeOptions
 from ..presets import DEFAULT_EFFORT, DEFAULT_TUNE, normalises
 from ..version import __version__
@@ -434,8 +434,8 @@ def _ddc(name: str, threads: int) -> Peer:
 
 
 def _fitted_by(profile: str) -> str:
-    package = "torch" if normalises(profile) or find_spec("numba") is None else "numba"
-    return f"{package} {metadata.version(package)}"
+    library = None if normalises(profile) else own_library()
+    return library.level_name() if library else f"torch {metadata.version('torch')}"
 
 
 NOT_CODING = (

@@ -1,7 +1,6 @@
 """The kinds of engines, what each can do, and the choice among them; `descent.protocols` says what engines are."""
 
 import ctypes
-import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -9,9 +8,10 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import ClassVar, Protocol
 
-from ..errors import DdcError, ShortMemoryError, UsageError, is_short_memory
+from ..errors import DdcError, UsageError, is_short_memory
 from ..format.arch import Arch
-from ..machine import available_cores, available_memory, memory_text
+from ..machine import available_cores
+from ..native.library import own_library
 from ..surroundings import usual_torch
 from .descent.protocols import Engine
 from .descent.soap import BETAS, Betas
@@ -19,11 +19,6 @@ from .descent.task import FitTask
 
 LEAST_PIXELS_A_THREAD = 2**13
 """Pixels that a thread has at least: with fewer, a step is done before another thread has woken up."""
-LOADING_MEMORY = 400 * 2**20
-"""Bytes of addresses that numba, LLVM, the kernels on the disk and the threads' stacks take.
-
-Trials with 364 MiB failed, and with 414 MiB succeeded.
-"""
 
 
 class Kind(Protocol):
@@ -50,17 +45,8 @@ class Kind(Protocol):
     def note(self) -> str | None:
         """A sentence to the user if the kind is not the usual one, else None."""
 
-    def prepare(self, arch: Arch, say: Callable[[str], None] | None = None) -> None:
-        """Compile kernels that are not compiled yet. say: called with sentences to the user if there are any.
-
-        Raises `ShortMemoryError`.
-        """
-
     def memory_of(self, arch: Arch) -> int:
-        """Estimate the bytes that one fit takes, beside the program.
-
-        Raises `ShortMemoryError` if the memory does not even suffice to load the engine.
-        """
+        """Estimate the bytes that one fit takes, beside the program."""
 
     def make(
         self,
@@ -84,24 +70,25 @@ class Kind(Protocol):
 
 @dataclass(frozen=True)
 class CpuKind:
-    """Fused kernels on the CPU, compiled by numba."""
+    """The kernels in C on the CPU."""
 
     threads: int = 1
-    name: ClassVar[str] = "numba"
+    name: ClassVar[str] = "native"
     device: ClassVar[str] = "cpu"
     note: ClassVar[None] = None
     takes_many: ClassVar[bool] = False
     is_searchable: ClassVar[bool] = True
 
-    def prepare(self, arch, say=None):
-        _cpu_engine().prepare(arch, say)
-
     def memory_of(self, arch):
-        return _cpu_engine().memory_of(arch, self.threads)
+        from .cpu.engine import memory_of
+
+        return memory_of(arch, self.threads)
 
     def make(self, tasks, *, betas=BETAS, seed=0, say=None):
+        from .cpu.engine import CpuEngine
+
         (task,) = tasks
-        return _cpu_engine().CpuEngine(
+        return CpuEngine(
             task.picture,
             task.arch,
             task.lambda_,
@@ -133,10 +120,7 @@ class ReferenceKind:
 
     @property
     def _what(self):
-        return "The profile classic" if self.normalise else "A fit without numba"
-
-    def prepare(self, arch, say=None):
-        """Do nothing: there are no kernels to compile."""
+        return "The profile classic" if self.normalise else "A fit without the library in C"
 
     def memory_of(self, arch):
         torch_for(self._what)
@@ -175,9 +159,6 @@ class GraphKind:
     name: ClassVar[str] = "cuda graph"
     takes_many: ClassVar[bool] = True
     is_searchable: ClassVar[bool] = False
-
-    def prepare(self, arch, say=None):
-        """Do nothing: kernels are compiled while a graph is captured."""
 
     def memory_of(self, arch):
         return ReferenceKind(self.device).memory_of(arch)
@@ -221,11 +202,8 @@ def kind_for(arch, device, *, normalise=False, threads=None):
         # Normalisation needs the mean of a whole plane between two layers, so that they cannot be fused.
         note = "Note: a plain deep decoder is fitted by torch, some ten times slower than the default profile."
         return ReferenceKind(device, threads, note, normalise)
-    if _is_switched_off():
-        note = "Note: numba is switched off (NUMBA_DISABLE_JIT); without it the fit is some ten times slower."
-        return ReferenceKind(device, threads, note)
-    if find_spec("numba") is None:
-        note = "Note: the package numba is not installed; without it the fit is some ten times slower."
+    if own_library() is None:
+        note = "Note: the codec in C was not built when ddcodec was installed; torch fits, some ten times slower."
         return ReferenceKind(device, threads, note)
     return CpuKind(threads)
 
@@ -235,24 +213,6 @@ def unused_gpu(device):
     if device != "auto" or find_spec("torch") is not None or not _has_driver():
         return None
     return "Note: an NVIDIA GPU is here, but not the package torch; pip install 'ddcodec[torch]' lets fits use it."
-
-
-def _cpu_engine():
-    """Import the CPU's engine if there is memory for it: LLVM ends the process where it gets none."""
-    if f"{__package__}.cpu.engine" not in sys.modules:
-        free = available_memory()
-        if free is not None and free < LOADING_MEMORY:
-            raise ShortMemoryError(
-                f"Loading the fit needs {memory_text(LOADING_MEMORY)} of memory; {memory_text(free)} are free."
-            )
-    from .cpu import engine as cpu_engine
-
-    return cpu_engine
-
-
-def _is_switched_off():
-    """Whether numba leaves functions to Python, which knows no vectors. numba reads the variable at its import."""
-    return os.environ.get("NUMBA_DISABLE_JIT", "0").strip() not in ("", "0")
 
 
 def _has_driver():

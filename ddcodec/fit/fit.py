@@ -135,7 +135,6 @@ def lambda_for(task: FitTask, settings: FitSettings, *, say: Callable[[str], Non
     lambdas = bases_for(task.tune)
     kind = kind_for(arch, "cpu", threads=settings.threads)
     _check_memory(kind, arch, settings.max_memory)
-    kind.prepare(arch, say)
 
     def step_of(base, lambda_):
         # In a function, so that an engine's memory is free before the next engine is made.
@@ -173,7 +172,6 @@ def fit_samples(
     arch = base_arch(width, height, planes, nearest_base(lambda_, "psnr"))
     kind = kind_for(arch, "cpu", threads=settings.threads)
     _check_memory(kind, arch)
-    kind.prepare(arch, say)
     task = FitTask(picture, arch, lambda_, known=known)
     with kind.state():
         try:
@@ -213,7 +211,6 @@ class _Job:
     def fit(self, tasks: Sequence[FitTask]) -> list[Fitted]:
         """Fit as many pictures as the engine takes at once."""
         _check_memory(self.kind, tasks[0].arch, self.settings.max_memory)
-        self.kind.prepare(tasks[0].arch, self.say)
         engine = self._engine(self.kind, tasks, self.settings.seed)
         if self.clock.left() == 0.0:
             self.say("Note: the time limit was over before the fit could begin; the file is that of one step.")
@@ -275,7 +272,6 @@ class _Job:
             weights, code = fit.weights(), fit.rounded_code()
             task, kind = task.at(task.arch, fit.lambda_), kind_for(arch, "cpu", threads=self.settings.threads)
             try:
-                kind.prepare(arch, self.say)
                 (fit,) = self._engine(kind, [task], 0).fits
             except MemoryError:
                 raise _short(arch) from None

@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
-from functools import cache
 from typing import Protocol
 
 import numpy as np
 
 from ..errors import DamagedError, ShortMemoryError, UnsupportedError, UsageError
-from ..native.library import Library, NativeError
+from ..native.library import Library, NativeError, own_library
 from ..option_types import DECODERS
 from .arch import LEAST_MEMORY, SAMPLES_COPIES, Arch
 from .bounds import check_code, check_weights
@@ -104,13 +103,10 @@ def chosen(name: str | None) -> Iterator[None]:
         _chosen.reset(token)
 
 
-@cache
 def native_decoder() -> "NativeDecoder | None":
-    """Load the decoder in C. None if it was not built, or of other sources, or for another machine."""
-    try:
-        return NativeDecoder(Library())
-    except OSError:
-        return None
+    """Return the decoder in C, or None if `own_library` has none."""
+    library = own_library()
+    return NativeDecoder(library) if library else None
 
 
 def samples_of(coded: CodedImage, finest: int = 0, threads: int | None = None) -> np.ndarray:

@@ -21,12 +21,20 @@ from zlib import crc32
 FOLDER = Path(__file__).parent
 """Where the sources are, and the library once it is built."""
 FLAGS = ("-O3", "-std=c11", "-fvisibility=hidden", "-fno-strict-aliasing", "-Wall", "-Wextra")
-RELEASE = ("-DNDEBUG", "-g0", "-s")
+RELEASE = ("-DNDEBUG", "-g0")
 """Flags of a library that is not for tests."""
 PLAIN = ("header", "ranges", "weights", "decode")
 """Files without vectors."""
 VECTORS = ("code", "synthesis")
 """Files that are built for each kind of vectors."""
+FIT = ("fit/fit", "fit/crew")
+"""Files of the fit without vectors."""
+FIT_VECTORS = tuple(
+    f"fit/{name}" for name in ("pass", "products", "update", "seen", "rate", "filters", "synthesis", "distortion")
+)
+"""Files of the fit that are built for each kind of vectors."""
+FIT_FLAGS = ("-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math")
+"""Flags of these: their results may differ in the last digits from machine to machine."""
 AVX512 = ("-mavx2", "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq")
 LEVELS: dict[str, dict[int, tuple[str, ...]]] = {
     "x86_64": {0: (), 1: ("-msse4.1",), 2: ("-mavx2",), 3: AVX512, 4: (*AVX512, "-mavx512vnni")},
@@ -34,6 +42,12 @@ LEVELS: dict[str, dict[int, tuple[str, ...]]] = {
     "wasm32": {6: ("-msimd128", "-mbulk-memory")},
 }
 """Machine -> level of simd.h -> its flags."""
+FIT_LEVELS: dict[str, dict[int, tuple[str, ...]]] = {
+    "x86_64": {0: (), 2: ("-mavx2", "-mfma"), 3: AVX512},
+    "aarch64": {5: ()},
+    "wasm32": {},
+}
+"""Machine -> level of fit/floats.h -> its flags."""
 MACHINES = {"amd64": "x86_64", "x64": "x86_64", "arm64": "aarch64"}
 """Other names of these machines."""
 EXPORTS = (
@@ -136,19 +150,25 @@ def build(
         environment = {**os.environ, "ZIG_LOCAL_CACHE_DIR": str(work / "local")}
         (work / "bases.h").write_text(bases_header(), "utf-8")
 
-        numbered = f"-DDDC_SOURCES={sources_number()}u"
+        # A page compares nothing, and its library need not change with the fit.
+        numbered = [] if target is WASM else [f"-DDDC_SOURCES={sources_number()}u"]
 
         def run(*options):
             subprocess.run([*command, *map(str, options)], check=True, env=environment)
 
         parts: list[tuple[str, int | None, tuple[str, ...]]] = [(name, None, ()) for name in PLAIN]
         parts += [(name, level, own) for level, own in levels.items() for name in VECTORS]
-        objects = [work / f"{name}{'' if level is None else level}.o" for name, level, _ in parts]
+        if target is not WASM:
+            fit_levels = FIT_LEVELS.get(target.machine, {0: ()})
+            parts += [(name, None, ()) for name in FIT]
+            parts += [(name, level, (*own, *FIT_FLAGS)) for level, own in fit_levels.items() for name in FIT_VECTORS]
+            linking += ["-lm", *(["-pthread"] if "linux" in target.zig else [])]
+        objects = [work / f"{name.replace('/', '-')}{'' if level is None else level}.o" for name, level, _ in parts]
 
         def compiled(part, result):
             name, level, own = part
             number = () if level is None else (f"-DDDC_LEVEL={level}",)
-            run(*own, *number, numbered, "-I", work, "-c", FOLDER / f"{name}.c", "-o", result)
+            run(*own, *number, *numbered, "-I", work, "-c", FOLDER / f"{name}.c", "-o", result)
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(compiled, parts, objects))
@@ -168,7 +188,7 @@ def build(
 
 def sources_number() -> int:
     """Compute a number of 32 bits from the sources and the bases, which tells whether a library was built of these."""
-    paths = sorted([*FOLDER.glob("*.c"), *FOLDER.glob("*.h")], key=lambda path: path.name)
+    paths = sorted([*FOLDER.rglob("*.c"), *FOLDER.rglob("*.h")])
     number = 0
     for path in [*paths, FOLDER.parent / "format" / "bases.bin"]:
         number = crc32(path.read_bytes(), number)

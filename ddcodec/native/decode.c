@@ -40,14 +40,14 @@ DDC_PUBLIC const uint32_t ddc_sources = DDC_SOURCES;
 #define LEVELS_COUNT ((int)(sizeof LEVELS / sizeof *LEVELS))
 
 /* The place in LEVELS of the best that this machine has. */
-static int best_level(void) {
+int best_level(void) {
 #if defined(__x86_64__) && !defined(DDC_PLAIN)
     /* Bits of CPUID, and of XCR0 for the registers that the system saves (Intel SDM, volume 1, chapters 14 and 15). */
     unsigned eax, ebx = 0, ecx = 0, edx, more_ebx = 0, more_ecx = 0, saved = 0, unused;
     if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !(ecx & bit_SSE4_1)) return 0;
     __get_cpuid_count(7, 0, &eax, &more_ebx, &more_ecx, &edx);
     if (ecx & bit_OSXSAVE) __asm__("xgetbv" : "=a"(saved), "=d"(unused) : "c"(0));
-    if ((saved & 6) != 6 || !(more_ebx & bit_AVX2)) return 1;
+    if ((saved & 6) != 6 || !(more_ebx & bit_AVX2) || !(ecx & bit_FMA)) return 1;
     unsigned wanted = bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL;
     if ((saved & 0xe6) != 0xe6 || (more_ebx & wanted) != wanted) return 2;
     return more_ecx & bit_AVX512VNNI ? 4 : 3;

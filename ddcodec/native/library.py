@@ -2,6 +2,7 @@
 
 import ctypes
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ ERRORS = ("ok", "damaged", "stream", "weights", "code", "samples", "unsupported"
 """The names of `ddc_error`, in its order."""
 MOST_SECTIONS = 17
 """Sections of a stream: the weights and 16 octaves."""
+ALIGNMENT = 64
+"""Bytes to which memory for the library is aligned."""
 FIRST_WORDS = 1 << 12
 """Words for which an encode has room at first, beside one for every four integers."""
 
@@ -85,6 +88,11 @@ class Library:
         for name in ("ddc_memory", "ddc_samples_bytes", "ddc_code_bytes"):
             getattr(self._own, name).restype = ctypes.c_uint64
         self._own.ddc_level_name.restype = ctypes.c_char_p
+
+    @property
+    def functions(self) -> ctypes.CDLL:
+        """The functions of the library."""
+        return self._own
 
     def level_name(self, level: int = BEST) -> str:
         """Name the vectors of a level, or of the best that this machine has below it."""
@@ -222,12 +230,21 @@ class Library:
             raise NativeError(error)
 
 
+@cache
+def own_library() -> Library | None:
+    """Load the library of this package. None if it was not built, or of other sources, or for another machine."""
+    try:
+        return Library()
+    except OSError:
+        return None
+
+
 class _Memory:
-    """Memory of at least `size` bytes, aligned to 64 as the library wants it."""
+    """Memory of at least `size` bytes, aligned as the library wants it."""
 
     def __init__(self, size: int) -> None:
-        self._block = np.empty(size + 64, np.uint8)
+        self._block = np.empty(size + ALIGNMENT, np.uint8)
         self.arguments: tuple[Any, Any] = (
-            ctypes.c_void_p(-(-self._block.ctypes.data // 64) * 64),
+            ctypes.c_void_p(-(-self._block.ctypes.data // ALIGNMENT) * ALIGNMENT),
             ctypes.c_uint64(size),
         )

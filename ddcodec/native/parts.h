@@ -19,6 +19,11 @@
 #define TABLES (16 * SCALES)
 #define MARGIN 32 /* numbers of 16 bits that a vector may read beyond a row, on either side */
 
+/* The names of what is built once for each kind of vectors. */
+#define JOINED(name, level) name##_##level
+#define JOINED_AFTER_EXPANSION(name, level) JOINED(name, level)
+#define AT_LEVEL(name) JOINED_AFTER_EXPANSION(name, DDC_LEVEL)
+
 /* ---- memory: one block, handed out from its start; with no block, only counted ---- */
 
 typedef struct {
@@ -37,6 +42,13 @@ void *take(arena *memory, uint64_t bytes);
 #define FORBID(at, bytes) ASAN_POISON_MEMORY_REGION(at, bytes)
 #define ALLOW(at, bytes) ASAN_UNPOISON_MEMORY_REGION(at, bytes)
 #endif
+#endif
+/* Without it, a build may leave gaps that hold no number: what is read there shows in a result. */
+#if !defined(GAP) && defined(DDC_GAP)
+#include <string.h>
+#define GAP DDC_GAP
+#define FORBID(at, bytes) memset(at, 0xff, (size_t)(bytes))
+#define ALLOW(at, bytes) memset(at, 0, (size_t)(bytes))
 #endif
 #ifndef GAP
 #define GAP 0
@@ -152,6 +164,7 @@ static inline uint64_t words_taken(const range_encoder *encoder) { return encode
 
 typedef struct {
     int32_t rows, columns, exponent;
+    int32_t at;      /* the numbers before it, in coding order */
     int32_t *values; /* w, row by row */
 } tensor;
 
@@ -161,6 +174,8 @@ typedef struct {
     tensor top_weight, top_bias, output_weight, output_bias, residual_weight;
 } weights;
 
+/* Find sizes and places of all tensors; return the number of weights. */
+int32_t place_tensors(const shape *shape, weights *result);
 void take_weights(arena *memory, const shape *shape, weights *result);
 /* `copy`: NULL, or where all that is read is written again. */
 ddc_error read_weights(
@@ -215,5 +230,8 @@ typedef struct {
     void (*take_synthesis)(const shape *shape, uint32_t threads, arena *memory);
     void (*synthesise)(const decoder *decoder, uint32_t first, uint32_t stop, arena *memory, void *samples);
 } level;
+
+/* The number of the best kind of vectors that this machine has, among those of the library. */
+int best_level(void);
 
 #endif

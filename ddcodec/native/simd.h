@@ -172,9 +172,6 @@ INLINE vec vec_high64(vec a, vec b) { return wasm_i64x2_shuffle(a, b, 1, 3); }
 #endif
 
 #define PLACES (2 * LANES)
-#define JOINED(name, level) name##_##level
-#define JOINED_AFTER_EXPANSION(name, level) JOINED(name, level)
-#define AT_LEVEL(name) JOINED_AFTER_EXPANSION(name, DDC_LEVEL)
 #define BLOCKS (LANES / 4) /* blocks of 128 bits in a `vec` */
 
 /* One block, for what is too irregular for a `vec`. */

@@ -17,11 +17,14 @@ typedef struct {
 typedef struct {
     row rows[16 + 6 * MOST_OCTAVES];
     int count;
+    int32_t numbers;
 } list;
 
 static void add(list *list, tensor *tensor, enum kind kind, int32_t octave, int32_t rows, int32_t columns) {
     tensor->rows = rows;
     tensor->columns = columns;
+    tensor->at = list->numbers;
+    list->numbers += rows * columns;
     list->rows[list->count++] = (row){tensor, kind, octave};
 }
 
@@ -29,7 +32,7 @@ static void list_tensors(const shape *shape, weights *w, list *list) {
     const ddc_header *header = &shape->header;
     int32_t hidden = (int32_t)header->context_channels, inputs = (int32_t)header->neighbours + FEATURES + 1;
     int32_t top = (int32_t)header->top_channels, last = shape->octaves - 1;
-    list->count = 0;
+    list->count = list->numbers = 0;
     add(list, &w->context_weight[0], WEIGHT, -1, hidden, inputs);
     add(list, &w->context_bias[0], WEIGHT, -1, hidden, 1);
     add(list, &w->context_weight[1], WEIGHT, -1, hidden, hidden);
@@ -56,6 +59,12 @@ static void list_tensors(const shape *shape, weights *w, list *list) {
     add(list, &w->output_weight, OUTPUT, -1, shape->planes, shape->channels[0] + top);
     add(list, &w->output_bias, OUTPUT, -1, shape->planes, 1);
     add(list, &w->residual_weight, RESIDUAL, -1, shape->planes, 9 * shape->planes);
+}
+
+int32_t place_tensors(const shape *shape, weights *result) {
+    list list;
+    list_tensors(shape, result, &list);
+    return list.numbers;
 }
 
 void take_weights(arena *memory, const shape *shape, weights *result) {

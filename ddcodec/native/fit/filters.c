@@ -1,0 +1,52 @@
+/* The filter of the code, and the way back through it, row by row: FORMAT.md, chapter 7.
+
+   It reads rows of other threads, above and below. So threads wait before it: on the way forward until the code is
+   rounded, on the way back until all gradients by the filtered code are there. */
+#include "level.h"
+
+/* List the rows of the square around a row, each from its own column on. Zeros surround the plane. */
+static void list_square(float **list, planes planes, int plane, int row) {
+    for (int place = 0; place < FILTER_PLACES; place++)
+        list[place] = row_of(planes, plane, row + place / FILTER_SIDE - 2) + place % FILTER_SIDE - 2;
+}
+
+/* Filter a thread's rows of the code of octave `o`, for the synthesis. Planes of detail are copied. */
+void filter_code(worker *own, int o) {
+    const octave *here = &own->fit->octaves[o];
+    const float *filter = own_weights(own) + own->fit->tensors.filter[o].at;
+    planes q = here->code[DDC_Q], filtered = here->code[DDC_FILTERED];
+    pairs rows = rows_of(here, own);
+    int vectors = vectors_of(here->columns);
+    for (int plane = 0; plane < here->planes; plane++)
+        for (int y = rows.first; y < rows.stop; y++) {
+            float *target = row_of(filtered, plane, y);
+            memcpy(target, row_of(q, plane, y), sizeof(floats) * (size_t)vectors);
+            if (plane >= here->filtered) continue;
+            list_square(own->lists[0], q, plane, y);
+            added(&target, 1, own->lists[0], FILTER_PLACES, (matrix){filter, FILTER_PLACES, 1}, NO_RELU, vectors);
+        }
+}
+
+/* Go back from the gradients by the filtered code of octave `o` to a thread's rows: add to the sums of gradients by the
+   filter and, if the code moves, to those by the code. */
+void filter_back(worker *own, int o) {
+    const octave *here = &own->fit->octaves[o];
+    /* The way back reads the filter from its last place to the first. */
+    const float *last = own_weights(own) + own->fit->tensors.filter[o].at + FILTER_PLACES - 1;
+    planes by_filtered = here->code[DDC_BY_FILTERED];
+    pairs rows = rows_of(here, own);
+    int vectors = vectors_of(here->columns);
+    for (int plane = 0; plane < here->planes; plane++)
+        for (int y = rows.first; y < rows.stop; y++) {
+            float *source = row_of(by_filtered, plane, y), *target = row_of(here->code[DDC_GRADIENT], plane, y);
+            if (plane < here->filtered) {
+                list_square(own->lists[0], here->code[DDC_Q], plane, y);
+                outer(own->sums + own->fit->sums.filter[o], &source, 1, own->lists[0], FILTER_PLACES, vectors);
+            }
+            if (!own->fit->pass->moves_code) continue;
+            add_onto(target, source, vectors * LANES);
+            if (plane >= here->filtered) continue;
+            list_square(own->lists[0], by_filtered, plane, y);
+            added(&target, 1, own->lists[0], FILTER_PLACES, (matrix){last, FILTER_PLACES, -1}, NO_RELU, vectors);
+        }
+}

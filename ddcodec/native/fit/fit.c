@@ -1,0 +1,427 @@
+/* A fit's memory, and what is done between passes. */
+#include "plan.h"
+
+#include <string.h>
+
+#define TAKE(count) take(memory, sizeof(float) * (uint64_t)(count))
+
+/* Planes of rows with `beside` zeros on both sides, and at least as many behind the last. */
+static planes take_planes(arena *memory, int count, int rows, int64_t columns, int beside) {
+    planes result = {.pitch = whole(columns) + 2 * beside};
+    result.plane = rows * result.pitch;
+    float *at = TAKE(count * result.plane + beside);
+    result.at = at ? at + beside : NULL;
+    return result;
+}
+
+/* So many numbers hold rows that are written in pairs of vectors. */
+static int64_t in_pairs(int64_t columns) { return 2 * whole((columns + 1) / 2); }
+
+static void shape_octave(const ddc_fit *fit, int o, octave *own) {
+    const shape *shape = &fit->shape;
+    own->rows = shape->rows[o];
+    own->columns = shape->columns[o];
+    own->planes = shape->code_planes[o];
+    own->filtered = shape->filtered[o];
+    own->channels = shape->channels[o];
+    own->linear = shape->linear[o];
+    own->seen = o ? shape->seen[o - 1] : 0;
+    own->has_parent = shape->seen[o] > 0;
+    own->runs = ((own->columns + 1) / 2 + PHASE - 1) / PHASE;
+    own->is_coarsest = o == shape->octaves - 1;
+}
+
+/* The arrays of the code have three rows of zeros above, and SIDE zeros beside each row. So a neighbour is a shifted
+   row. What reaches below the last plane meets the zeros above the next octave's, or those behind all. */
+static void take_code(ddc_fit *fit, arena *memory) {
+    int64_t size = 0, position = 0, places[MOST_OCTAVES];
+    int place = 0;
+    for (int o = 0; o < fit->shape.octaves; o++) {
+        octave *own = &fit->octaves[o];
+        planes code = {.pitch = whole(own->columns) + SIDE};
+        code.plane = (own->rows + ABOVE) * code.pitch;
+        places[o] = size + ABOVE * code.pitch + SIDE;
+        /* The filter reads zeros below the last plane, too; those of the next octave are fewer, in shorter rows. */
+        size += own->planes * code.plane + FILTER_SIDE / 2 * code.pitch;
+        own->position = position;
+        position += (int64_t)own->planes * own->rows * own->columns;
+        for (int array = 0; array < CODE_ARRAYS; array++) own->code[array] = code;
+    }
+    for (int o = fit->shape.octaves - 1; o >= 0; o--) {
+        fit->octaves[o].place = place;
+        place += fit->octaves[o].planes > 0;
+    }
+    for (int array = 0; array < CODE_ARRAYS; array++) {
+        /* Vectors at a plane's end reach beyond it. */
+        float *at = TAKE(size + 8 * SIDE);
+        for (int o = 0; o < fit->shape.octaves; o++) fit->octaves[o].code[array].at = at ? at + places[o] : NULL;
+    }
+}
+
+static void take_octave(const ddc_fit *fit, int o, arena *memory, octave *own) {
+    const octave *coarser = own + 1;
+    int64_t columns = in_pairs(own->columns);
+    if (own->seen) {
+        own->raised = take_planes(memory, own->seen - 1, own->rows, columns, 0);
+        own->handed = take_planes(memory, FEATURES, own->rows, columns, 0);
+        own->by_handed = take_planes(memory, SEEN_FEATURES, own->rows, columns, 0);
+        own->by_seen = take_planes(memory, own->seen, own->rows, columns, 0);
+    }
+    if (o) own->blocks = TAKE((own->rows + 1) / 2 * (int64_t)own->runs * own->channels * ROW);
+    if (own->is_coarsest) return;
+    /* A row of all channels follows another. */
+    planes mixed = {.plane = in_pairs(coarser->columns)};
+    mixed.pitch = own->channels * mixed.plane;
+    own->mixed = own->by_mixed = mixed;
+    own->mixed.at = TAKE(coarser->rows * mixed.pitch);
+    own->by_mixed.at = TAKE(coarser->rows * mixed.pitch);
+    (void)fit;
+}
+
+static void take_weights_of_fit(ddc_fit *fit, arena *memory) {
+    const ddc_header *header = &fit->shape.header;
+    int64_t hidden = header->context_channels, inputs = header->neighbours + SEEN_FEATURES, taps = header->taps;
+    derived *derived = &fit->derived;
+    fit->weight_count = place_tensors(&fit->shape, &fit->tensors);
+    int64_t size = whole(fit->weight_count);
+    derived->context_back = size;
+    size += inputs * (hidden + 2);
+    derived->output_back = size;
+    size += fit->octaves[0].channels * ((int64_t)fit->shape.planes + header->top_channels);
+    derived->square = size;
+    derived->square_back = size + SQUARE * fit->shape.planes * fit->shape.planes;
+    size += 2 * SQUARE * fit->shape.planes * fit->shape.planes;
+    for (int o = 0; o < fit->shape.octaves - 1; o++) {
+        derived->up[o] = size;
+        derived->along[o] = size + 2 * (2 * taps + 1);
+        size += 2 * (2 * taps + 1) + 4 * taps;
+    }
+    for (int i = 0; i < 2; i++) fit->weights[i] = TAKE(size);
+    fit->by_weight = take(memory, sizeof(double) * (uint64_t)fit->weight_count);
+}
+
+static void place_sums(ddc_fit *fit) {
+    const ddc_header *header = &fit->shape.header;
+    int64_t hidden = header->context_channels, inputs = header->neighbours + SEEN_FEATURES, size = 0;
+    int64_t planes = fit->shape.planes, channels = fit->octaves[0].channels, top = header->top_channels;
+    sums *sums = &fit->sums;
+#define PLACE(name, rows, columns) sums->name = size, size += (rows) * (int64_t)(columns) * fit->lanes
+    PLACE(context[0], hidden, inputs + 1);
+    PLACE(context[1], hidden, hidden + 1);
+    PLACE(context[2], 2, hidden + inputs);
+    for (int i = 0; i < fit->shape.coded_octaves; i++) PLACE(context_bias[i], 2, 1);
+    for (int o = 0; o < fit->shape.octaves; o++) {
+        const octave *own = &fit->octaves[o];
+        if (own->seen) PLACE(features[o - 1], FEATURES, own->seen);
+        PLACE(filter[o], 1, FILTER_PLACES);
+        PLACE(join[o], own->channels, own->planes + 1);
+        if (own->is_coarsest) continue;
+        PLACE(mix[o], own->channels, own[1].channels);
+        PLACE(up[o], 2, 2 * header->taps + 1);
+    }
+    PLACE(top, top, channels + 1);
+    PLACE(output, planes, channels + top + 1);
+    PLACE(residual, planes, SQUARE * planes);
+    sums->size = size;
+}
+
+/* Samples and all that has their size. */
+static void take_picture(ddc_fit *fit, arena *memory) {
+    int planes = fit->shape.planes, rows = fit->octaves[0].rows;
+    int64_t columns = in_pairs(fit->octaves[0].columns);
+    fit->target_pitch = columns;
+    fit->target = take(memory, sizeof(uint16_t) * (uint64_t)(planes * rows * columns));
+    fit->parts = take_planes(memory, 1, rows, columns, 0);
+    if (fit->is_masked) fit->known = take_planes(memory, 1, rows, columns, 0);
+    fit->outputs = take_planes(memory, planes, rows, columns, SIDE);
+    fit->errors = take_planes(memory, planes, rows, columns, SIDE);
+    fit->means = take_planes(memory, planes, rows, columns, SIDE);
+    fit->gradients_before = take_planes(memory, planes, rows, columns, SIDE);
+    /* No fit averages pictures while it moves integers. */
+    fit->errors_before = fit->means;
+    if (!fit->has_levels) return;
+    fit->edges = take_planes(memory, 1, rows, columns, SIDE);
+    for (int level = 0; level < LEVELS; level++)
+        fit->levels[level] = take_planes(
+            memory, planes, (rows + (1 << level) - 1) >> level, (fit->octaves[0].columns + (1 << level) - 1) >> level,
+            0);
+}
+
+/* What the threads read and none writes, and sizes that they share. */
+static void take_shared(ddc_fit *fit, arena *memory) {
+    int columns = 0;
+    fit->zeros = TAKE(RUN);
+    fit->ones = TAKE(RUN);
+    if (fit->ones)
+        for (int i = 0; i < RUN; i++) fit->ones[i] = 1;
+    for (int o = 1; o < fit->shape.octaves; o++) columns = most(columns, fit->octaves[o].columns);
+    fit->up_pitch = whole(columns) + 3 * SIDE;
+    fit->feature_pitch = whole(fit->octaves[0].columns) + 4 * SIDE;
+    int64_t code = 0, handed = 0, mixed = 0;
+    for (int o = 0; o < fit->shape.octaves; o++) {
+        octave *own = &fit->octaves[o];
+        own->halo_code = code;
+        code += own->planes * ABOVE * own->code[DDC_Q].pitch;
+        own->halo_handed = handed;
+        if (own->seen) handed += 2 * SEEN_FEATURES * own->by_handed.pitch;
+        own->halo_mixed = mixed;
+        if (!own->is_coarsest) mixed += 2 * (int64_t)fit->shape.header.taps * own->by_mixed.pitch;
+    }
+    fit->halo_sizes[0] = code;
+    fit->halo_sizes[1] = handed;
+    fit->halo_sizes[2] = mixed;
+}
+
+static void take_worker(ddc_fit *fit, arena *memory, worker *own) {
+    const ddc_header *header = &fit->shape.header;
+    int hidden = (int)header->context_channels, inputs = (int)header->neighbours + SEEN_FEATURES;
+    int top = (int)header->top_channels, samples = fit->shape.planes, channels = 0, planes = 0;
+    for (int o = 0; o < fit->shape.octaves; o++) {
+        channels = most(channels, fit->octaves[o].channels);
+        planes = most(planes, fit->octaves[o].planes);
+    }
+    int widest = most(channels, most(fit->octaves[0].channels, samples) + top);
+    int longest = most(most(hidden + inputs, most(widest, planes)), most(FILTER_PLACES, 9 * samples)) + 2;
+    longest = most(longest, most(4 * (int)header->taps, MOST_OCTAVES));
+    own->fit = fit;
+    own->sums = TAKE(fit->sums.size);
+    for (int i = 0; i < 4; i++) own->lists[i] = take(memory, sizeof(float *) * (uint64_t)longest);
+    own->hidden_1 = TAKE(hidden * ROW);
+    own->hidden_2 = TAKE(hidden * ROW);
+    own->laplace = TAKE(2 * ROW);
+    own->by_inputs = TAKE(header->neighbours * SHIFTED);
+    own->features = TAKE(SEEN_FEATURES * fit->feature_pitch);
+    own->by_features = TAKE(SEEN_FEATURES * fit->feature_pitch);
+    own->parents = TAKE(2 * fit->feature_pitch);
+    own->hidden = TAKE((fit->octaves[0].channels + top) * (int64_t)ROW);
+    own->back = TAKE(channels * (int64_t)GAPPED);
+    own->mixed = TAKE(widest * (int64_t)ROW);
+    own->code_run = TAKE(planes * ROW);
+    own->by_code_run = TAKE(planes * ROW);
+    own->up_rows = TAKE(2 * channels * fit->up_pitch);
+    own->by_up_rows = TAKE(2 * channels * fit->up_pitch);
+    own->gradients = take_planes(memory, samples, 2, in_pairs(fit->octaves[0].columns), SIDE);
+    if (fit->has_levels) {
+        own->ring = take_planes(memory, samples, RING, in_pairs(fit->octaves[0].columns), SIDE);
+        own->level_rows = take_planes(memory, samples, 3, in_pairs(fit->octaves[0].columns), SIDE);
+        own->halo_rows = take_planes(memory, samples, 1, in_pairs(fit->octaves[0].columns), SIDE);
+    }
+    /* Vectors at the end of a row of code reach beyond it. */
+    own->halo_code = TAKE(fit->halo_sizes[0] + SIDE);
+    own->halo_handed = TAKE(fit->halo_sizes[1]);
+    own->halo_mixed = TAKE(fit->halo_sizes[2]);
+}
+
+/* ---- levels ---- */
+
+typedef struct {
+    int level, lanes;
+    void (*run_pass)(worker *own);
+} fit_level;
+
+#if defined(__x86_64__) && !defined(DDC_PLAIN)
+void run_pass_0(worker *own);
+void run_pass_2(worker *own);
+void run_pass_3(worker *own);
+static const fit_level LEVELS_OF_FIT[] = {{0, 4, run_pass_0}, {2, 8, run_pass_2}, {3, 16, run_pass_3}};
+#elif defined(__aarch64__) && !defined(DDC_PLAIN)
+void run_pass_5(worker *own);
+static const fit_level LEVELS_OF_FIT[] = {{0, 4, run_pass_5}};
+#else
+void run_pass_0(worker *own);
+static const fit_level LEVELS_OF_FIT[] = {{0, 4, run_pass_0}};
+#endif
+
+static void choose_level(ddc_fit *fit, int limit) {
+    int best = best_level();
+    if (limit >= 0 && limit < best) best = limit;
+    for (int i = 0; i < (int)(sizeof LEVELS_OF_FIT / sizeof *LEVELS_OF_FIT); i++)
+        if (LEVELS_OF_FIT[i].level <= best) {
+            fit->lanes = LEVELS_OF_FIT[i].lanes;
+            fit->run_pass = LEVELS_OF_FIT[i].run_pass;
+        }
+}
+
+/* Lay a fit out in memory, or with no memory only count. */
+static void lay_out(const ddc_header *header, const ddc_fit_options *options, arena *memory, ddc_fit *fit) {
+    shape_of(header, &fit->shape);
+    fit->threads = (int)options->threads;
+    fit->is_masked = options->is_masked;
+    fit->has_levels = options->has_levels;
+    fit->is_passed = options->is_passed;
+    choose_level(fit, options->level);
+    for (int o = 0; o < fit->shape.octaves; o++) shape_octave(fit, o, &fit->octaves[o]);
+    take_code(fit, memory);
+    for (int o = 0; o < fit->shape.octaves; o++) take_octave(fit, o, memory, &fit->octaves[o]);
+    take_weights_of_fit(fit, memory);
+    place_sums(fit);
+    take_picture(fit, memory);
+    take_shared(fit, memory);
+    fit->workers = take(memory, sizeof(worker) * (uint64_t)fit->threads);
+    for (int i = 0; i < fit->threads; i++) {
+        worker spare = {0}, *own = fit->workers ? &fit->workers[i] : &spare;
+        own->number = i;
+        take_worker(fit, memory, own);
+    }
+}
+
+uint64_t ddc_fit_memory(const ddc_header *header, const ddc_fit_options *options) {
+    arena memory = {0};
+    ddc_fit fit = {0};
+    take(&memory, sizeof fit);
+    take(&memory, crew_bytes((int)options->threads));
+    lay_out(header, options, &memory, &fit);
+    return memory.used;
+}
+
+ddc_fit *ddc_fit_start(const ddc_header *header, const ddc_fit_options *options, void *memory) {
+    arena arena = {.start = memory, .size = ddc_fit_memory(header, options)};
+    FORBID(memory, arena.size);
+    ddc_fit *fit = take(&arena, sizeof *fit);
+    void *crew = take(&arena, crew_bytes((int)options->threads));
+    lay_out(header, options, &arena, fit);
+    fit->crew = start_crew(fit, crew);
+    return fit->crew ? fit : NULL;
+}
+
+void ddc_fit_end(ddc_fit *fit) { end_crew(fit->crew); }
+
+uint32_t ddc_fit_lanes(const ddc_fit *fit) { return (uint32_t)fit->lanes; }
+
+static ddc_fit_view view_of(planes planes, int plane, int64_t rows, int64_t columns) {
+    return (ddc_fit_view){planes.at ? row_of(planes, plane, 0) : NULL, rows, columns, planes.pitch};
+}
+
+ddc_fit_view ddc_fit_see(const ddc_fit *fit, int array, int octave, int plane) {
+    const struct ddc_fit *own = fit;
+    int rows = own->octaves[0].rows, columns = own->octaves[0].columns;
+    switch (array) {
+    case DDC_WEIGHTS:
+        return (ddc_fit_view){own->weights[0], 1, own->weight_count, own->weight_count};
+    case DDC_TRIAL:
+        return (ddc_fit_view){own->weights[1], 1, own->weight_count, own->weight_count};
+    case DDC_BY_WEIGHT:
+        return (ddc_fit_view){own->by_weight, 1, own->weight_count, own->weight_count};
+    case DDC_TARGET:
+        return (ddc_fit_view){own->target + plane * rows * own->target_pitch, rows, columns, own->target_pitch};
+    case DDC_KNOWN:
+        return view_of(own->known, 0, rows, columns);
+    case DDC_PARTS:
+        return view_of(own->parts, 0, rows, columns);
+    case DDC_SUMS:
+        return view_of(own->means, plane, rows, columns);
+    case DDC_EDGES:
+        return view_of(own->edges, 0, rows, columns);
+    case DDC_LEVELS:
+        return view_of(
+            own->levels[octave], plane, (rows + (1 << octave) - 1) >> octave, (columns + (1 << octave) - 1) >> octave);
+    default:
+        return view_of(
+            own->octaves[octave].code[array], plane, own->octaves[octave].rows, own->octaves[octave].columns);
+    }
+}
+
+/* ---- weights and their gradients ---- */
+
+void ddc_fit_prepare(ddc_fit *fit, int is_trial) {
+    const weights *at = &fit->tensors;
+    float *w = fit->weights[is_trial];
+    int hidden = at->context_weight[1].rows, inputs = at->context_weight[0].columns;
+    int planes = fit->shape.planes, channels = fit->octaves[0].channels, tops = (int)fit->shape.header.top_channels;
+    const float *first = w + at->context_weight[0].at, *last = w + at->context_weight[2].at;
+    float *back = w + fit->derived.context_back;
+    for (int i = 0; i < inputs; i++, back += hidden + 2) {
+        for (int j = 0; j < hidden; j++) back[j] = first[j * inputs + i];
+        for (int j = 0; j < 2; j++) back[hidden + j] = last[j * (hidden + inputs) + hidden + i];
+    }
+    const float *output = w + at->output_weight.at, *top = w + at->top_weight.at;
+    back = w + fit->derived.output_back;
+    for (int i = 0; i < channels; i++, back += planes + tops) {
+        for (int j = 0; j < planes; j++) back[j] = output[j * (channels + tops) + i];
+        for (int j = 0; j < tops; j++) back[planes + j] = top[j * channels + i];
+    }
+    const float *residual = w + at->residual_weight.at;
+    float *forward = w + fit->derived.square;
+    back = w + fit->derived.square_back;
+    for (int plane = 0; plane < planes; plane++)
+        for (int place = 0; place < SQUARE; place++)
+            for (int seen = 0; seen < planes; seen++) {
+                int from = (SQUARE * plane + place) * planes + seen, dy = place / 3, dx = place % 3;
+                float weight = residual[from] + (place == SQUARE / 2 && seen == plane);
+                forward[from] = back[((planes * dy + seen) * 3 + dx) * planes + plane] = weight;
+            }
+    int count = 2 * (int)fit->shape.header.taps;
+    for (int o = 0; o < fit->shape.octaves - 1; o++) {
+        const float *taps = w + at->taps[o].at;
+        /* The even sample sees the first neighbours, the odd one the last, with the taps turned round. */
+        float *up = w + fit->derived.up[o], *along = w + fit->derived.along[o];
+        up[count] = up[count + 1] = 0;
+        for (int k = 0; k < count; k++) {
+            up[k] = along[k] = taps[k];
+            up[count + 1 + k + 1] = along[count + k] = taps[count - 1 - k];
+        }
+    }
+}
+
+/* Of one entry of the sums, over all lanes and threads. */
+static double summed(const ddc_fit *fit, int64_t at) {
+    double result = 0;
+    for (int thread = 0; thread < fit->threads; thread++)
+        for (int lane = 0; lane < fit->lanes; lane++) result += fit->workers[thread].sums[at + lane];
+    return result;
+}
+
+/* Write the gradients by a tensor from the sums at `at`, which have rows of `columns` entries. */
+static void gather(const ddc_fit *fit, const tensor *tensor, int64_t at, int columns) {
+    for (int j = 0; j < tensor->rows; j++)
+        for (int i = 0; i < tensor->columns; i++)
+            fit->by_weight[tensor->at + j * tensor->columns + i] =
+                summed(fit, at + ((int64_t)j * columns + i) * fit->lanes);
+}
+
+/* Those by a bias are in the last column. */
+static void gather_with_bias(const ddc_fit *fit, const tensor *weight, const tensor *bias, int64_t at) {
+    gather(fit, weight, at, weight->columns + 1);
+    gather(fit, bias, at + weight->columns * fit->lanes, weight->columns + 1);
+}
+
+static void gather_all(const ddc_fit *fit) {
+    const weights *at = &fit->tensors;
+    const sums *sums = &fit->sums;
+    gather_with_bias(fit, &at->context_weight[0], &at->context_bias[0], sums->context[0]);
+    gather_with_bias(fit, &at->context_weight[1], &at->context_bias[1], sums->context[1]);
+    gather(fit, &at->context_weight[2], sums->context[2], at->context_weight[2].columns);
+    gather(fit, &at->context_bias[2], sums->context_bias[0], 2);
+    for (int o = 0; o < fit->shape.octaves; o++) {
+        const octave *own = &fit->octaves[o];
+        if (own->seen) gather(fit, &at->features[o - 1], sums->features[o - 1], own->seen);
+        if (own->planes) gather(fit, &at->filter[o], sums->filter[o], FILTER_SIDE);
+        if (!fit->is_passed) {
+            if (own->planes) gather(fit, &at->code[o], sums->join[o], own->planes + 1);
+            gather(fit, &at->bias[o], sums->join[o] + own->planes * fit->lanes, own->planes + 1);
+            if (!own->is_coarsest) gather(fit, &at->mix[o], sums->mix[o], at->mix[o].columns);
+        }
+        if (own->is_coarsest) continue;
+        /* Every tap stands once in either row of an upsampling's matrix. */
+        int count = at->taps[o].columns;
+        for (int k = 0; k < count; k++)
+            fit->by_weight[at->taps[o].at + k] =
+                summed(fit, sums->up[o] + k * fit->lanes) + summed(fit, sums->up[o] + (2 * count + 1 - k) * fit->lanes);
+    }
+    if (fit->shape.header.top_channels) gather_with_bias(fit, &at->top_weight, &at->top_bias, sums->top);
+    gather_with_bias(fit, &at->output_weight, &at->output_bias, sums->output);
+    gather(fit, &at->residual_weight, sums->residual, at->residual_weight.columns);
+}
+
+ddc_fit_results ddc_fit_run(ddc_fit *fit, const ddc_fit_pass *pass) {
+    ddc_fit_results results = {0};
+    fit->pass = pass;
+    run_crew(fit);
+    for (int i = 0; i < fit->threads; i++) {
+        results.distortion += fit->workers[i].results.distortion;
+        results.bits += fit->workers[i].results.bits;
+        results.squares += fit->workers[i].results.squares;
+    }
+    if (pass->learns) gather_all(fit);
+    return results;
+}
