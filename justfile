@@ -14,7 +14,7 @@ setup:
 # Format, lint and check types.
 lint:
     {{python}} -m ruff format .
-    .venv-dev/bin/clang-format -i ddcodec/native/*.[ch] examples/*.c
+    .venv-dev/bin/clang-format -i ddcodec/native/*.[ch] ddcodec/native/fit/*.[ch] examples/*.c tests/*.c
     {{python}} -m ruff check .
     {{python}} -m mypy
 

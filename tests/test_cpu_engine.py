@@ -1,9 +1,11 @@
 """The fused kernels against autograd in float64, and their fits against the reference's."""
 
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,7 +23,7 @@ from ddcodec.fit.reference.engine import TorchEngine
 from ddcodec.fit.reference.synthesis import synthesise
 from ddcodec.fit.reference.update import soft_round
 from ddcodec.format.arch import BASE_SHAPE, base_arch
-from ddcodec.native.build import FIT_LEVELS, build, compilers, own_target
+from ddcodec.native.build import FIT_LEVELS, PLATFORMS, build, compilers, own_target, zig
 from ddcodec.native.fit_library import Array
 from ddcodec.native.library import Library, own_library
 from ddcodec.presets import arch_of
@@ -413,6 +415,28 @@ def test_an_engine_that_is_gone_leaves_no_thread_and_no_memory():
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     ).stdout.split()
     assert int(threads) < 9 and int(kilobytes) < 200_000
+
+
+def told(program, *before):
+    """What a build of fit_once.c says: rows of numbers."""
+    lines = subprocess.run([*before, program], capture_output=True, text=True, check=True).stdout.splitlines()
+    return [tuple(float(number) for number in line.split()[1:]) for line in lines]
+
+
+QEMU = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
+ONCE = Path(__file__).with_name("fit_once.c")
+
+
+def test_other_machines_compute_the_same(tmp_path):
+    """Plain C that stops at undefined behaviour, and NEON in an emulator."""
+    flags = ("-O1", "-g", "-DDDC_PLAIN", "-fsanitize=undefined", "-fsanitize-trap=undefined")
+    here = told(build(tmp_path / "here", zig(), own_target()._replace(machine="any"), flags, ONCE))
+    assert len(here) == 13
+    if not QEMU:
+        pytest.skip("There is no qemu-user.")
+    there = build(tmp_path / "there", zig(), PLATFORMS["musllinux_1_2_aarch64"], ("-O1", "-static"), ONCE)
+    for own, other in zip(here, told(there, QEMU), strict=True):
+        assert other == pytest.approx(own, rel=1e-5, abs=1e-3 * abs(own[-1]))
 
 
 @pytest.mark.parametrize("bias, distortion", [(-0.5, 0), (-1, 0), (-2.5, 1.5**2)])
