@@ -160,7 +160,6 @@ class ShortFit(CpuEngine):
         """Begin with weights, a vector, and a code, a list of planes of y; steps: of the fit to come."""
         self.retarget(crop, eye_form(crop))
         self._weights[:] = self._base[:] = self._rest[:] = weights
-        self.take({}, {})
         for octave, plane in enumerate(code):
             self.array(Array.Y, octave)[:] = plane
             self.array(Array.SECOND_MOMENT, octave)[:] = 0

@@ -74,7 +74,6 @@ def fit_of(picture, weights, lambda_, threads):
         engine.step(_point(step / STEPS, first=False))
         # As in train_eye.py, so that fine integers carry no brightness.
         finest += (FINEST_SUM - finest.sum()) / len(finest)
-        engine.take({}, {})
         if step % 100 == 99:
             say(f"lambda {lambda_:g}, step {step + 1}", engine)
     return np.concatenate([tensor.ravel() for tensor in engine.weights().values()])

@@ -49,14 +49,13 @@ int main(void) {
         .neighbours = 20,
         .context_channels = 13,
     };
-    ddc_fit_options options = {.threads = 3, .has_levels = 1, .level = -1};
+    ddc_fit_options options = {.threads = 3, .has_levels = 1, .vectors = -1};
     uint64_t size = ddc_fit_memory(&header, &options);
     void *memory = aligned_alloc(64, (size + 63) / 64 * 64);
     memset(memory, 0, size);
     ddc_fit *fit = ddc_fit_start(&header, &options, memory);
     if (!fit) return 1;
     fill(ddc_fit_see(fit, DDC_WEIGHTS, 0, 0), 0.3f, 0);
-    ddc_fit_prepare(fit, 0);
     for (int octave = 0; octave < 5; octave++) fill(ddc_fit_see(fit, DDC_Y, octave, 0), 0.3f, 0);
     fill(ddc_fit_see(fit, DDC_EDGES, 0, 0), 1e-5f, 1e-5f);
     for (int plane = 0; plane < 3; plane++) {
@@ -70,7 +69,6 @@ int main(void) {
         .has_rate = 1,
         .has_picture = 1,
         .last = 4,
-        .keep = DDC_ALL,
         .learns = 1,
         .moves_code = 1,
         .key = 12345,
@@ -87,7 +85,6 @@ int main(void) {
     ddc_fit_results results = ddc_fit_run(fit, &pass);
     printf("results %.9g %.9g %.9g\n", results.distortion, results.bits, results.squares);
     tell("weights", ddc_fit_see(fit, DDC_BY_WEIGHT, 0, 0), 1);
-    tell("parts", ddc_fit_see(fit, DDC_PARTS, 0, 0), 0);
     for (int octave = 0; octave < 5; octave++) {
         tell("q", ddc_fit_see(fit, DDC_Q, octave, 0), 0);
         tell("moment", ddc_fit_see(fit, DDC_FIRST_MOMENT, octave, 0), 0);

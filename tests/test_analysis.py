@@ -28,7 +28,10 @@ def in_torch(samples, base, octaves):
     "height, width, planes, octaves", [(64, 96, 3, 7), (33, 47, 3, 7), (1, 1, 3, 7), (5, 130, 1, 3), (130, 3, 3, 1)]
 )
 @pytest.mark.parametrize("band", [2**17, 64])
-def test_the_same_network(height, width, planes, octaves, band, monkeypatch):
+@pytest.mark.parametrize("is_native", [True, False])
+def test_the_same_network(height, width, planes, octaves, band, is_native, monkeypatch):
+    if not is_native:
+        monkeypatch.setattr(analysis, "own_library", lambda: None)
     monkeypatch.setattr(analysis, "BAND_PIXELS", band)
     samples = painted(height, width, planes).reshape(height, width, planes)
     for base in (1, 9):

@@ -92,6 +92,14 @@ def test_functions_of_vectors(pieces, random):
     assert close(found["total"].reshape(-1, pieces.LANES), sums, sizes)
 
 
+def test_what_is_no_number_shows(pieces):
+    """Otherwise a fit that has blown up would look healthy."""
+    x, y = floats(2, pieces.LANES)
+    x[:] = np.nan
+    found = run_unary(pieces, x, y)
+    assert all(np.isnan(found[name]).all() for name in ("exp", "exp2", "total", "maximum", "minimum", "clamped"))
+
+
 def test_powers_end_where_floats_do(pieces, random):
     x = np.full(pieces.LANES, 1e4, np.float32)
     x[1::2] *= -1

@@ -1,6 +1,7 @@
 """Calls the fit in C: the interface of `fit/ddc_fit.h` in ctypes."""
 
 import ctypes
+import os
 import weakref
 from collections.abc import Mapping
 from enum import IntEnum
@@ -17,25 +18,24 @@ class Array(IntEnum):
     FIRST_MOMENT = 1
     SECOND_MOMENT = 2
     Q = 3
-    SLOPE = 4
-    GRADIENT = 5
-    FILTERED = 6
-    BY_FILTERED = 7
-    WEIGHTS = 8
-    TRIAL = 9
-    BY_WEIGHT = 10
-    TARGET = 11
-    KNOWN = 12
-    PARTS = 13
-    SUMS = 14
-    EDGES = 15
-    LEVELS = 16
+    GRADIENT = 4
+    WEIGHTS = 5
+    TRIAL = 6
+    BY_WEIGHT = 7
+    TARGET = 8
+    KNOWN = 9
+    PARTS = 10
+    SUMS = 11
+    EDGES = 12
+    LEVELS = 13
 
 
 AS_IT_IS, SOFT, HARD = range(3)
 """`ddc_rounding`."""
 NOTHING, DIFFERENCES, ALL = range(3)
 """`ddc_keep`."""
+SLACK = 16
+"""Numbers that must lie behind a row, where whole vectors are read and written."""
 _TYPES = {Array.BY_WEIGHT: np.float64, Array.TARGET: np.uint16}
 
 
@@ -47,7 +47,7 @@ class Options(ctypes.Structure):
         ("is_masked", ctypes.c_int32),
         ("has_levels", ctypes.c_int32),
         ("is_passed", ctypes.c_int32),
-        ("level", ctypes.c_int32),
+        ("vectors", ctypes.c_int32),
     ]
 
 
@@ -84,17 +84,66 @@ class _View(ctypes.Structure):
     _fields_ = [("at", ctypes.c_void_p), *((name, ctypes.c_int64) for name in ("rows", "columns", "pitch"))]
 
 
+class _Layer(ctypes.Structure):
+    """`ddc_fit_layer`."""
+
+    _fields_ = [
+        ("planes", ctypes.c_void_p),
+        ("pitch", ctypes.c_int64),
+        ("plane", ctypes.c_int64),
+        ("results", ctypes.c_void_p),
+        ("result_pitch", ctypes.c_int64),
+        ("result_plane", ctypes.c_int64),
+        ("weights", ctypes.c_void_p),
+        ("bias", ctypes.c_void_p),
+        ("rows", ctypes.c_int64),
+        ("columns", ctypes.c_int64),
+        ("inputs", ctypes.c_int32),
+        ("outputs", ctypes.c_int32),
+    ]
+
+
+def convolved(library: Library, padded: np.ndarray, columns: int, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    """Apply a 3x3 layer, float32.
+
+    padded: (I, rows + 2, n), with a row above and below, a column to the left, and n - 1 at least `SLACK` more than
+    columns. weight: (O, I, 3, 3), I and O at most 64. bias: (O,).
+
+    Returns (O, rows, columns).
+    """
+    outputs, inputs = weight.shape[:2]
+    padded, weight, bias = (np.ascontiguousarray(array, np.float32) for array in (padded, weight, bias))
+    rows, pitch = padded.shape[1] - 2, padded.shape[2]
+    results = np.empty((outputs, rows, columns + SLACK), np.float32)
+    layer = _Layer(
+        padded[:, 1:, 1:].ctypes.data,
+        pitch,
+        (rows + 2) * pitch,
+        results.ctypes.data,
+        columns + SLACK,
+        rows * (columns + SLACK),
+        weight.ctypes.data,
+        bias.ctypes.data,
+        rows,
+        columns,
+        inputs,
+        outputs,
+    )
+    _declared(library).ddc_fit_convolve(ctypes.byref(layer))
+    return results[:, :, :columns]
+
+
 class Fit:
     """A fit in C: its memory and its threads.
 
-    fields: the rows of a header by name. options: all but the level. level: a limit for the vectors that are used.
+    fields: the rows of a header by name. options: the fields of `Options` but for vectors, a limit for those used.
 
     Raises `MemoryError`, also where the system has no thread left.
     """
 
-    def __init__(self, library: Library, fields: Mapping[str, int], *, level: int = BEST, **options: int) -> None:
+    def __init__(self, library: Library, fields: Mapping[str, int], *, vectors: int = BEST, **options: int) -> None:
         own = _declared(library)
-        header, chosen = Header(**fields), Options(level=level, **options)
+        header, chosen = Header(**fields), Options(vectors=vectors, **options)
         size = own.ddc_fit_memory(ctypes.byref(header), ctypes.byref(chosen))
         self._block = np.zeros(size + ALIGNMENT, np.uint8)
         self._address = self._block.ctypes.data
@@ -103,20 +152,18 @@ class Fit:
         if not self._fit:
             raise MemoryError("The system has no thread left.")
         self._own = own
-        self._end = weakref.finalize(self, _end, own, self._fit, self._block)
+        self._end = weakref.finalize(self, _end, own, self._fit, self._block, os.getpid())
         self.lanes: int = own.ddc_fit_lanes(ctypes.c_void_p(self._fit))
 
     def see(self, array: Array, octave: int = 0, plane: int = 0) -> np.ndarray:
-        """View an array (rows, columns), or a vector of weights (count,)."""
+        """View an array (rows, columns), or a vector of weights (count,). Raises `KeyError` if it is not there."""
         view = self._own.ddc_fit_see(ctypes.c_void_p(self._fit), array, octave, plane)
+        if not view.at:
+            raise KeyError(array)
         kind = np.dtype(_TYPES.get(array, np.float32))
         strides = view.pitch * kind.itemsize, kind.itemsize
         seen = np.ndarray((view.rows, view.columns), kind, self._block, view.at - self._address, strides)
         return seen[0] if array in (Array.WEIGHTS, Array.TRIAL, Array.BY_WEIGHT) else seen
-
-    def prepare(self, is_trial: bool) -> None:
-        """Derive from a block of weights what passes read."""
-        self._own.ddc_fit_prepare(ctypes.c_void_p(self._fit), is_trial)
 
     def run(self, task: Pass) -> Results:
         """Run a pass on all threads."""
@@ -125,7 +172,7 @@ class Fit:
 
 def memory_of(library: Library, fields: Mapping[str, int], **options: int) -> int:
     """Return the bytes of a fit's memory; see `Fit`."""
-    header, chosen = Header(**fields), Options(level=BEST, **options)
+    header, chosen = Header(**fields), Options(vectors=BEST, **options)
     return _declared(library).ddc_fit_memory(ctypes.byref(header), ctypes.byref(chosen))
 
 
@@ -140,6 +187,7 @@ def _declared(library):
     return functions
 
 
-def _end(functions, fit, block):
-    """End a fit's threads; `block` is its memory, which must last until then."""
-    functions.ddc_fit_end(ctypes.c_void_p(fit))
+def _end(functions, fit, block, process):
+    """End a fit's threads; `block` is its memory, which must last until then. A child after a fork has no threads."""
+    if os.getpid() == process:
+        functions.ddc_fit_end(ctypes.c_void_p(fit))

@@ -21,8 +21,8 @@ class CpuEngine:
     """The engine of one fit on the CPU; `fit.engine` says what engines have in common.
 
     samples: uint8 or uint16 (H, W, planes). lambda_: the distortion that one bit per pixel is worth. threads: at least
-    1. known: bool (H, W), the pixels that count, or None for all. form: what errors cost. level: a limit for the
-    vectors that are used.
+    1. known: bool (H, W), the pixels that count, or None for all. form: what errors cost. vectors: a limit
+    for the kind that is used.
 
     Results do not depend on timing. Their last digits depend on the number of threads and on the vectors. Raises
     `MemoryError`, and `OSError` if the library in C is not there.
@@ -39,7 +39,7 @@ class CpuEngine:
         threads: int = 1,
         known: np.ndarray | None = None,
         form: Form = SQUARED_ERROR,
-        level: int = BEST,
+        vectors: int = BEST,
     ) -> None:
         self.arch, self.lambda_, self.pixels = arch, lambda_, arch.width * arch.height
         self.known, self.share = known, share_of(known)
@@ -47,7 +47,7 @@ class CpuEngine:
         self._fit = Fit(
             _library(),
             arch.as_dict(),
-            level=level,
+            vectors=vectors,
             threads=threads,
             is_masked=known is not None,
             has_levels=form.is_eyes,
@@ -114,7 +114,6 @@ class CpuEngine:
             self._gradient, self._is_moving * (self._weights - self._rest)
         )
         self._soap.end()
-        self._fit.prepare(False)
 
     def _passed(self, point, step):
         """Round the code, compute all gradients, and move the code. step: see `_gather`."""
@@ -260,7 +259,6 @@ class CpuEngine:
         block = self.array(array)
         for name, values in weights.items():
             block[self.places[name]] = values.ravel()
-        self._fit.prepare(array == Array.TRIAL)
 
     def _put_form(self, form):
         """Write the levels and edges of a form, as factors of errors in the gradient of D."""

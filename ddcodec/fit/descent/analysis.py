@@ -14,6 +14,8 @@ from itertools import pairwise
 import numpy as np
 
 from ...format.arch import BASE_OCTAVES
+from ...native.fit_library import SLACK, convolved
+from ...native.library import own_library
 from ...picture import half_size, peak_of
 from ...presets import bases_for, tune_of_base
 
@@ -64,7 +66,11 @@ def _convolved(planes, layer, start, stop):
     weight, bias = layer
     rows, columns = planes.shape[1:]
     first, last = max(0, start - 1), min(rows, stop + 1)
-    padded = np.pad(planes[:, first:last], [(0, 0), (first - start + 1, stop + 1 - last), (1, 1)], mode="edge")
+    margins = [(0, 0), (first - start + 1, stop + 1 - last), (1, 1 + SLACK)]
+    padded = np.pad(planes[:, first:last], margins, mode="edge")
+    library = own_library()
+    if library:
+        return convolved(library, padded, columns, weight, bias)
     total = np.zeros((len(weight), (stop - start) * columns), np.float32)
     for dy in range(3):
         for dx in range(3):

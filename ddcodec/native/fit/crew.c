@@ -1,7 +1,5 @@
 /* The threads of a fit. They sleep between passes; in a pass they wait for one another, first awake, then asleep. */
 #define _POSIX_C_SOURCE 200809L
-#include "plan.h"
-
 #include <stdatomic.h>
 
 /* Looks at the barrier before a waiting thread goes to sleep: some 20 microseconds. Others may want its core. */
@@ -50,6 +48,8 @@ static int start_thread(thread *thread, void *(*work)(void *), void *own) {
 static void end_thread(thread thread) { pthread_join(thread, NULL); }
 #endif
 
+#include "plan.h"
+
 /* The threads beside the caller's, which is the first of them. */
 struct crew {
     int count, started;
@@ -64,13 +64,20 @@ struct crew {
 
 uint64_t crew_bytes(int threads) { return sizeof(crew) + sizeof(thread) * (uint64_t)threads; }
 
+/* Let a moment pass. */
+static inline void rest(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb");
+#endif
+}
+
 /* Wait until a number is no longer what it was. */
 static void wait_for_change(crew *crew, atomic_uint *number, unsigned before) {
     for (int look = 0; look < LOOKS; look++) {
         if (atomic_load(number) != before) return;
-#if defined(__x86_64__)
-        __builtin_ia32_pause();
-#endif
+        rest();
     }
     take_lock(&crew->lock);
     while (atomic_load(number) == before) await(&crew->signal, &crew->lock);
@@ -107,19 +114,23 @@ static RESULT work(void *given) {
     }
 }
 
-crew *start_crew(struct ddc_fit *fit, void *memory) {
-    crew *crew = fit->crew = memory;
+int start_crew(struct ddc_fit *fit) {
+    crew *crew = fit->crew;
     crew->count = fit->threads;
+    atomic_init(&crew->here, 0);
+    atomic_init(&crew->round, 0);
+    atomic_init(&crew->passes, 0);
+    atomic_init(&crew->is_over, 0);
     make_lock(&crew->lock);
     make_signal(&crew->signal);
     for (int i = 1; i < crew->count; i++) {
         if (!start_thread(&crew->threads[i], work, &fit->workers[i])) {
             end_crew(crew);
-            return NULL;
+            return 0;
         }
         crew->started++;
     }
-    return crew;
+    return 1;
 }
 
 void run_crew(struct ddc_fit *fit) {

@@ -52,7 +52,7 @@ static double make_errors(const worker *own, int plane, int row, float *values, 
 static double make_error_row(worker *own, int row, int is_own) {
     const ddc_fit *fit = own->fit;
     int columns = fit->octaves[0].columns, planes = fit->shape.planes, vectors = vectors_of(columns);
-    float **targets = own->lists[0], **sources = own->lists[1];
+    float *targets[MOST_ROWS], *sources[MOST_ROWS];
     list_square(own, sources, row);
     for (int plane = 0; plane < planes; plane++) targets[plane] = error_row(own, plane, row, is_own);
     matrix residual = {own_weights(own) + fit->derived.square, SQUARE * planes, 1};
@@ -80,7 +80,8 @@ static void make_channel_row(const worker *own, int row, int is_own) {
         for (int x = 0; x < count; x += LANES)
             store(target + x, parts[0] * load(red + x) + parts[1] * load(green + x) + parts[2] * load(blue + x));
     }
-    /* No edge lies at the picture's border: its neighbour beyond is alike. */
+    /* No edge lies at the picture's border. To the left and above the neighbour beyond is alike; to the right the
+       weights of edges are 0, and nobody may write there; below there is a condition in `by_edges`. */
     float *luma = channel_row(own, 0, row);
     luma[-1] = luma[0];
     if (row == 0) memcpy(channel_row(own, 0, -1), luma, sizeof *luma * (size_t)count);
@@ -118,14 +119,13 @@ static void make_levels(const worker *own, int top, int below) {
         }
         float *whole = level_row(own, channel, 2);
         halve(whole, level_row(own, channel, 0), pair_count == 2 ? level_row(own, channel, 1) : NULL, fours);
-        const float *own_weights = row_of(fit->levels[2], channel, top / 4);
-        for (int x = 0; x < fours * LANES; x += LANES)
-            store(whole + x, load(whole + x) * load(own_weights + x) * 0.25f);
+        const float *by_four = row_of(fit->levels[2], channel, top / 4);
+        for (int x = 0; x < fours * LANES; x += LANES) store(whole + x, load(whole + x) * load(by_four + x) * 0.25f);
         for (int pair = 0; pair < pair_count; pair++) {
             float *target = level_row(own, channel, pair);
-            own_weights = row_of(fit->levels[1], channel, top / 2 + pair);
+            const float *by_two = row_of(fit->levels[1], channel, top / 2 + pair);
             for (int x = 0; x < twos * LANES; x += LANES)
-                store(target + x, (load(target + x) * load(own_weights + x) + doubled(whole, x)) * 0.25f);
+                store(target + x, (load(target + x) * load(by_two + x) + doubled(whole, x)) * 0.25f);
         }
     }
 }
@@ -202,6 +202,7 @@ void measure_distortion(worker *own) {
     int start = BAND * (int)((int64_t)bands * own->number / fit->threads);
     int stop = least(BAND * (int)((int64_t)bands * (own->number + 1) / fit->threads), rows);
     int done = start;
+    float *gradients[MOST_ROWS], *square[MOST_ROWS];
     if (fit->has_levels && 0 < start && start < stop) {
         make_error_row(own, start - 1, 0);
         make_channel_row(own, start - 1, 0);
@@ -217,10 +218,10 @@ void measure_distortion(worker *own) {
         for (int row = top; row < below; row++) {
             own->results.distortion += make_gradient_row(own, row);
             if (!fit->pass->learns) continue;
-            list_rows(own->lists[0], planes, row_of(fit->errors, 0, row), fit->errors.plane);
-            list_square(own, own->lists[1], row);
+            list_rows(gradients, planes, row_of(fit->errors, 0, row), fit->errors.plane);
+            list_square(own, square, row);
             outer(
-                own->sums + fit->sums.residual, own->lists[0], planes, own->lists[1], SQUARE * planes,
+                own->sums + fit->sums.residual, gradients, planes, square, SQUARE * planes,
                 vectors_of(fit->octaves[0].columns));
         }
     }
@@ -235,7 +236,7 @@ static void back_from(worker *own, int row, int near, int dy) {
     const ddc_fit *fit = own->fit;
     int planes = fit->shape.planes, last = fit->octaves[0].columns - 1;
     const float *weights = own_weights(own) + fit->tensors.residual_weight.at;
-    float **targets = own->lists[0], **sources = own->lists[1];
+    float *targets[MOST_ROWS], *sources[MOST_ROWS];
     matrix back = {own_weights(own) + fit->derived.square_back + 3 * planes * planes * dy, 3 * planes, 1};
     list_rows(targets, planes, gradient_row(own, 0, row), own->gradients.plane);
     for (int dx = 0; dx < 3; dx++)

@@ -10,20 +10,25 @@ static void list_square(float **list, planes planes, int plane, int row) {
         list[place] = row_of(planes, plane, row + place / FILTER_SIDE - 2) + place % FILTER_SIDE - 2;
 }
 
+static matrix filter_of(const worker *own, int o) {
+    return (matrix){own_weights(own) + own->fit->derived.filter[o], FILTER_PLACES, 1};
+}
+
 /* Filter a thread's rows of the code of octave `o`, for the synthesis. Planes of detail are copied. */
 void filter_code(worker *own, int o) {
     const octave *here = &own->fit->octaves[o];
-    const float *filter = own_weights(own) + own->fit->tensors.filter[o].at;
-    planes q = here->code[DDC_Q], filtered = here->code[DDC_FILTERED];
+    planes q = here->code[DDC_Q], filtered = here->code[FILTERED];
     pairs rows = rows_of(here, own);
     int vectors = vectors_of(here->columns);
+    float *square[MOST_ROWS];
     for (int plane = 0; plane < here->planes; plane++)
         for (int y = rows.first; y < rows.stop; y++) {
             float *target = row_of(filtered, plane, y);
-            memcpy(target, row_of(q, plane, y), sizeof(floats) * (size_t)vectors);
-            if (plane >= here->filtered) continue;
-            list_square(own->lists[0], q, plane, y);
-            added(&target, 1, own->lists[0], FILTER_PLACES, (matrix){filter, FILTER_PLACES, 1}, NO_RELU, vectors);
+            if (plane < here->filtered) {
+                list_square(square, q, plane, y);
+                affine(&target, 1, square, FILTER_PLACES, filter_of(own, o), NULL, NO_RELU, vectors);
+            } else
+                memcpy(target, row_of(q, plane, y), sizeof(floats) * (size_t)vectors);
         }
 }
 
@@ -32,21 +37,24 @@ void filter_code(worker *own, int o) {
 void filter_back(worker *own, int o) {
     const octave *here = &own->fit->octaves[o];
     /* The way back reads the filter from its last place to the first. */
-    const float *last = own_weights(own) + own->fit->tensors.filter[o].at + FILTER_PLACES - 1;
-    planes by_filtered = here->code[DDC_BY_FILTERED];
+    matrix back = {filter_of(own, o).at + FILTER_PLACES - 1, FILTER_PLACES, -1};
+    planes by_filtered = here->code[BY_FILTERED];
     pairs rows = rows_of(here, own);
     int vectors = vectors_of(here->columns);
+    float *square[MOST_ROWS];
     for (int plane = 0; plane < here->planes; plane++)
         for (int y = rows.first; y < rows.stop; y++) {
             float *source = row_of(by_filtered, plane, y), *target = row_of(here->code[DDC_GRADIENT], plane, y);
-            if (plane < here->filtered) {
-                list_square(own->lists[0], here->code[DDC_Q], plane, y);
-                outer(own->sums + own->fit->sums.filter[o], &source, 1, own->lists[0], FILTER_PLACES, vectors);
+            int is_filtered = plane < here->filtered;
+            if (is_filtered) {
+                list_square(square, here->code[DDC_Q], plane, y);
+                outer(own->sums + own->fit->sums.filter[o], &source, 1, square, FILTER_PLACES, vectors);
             }
             if (!own->fit->pass->moves_code) continue;
-            add_onto(target, source, vectors * LANES);
-            if (plane >= here->filtered) continue;
-            list_square(own->lists[0], by_filtered, plane, y);
-            added(&target, 1, own->lists[0], FILTER_PLACES, (matrix){last, FILTER_PLACES, -1}, NO_RELU, vectors);
+            if (is_filtered) {
+                list_square(square, by_filtered, plane, y);
+                added(&target, 1, square, FILTER_PLACES, back, NO_RELU, vectors);
+            } else
+                add_onto(target, source, vectors * LANES);
         }
 }

@@ -31,8 +31,8 @@ static void shape_octave(const ddc_fit *fit, int o, octave *own) {
     own->is_coarsest = o == shape->octaves - 1;
 }
 
-/* The arrays of the code have three rows of zeros above, and SIDE zeros beside each row. So a neighbour is a shifted
-   row. What reaches below the last plane meets the zeros above the next octave's, or those behind all. */
+/* The arrays of the code have three rows of zeros above each plane, and SIDE zeros beside each row. So a neighbour is a
+   shifted row. Each octave ends with two more, which its filter sees below the last plane. */
 static void take_code(ddc_fit *fit, arena *memory) {
     int64_t size = 0, position = 0, places[MOST_OCTAVES];
     int place = 0;
@@ -41,7 +41,6 @@ static void take_code(ddc_fit *fit, arena *memory) {
         planes code = {.pitch = whole(own->columns) + SIDE};
         code.plane = (own->rows + ABOVE) * code.pitch;
         places[o] = size + ABOVE * code.pitch + SIDE;
-        /* The filter reads zeros below the last plane, too; those of the next octave are fewer, in shorter rows. */
         size += own->planes * code.plane + FILTER_SIDE / 2 * code.pitch;
         own->position = position;
         position += (int64_t)own->planes * own->rows * own->columns;
@@ -58,7 +57,7 @@ static void take_code(ddc_fit *fit, arena *memory) {
     }
 }
 
-static void take_octave(const ddc_fit *fit, int o, arena *memory, octave *own) {
+static void take_octave(int o, arena *memory, octave *own) {
     const octave *coarser = own + 1;
     int64_t columns = in_pairs(own->columns);
     if (own->seen) {
@@ -75,7 +74,6 @@ static void take_octave(const ddc_fit *fit, int o, arena *memory, octave *own) {
     own->mixed = own->by_mixed = mixed;
     own->mixed.at = TAKE(coarser->rows * mixed.pitch);
     own->by_mixed.at = TAKE(coarser->rows * mixed.pitch);
-    (void)fit;
 }
 
 static void take_weights_of_fit(ddc_fit *fit, arena *memory) {
@@ -91,6 +89,7 @@ static void take_weights_of_fit(ddc_fit *fit, arena *memory) {
     derived->square = size;
     derived->square_back = size + SQUARE * fit->shape.planes * fit->shape.planes;
     size += 2 * SQUARE * fit->shape.planes * fit->shape.planes;
+    for (int o = 0; o < fit->shape.octaves; o++, size += FILTER_PLACES) derived->filter[o] = size;
     for (int o = 0; o < fit->shape.octaves - 1; o++) {
         derived->up[o] = size;
         derived->along[o] = size + 2 * (2 * taps + 1);
@@ -137,7 +136,7 @@ static void take_picture(ddc_fit *fit, arena *memory) {
     fit->errors = take_planes(memory, planes, rows, columns, SIDE);
     fit->means = take_planes(memory, planes, rows, columns, SIDE);
     fit->gradients_before = take_planes(memory, planes, rows, columns, SIDE);
-    /* No fit averages pictures while it moves integers. */
+    /* No pass keeps parts of pixels and sums samples. */
     fit->errors_before = fit->means;
     if (!fit->has_levels) return;
     fit->edges = take_planes(memory, 1, rows, columns, SIDE);
@@ -174,22 +173,20 @@ static void take_shared(ddc_fit *fit, arena *memory) {
 
 static void take_worker(ddc_fit *fit, arena *memory, worker *own) {
     const ddc_header *header = &fit->shape.header;
-    int hidden = (int)header->context_channels, inputs = (int)header->neighbours + SEEN_FEATURES;
-    int top = (int)header->top_channels, samples = fit->shape.planes, channels = 0, planes = 0;
+    int hidden = (int)header->context_channels, top = (int)header->top_channels, samples = fit->shape.planes;
+    int channels = 0, planes = 0;
     for (int o = 0; o < fit->shape.octaves; o++) {
         channels = most(channels, fit->octaves[o].channels);
         planes = most(planes, fit->octaves[o].planes);
     }
     int widest = most(channels, most(fit->octaves[0].channels, samples) + top);
-    int longest = most(most(hidden + inputs, most(widest, planes)), most(FILTER_PLACES, 9 * samples)) + 2;
-    longest = most(longest, most(4 * (int)header->taps, MOST_OCTAVES));
+    assert(hidden + NEIGHBOURS + SEEN_FEATURES < MOST_ROWS && widest + planes + 2 < MOST_ROWS);
     own->fit = fit;
     own->sums = TAKE(fit->sums.size);
-    for (int i = 0; i < 4; i++) own->lists[i] = take(memory, sizeof(float *) * (uint64_t)longest);
     own->hidden_1 = TAKE(hidden * ROW);
     own->hidden_2 = TAKE(hidden * ROW);
     own->laplace = TAKE(2 * ROW);
-    own->by_inputs = TAKE(header->neighbours * SHIFTED);
+    own->by_inputs = TAKE(header->neighbours * SHIFTED + SIDE);
     own->features = TAKE(SEEN_FEATURES * fit->feature_pitch);
     own->by_features = TAKE(SEEN_FEATURES * fit->feature_pitch);
     own->parents = TAKE(2 * fit->feature_pitch);
@@ -217,30 +214,37 @@ static void take_worker(ddc_fit *fit, arena *memory, worker *own) {
 typedef struct {
     int level, lanes;
     void (*run_pass)(worker *own);
+    void (*convolve)(const ddc_fit_layer *layer);
 } fit_level;
 
+#define DECLARE(number)                                                                                                \
+    void run_pass_##number(worker *own);                                                                               \
+    void convolve_##number(const ddc_fit_layer *layer);
+#define LEVEL(number, lanes) {number, lanes, run_pass_##number, convolve_##number}
+
 #if defined(__x86_64__) && !defined(DDC_PLAIN)
-void run_pass_0(worker *own);
-void run_pass_2(worker *own);
-void run_pass_3(worker *own);
-static const fit_level LEVELS_OF_FIT[] = {{0, 4, run_pass_0}, {2, 8, run_pass_2}, {3, 16, run_pass_3}};
+DECLARE(0)
+DECLARE(2)
+DECLARE(3)
+static const fit_level LEVELS_OF_FIT[] = {LEVEL(0, 4), LEVEL(2, 8), LEVEL(3, 16)};
 #elif defined(__aarch64__) && !defined(DDC_PLAIN)
-void run_pass_5(worker *own);
-static const fit_level LEVELS_OF_FIT[] = {{0, 4, run_pass_5}};
+DECLARE(5)
+static const fit_level LEVELS_OF_FIT[] = {LEVEL(5, 4)};
 #else
-void run_pass_0(worker *own);
-static const fit_level LEVELS_OF_FIT[] = {{0, 4, run_pass_0}};
+DECLARE(0)
+static const fit_level LEVELS_OF_FIT[] = {LEVEL(0, 4)};
 #endif
 
-static void choose_level(ddc_fit *fit, int limit) {
-    int best = best_level();
+/* The last of a list that ascends, up to the best of this machine and to a limit, or the first. */
+static const fit_level *level_for(int limit) {
+    int best = best_level(), chosen = 0;
     if (limit >= 0 && limit < best) best = limit;
-    for (int i = 0; i < (int)(sizeof LEVELS_OF_FIT / sizeof *LEVELS_OF_FIT); i++)
-        if (LEVELS_OF_FIT[i].level <= best) {
-            fit->lanes = LEVELS_OF_FIT[i].lanes;
-            fit->run_pass = LEVELS_OF_FIT[i].run_pass;
-        }
+    for (int i = 1; i < (int)(sizeof LEVELS_OF_FIT / sizeof *LEVELS_OF_FIT); i++)
+        if (LEVELS_OF_FIT[i].level <= best) chosen = i;
+    return &LEVELS_OF_FIT[chosen];
 }
+
+void ddc_fit_convolve(const ddc_fit_layer *layer) { level_for(-1)->convolve(layer); }
 
 /* Lay a fit out in memory, or with no memory only count. */
 static void lay_out(const ddc_header *header, const ddc_fit_options *options, arena *memory, ddc_fit *fit) {
@@ -249,10 +253,12 @@ static void lay_out(const ddc_header *header, const ddc_fit_options *options, ar
     fit->is_masked = options->is_masked;
     fit->has_levels = options->has_levels;
     fit->is_passed = options->is_passed;
-    choose_level(fit, options->level);
+    const fit_level *level = level_for(options->vectors);
+    fit->lanes = level->lanes;
+    fit->run_pass = level->run_pass;
     for (int o = 0; o < fit->shape.octaves; o++) shape_octave(fit, o, &fit->octaves[o]);
     take_code(fit, memory);
-    for (int o = 0; o < fit->shape.octaves; o++) take_octave(fit, o, memory, &fit->octaves[o]);
+    for (int o = 0; o < fit->shape.octaves; o++) take_octave(o, memory, &fit->octaves[o]);
     take_weights_of_fit(fit, memory);
     place_sums(fit);
     take_picture(fit, memory);
@@ -265,9 +271,16 @@ static void lay_out(const ddc_header *header, const ddc_fit_options *options, ar
     }
 }
 
+static int is_possible(const ddc_header *header, const ddc_fit_options *options) {
+    return header->width && header->height && (header->planes == 1 || header->planes == 3) && header->octaves >= 1 &&
+           header->octaves <= MOST_OCTAVES && header->taps >= 1 && header->taps <= 4 &&
+           header->neighbours <= NEIGHBOURS && options->threads >= 1 && options->threads <= DDC_FIT_MOST_THREADS;
+}
+
 uint64_t ddc_fit_memory(const ddc_header *header, const ddc_fit_options *options) {
     arena memory = {0};
     ddc_fit fit = {0};
+    if (!is_possible(header, options)) return 0;
     take(&memory, sizeof fit);
     take(&memory, crew_bytes((int)options->threads));
     lay_out(header, options, &memory, &fit);
@@ -278,10 +291,9 @@ ddc_fit *ddc_fit_start(const ddc_header *header, const ddc_fit_options *options,
     arena arena = {.start = memory, .size = ddc_fit_memory(header, options)};
     FORBID(memory, arena.size);
     ddc_fit *fit = take(&arena, sizeof *fit);
-    void *crew = take(&arena, crew_bytes((int)options->threads));
+    fit->crew = take(&arena, crew_bytes((int)options->threads));
     lay_out(header, options, &arena, fit);
-    fit->crew = start_crew(fit, crew);
-    return fit->crew ? fit : NULL;
+    return start_crew(fit) ? fit : NULL;
 }
 
 void ddc_fit_end(ddc_fit *fit) { end_crew(fit->crew); }
@@ -293,37 +305,37 @@ static ddc_fit_view view_of(planes planes, int plane, int64_t rows, int64_t colu
 }
 
 ddc_fit_view ddc_fit_see(const ddc_fit *fit, int array, int octave, int plane) {
-    const struct ddc_fit *own = fit;
-    int rows = own->octaves[0].rows, columns = own->octaves[0].columns;
+    int rows = fit->octaves[0].rows, columns = fit->octaves[0].columns;
     switch (array) {
     case DDC_WEIGHTS:
-        return (ddc_fit_view){own->weights[0], 1, own->weight_count, own->weight_count};
+        return (ddc_fit_view){fit->weights[0], 1, fit->weight_count, fit->weight_count};
     case DDC_TRIAL:
-        return (ddc_fit_view){own->weights[1], 1, own->weight_count, own->weight_count};
+        return (ddc_fit_view){fit->weights[1], 1, fit->weight_count, fit->weight_count};
     case DDC_BY_WEIGHT:
-        return (ddc_fit_view){own->by_weight, 1, own->weight_count, own->weight_count};
+        return (ddc_fit_view){fit->by_weight, 1, fit->weight_count, fit->weight_count};
     case DDC_TARGET:
-        return (ddc_fit_view){own->target + plane * rows * own->target_pitch, rows, columns, own->target_pitch};
+        return (ddc_fit_view){fit->target + plane * rows * fit->target_pitch, rows, columns, fit->target_pitch};
     case DDC_KNOWN:
-        return view_of(own->known, 0, rows, columns);
+        return view_of(fit->known, 0, rows, columns);
     case DDC_PARTS:
-        return view_of(own->parts, 0, rows, columns);
+        return view_of(fit->parts, 0, rows, columns);
     case DDC_SUMS:
-        return view_of(own->means, plane, rows, columns);
+        return view_of(fit->means, plane, rows, columns);
     case DDC_EDGES:
-        return view_of(own->edges, 0, rows, columns);
+        return view_of(fit->edges, 0, rows, columns);
     case DDC_LEVELS:
         return view_of(
-            own->levels[octave], plane, (rows + (1 << octave) - 1) >> octave, (columns + (1 << octave) - 1) >> octave);
+            fit->levels[octave], plane, (rows + (1 << octave) - 1) >> octave, (columns + (1 << octave) - 1) >> octave);
     default:
         return view_of(
-            own->octaves[octave].code[array], plane, own->octaves[octave].rows, own->octaves[octave].columns);
+            fit->octaves[octave].code[array], plane, fit->octaves[octave].rows, fit->octaves[octave].columns);
     }
 }
 
 /* ---- weights and their gradients ---- */
 
-void ddc_fit_prepare(ddc_fit *fit, int is_trial) {
+/* Derive from a block of weights what passes read. */
+static void derive(ddc_fit *fit, int is_trial) {
     const weights *at = &fit->tensors;
     float *w = fit->weights[is_trial];
     int hidden = at->context_weight[1].rows, inputs = at->context_weight[0].columns;
@@ -350,6 +362,9 @@ void ddc_fit_prepare(ddc_fit *fit, int is_trial) {
                 float weight = residual[from] + (place == SQUARE / 2 && seen == plane);
                 forward[from] = back[((planes * dy + seen) * 3 + dx) * planes + plane] = weight;
             }
+    for (int o = 0; o < fit->shape.octaves; o++)
+        for (int place = 0; place < FILTER_PLACES && fit->octaves[o].planes; place++)
+            w[fit->derived.filter[o] + place] = w[at->filter[o].at + place] + (place == FILTER_PLACES / 2);
     int count = 2 * (int)fit->shape.header.taps;
     for (int o = 0; o < fit->shape.octaves - 1; o++) {
         const float *taps = w + at->taps[o].at;
@@ -415,7 +430,11 @@ static void gather_all(const ddc_fit *fit) {
 
 ddc_fit_results ddc_fit_run(ddc_fit *fit, const ddc_fit_pass *pass) {
     ddc_fit_results results = {0};
+    assert(!pass->learns || (pass->has_rate && pass->has_picture && pass->last == fit->shape.octaves - 1));
+    assert(!pass->moves_code || (pass->learns && pass->rounding == DDC_SOFT && !pass->keep));
+    assert(!pass->keep || !pass->sums_samples);
     fit->pass = pass;
+    derive(fit, pass->is_trial);
     run_crew(fit);
     for (int i = 0; i < fit->threads; i++) {
         results.distortion += fit->workers[i].results.distortion;

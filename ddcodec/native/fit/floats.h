@@ -33,7 +33,6 @@ typedef uint16_t shorts __attribute__((vector_size(2 * LANES)));
 INLINE floats load(const float *p) { return *(const floats_in_memory *)p; }
 INLINE void store(float *p, floats a) { *(floats_in_memory *)p = a; }
 INLINE floats all(float x) { return x - (floats){0}; }
-INLINE words all_words(uint32_t x) { return x - (words){0}; }
 
 /* LANES numbers of 16 bits. */
 INLINE floats load_shorts(const uint16_t *p) {
@@ -43,8 +42,9 @@ INLINE floats load_shorts(const uint16_t *p) {
 }
 
 INLINE floats chosen(ints where, floats a, floats b) { return (floats)((where & (ints)a) | (~where & (ints)b)); }
-INLINE floats maximum(floats a, floats b) { return chosen(a > b, a, b); }
-INLINE floats minimum(floats a, floats b) { return chosen(a < b, a, b); }
+/* Where `a` is no number these are none, so that a fit that has blown up shows. */
+INLINE floats maximum(floats a, floats b) { return chosen(b > a, b, a); }
+INLINE floats minimum(floats a, floats b) { return chosen(b < a, b, a); }
 INLINE floats clamped(floats a, float low, float high) { return minimum(maximum(a, all(low)), all(high)); }
 INLINE floats magnitude(floats a) { return (floats)((ints)a & 0x7fffffff); }
 INLINE floats sign_of(floats a) { return chosen(a > 0, all(1), chosen(a < 0, all(-1), all(0))); }

@@ -31,6 +31,7 @@
 #define measure_distortion AT_LEVEL(measure_distortion)
 #define residual_back AT_LEVEL(residual_back)
 #define gradient_row AT_LEVEL(gradient_row)
+#define convolve AT_LEVEL(convolve)
 
 /* Products, see products.c. All rows are of `vectors` vectors. */
 void affine(
@@ -87,6 +88,9 @@ void residual_back(worker *own, int row, int stop);
 float *gradient_row(const worker *own, int plane, int row);
 
 void run_pass(worker *own);
+
+/* guess.c */
+void convolve(const ddc_fit_layer *layer);
 
 INLINE const float *own_weights(const worker *own) { return own->fit->weights[own->fit->pass->is_trial]; }
 

@@ -22,17 +22,19 @@
 #define PHASE (RUN / 4)
 #define SHIFTED (RUN + 3 * SIDE)           /* a row that is read from up to SIDE numbers to its left or right */
 #define GAPPED (SIDE + 4 * (PHASE + SIDE)) /* a row whose four phases have zeros between them */
-#define MOST_LANES 16
-#define LEAST_BAND 8 /* pairs of rows that a thread takes at least; more than any halo reaches */
+/* Pairs of rows that a thread takes at least: twice what a halo reaches, so that those from above and below never meet.
+ */
+#define LEAST_BAND 8
 #define SEEN_FEATURES (FEATURES + 1)
 #define FILTER_SIDE 5
 #define FILTER_PLACES (FILTER_SIDE * FILTER_SIDE)
 #define SQUARE 9
 #define LEVELS 3
-#define BAND 4          /* rows of the blocks of a form: those of its coarsest level */
-#define RING (BAND + 2) /* rows of errors that a thread keeps: a band, and one more at each end */
-#define CODE_UNIT 16    /* one unit of the code in the synthesis is 1 / CODE_UNIT */
-#define CODE_UNITS 16   /* code units of 1 in Y */
+#define BAND 4            /* rows of the blocks of a form: those of its coarsest level */
+#define RING (BAND + 2)   /* rows of errors that a thread keeps: a band, and one more at each end */
+#define SYNTHESIS_UNIT 16 /* units of the code that are 1 in the synthesis */
+#define Y_UNIT 16         /* units of the code that are 1 in Y */
+#define MOST_ROWS 512     /* of a product */
 #define NAT 0.6931471805599453
 
 /* Planes of rows: `pitch` numbers from one row to the next. */
@@ -51,14 +53,15 @@ typedef struct {
     int64_t by_output, by_input;
 } matrix;
 
-#define CODE_ARRAYS (DDC_BY_FILTERED + 1)
+/* More arrays in the form of the code, behind those that a caller sees. */
+enum { SLOPE = DDC_GRADIENT + 1, FILTERED, BY_FILTERED, CODE_ARRAYS };
 
 typedef struct {
     int rows, columns, planes, filtered, channels, linear, seen, runs;
     int is_coarsest, has_parent; /* has_parent: contexts see features of the next coarser octave */
     int place;                   /* its number among the octaves that have code, from the coarsest */
     int64_t position;            /* the number of its first integer */
-    planes code[CODE_ARRAYS];    /* in the order of `ddc_fit_array`; with zeros around */
+    planes code[CODE_ARRAYS];    /* Y to Q, GRADIENT, and those above; with zeros around */
     planes raised;               /* the code planes of all coarser octaves at its size */
     planes handed;               /* the features that these and its own plane are mixed to, for the next finer octave */
     planes by_handed;            /* the gradients by these, and by its own plane's magnitudes */
@@ -70,13 +73,13 @@ typedef struct {
 
 /* Places in a block of weights of what is derived from them. */
 typedef struct {
-    int64_t context_back;                          /* (inputs, hidden + 2): from the first layer and from the last */
-    int64_t output_back;                           /* (channels, planes + top): from the samples and the top layer */
-    int64_t square;                                /* (planes, 9 planes): with what passes by the layer */
-    int64_t square_back;                           /* (planes, 3 planes), for each row of the square */
-    int64_t up[MOST_OCTAVES], along[MOST_OCTAVES]; /* of an upsampling: its matrix; what its transpose needs for a line
-                                                    */
-    int64_t size;
+    int64_t context_back;         /* (inputs, hidden + 2): from the first layer and from the last */
+    int64_t output_back;          /* (channels, planes + top): from the samples and the top layer */
+    int64_t filter[MOST_OCTAVES]; /* with what passes by the filter */
+    int64_t square;               /* (planes, 9 planes): with what passes by the layer */
+    int64_t square_back;          /* (planes, 3 planes), for each row of the square */
+    int64_t up[MOST_OCTAVES];     /* (2, 2 taps + 1): of an upsampling */
+    int64_t along[MOST_OCTAVES];  /* (1, 4 taps): what its transpose needs for a line */
 } derived;
 
 /* Places in a thread's sums of gradients: of (outputs, inputs) vectors each, with a column for the bias behind. */
@@ -92,7 +95,6 @@ typedef struct {
     int number;
     ddc_fit_results results;
     float *sums;
-    float **lists[4]; /* for the rows of a product */
     float *hidden_1, *hidden_2, *laplace;
     float *by_inputs;                   /* [neighbours][SHIFTED] */
     float *features, *by_features;      /* [SEEN_FEATURES]: rows of what contexts see of coarser octaves */
@@ -114,7 +116,7 @@ struct ddc_fit {
     sums sums;
     int threads, is_masked, has_levels, is_passed, lanes;
     octave octaves[MOST_OCTAVES];
-    int64_t weight_count, block;
+    int64_t weight_count;
     float *weights[2]; /* those of the fit, and those on trial */
     double *by_weight;
     float *zeros, *ones; /* rows */
@@ -159,7 +161,8 @@ static inline pairs rows_of(const octave *octave, const worker *own) {
 
 /* Wait until all threads are here. */
 void wait_for_all(worker *own);
-crew *start_crew(struct ddc_fit *fit, void *memory);
+/* Start the threads; 0 where the system has none left. */
+int start_crew(struct ddc_fit *fit);
 uint64_t crew_bytes(int threads);
 void run_crew(struct ddc_fit *fit);
 void end_crew(crew *crew);

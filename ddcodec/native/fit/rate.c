@@ -79,7 +79,7 @@ static void back_to_inputs(worker *own, const run *run) {
     const ddc_fit *fit = own->fit;
     const octave *here = run->here;
     int hidden = (int)fit->shape.header.context_channels, neighbours = (int)fit->shape.header.neighbours;
-    float **inputs = own->lists[0], **outputs = own->lists[1];
+    float *inputs[MOST_ROWS], *outputs[MOST_ROWS];
     matrix back = {own_weights(own) + fit->derived.context_back, hidden + 2, 1};
     list_rows(inputs, neighbours, own->by_inputs + SIDE, SHIFTED);
     list_rows(inputs + neighbours, SEEN_FEATURES, own->by_features + run->x, fit->feature_pitch);
@@ -104,8 +104,11 @@ static void back_to_inputs(worker *own, const run *run) {
             inputs[count++] = by_input - SIDE - RIGHT[k];
         }
         target += run->x - SIDE;
+        /* In the row itself neighbours lie only to the left; the numbers to its right may be another thread's. */
         if (count)
-            added(&target, 1, inputs, count, (matrix){fit->ones, 0, 0}, NO_RELU, run->vectors + 2 * SIDE / LANES);
+            added(
+                &target, 1, inputs, count, (matrix){fit->ones, 0, 0}, NO_RELU,
+                run->vectors + (up ? 2 : 1) * SIDE / LANES);
     }
 }
 
@@ -120,8 +123,8 @@ static double run_bits(worker *own, const run *run) {
     float *q = row_of(here->code[DDC_Q], run->plane, run->y) + run->x;
     float *gradient = row_of(here->code[DDC_GRADIENT], run->plane, run->y) + run->x;
     /* The last layer sees the inputs, too. */
-    float **first_rows = own->lists[0], **last_rows = own->lists[1], **input_rows = last_rows + hidden;
-    float **outputs = own->lists[2];
+    float *first_rows[MOST_ROWS], *last_rows[MOST_ROWS], **input_rows = last_rows + hidden;
+    float *outputs[MOST_ROWS];
     list_rows(first_rows, hidden, own->hidden_1, ROW);
     list_rows(last_rows, hidden, own->hidden_2, ROW);
     for (int k = 0; k < neighbours; k++) input_rows[k] = q - UP[k] * pitch + RIGHT[k];

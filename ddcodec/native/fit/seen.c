@@ -39,7 +39,7 @@ void see(worker *own, int o) {
     if (!here->seen) return;
     matrix mix = matrix_of(own_weights(own), &own->fit->tensors.features[o - 1]);
     pairs rows = rows_of(here, own);
-    float **seen = own->lists[0], **handed = own->lists[1];
+    float *seen[MOST_ROWS], *handed[MOST_ROWS];
     for (int y = rows.first; y < rows.stop; y++) {
         for (int plane = 1; plane < here->seen; plane++)
             double_row(
@@ -85,7 +85,7 @@ void see_back(worker *own, int o) {
     matrix back = transposed(matrix_of(own_weights(own), &fit->tensors.features[o - 1]));
     pairs rows = rows_of(here, own);
     int vectors = vectors_of(here->columns), last = (vectors - 1) * LANES;
-    float **seen = own->lists[0], **handed = own->lists[1];
+    float *seen[MOST_ROWS], *handed[MOST_ROWS];
     for (int y = rows.first; y < rows.stop; y++) {
         list_rows(handed, FEATURES, row_of(here->by_handed, 0, y), here->by_handed.plane);
         for (int k = 0; k < FEATURES; k++) store(handed[k] + last, first(load(handed[k] + last), here->columns - last));

@@ -77,7 +77,7 @@ static void make_up_rows(worker *own, int o, int pair) {
     const octave *here = &own->fit->octaves[o], *coarser = here + 1;
     if (here->is_coarsest) return;
     int taps = (int)own->fit->shape.header.taps, columns = coarser->columns;
-    float **sources = own->lists[0], **targets = own->lists[1];
+    float *sources[MOST_ROWS], *targets[MOST_ROWS];
     for (int channel = 0; channel < here->channels; channel++) {
         for (int k = 0; k <= 2 * taps; k++)
             sources[k] = row_of(here->mixed, channel, within(pair - taps + k, 0, coarser->rows - 1));
@@ -93,11 +93,11 @@ static void make_up_rows(worker *own, int o, int pair) {
 
 /* Gather the filtered code of a run by phases. */
 static void gather_code(worker *own, const run *run) {
-    planes filtered = run->here->code[DDC_FILTERED];
+    planes filtered = run->here->code[FILTERED];
     for (int plane = 0; plane < run->here->planes; plane++)
         split_pair(
             run, own->code_run + plane * ROW, row_of(filtered, plane, 2 * run->pair) + 2 * run->x, filtered.pitch,
-            1.f / CODE_UNIT);
+            1.f / SYNTHESIS_UNIT);
 }
 
 /* Make the hidden channels of a run, in rows of ROW numbers from `hidden` on. */
@@ -105,7 +105,7 @@ static void make_hidden(worker *own, const run *run, float *hidden) {
     const octave *here = run->here;
     const weights *at = &own->fit->tensors;
     int taps = (int)own->fit->shape.header.taps, size = run->vectors * LANES;
-    float **targets = own->lists[0], **sources = own->lists[1];
+    float *targets[MOST_ROWS], *sources[MOST_ROWS];
     gather_code(own, run);
     list_rows(targets, here->channels, hidden, ROW);
     list_rows(sources, here->planes, own->code_run, ROW);
@@ -128,7 +128,7 @@ void forward(worker *own, int o) {
     const octave *here = &own->fit->octaves[o], *finer = here - 1;
     pairs own_pairs = pairs_of(here, own);
     matrix mix = matrix_of(own_weights(own), &own->fit->tensors.mix[o - 1]);
-    float **targets = own->lists[0], **sources = own->lists[1];
+    float *targets[MOST_ROWS], *sources[MOST_ROWS];
     filter_code(own, o);
     for (int pair = own_pairs.first; pair < own_pairs.stop; pair++) {
         make_up_rows(own, o, pair);
@@ -149,7 +149,7 @@ void forward(worker *own, int o) {
 static void make_top(worker *own, int x, int vectors) {
     const weights *at = &own->fit->tensors;
     int channels = own->fit->octaves[0].channels, tops = (int)own->fit->shape.header.top_channels;
-    float **targets = own->lists[0], **sources = own->lists[1];
+    float *targets[MOST_ROWS], *sources[MOST_ROWS];
     list_rows(targets, tops, own->hidden + channels * ROW + x, ROW);
     list_rows(sources, channels, own->hidden + x, ROW);
     affine(
@@ -164,7 +164,7 @@ void make_outputs(worker *own) {
     pairs own_pairs = pairs_of(here, own);
     int count = here->channels + (int)fit->shape.header.top_channels;
     const float *w = own_weights(own);
-    float **targets = own->lists[0], **sources = own->lists[1];
+    float *targets[MOST_ROWS], *sources[MOST_ROWS];
     filter_code(own, 0);
     for (int pair = own_pairs.first; pair < own_pairs.stop; pair++) {
         make_up_rows(own, 0, pair);
@@ -222,7 +222,7 @@ static void back_through_run(worker *own, const run *run, float *hidden, matrix 
     const ddc_fit *fit = own->fit;
     const octave *here = run->here;
     int channels = here->channels, size = run->vectors * LANES, taps = (int)fit->shape.header.taps;
-    float **targets = own->lists[0], **sources = own->lists[1], **gates = own->lists[2];
+    float *targets[MOST_ROWS], *sources[MOST_ROWS], *gates[MOST_ROWS];
     for (int phase = 0; phase < 4; phase++) {
         float *gapped = own->back + SIDE + phase * (PHASE + SIDE);
         list_rows(targets, channels, gapped, GAPPED);
@@ -241,11 +241,11 @@ static void back_through_run(worker *own, const run *run, float *hidden, matrix 
             sources, here->planes, targets, channels,
             transposed(matrix_of(own_weights(own), &fit->tensors.code[run->o])), NULL, NO_RELU, run->vectors);
     }
-    planes by_filtered = here->code[DDC_BY_FILTERED];
+    planes by_filtered = here->code[BY_FILTERED];
     for (int plane = 0; plane < here->planes; plane++)
         join_pair(
             run, row_of(by_filtered, plane, 2 * run->pair) + 2 * run->x, by_filtered.pitch,
-            own->by_code_run + plane * ROW, 1.f / CODE_UNIT);
+            own->by_code_run + plane * ROW, 1.f / SYNTHESIS_UNIT);
     if (here->is_coarsest) return;
     const float *along = own_weights(own) + fit->derived.along[run->o];
     for (int channel = 0; channel < channels; channel++)
@@ -259,7 +259,9 @@ static void back_through_run(worker *own, const run *run, float *hidden, matrix 
             list_rows(sources, 2 * taps, evens, -1);
             list_rows(sources + 2 * taps, 2 * taps, odds - 1, -1);
             float *target = up_row(own, own->by_up_rows, channel, parity) + run->x - taps;
-            added(&target, 1, sources, 4 * taps, (matrix){along, 4 * taps, 1}, NO_RELU, run->vectors + 1);
+            added(
+                &target, 1, sources, 4 * taps, (matrix){along, 4 * taps, 1}, NO_RELU,
+                run->vectors + vectors_of(2 * taps));
         }
 }
 
@@ -272,7 +274,7 @@ static void back_to_rows(worker *own, int o, int pair, pairs own_pairs) {
     int taps = (int)fit->shape.header.taps, reach = 2 * taps + 1, columns = coarser->columns;
     int vectors = vectors_of(columns);
     matrix up = up_matrix(own, o);
-    float **targets = own->lists[0], **sources = own->lists[1], **lines = own->lists[2];
+    float *targets[MOST_ROWS], *sources[MOST_ROWS], *lines[MOST_ROWS];
     /* Where rows are clamped some targets are the same row; a product of several rows would not add those up. */
     int is_clamped = pair < taps || pair + taps >= coarser->rows;
     for (int channel = 0; channel < here->channels; channel++) {
@@ -317,7 +319,7 @@ void finest_back(worker *own) {
     matrix output = matrix_of(w, &at->output_weight);
     matrix top_back = {output.at + channels, output.by_input, output.by_output};
     matrix back = {w + fit->derived.output_back, outputs + tops, 1};
-    float **by_outputs = own->lists[0], **sources = own->lists[1], **by_tops = own->lists[2], **gates = own->lists[3];
+    float *by_outputs[MOST_ROWS], *sources[MOST_ROWS], *by_tops[MOST_ROWS], *gates[MOST_ROWS];
     clear_back(own, 0, own_pairs);
     for (int pair = own_pairs.first; pair < own_pairs.stop; pair++) {
         make_up_rows(own, 0, pair);
@@ -356,7 +358,7 @@ void backward(worker *own, int o) {
     const octave *here = &fit->octaves[o], *finer = here - 1;
     pairs own_pairs = pairs_of(here, own);
     matrix back = transposed(matrix_of(own_weights(own), &fit->tensors.mix[o - 1]));
-    float **by_mixed = own->lists[0], **sources = own->lists[1];
+    float *by_mixed[MOST_ROWS], *sources[MOST_ROWS];
     clear_back(own, o, own_pairs);
     for (int pair = own_pairs.first; pair < own_pairs.stop; pair++) {
         make_up_rows(own, o, pair);

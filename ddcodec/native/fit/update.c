@@ -32,17 +32,17 @@ void round_softly(worker *own) {
     float gain = (float)(0.5 * (1 + 2 / (exp(1 / (double)pass->temperature) - 1)));
     EACH_VECTOR({
         int64_t index = here->position + ((int64_t)plane * here->rows + y) * here->columns + x;
-        rounded once = soft_round(CODE_UNITS * load(CODE(DDC_Y)), steep, gain);
+        rounded once = soft_round(Y_UNIT * load(CODE(DDC_Y)), steep, gain);
         floats noisy = once.value + normal(pass->key, (uint32_t)index) * pass->noise;
         rounded twice = soft_round(noisy, steep, gain);
         store(CODE(DDC_Q), first(twice.value, here->columns - x));
-        store(CODE(DDC_SLOPE), once.slope * twice.slope);
+        store(CODE(SLOPE), once.slope * twice.slope);
     })
 }
 
 /* Round as the file will hold it. */
 void round_hard(worker *own) {
-    EACH_VECTOR(store(CODE(DDC_Q), clamped(nearest(CODE_UNITS * load(CODE(DDC_Y))), -CODE_MAX, CODE_MAX)))
+    EACH_VECTOR(store(CODE(DDC_Q), clamped(nearest(Y_UNIT * load(CODE(DDC_Y))), -CODE_MAX, CODE_MAX)))
 }
 
 /* Move a thread's code by Adam (Kingma & Ba 2015, algorithm 1). */
@@ -55,7 +55,7 @@ void move_code(worker *own) {
             floats by_magnitude = load(row_of(here->by_handed, FEATURES, y) + x);
             gradient += load(row_of(here->by_seen, 0, y) + x) + sign_of(load(CODE(DDC_Q))) * by_magnitude;
         }
-        gradient = first(gradient * load(CODE(DDC_SLOPE)) * CODE_UNITS, here->columns - x);
+        gradient = first(gradient * load(CODE(SLOPE)) * Y_UNIT, here->columns - x);
         floats moment = beta_1 * load(CODE(DDC_FIRST_MOMENT)) + (1 - beta_1) * gradient;
         floats square = beta_2 * load(CODE(DDC_SECOND_MOMENT)) + (1 - beta_2) * (gradient * gradient);
         store(CODE(DDC_FIRST_MOMENT), moment);
