@@ -91,8 +91,8 @@ static void change(crew *crew, atomic_uint *number) {
     give_lock(&crew->lock);
 }
 
-void wait_for_all(worker *own) {
-    crew *crew = own->fit->crew;
+void wait_for_all(worker *self) {
+    crew *crew = self->fit->crew;
     if (crew->count == 1) return;
     unsigned round = atomic_load(&crew->round);
     if (atomic_fetch_add(&crew->here, 1) < crew->count - 1) {
@@ -104,13 +104,13 @@ void wait_for_all(worker *own) {
 }
 
 static RESULT work(void *given) {
-    worker *own = given;
-    crew *crew = own->fit->crew;
+    worker *self = given;
+    crew *crew = self->fit->crew;
     for (unsigned pass = 0;; pass++) {
         wait_for_change(crew, &crew->passes, pass);
         if (atomic_load(&crew->is_over)) return 0;
-        own->fit->run_pass(own);
-        wait_for_all(own);
+        self->fit->run_pass(self);
+        wait_for_all(self);
     }
 }
 

@@ -5,20 +5,20 @@
 #include "level.h"
 
 /* List the rows of the square around a row, each from its own column on. Zeros surround the plane. */
-static void list_square(float **list, planes planes, int plane, int row) {
+static void list_square(float **list, grid grid, int plane, int row) {
     for (int place = 0; place < FILTER_PLACES; place++)
-        list[place] = row_of(planes, plane, row + place / FILTER_SIDE - 2) + place % FILTER_SIDE - 2;
+        list[place] = row_of(grid, plane, row + place / FILTER_SIDE - 2) + place % FILTER_SIDE - 2;
 }
 
-static matrix filter_of(const worker *own, int o) {
-    return (matrix){own_weights(own) + own->fit->derived.filter[o], FILTER_PLACES, 1};
+static matrix filter_of(const worker *self, int o) {
+    return (matrix){weights_of(self) + self->fit->derived.filter[o], FILTER_PLACES, 1};
 }
 
 /* Filter a thread's rows of the code of octave `o`, for the synthesis. Planes of detail are copied. */
-void filter_code(worker *own, int o) {
-    const octave *here = &own->fit->octaves[o];
-    planes q = here->code[DDC_Q], filtered = here->code[FILTERED];
-    pairs rows = rows_of(here, own);
+void filter_code(worker *self, int o) {
+    const octave *here = &self->fit->octaves[o];
+    grid q = here->code[DDC_Q], filtered = here->code[FILTERED];
+    pairs rows = rows_of(here, self);
     int vectors = vectors_of(here->columns);
     float *square[MOST_ROWS];
     for (int plane = 0; plane < here->planes; plane++)
@@ -26,7 +26,7 @@ void filter_code(worker *own, int o) {
             float *target = row_of(filtered, plane, y);
             if (plane < here->filtered) {
                 list_square(square, q, plane, y);
-                affine(&target, 1, square, FILTER_PLACES, filter_of(own, o), NULL, NO_RELU, vectors);
+                affine(&target, 1, square, FILTER_PLACES, filter_of(self, o), NULL, NO_RELU, vectors);
             } else
                 memcpy(target, row_of(q, plane, y), sizeof(floats) * (size_t)vectors);
         }
@@ -34,12 +34,12 @@ void filter_code(worker *own, int o) {
 
 /* Go back from the gradients by the filtered code of octave `o` to a thread's rows: add to the sums of gradients by the
    filter and, if the code moves, to those by the code. */
-void filter_back(worker *own, int o) {
-    const octave *here = &own->fit->octaves[o];
+void filter_back(worker *self, int o) {
+    const octave *here = &self->fit->octaves[o];
     /* The way back reads the filter from its last place to the first. */
-    matrix back = {filter_of(own, o).at + FILTER_PLACES - 1, FILTER_PLACES, -1};
-    planes by_filtered = here->code[BY_FILTERED];
-    pairs rows = rows_of(here, own);
+    matrix back = {filter_of(self, o).at + FILTER_PLACES - 1, FILTER_PLACES, -1};
+    grid by_filtered = here->code[BY_FILTERED];
+    pairs rows = rows_of(here, self);
     int vectors = vectors_of(here->columns);
     float *square[MOST_ROWS];
     for (int plane = 0; plane < here->planes; plane++)
@@ -48,9 +48,9 @@ void filter_back(worker *own, int o) {
             int is_filtered = plane < here->filtered;
             if (is_filtered) {
                 list_square(square, here->code[DDC_Q], plane, y);
-                outer(own->sums + own->fit->sums.filter[o], &source, 1, square, FILTER_PLACES, vectors);
+                outer(self->sums + self->fit->sums.filter[o], &source, 1, square, FILTER_PLACES, vectors);
             }
-            if (!own->fit->pass->moves_code) continue;
+            if (!self->fit->pass->moves_code) continue;
             if (is_filtered) {
                 list_square(square, by_filtered, plane, y);
                 added(&target, 1, square, FILTER_PLACES, back, NO_RELU, vectors);

@@ -6,8 +6,8 @@
 #define TAKE(count) take(memory, sizeof(float) * (uint64_t)(count))
 
 /* Planes of rows with `beside` zeros on both sides, and at least as many behind the last. */
-static planes take_planes(arena *memory, int count, int rows, int64_t columns, int beside) {
-    planes result = {.pitch = whole(columns) + 2 * beside};
+static grid take_grid(arena *memory, int count, int rows, int64_t columns, int beside) {
+    grid result = {.pitch = whole(columns) + 2 * beside};
     result.plane = rows * result.pitch;
     float *at = TAKE(count * result.plane + beside);
     result.at = at ? at + beside : NULL;
@@ -38,7 +38,7 @@ static void take_code(ddc_fit *fit, arena *memory) {
     int place = 0;
     for (int o = 0; o < fit->shape.octaves; o++) {
         octave *own = &fit->octaves[o];
-        planes code = {.pitch = whole(own->columns) + SIDE};
+        grid code = {.pitch = whole(own->columns) + SIDE};
         code.plane = (own->rows + ABOVE) * code.pitch;
         places[o] = size + ABOVE * code.pitch + SIDE;
         size += own->planes * code.plane + FILTER_SIDE / 2 * code.pitch;
@@ -61,15 +61,15 @@ static void take_octave(int o, arena *memory, octave *own) {
     const octave *coarser = own + 1;
     int64_t columns = in_pairs(own->columns);
     if (own->seen) {
-        own->raised = take_planes(memory, own->seen - 1, own->rows, columns, 0);
-        own->handed = take_planes(memory, FEATURES, own->rows, columns, 0);
-        own->by_handed = take_planes(memory, SEEN_FEATURES, own->rows, columns, 0);
-        own->by_seen = take_planes(memory, own->seen, own->rows, columns, 0);
+        own->raised = take_grid(memory, own->seen - 1, own->rows, columns, 0);
+        own->handed = take_grid(memory, FEATURES, own->rows, columns, 0);
+        own->by_handed = take_grid(memory, SEEN_FEATURES, own->rows, columns, 0);
+        own->by_seen = take_grid(memory, own->seen, own->rows, columns, 0);
     }
     if (o) own->blocks = TAKE((own->rows + 1) / 2 * (int64_t)own->runs * own->channels * ROW);
     if (own->is_coarsest) return;
     /* A row of all channels follows another. */
-    planes mixed = {.plane = in_pairs(coarser->columns)};
+    grid mixed = {.plane = in_pairs(coarser->columns)};
     mixed.pitch = own->channels * mixed.plane;
     own->mixed = own->by_mixed = mixed;
     own->mixed.at = TAKE(coarser->rows * mixed.pitch);
@@ -130,18 +130,18 @@ static void take_picture(ddc_fit *fit, arena *memory) {
     int64_t columns = in_pairs(fit->octaves[0].columns);
     fit->target_pitch = columns;
     fit->target = take(memory, sizeof(uint16_t) * (uint64_t)(planes * rows * columns));
-    fit->parts = take_planes(memory, 1, rows, columns, 0);
-    if (fit->is_masked) fit->known = take_planes(memory, 1, rows, columns, 0);
-    fit->outputs = take_planes(memory, planes, rows, columns, SIDE);
-    fit->errors = take_planes(memory, planes, rows, columns, SIDE);
-    fit->means = take_planes(memory, planes, rows, columns, SIDE);
-    fit->gradients_before = take_planes(memory, planes, rows, columns, SIDE);
+    fit->parts = take_grid(memory, 1, rows, columns, 0);
+    if (fit->is_masked) fit->known = take_grid(memory, 1, rows, columns, 0);
+    fit->outputs = take_grid(memory, planes, rows, columns, SIDE);
+    fit->errors = take_grid(memory, planes, rows, columns, SIDE);
+    fit->means = take_grid(memory, planes, rows, columns, SIDE);
+    fit->gradients_before = take_grid(memory, planes, rows, columns, SIDE);
     /* No pass keeps parts of pixels and sums samples. */
     fit->errors_before = fit->means;
     if (!fit->has_levels) return;
-    fit->edges = take_planes(memory, 1, rows, columns, SIDE);
+    fit->edges = take_grid(memory, 1, rows, columns, SIDE);
     for (int level = 0; level < LEVELS; level++)
-        fit->levels[level] = take_planes(
+        fit->levels[level] = take_grid(
             memory, planes, (rows + (1 << level) - 1) >> level, (fit->octaves[0].columns + (1 << level) - 1) >> level,
             0);
 }
@@ -189,19 +189,19 @@ static void take_worker(ddc_fit *fit, arena *memory, worker *own) {
     own->by_inputs = TAKE(header->neighbours * SHIFTED + SIDE);
     own->features = TAKE(SEEN_FEATURES * fit->feature_pitch);
     own->by_features = TAKE(SEEN_FEATURES * fit->feature_pitch);
-    own->parents = TAKE(2 * fit->feature_pitch);
+    own->across = TAKE(2 * fit->feature_pitch);
     own->hidden = TAKE((fit->octaves[0].channels + top) * (int64_t)ROW);
-    own->back = TAKE(channels * (int64_t)GAPPED);
-    own->mixed = TAKE(widest * (int64_t)ROW);
+    own->by_hidden = TAKE(channels * (int64_t)GAPPED);
+    own->outputs = TAKE(widest * (int64_t)ROW);
     own->code_run = TAKE(planes * ROW);
     own->by_code_run = TAKE(planes * ROW);
     own->up_rows = TAKE(2 * channels * fit->up_pitch);
     own->by_up_rows = TAKE(2 * channels * fit->up_pitch);
-    own->gradients = take_planes(memory, samples, 2, in_pairs(fit->octaves[0].columns), SIDE);
+    own->gradients = take_grid(memory, samples, 2, in_pairs(fit->octaves[0].columns), SIDE);
     if (fit->has_levels) {
-        own->ring = take_planes(memory, samples, RING, in_pairs(fit->octaves[0].columns), SIDE);
-        own->level_rows = take_planes(memory, samples, 3, in_pairs(fit->octaves[0].columns), SIDE);
-        own->halo_rows = take_planes(memory, samples, 1, in_pairs(fit->octaves[0].columns), SIDE);
+        own->ring = take_grid(memory, samples, RING, in_pairs(fit->octaves[0].columns), SIDE);
+        own->level_rows = take_grid(memory, samples, 3, in_pairs(fit->octaves[0].columns), SIDE);
+        own->halo_rows = take_grid(memory, samples, 1, in_pairs(fit->octaves[0].columns), SIDE);
     }
     /* Vectors at the end of a row of code reach beyond it. */
     own->halo_code = TAKE(fit->halo_sizes[0] + SIDE);
@@ -213,12 +213,12 @@ static void take_worker(ddc_fit *fit, arena *memory, worker *own) {
 
 typedef struct {
     int level, lanes;
-    void (*run_pass)(worker *own);
+    void (*run_pass)(worker *self);
     void (*convolve)(const ddc_fit_layer *layer);
 } fit_level;
 
 #define DECLARE(number)                                                                                                \
-    void run_pass_##number(worker *own);                                                                               \
+    void run_pass_##number(worker *self);                                                                              \
     void convolve_##number(const ddc_fit_layer *layer);
 #define LEVEL(number, lanes) {number, lanes, run_pass_##number, convolve_##number}
 
@@ -300,8 +300,8 @@ void ddc_fit_end(ddc_fit *fit) { end_crew(fit->crew); }
 
 uint32_t ddc_fit_lanes(const ddc_fit *fit) { return (uint32_t)fit->lanes; }
 
-static ddc_fit_view view_of(planes planes, int plane, int64_t rows, int64_t columns) {
-    return (ddc_fit_view){planes.at ? row_of(planes, plane, 0) : NULL, rows, columns, planes.pitch};
+static ddc_fit_view view_of(grid grid, int plane, int64_t rows, int64_t columns) {
+    return (ddc_fit_view){grid.at ? row_of(grid, plane, 0) : NULL, rows, columns, grid.pitch};
 }
 
 ddc_fit_view ddc_fit_see(const ddc_fit *fit, int array, int octave, int plane) {

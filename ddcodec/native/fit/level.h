@@ -56,42 +56,42 @@ INLINE matrix matrix_of(const float *weights, const tensor *tensor) {
 INLINE matrix transposed(matrix a) { return (matrix){a.at, a.by_input, a.by_output}; }
 
 /* update.c */
-void round_softly(worker *own);
-void round_hard(worker *own);
-void move_code(worker *own);
+void round_softly(worker *self);
+void round_hard(worker *self);
+void move_code(worker *self);
 
 /* seen.c */
-void see(worker *own, int o);
-void see_back(worker *own, int o);
+void see(worker *self, int o);
+void see_back(worker *self, int o);
 float *seen_row(const octave *here, int plane, int row);
 int other_row(const octave *here, int finer_row);
 void double_row(const float *near, const float *far, int is_magnitude, float *across, float *along, int columns);
 
 /* rate.c */
-double octave_bits(worker *own, int o);
-void merge_gradients(worker *own, int o);
+double octave_bits(worker *self, int o);
+void merge_gradients(worker *self, int o);
 
 /* filters.c */
-void filter_code(worker *own, int o);
-void filter_back(worker *own, int o);
+void filter_code(worker *self, int o);
+void filter_back(worker *self, int o);
 
 /* synthesis.c */
-void forward(worker *own, int o);
-void make_outputs(worker *own);
-void finest_back(worker *own);
-void backward(worker *own, int o);
-void merge_mixed(worker *own, int o);
+void forward(worker *self, int o);
+void make_outputs(worker *self);
+void finest_back(worker *self);
+void backward(worker *self, int o);
+void merge_mixed(worker *self, int o);
 
 /* distortion.c */
-void measure_distortion(worker *own);
-void residual_back(worker *own, int row, int stop);
-float *gradient_row(const worker *own, int plane, int row);
+void measure_distortion(worker *self);
+void residual_back(worker *self, int row, int stop);
+float *gradient_row(const worker *self, int plane, int row);
 
-void run_pass(worker *own);
+void run_pass(worker *self);
 
 /* guess.c */
 void convolve(const ddc_fit_layer *layer);
 
-INLINE const float *own_weights(const worker *own) { return own->fit->weights[own->fit->pass->is_trial]; }
+INLINE const float *weights_of(const worker *self) { return self->fit->weights[self->fit->pass->is_trial]; }
 
 #endif

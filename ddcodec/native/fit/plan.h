@@ -41,11 +41,9 @@
 typedef struct {
     float *at;
     int64_t pitch, plane;
-} planes;
+} grid;
 
-static inline float *row_of(planes planes, int plane, int row) {
-    return planes.at + plane * planes.plane + row * planes.pitch;
-}
+static inline float *row_of(grid grid, int plane, int row) { return grid.at + plane * grid.plane + row * grid.pitch; }
 
 /* A matrix of weights: that of output j and input i is at[j by_output + i by_input]. */
 typedef struct {
@@ -61,12 +59,12 @@ typedef struct {
     int is_coarsest, has_parent; /* has_parent: contexts see features of the next coarser octave */
     int place;                   /* its number among the octaves that have code, from the coarsest */
     int64_t position;            /* the number of its first integer */
-    planes code[CODE_ARRAYS];    /* Y to Q, GRADIENT, and those above; with zeros around */
-    planes raised;               /* the code planes of all coarser octaves at its size */
-    planes handed;               /* the features that these and its own plane are mixed to, for the next finer octave */
-    planes by_handed;            /* the gradients by these, and by its own plane's magnitudes */
-    planes by_seen;              /* the gradients by its own plane and by `raised` */
-    planes mixed, by_mixed;      /* what is upsampled: the rows of the next coarser octave; and the gradient by it */
+    grid code[CODE_ARRAYS];      /* Y to Q, GRADIENT, and those above; with zeros around */
+    grid raised;                 /* the code planes of all coarser octaves at its size */
+    grid handed;                 /* the features that these and its own plane are mixed to, for the next finer octave */
+    grid by_handed;              /* the gradients by these, and by its own plane's magnitudes */
+    grid by_seen;                /* the gradients by its own plane and by `raised` */
+    grid mixed, by_mixed;        /* what is upsampled: the rows of the next coarser octave; and the gradient by it */
     float *blocks;               /* the hidden channels, run by run in the order in which they are made */
     int64_t halo_code, halo_handed, halo_mixed; /* places in the halos */
 } octave;
@@ -96,14 +94,15 @@ typedef struct {
     ddc_fit_results results;
     float *sums;
     float *hidden_1, *hidden_2, *laplace;
-    float *by_inputs;                   /* [neighbours][SHIFTED] */
-    float *features, *by_features;      /* [SEEN_FEATURES]: rows of what contexts see of coarser octaves */
-    float *parents;                     /* two rows of the coarser octave */
-    float *hidden, *back, *mixed;       /* channels of a run; their gradients, gapped; outputs or gradients by them */
-    float *code_run, *by_code_run;      /* code planes of a run by phases */
-    float *up_rows, *by_up_rows;        /* [channels][2]: rows upsampled across */
-    planes gradients;                   /* two rows of each plane of gradients by outputs */
-    planes ring, level_rows, halo_rows; /* rows of errors as the form's channels, of its levels, of another thread */
+    float *by_inputs;                 /* [neighbours][SHIFTED] */
+    float *features, *by_features;    /* [SEEN_FEATURES]: rows of what contexts see of coarser octaves */
+    float *across;                    /* two rows between a row and one of twice or half its columns */
+    float *hidden, *by_hidden;        /* channels of a run; their gradients, gapped */
+    float *outputs;                   /* what a run's channels are mixed to, or the gradients by that */
+    float *code_run, *by_code_run;    /* code planes of a run by phases */
+    float *up_rows, *by_up_rows;      /* [channels][2]: rows upsampled across */
+    grid gradients;                   /* two rows of each plane of gradients by outputs */
+    grid ring, level_rows, halo_rows; /* rows of errors as the form's channels, of its levels, of another thread */
     float *halo_code, *halo_handed, *halo_mixed;
 } worker;
 
@@ -119,18 +118,18 @@ struct ddc_fit {
     int64_t weight_count;
     float *weights[2]; /* those of the fit, and those on trial */
     double *by_weight;
-    float *zeros, *ones; /* rows */
+    float *zeros, *ones; /* RUN numbers each */
     int64_t up_pitch, feature_pitch, halo_sizes[3];
     uint16_t *target;
     int64_t target_pitch;
-    planes known, parts;
-    planes outputs, errors; /* what the residual layer sees, and the gradients by samples; with zeros beside */
-    planes means, errors_before, gradients_before;
-    planes edges, levels[LEVELS];
+    grid known, parts;
+    grid outputs, errors; /* what the residual layer sees, and the gradients by samples; with zeros beside */
+    grid means, errors_before, gradients_before;
+    grid edges, levels[LEVELS];
     worker *workers;
     crew *crew;
     const ddc_fit_pass *pass;
-    void (*run_pass)(worker *own);
+    void (*run_pass)(worker *self);
 };
 
 static inline int64_t whole(int64_t numbers) { return (numbers + SIDE - 1) / SIDE * SIDE; }
@@ -141,12 +140,12 @@ typedef struct {
     int first, stop;
 } pairs;
 
-static inline pairs pairs_of(const octave *octave, const worker *own) {
+static inline pairs pairs_of(const octave *octave, const worker *self) {
     int count = (octave->rows + 1) / 2, bands = count / LEAST_BAND;
-    if (bands > own->fit->threads) bands = own->fit->threads;
+    if (bands > self->fit->threads) bands = self->fit->threads;
     if (bands < 1) bands = 1;
-    if (own->number >= bands) return (pairs){count, count};
-    return (pairs){(int)((int64_t)count * own->number / bands), (int)((int64_t)count * (own->number + 1) / bands)};
+    if (self->number >= bands) return (pairs){count, count};
+    return (pairs){(int)((int64_t)count * self->number / bands), (int)((int64_t)count * (self->number + 1) / bands)};
 }
 
 static inline int least(int a, int b) { return a < b ? a : b; }
@@ -154,13 +153,13 @@ static inline int most(int a, int b) { return a > b ? a : b; }
 static inline int within(int a, int low, int high) { return most(low, least(a, high)); }
 
 /* The rows of an octave that are a thread's: first .. stop - 1. */
-static inline pairs rows_of(const octave *octave, const worker *own) {
-    pairs own_pairs = pairs_of(octave, own);
+static inline pairs rows_of(const octave *octave, const worker *self) {
+    pairs own_pairs = pairs_of(octave, self);
     return (pairs){least(2 * own_pairs.first, octave->rows), least(2 * own_pairs.stop, octave->rows)};
 }
 
 /* Wait until all threads are here. */
-void wait_for_all(worker *own);
+void wait_for_all(worker *self);
 /* Start the threads; 0 where the system has none left. */
 int start_crew(struct ddc_fit *fit);
 uint64_t crew_bytes(int threads);

@@ -34,17 +34,17 @@ void double_row(const float *near, const float *far, int is_magnitude, float *ac
 
 /* Make a thread's rows of the coarser planes at the size of octave `o`, and of the features that it hands down. The
    next coarser octave must be done. */
-void see(worker *own, int o) {
-    const octave *here = &own->fit->octaves[o], *coarser = here + 1;
+void see(worker *self, int o) {
+    const octave *here = &self->fit->octaves[o], *coarser = here + 1;
     if (!here->seen) return;
-    matrix mix = matrix_of(own_weights(own), &own->fit->tensors.features[o - 1]);
-    pairs rows = rows_of(here, own);
+    matrix mix = matrix_of(weights_of(self), &self->fit->tensors.features[o - 1]);
+    pairs rows = rows_of(here, self);
     float *seen[MOST_ROWS], *handed[MOST_ROWS];
     for (int y = rows.first; y < rows.stop; y++) {
         for (int plane = 1; plane < here->seen; plane++)
             double_row(
                 seen_row(coarser, plane - 1, y / 2), seen_row(coarser, plane - 1, other_row(coarser, y)), 0,
-                own->parents + SIDE, seen_row(here, plane, y), coarser->columns);
+                self->across + SIDE, seen_row(here, plane, y), coarser->columns);
         for (int plane = 0; plane < here->seen; plane++) seen[plane] = seen_row(here, plane, y);
         list_rows(handed, FEATURES, row_of(here->handed, 0, y), here->handed.plane);
         affine(handed, FEATURES, seen, here->seen, mix, NULL, NO_RELU, vectors_of(here->columns));
@@ -52,8 +52,8 @@ void see(worker *own, int o) {
 }
 
 /* Write the adjoint of `double_row` to a row at `target`, from all finer rows that row `y` went into. */
-static void halve_rows(const worker *own, const octave *finer, const octave *here, int plane, int y, float *target) {
-    float *across = own->parents + SIDE;
+static void halve_rows(const worker *self, const octave *finer, const octave *here, int plane, int y, float *target) {
+    float *across = self->across + SIDE;
     int count = vectors_of(here->columns) * LANES;
     /* So much is read by the last loop, which also reads the right neighbours of the last numbers. */
     clear(across - 1, 2 * count + SIDE);
@@ -78,24 +78,24 @@ static void halve_rows(const worker *own, const octave *finer, const octave *her
 
 /* Go back from the gradients by the features that octave `o` hands down, for a thread's rows: add to the sums of
    gradients by the weights, and write those by what is seen, if the code moves. The next finer octave must be done. */
-void see_back(worker *own, int o) {
-    const ddc_fit *fit = own->fit;
+void see_back(worker *self, int o) {
+    const ddc_fit *fit = self->fit;
     const octave *here = &fit->octaves[o], *finer = here - 1;
     if (!here->seen) return;
-    matrix back = transposed(matrix_of(own_weights(own), &fit->tensors.features[o - 1]));
-    pairs rows = rows_of(here, own);
+    matrix back = transposed(matrix_of(weights_of(self), &fit->tensors.features[o - 1]));
+    pairs rows = rows_of(here, self);
     int vectors = vectors_of(here->columns), last = (vectors - 1) * LANES;
     float *seen[MOST_ROWS], *handed[MOST_ROWS];
     for (int y = rows.first; y < rows.stop; y++) {
         list_rows(handed, FEATURES, row_of(here->by_handed, 0, y), here->by_handed.plane);
         for (int k = 0; k < FEATURES; k++) store(handed[k] + last, first(load(handed[k] + last), here->columns - last));
         for (int plane = 0; plane < here->seen; plane++) seen[plane] = seen_row(here, plane, y);
-        outer(own->sums + fit->sums.features[o - 1], handed, FEATURES, seen, here->seen, vectors);
+        outer(self->sums + fit->sums.features[o - 1], handed, FEATURES, seen, here->seen, vectors);
         if (!fit->pass->moves_code) continue;
         list_rows(seen, here->seen, row_of(here->by_seen, 0, y), here->by_seen.plane);
         for (int plane = 0; plane < here->seen; plane++)
             if (finer->seen)
-                halve_rows(own, finer, here, plane, y, seen[plane]);
+                halve_rows(self, finer, here, plane, y, seen[plane]);
             else
                 clear(seen[plane], vectors * LANES);
         added(seen, here->seen, handed, FEATURES, back, NO_RELU, vectors);

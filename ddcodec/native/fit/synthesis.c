@@ -20,8 +20,8 @@ typedef struct {
 
 #define PHASE_OF(rows, run, number) ((rows) + (number) * (run)->vectors * LANES)
 
-static run run_of(const worker *own, int o, int pair, int number) {
-    const octave *here = &own->fit->octaves[o];
+static run run_of(const worker *self, int o, int pair, int number) {
+    const octave *here = &self->fit->octaves[o];
     int x = number * PHASE;
     return (run){o, pair, here, x, vectors_of(least(PHASE, (here->columns + 1) / 2 - x))};
 }
@@ -31,13 +31,13 @@ static float *block_of(const run *run) {
     return run->here->blocks + number * run->here->channels * ROW;
 }
 
-static float *up_row(const worker *own, float *rows, int channel, int parity) {
-    return rows + (2 * channel + parity) * own->fit->up_pitch + SIDE;
+static float *up_row(const worker *self, float *rows, int channel, int parity) {
+    return rows + (2 * channel + parity) * self->fit->up_pitch + SIDE;
 }
 
-static matrix up_matrix(const worker *own, int o) {
-    int reach = 2 * (int)own->fit->shape.header.taps + 1;
-    return (matrix){own_weights(own) + own->fit->derived.up[o], reach, 1};
+static matrix up_matrix(const worker *self, int o) {
+    int reach = 2 * (int)self->fit->shape.header.taps + 1;
+    return (matrix){weights_of(self) + self->fit->derived.up[o], reach, 1};
 }
 
 /* Sort a run of a pair's rows by phases, multiplied by `gain`: of each row first the even columns, then the odd ones. A
@@ -73,16 +73,16 @@ INLINE void join_pair(const run *run, float *target, int64_t pitch, const float 
 
 /* Upsample the coarse rows around a pair across: for every channel an even and an odd row at the coarser octave's
    columns. */
-static void make_up_rows(worker *own, int o, int pair) {
-    const octave *here = &own->fit->octaves[o], *coarser = here + 1;
+static void make_up_rows(worker *self, int o, int pair) {
+    const octave *here = &self->fit->octaves[o], *coarser = here + 1;
     if (here->is_coarsest) return;
-    int taps = (int)own->fit->shape.header.taps, columns = coarser->columns;
+    int taps = (int)self->fit->shape.header.taps, columns = coarser->columns;
     float *sources[MOST_ROWS], *targets[MOST_ROWS];
     for (int channel = 0; channel < here->channels; channel++) {
         for (int k = 0; k <= 2 * taps; k++)
             sources[k] = row_of(here->mixed, channel, within(pair - taps + k, 0, coarser->rows - 1));
-        for (int parity = 0; parity < 2; parity++) targets[parity] = up_row(own, own->up_rows, channel, parity);
-        affine(targets, 2, sources, 2 * taps + 1, up_matrix(own, o), NULL, NO_RELU, vectors_of(columns));
+        for (int parity = 0; parity < 2; parity++) targets[parity] = up_row(self, self->up_rows, channel, parity);
+        affine(targets, 2, sources, 2 * taps + 1, up_matrix(self, o), NULL, NO_RELU, vectors_of(columns));
         for (int parity = 0; parity < 2; parity++)
             for (int k = 0; k < taps; k++) {
                 targets[parity][-1 - k] = targets[parity][0];
@@ -92,50 +92,50 @@ static void make_up_rows(worker *own, int o, int pair) {
 }
 
 /* Gather the filtered code of a run by phases. */
-static void gather_code(worker *own, const run *run) {
-    planes filtered = run->here->code[FILTERED];
+static void gather_code(worker *self, const run *run) {
+    grid filtered = run->here->code[FILTERED];
     for (int plane = 0; plane < run->here->planes; plane++)
         split_pair(
-            run, own->code_run + plane * ROW, row_of(filtered, plane, 2 * run->pair) + 2 * run->x, filtered.pitch,
+            run, self->code_run + plane * ROW, row_of(filtered, plane, 2 * run->pair) + 2 * run->x, filtered.pitch,
             1.f / SYNTHESIS_UNIT);
 }
 
 /* Make the hidden channels of a run, in rows of ROW numbers from `hidden` on. */
-static void make_hidden(worker *own, const run *run, float *hidden) {
+static void make_hidden(worker *self, const run *run, float *hidden) {
     const octave *here = run->here;
-    const weights *at = &own->fit->tensors;
-    int taps = (int)own->fit->shape.header.taps, size = run->vectors * LANES;
+    const weights *at = &self->fit->tensors;
+    int taps = (int)self->fit->shape.header.taps, size = run->vectors * LANES;
     float *targets[MOST_ROWS], *sources[MOST_ROWS];
-    gather_code(own, run);
+    gather_code(self, run);
     list_rows(targets, here->channels, hidden, ROW);
-    list_rows(sources, here->planes, own->code_run, ROW);
+    list_rows(sources, here->planes, self->code_run, ROW);
     affine(
-        targets, here->channels, sources, here->planes, matrix_of(own_weights(own), &at->code[run->o]),
-        own_weights(own) + at->bias[run->o].at, here->is_coarsest ? here->linear : NO_RELU, 4 * run->vectors);
+        targets, here->channels, sources, here->planes, matrix_of(weights_of(self), &at->code[run->o]),
+        weights_of(self) + at->bias[run->o].at, here->is_coarsest ? here->linear : NO_RELU, 4 * run->vectors);
     if (here->is_coarsest) return;
     for (int channel = 0; channel < here->channels; channel++)
         for (int parity = 0; parity < 2; parity++) {
             list_rows(targets, 2, hidden + channel * ROW + 2 * parity * size, size);
-            list_rows(sources, 2 * taps + 1, up_row(own, own->up_rows, channel, parity) + run->x - taps, 1);
+            list_rows(sources, 2 * taps + 1, up_row(self, self->up_rows, channel, parity) + run->x - taps, 1);
             added(
-                targets, 2, sources, 2 * taps + 1, up_matrix(own, run->o), channel < here->linear ? NO_RELU : 0,
+                targets, 2, sources, 2 * taps + 1, up_matrix(self, run->o), channel < here->linear ? NO_RELU : 0,
                 run->vectors);
         }
 }
 
 /* Make a thread's rows of the hidden channels of octave `o` (not 0), and of what the finer one upsamples. */
-void forward(worker *own, int o) {
-    const octave *here = &own->fit->octaves[o], *finer = here - 1;
-    pairs own_pairs = pairs_of(here, own);
-    matrix mix = matrix_of(own_weights(own), &own->fit->tensors.mix[o - 1]);
+void forward(worker *self, int o) {
+    const octave *here = &self->fit->octaves[o], *finer = here - 1;
+    pairs own_pairs = pairs_of(here, self);
+    matrix mix = matrix_of(weights_of(self), &self->fit->tensors.mix[o - 1]);
     float *targets[MOST_ROWS], *sources[MOST_ROWS];
-    filter_code(own, o);
+    filter_code(self, o);
     for (int pair = own_pairs.first; pair < own_pairs.stop; pair++) {
-        make_up_rows(own, o, pair);
+        make_up_rows(self, o, pair);
         for (int number = 0; number < here->runs; number++) {
-            run run = run_of(own, o, pair, number);
-            make_hidden(own, &run, block_of(&run));
-            list_rows(targets, finer->channels, own->mixed, ROW);
+            run run = run_of(self, o, pair, number);
+            make_hidden(self, &run, block_of(&run));
+            list_rows(targets, finer->channels, self->outputs, ROW);
             list_rows(sources, here->channels, block_of(&run), ROW);
             affine(targets, finer->channels, sources, here->channels, mix, NULL, NO_RELU, 4 * run.vectors);
             for (int channel = 0; channel < finer->channels; channel++)
@@ -146,36 +146,36 @@ void forward(worker *own, int o) {
 }
 
 /* Make the channels of the top layer for a part of a run, behind those of the finest octave. */
-static void make_top(worker *own, int x, int vectors) {
-    const weights *at = &own->fit->tensors;
-    int channels = own->fit->octaves[0].channels, tops = (int)own->fit->shape.header.top_channels;
+static void make_top(worker *self, int x, int vectors) {
+    const weights *at = &self->fit->tensors;
+    int channels = self->fit->octaves[0].channels, tops = (int)self->fit->shape.header.top_channels;
     float *targets[MOST_ROWS], *sources[MOST_ROWS];
-    list_rows(targets, tops, own->hidden + channels * ROW + x, ROW);
-    list_rows(sources, channels, own->hidden + x, ROW);
+    list_rows(targets, tops, self->hidden + channels * ROW + x, ROW);
+    list_rows(sources, channels, self->hidden + x, ROW);
     affine(
-        targets, tops, sources, channels, matrix_of(own_weights(own), &at->top_weight),
-        own_weights(own) + at->top_bias.at, 0, vectors);
+        targets, tops, sources, channels, matrix_of(weights_of(self), &at->top_weight),
+        weights_of(self) + at->top_bias.at, 0, vectors);
 }
 
 /* Make a thread's rows of what the residual layer sees. */
-void make_outputs(worker *own) {
-    const ddc_fit *fit = own->fit;
+void make_outputs(worker *self) {
+    const ddc_fit *fit = self->fit;
     const octave *here = &fit->octaves[0];
-    pairs own_pairs = pairs_of(here, own);
+    pairs own_pairs = pairs_of(here, self);
     int count = here->channels + (int)fit->shape.header.top_channels;
-    const float *w = own_weights(own);
+    const float *w = weights_of(self);
     float *targets[MOST_ROWS], *sources[MOST_ROWS];
-    filter_code(own, 0);
+    filter_code(self, 0);
     for (int pair = own_pairs.first; pair < own_pairs.stop; pair++) {
-        make_up_rows(own, 0, pair);
+        make_up_rows(self, 0, pair);
         for (int number = 0; number < here->runs; number++) {
-            run run = run_of(own, 0, pair, number);
-            make_hidden(own, &run, own->hidden);
+            run run = run_of(self, 0, pair, number);
+            make_hidden(self, &run, self->hidden);
             for (int part = 0; part < 4 * run.vectors; part += PART) {
                 int x = part * LANES, vectors = least(PART, 4 * run.vectors - part);
-                make_top(own, x, vectors);
-                list_rows(targets, fit->shape.planes, own->mixed + x, ROW);
-                list_rows(sources, count, own->hidden + x, ROW);
+                make_top(self, x, vectors);
+                list_rows(targets, fit->shape.planes, self->outputs + x, ROW);
+                list_rows(sources, count, self->hidden + x, ROW);
                 affine(
                     targets, fit->shape.planes, sources, count, matrix_of(w, &fit->tensors.output_weight),
                     w + fit->tensors.output_bias.at, NO_RELU, vectors);
@@ -183,7 +183,7 @@ void make_outputs(worker *own) {
             for (int plane = 0; plane < fit->shape.planes; plane++)
                 join_pair(
                     &run, row_of(fit->outputs, plane, 2 * pair) + 2 * run.x, fit->outputs.pitch,
-                    own->mixed + plane * ROW, 1);
+                    self->outputs + plane * ROW, 1);
         }
         /* The outermost outputs are also seen in place of the columns beyond them. */
         for (int row = 2 * pair; row < least(2 * pair + 2, here->rows); row++)
@@ -198,67 +198,67 @@ void make_outputs(worker *own) {
 /* ---- the way back ---- */
 
 /* Clear a thread's halos and the first rows that it adds gradients to. */
-static void clear_back(worker *own, int o, pairs own_pairs) {
-    const octave *here = &own->fit->octaves[o];
+static void clear_back(worker *self, int o, pairs own_pairs) {
+    const octave *here = &self->fit->octaves[o];
     if (here->is_coarsest || own_pairs.first >= own_pairs.stop) return;
-    int taps = (int)own->fit->shape.header.taps;
+    int taps = (int)self->fit->shape.header.taps;
     /* The first pair reaches so many rows down; every pair then clears one more. */
     clear(
         row_of(here->by_mixed, 0, own_pairs.first),
         least(taps, own_pairs.stop - own_pairs.first) * here->by_mixed.pitch);
-    clear(own->halo_mixed + here->halo_mixed, 2 * taps * here->by_mixed.pitch);
-    clear(own->by_up_rows, 2 * here->channels * own->fit->up_pitch);
+    clear(self->halo_mixed + here->halo_mixed, 2 * taps * here->by_mixed.pitch);
+    clear(self->by_up_rows, 2 * here->channels * self->fit->up_pitch);
 }
 
 /* Clear a row of gradients just before it is first added to: so it comes into the cache once, not twice. */
-static void clear_next_row(const worker *own, const octave *here, int pair, pairs own_pairs) {
-    int row = pair + (int)own->fit->shape.header.taps;
+static void clear_next_row(const worker *self, const octave *here, int pair, pairs own_pairs) {
+    int row = pair + (int)self->fit->shape.header.taps;
     if (!here->is_coarsest && row < own_pairs.stop) clear(row_of(here->by_mixed, 0, row), here->by_mixed.pitch);
 }
 
-/* Go back from the gradients by a run's outputs to all below. These gradients are `count` rows in `mixed`. The outputs
-   come from `hidden` by weights whose transpose is `back`. */
-static void back_through_run(worker *own, const run *run, float *hidden, matrix back, int count) {
-    const ddc_fit *fit = own->fit;
+/* Go back from the gradients by a run's outputs to all below. These gradients are `count` rows in `outputs`. The
+   outputs come from `hidden` by weights whose transpose is `back`. */
+static void back_through_run(worker *self, const run *run, float *hidden, matrix back, int count) {
+    const ddc_fit *fit = self->fit;
     const octave *here = run->here;
     int channels = here->channels, size = run->vectors * LANES, taps = (int)fit->shape.header.taps;
     float *targets[MOST_ROWS], *sources[MOST_ROWS], *gates[MOST_ROWS];
     for (int phase = 0; phase < 4; phase++) {
-        float *gapped = own->back + SIDE + phase * (PHASE + SIDE);
+        float *gapped = self->by_hidden + SIDE + phase * (PHASE + SIDE);
         list_rows(targets, channels, gapped, GAPPED);
-        list_rows(sources, count, PHASE_OF(own->mixed, run, phase), ROW);
+        list_rows(sources, count, PHASE_OF(self->outputs, run, phase), ROW);
         list_rows(gates, channels, PHASE_OF(hidden, run, phase), ROW);
         gated(targets, channels, sources, count, back, gates, here->linear, run->vectors);
         if (size < PHASE)
             for (int channel = 0; channel < channels; channel++) clear(targets[channel] + size, SIDE);
         if (!fit->is_passed) {
-            list_rows(sources, here->planes, PHASE_OF(own->code_run, run, phase), ROW);
+            list_rows(sources, here->planes, PHASE_OF(self->code_run, run, phase), ROW);
             sources[here->planes] = fit->ones;
-            outer(own->sums + fit->sums.join[run->o], targets, channels, sources, here->planes + 1, run->vectors);
+            outer(self->sums + fit->sums.join[run->o], targets, channels, sources, here->planes + 1, run->vectors);
         }
-        list_rows(sources, here->planes, PHASE_OF(own->by_code_run, run, phase), ROW);
+        list_rows(sources, here->planes, PHASE_OF(self->by_code_run, run, phase), ROW);
         affine(
             sources, here->planes, targets, channels,
-            transposed(matrix_of(own_weights(own), &fit->tensors.code[run->o])), NULL, NO_RELU, run->vectors);
+            transposed(matrix_of(weights_of(self), &fit->tensors.code[run->o])), NULL, NO_RELU, run->vectors);
     }
-    planes by_filtered = here->code[BY_FILTERED];
+    grid by_filtered = here->code[BY_FILTERED];
     for (int plane = 0; plane < here->planes; plane++)
         join_pair(
             run, row_of(by_filtered, plane, 2 * run->pair) + 2 * run->x, by_filtered.pitch,
-            own->by_code_run + plane * ROW, 1.f / SYNTHESIS_UNIT);
+            self->by_code_run + plane * ROW, 1.f / SYNTHESIS_UNIT);
     if (here->is_coarsest) return;
-    const float *along = own_weights(own) + fit->derived.along[run->o];
+    const float *along = weights_of(self) + fit->derived.along[run->o];
     for (int channel = 0; channel < channels; channel++)
         for (int parity = 0; parity < 2; parity++) {
-            float *evens = own->back + channel * GAPPED + SIDE + 2 * parity * (PHASE + SIDE);
+            float *evens = self->by_hidden + channel * GAPPED + SIDE + 2 * parity * (PHASE + SIDE);
             float *odds = evens + PHASE + SIDE;
             list_rows(targets, 2, evens, PHASE + SIDE);
-            list_rows(sources, 2 * taps + 1, up_row(own, own->up_rows, channel, parity) + run->x - taps, 1);
-            outer(own->sums + fit->sums.up[run->o], targets, 2, sources, 2 * taps + 1, run->vectors);
+            list_rows(sources, 2 * taps + 1, up_row(self, self->up_rows, channel, parity) + run->x - taps, 1);
+            outer(self->sums + fit->sums.up[run->o], targets, 2, sources, 2 * taps + 1, run->vectors);
             /* The target starts `taps` columns to the left of the run. */
             list_rows(sources, 2 * taps, evens, -1);
             list_rows(sources + 2 * taps, 2 * taps, odds - 1, -1);
-            float *target = up_row(own, own->by_up_rows, channel, parity) + run->x - taps;
+            float *target = up_row(self, self->by_up_rows, channel, parity) + run->x - taps;
             added(
                 &target, 1, sources, 4 * taps, (matrix){along, 4 * taps, 1}, NO_RELU,
                 run->vectors + vectors_of(2 * taps));
@@ -267,19 +267,19 @@ static void back_through_run(worker *own, const run *run, float *hidden, matrix 
 
 /* Add the adjoint of `make_up_rows` to the gradients by the coarse rows around a pair. Then the pair's own rows are
    zeros again. */
-static void back_to_rows(worker *own, int o, int pair, pairs own_pairs) {
-    const ddc_fit *fit = own->fit;
+static void back_to_rows(worker *self, int o, int pair, pairs own_pairs) {
+    const ddc_fit *fit = self->fit;
     const octave *here = &fit->octaves[o], *coarser = here + 1;
     if (here->is_coarsest) return;
     int taps = (int)fit->shape.header.taps, reach = 2 * taps + 1, columns = coarser->columns;
     int vectors = vectors_of(columns);
-    matrix up = up_matrix(own, o);
+    matrix up = up_matrix(self, o);
     float *targets[MOST_ROWS], *sources[MOST_ROWS], *lines[MOST_ROWS];
     /* Where rows are clamped some targets are the same row; a product of several rows would not add those up. */
     int is_clamped = pair < taps || pair + taps >= coarser->rows;
     for (int channel = 0; channel < here->channels; channel++) {
         for (int parity = 0; parity < 2; parity++) {
-            float *line = lines[parity] = up_row(own, own->by_up_rows, channel, parity);
+            float *line = lines[parity] = up_row(self, self->by_up_rows, channel, parity);
             /* The outermost columns are also seen in place of the columns beyond them. */
             for (int k = 1; k <= taps; k++) {
                 line[0] += line[-k];
@@ -290,7 +290,7 @@ static void back_to_rows(worker *own, int o, int pair, pairs own_pairs) {
         for (int k = 0; k < reach; k++) {
             int row = within(pair - taps + k, 0, coarser->rows - 1);
             sources[k] = row_of(here->mixed, channel, row);
-            float *halo = own->halo_mixed + here->halo_mixed + channel * here->by_mixed.plane;
+            float *halo = self->halo_mixed + here->halo_mixed + channel * here->by_mixed.plane;
             if (row < own_pairs.first)
                 targets[k] = halo + (row - own_pairs.first + taps) * here->by_mixed.pitch;
             else if (row >= own_pairs.stop)
@@ -298,74 +298,74 @@ static void back_to_rows(worker *own, int o, int pair, pairs own_pairs) {
             else
                 targets[k] = row_of(here->by_mixed, channel, row);
         }
-        outer(own->sums + fit->sums.up[o], lines, 2, sources, reach, vectors);
+        outer(self->sums + fit->sums.up[o], lines, 2, sources, reach, vectors);
         int height = is_clamped ? 1 : reach;
         for (int k = 0; k < reach; k += height)
             added(targets + k, height, lines, 2, (matrix){up.at + k, up.by_input, up.by_output}, NO_RELU, vectors);
     }
-    clear(own->by_up_rows, 2 * here->channels * fit->up_pitch);
+    clear(self->by_up_rows, 2 * here->channels * fit->up_pitch);
 }
 
 /* Compute all gradients of the finest octave for a thread's rows, from those by the samples. The hidden channels are
    made again, which is faster than to keep them. */
-void finest_back(worker *own) {
-    const ddc_fit *fit = own->fit;
+void finest_back(worker *self) {
+    const ddc_fit *fit = self->fit;
     const octave *here = &fit->octaves[0];
     const weights *at = &fit->tensors;
-    pairs own_pairs = pairs_of(here, own);
+    pairs own_pairs = pairs_of(here, self);
     int outputs = fit->shape.planes, tops = (int)fit->shape.header.top_channels, channels = here->channels;
-    float *top = own->hidden + channels * ROW, *by_top = own->mixed + outputs * ROW;
-    const float *w = own_weights(own);
+    float *top = self->hidden + channels * ROW, *by_top = self->outputs + outputs * ROW;
+    const float *w = weights_of(self);
     matrix output = matrix_of(w, &at->output_weight);
     matrix top_back = {output.at + channels, output.by_input, output.by_output};
     matrix back = {w + fit->derived.output_back, outputs + tops, 1};
     float *by_outputs[MOST_ROWS], *sources[MOST_ROWS], *by_tops[MOST_ROWS], *gates[MOST_ROWS];
-    clear_back(own, 0, own_pairs);
+    clear_back(self, 0, own_pairs);
     for (int pair = own_pairs.first; pair < own_pairs.stop; pair++) {
-        make_up_rows(own, 0, pair);
-        clear_next_row(own, here, pair, own_pairs);
+        make_up_rows(self, 0, pair);
+        clear_next_row(self, here, pair, own_pairs);
         for (int row = 2 * pair; row < least(2 * pair + 2, here->rows); row++)
-            residual_back(own, row, 2 * vectors_of((here->columns + 1) / 2));
+            residual_back(self, row, 2 * vectors_of((here->columns + 1) / 2));
         for (int number = 0; number < here->runs; number++) {
-            run run = run_of(own, 0, pair, number);
-            make_hidden(own, &run, own->hidden);
+            run run = run_of(self, 0, pair, number);
+            make_hidden(self, &run, self->hidden);
             for (int plane = 0; plane < outputs; plane++)
                 split_pair(
-                    &run, own->mixed + plane * ROW, gradient_row(own, plane, 2 * pair) + 2 * run.x,
-                    own->gradients.pitch, 1);
+                    &run, self->outputs + plane * ROW, gradient_row(self, plane, 2 * pair) + 2 * run.x,
+                    self->gradients.pitch, 1);
             for (int part = 0; part < 4 * run.vectors; part += PART) {
                 int x = part * LANES, vectors = least(PART, 4 * run.vectors - part);
-                make_top(own, x, vectors);
-                list_rows(by_outputs, outputs, own->mixed + x, ROW);
-                list_rows(sources, channels + tops, own->hidden + x, ROW);
+                make_top(self, x, vectors);
+                list_rows(by_outputs, outputs, self->outputs + x, ROW);
+                list_rows(sources, channels + tops, self->hidden + x, ROW);
                 sources[channels + tops] = fit->ones;
-                outer(own->sums + fit->sums.output, by_outputs, outputs, sources, channels + tops + 1, vectors);
+                outer(self->sums + fit->sums.output, by_outputs, outputs, sources, channels + tops + 1, vectors);
                 list_rows(by_tops, tops, by_top + x, ROW);
                 list_rows(gates, tops, top + x, ROW);
                 gated(by_tops, tops, by_outputs, outputs, top_back, gates, 0, vectors);
                 sources[channels] = fit->ones;
-                outer(own->sums + fit->sums.top, by_tops, tops, sources, channels + 1, vectors);
+                outer(self->sums + fit->sums.top, by_tops, tops, sources, channels + 1, vectors);
             }
-            back_through_run(own, &run, own->hidden, back, outputs + tops);
+            back_through_run(self, &run, self->hidden, back, outputs + tops);
         }
-        back_to_rows(own, 0, pair, own_pairs);
+        back_to_rows(self, 0, pair, own_pairs);
     }
 }
 
 /* Compute the gradients of octave `o` (not 0) for a thread's rows, from those by what the finer octave upsampled. */
-void backward(worker *own, int o) {
-    const ddc_fit *fit = own->fit;
+void backward(worker *self, int o) {
+    const ddc_fit *fit = self->fit;
     const octave *here = &fit->octaves[o], *finer = here - 1;
-    pairs own_pairs = pairs_of(here, own);
-    matrix back = transposed(matrix_of(own_weights(own), &fit->tensors.mix[o - 1]));
+    pairs own_pairs = pairs_of(here, self);
+    matrix back = transposed(matrix_of(weights_of(self), &fit->tensors.mix[o - 1]));
     float *by_mixed[MOST_ROWS], *sources[MOST_ROWS];
-    clear_back(own, o, own_pairs);
+    clear_back(self, o, own_pairs);
     for (int pair = own_pairs.first; pair < own_pairs.stop; pair++) {
-        make_up_rows(own, o, pair);
-        clear_next_row(own, here, pair, own_pairs);
+        make_up_rows(self, o, pair);
+        clear_next_row(self, here, pair, own_pairs);
         for (int number = 0; number < here->runs; number++) {
-            run run = run_of(own, o, pair, number);
-            list_rows(by_mixed, finer->channels, own->mixed, ROW);
+            run run = run_of(self, o, pair, number);
+            list_rows(by_mixed, finer->channels, self->outputs, ROW);
             for (int channel = 0; channel < finer->channels; channel++)
                 split_pair(
                     &run, by_mixed[channel], row_of(finer->by_mixed, channel, 2 * pair) + 2 * run.x,
@@ -373,25 +373,25 @@ void backward(worker *own, int o) {
             if (!fit->is_passed) {
                 list_rows(sources, here->channels, block_of(&run), ROW);
                 outer(
-                    own->sums + fit->sums.mix[o - 1], by_mixed, finer->channels, sources, here->channels,
+                    self->sums + fit->sums.mix[o - 1], by_mixed, finer->channels, sources, here->channels,
                     4 * run.vectors);
-                gather_code(own, &run);
+                gather_code(self, &run);
             }
-            back_through_run(own, &run, block_of(&run), back, finer->channels);
+            back_through_run(self, &run, block_of(&run), back, finer->channels);
         }
-        back_to_rows(own, o, pair, own_pairs);
+        back_to_rows(self, o, pair, own_pairs);
     }
 }
 
 /* Add the gradients in a thread's halos to the coarse rows of other threads. It stands between two waits, since those
    threads must have done with these rows. */
-void merge_mixed(worker *own, int o) {
-    const octave *here = &own->fit->octaves[o], *coarser = here + 1;
-    pairs own_pairs = pairs_of(here, own);
+void merge_mixed(worker *self, int o) {
+    const octave *here = &self->fit->octaves[o], *coarser = here + 1;
+    pairs own_pairs = pairs_of(here, self);
     if (here->is_coarsest || own_pairs.first >= own_pairs.stop) return;
-    int taps = (int)own->fit->shape.header.taps;
+    int taps = (int)self->fit->shape.header.taps;
     int64_t size = taps * here->by_mixed.pitch;
-    const float *halo = own->halo_mixed + here->halo_mixed;
+    const float *halo = self->halo_mixed + here->halo_mixed;
     if (own_pairs.first) add_onto(row_of(here->by_mixed, 0, own_pairs.first - taps), halo, size);
     if (own_pairs.stop < coarser->rows) add_onto(row_of(here->by_mixed, 0, own_pairs.stop), halo + size, size);
 }

@@ -3,9 +3,9 @@
 
 /* Call `body` for each vector of the thread's code. */
 #define EACH_VECTOR(body)                                                                                              \
-    for (int o = 0; o < own->fit->shape.octaves; o++) {                                                                \
-        const octave *here = &own->fit->octaves[o];                                                                    \
-        pairs rows = rows_of(here, own);                                                                               \
+    for (int o = 0; o < self->fit->shape.octaves; o++) {                                                               \
+        const octave *here = &self->fit->octaves[o];                                                                   \
+        pairs rows = rows_of(here, self);                                                                              \
         for (int plane = 0; plane < here->planes; plane++)                                                             \
             for (int y = rows.first; y < rows.stop; y++)                                                               \
                 for (int x = 0; x < here->columns; x += LANES) body;                                                   \
@@ -26,8 +26,8 @@ INLINE rounded soft_round(floats value, float steep, float gain) {
 }
 
 /* Round softly, add noise, and round softly again (C3, section 3.2). */
-void round_softly(worker *own) {
-    const ddc_fit_pass *pass = own->fit->pass;
+void round_softly(worker *self) {
+    const ddc_fit_pass *pass = self->fit->pass;
     float steep = 1 / pass->temperature;
     float gain = (float)(0.5 * (1 + 2 / (exp(1 / (double)pass->temperature) - 1)));
     EACH_VECTOR({
@@ -41,13 +41,13 @@ void round_softly(worker *own) {
 }
 
 /* Round as the file will hold it. */
-void round_hard(worker *own) {
+void round_hard(worker *self) {
     EACH_VECTOR(store(CODE(DDC_Q), clamped(nearest(Y_UNIT * load(CODE(DDC_Y))), -CODE_MAX, CODE_MAX)))
 }
 
 /* Move a thread's code by Adam (Kingma & Ba 2015, algorithm 1). */
-void move_code(worker *own) {
-    const ddc_fit_pass *pass = own->fit->pass;
+void move_code(worker *self) {
+    const ddc_fit_pass *pass = self->fit->pass;
     float beta_1 = pass->beta_1, beta_2 = pass->beta_2;
     EACH_VECTOR({
         floats gradient = load(CODE(DDC_GRADIENT));
