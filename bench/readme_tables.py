@@ -43,6 +43,7 @@ from ddcodec.benchmark.restoration import read_rows
 from ddcodec.benchmark.study import descriptions
 from ddcodec.benchmark.summary import Group, Standing, groups, left_out, mean_curve, points
 from ddcodec.benchmark.table import Row, latest, read_table
+from ddcodec.fit.engine import CpuKind, GraphKind, ReferenceKind
 from ddcodec.format.files import read_info
 from ddcodec.restoration.settings import CODEC
 
@@ -199,11 +200,12 @@ def efforts() -> list[str]:
 def engines() -> list[str]:
     """Write the milliseconds of a step of the fit, and how many times the bare product of matrices that is.
 
-    The rows are the latest of bench/engines.py, those with the network of the newest row.
+    The rows are the latest of bench/engines.py, those of the engines that there are and the network of the newest row.
     """
+    names = {kind.name for kind in (CpuKind, ReferenceKind, GraphKind)}
     with (RESULTS / "engines.tsv").open(newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
-    rows = [row for row in rows if row["macs_per_pixel"] == rows[-1]["macs_per_pixel"]]
+    rows = [row for row in rows if row["macs_per_pixel"] == rows[-1]["macs_per_pixel"] and row["engine"] in names]
     latest = {
         (row["engine"], row["fits"], row["threads"], row["tune"], int(row["width"]), int(row["height"])): row
         for row in rows
@@ -219,7 +221,7 @@ def engines() -> list[str]:
 
 
 def _kind(engine: str, fits: str, threads: str, tune: str) -> str:
-    where = f"{threads} thread{'s' * (threads != '1')}" if engine in ("native", "torch") else f"{fits} at once"
+    where = f"{threads} thread{'s' * (threads != '1')}" if engine != GraphKind.name else f"{fits} at once"
     return f"{engine}, {where}, tune={tune}"
 
 

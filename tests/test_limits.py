@@ -267,8 +267,8 @@ def chained(error, cause):
         OSError(12, "Cannot allocate memory"),
         ImportError("libopenblas.so: failed to map segment from shared object"),
         chained(
-            OSError("Could not find/load shared object file 'libllvmlite.so'"),
-            OSError("libllvmlite.so: failed to map segment from shared object"),
+            OSError("Could not find/load shared object file 'libtorch_cpu.so'"),
+            OSError("libtorch_cpu.so: failed to map segment from shared object"),
         ),
     ],
 )

@@ -1,1 +1,1 @@
-"""The engine of the CPU, in kernels that numba compiles."""
+"""The engine of the CPU, which calls the kernels of `native/fit`."""
