@@ -402,6 +402,18 @@ def test_all_vectors_compute_the_same(shape, vectors):
     assert max(pair.errors().values()) < 1e-4
 
 
+@pytest.mark.skipif(len(LEVELS) < 2, reason="There is one kind of vectors.")
+def test_sums_over_a_large_picture_keep_their_digits():
+    """Vectors of other lengths and other threads add in other orders."""
+    picture = painted(1100, 1300)
+    arch, found = arch_of("default", 1100, 1300, 3, 1e-3), []
+    for vectors, threads in ((LEVELS[0], 1), (LEVELS[-1], 2)):
+        engine = CpuEngine(picture, arch, 1e-3, threads=threads, vectors=vectors)
+        engine.step(Point(True, 0.0, 0.0, 0.0, 0.0))
+        found.append(engine.gradients())
+    assert all(apart(*pair) < 2e-5 for pair in zip(*(gradients.values() for gradients in found)))
+
+
 def test_an_engine_that_is_gone_leaves_no_thread_and_no_memory():
     script = (
         "import numpy as np, os, threading\n"

@@ -215,6 +215,7 @@ void measure_distortion(worker *self) {
             if (fit->has_levels) make_channel_row(self, done, done < stop);
         }
         if (fit->has_levels) make_levels(self, top, below);
+        if (fit->pass->learns && top % FOLDED_ROWS == FOLDED_ROWS - BAND) fold_sums(self);
         for (int row = top; row < below; row++) {
             self->results.distortion += make_gradient_row(self, row);
             if (!fit->pass->learns) continue;

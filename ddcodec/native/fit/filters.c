@@ -50,6 +50,7 @@ void filter_back(worker *self, int o) {
                 list_square(square, here->code[DDC_Q], plane, y);
                 outer(self->sums + self->fit->sums.filter[o], &source, 1, square, FILTER_PLACES, vectors);
             }
+            if (y % FOLDED_ROWS == FOLDED_ROWS - 1) fold_sums(self);
             if (!self->fit->pass->moves_code) continue;
             if (is_filtered) {
                 list_square(square, by_filtered, plane, y);

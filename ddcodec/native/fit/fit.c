@@ -183,6 +183,7 @@ static void take_worker(ddc_fit *fit, arena *memory, worker *own) {
     assert(hidden + NEIGHBOURS + SEEN_FEATURES < MOST_ROWS && widest + planes + 2 < MOST_ROWS);
     own->fit = fit;
     own->sums = TAKE(fit->sums.size);
+    own->totals = take(memory, sizeof(double) * (uint64_t)(fit->sums.size / fit->lanes));
     own->hidden_1 = TAKE(hidden * ROW);
     own->hidden_2 = TAKE(hidden * ROW);
     own->laplace = TAKE(2 * ROW);
@@ -378,11 +379,10 @@ static void derive(ddc_fit *fit, int is_trial) {
     }
 }
 
-/* Of one entry of the sums, over all lanes and threads. */
+/* Of one entry of the sums, over all threads. */
 static double summed(const ddc_fit *fit, int64_t at) {
     double result = 0;
-    for (int thread = 0; thread < fit->threads; thread++)
-        for (int lane = 0; lane < fit->lanes; lane++) result += fit->workers[thread].sums[at + lane];
+    for (int thread = 0; thread < fit->threads; thread++) result += fit->workers[thread].totals[at / fit->lanes];
     return result;
 }
 

@@ -11,6 +11,7 @@
 #define gated AT_LEVEL(gated)
 #define added AT_LEVEL(added)
 #define outer AT_LEVEL(outer)
+#define fold_sums AT_LEVEL(fold_sums)
 #define round_softly AT_LEVEL(round_softly)
 #define round_hard AT_LEVEL(round_hard)
 #define move_code AT_LEVEL(move_code)
@@ -56,6 +57,7 @@ INLINE matrix matrix_of(const float *weights, const tensor *tensor) {
 INLINE matrix transposed(matrix a) { return (matrix){a.at, a.by_input, a.by_output}; }
 
 /* update.c */
+void fold_sums(worker *self);
 void round_softly(worker *self);
 void round_hard(worker *self);
 void move_code(worker *self);

@@ -6,7 +6,10 @@ void run_pass(worker *self) {
     const ddc_fit_pass *pass = fit->pass;
     int octaves = fit->shape.octaves;
     self->results = (ddc_fit_results){0};
-    if (pass->learns) clear(self->sums, fit->sums.size);
+    if (pass->learns) {
+        clear(self->sums, fit->sums.size);
+        memset(self->totals, 0, sizeof(double) * (size_t)(fit->sums.size / LANES));
+    }
     if (pass->rounding == DDC_SOFT) round_softly(self);
     if (pass->rounding == DDC_HARD) round_hard(self);
     /* Contexts and filters see the code of neighbours' rows. */
@@ -49,5 +52,6 @@ void run_pass(worker *self) {
     /* Filters see gradients of neighbours' rows. */
     wait_for_all(self);
     for (int o = 0; o < octaves; o++) filter_back(self, o);
+    fold_sums(self);
     if (pass->moves_code) move_code(self);
 }

@@ -35,6 +35,8 @@
 #define SYNTHESIS_UNIT 16 /* units of the code that are 1 in the synthesis */
 #define Y_UNIT 16         /* units of the code that are 1 in Y */
 #define MOST_ROWS 512     /* of a product */
+/* Rows, or pairs of rows, after which a thread folds its sums: float32 would lose digits over a large picture. */
+#define FOLDED_ROWS 128
 #define NAT 0.6931471805599453
 
 /* Planes of rows: `pitch` numbers from one row to the next. */
@@ -92,7 +94,8 @@ typedef struct {
     struct ddc_fit *fit;
     int number;
     ddc_fit_results results;
-    float *sums;
+    float *sums;    /* of gradients by weights, by lanes, since they were folded last */
+    double *totals; /* what was folded: a number for each vector of sums */
     float *hidden_1, *hidden_2, *laplace;
     float *by_inputs;                 /* [neighbours][SHIFTED] */
     float *features, *by_features;    /* [SEEN_FEATURES]: rows of what contexts see of coarser octaves */

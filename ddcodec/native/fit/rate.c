@@ -219,7 +219,9 @@ double octave_bits(worker *self, int o) {
                 run run = {here, plane, y, x, vectors_of(least(RUN, here->columns - x)), rows.first};
                 bits += run_bits(self, &run);
             }
-            if (fit->pass->learns && here->has_parent) back_to_parent(self, here + 1, here->columns, y, own_pairs);
+            if (!fit->pass->learns) continue;
+            if (here->has_parent) back_to_parent(self, here + 1, here->columns, y, own_pairs);
+            if (y % FOLDED_ROWS == FOLDED_ROWS - 1) fold_sums(self);
         }
     return bits;
 }

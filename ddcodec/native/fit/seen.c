@@ -91,6 +91,7 @@ void see_back(worker *self, int o) {
         for (int k = 0; k < FEATURES; k++) store(handed[k] + last, first(load(handed[k] + last), here->columns - last));
         for (int plane = 0; plane < here->seen; plane++) seen[plane] = seen_row(here, plane, y);
         outer(self->sums + fit->sums.features[o - 1], handed, FEATURES, seen, here->seen, vectors);
+        if (y % FOLDED_ROWS == FOLDED_ROWS - 1) fold_sums(self);
         if (!fit->pass->moves_code) continue;
         list_rows(seen, here->seen, row_of(here->by_seen, 0, y), here->by_seen.plane);
         for (int plane = 0; plane < here->seen; plane++)

@@ -349,6 +349,7 @@ void finest_back(worker *self) {
             back_through_run(self, &run, self->hidden, back, outputs + tops);
         }
         back_to_rows(self, 0, pair, own_pairs);
+        if (pair % FOLDED_ROWS == FOLDED_ROWS - 1) fold_sums(self);
     }
 }
 
@@ -380,6 +381,7 @@ void backward(worker *self, int o) {
             back_through_run(self, &run, block_of(&run), back, finer->channels);
         }
         back_to_rows(self, o, pair, own_pairs);
+        if (pair % FOLDED_ROWS == FOLDED_ROWS - 1) fold_sums(self);
     }
 }
 

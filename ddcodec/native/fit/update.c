@@ -1,4 +1,5 @@
-/* What surrounds the objective: before it the code is rounded, with noise or hard; after it Adam moves the code. */
+/* What surrounds the objective: before it the code is rounded, with noise or hard; after it sums are folded, and Adam
+   moves the code. */
 #include "level.h"
 
 /* Call `body` for each vector of the thread's code. */
@@ -43,6 +44,13 @@ void round_softly(worker *self) {
 /* Round as the file will hold it. */
 void round_hard(worker *self) {
     EACH_VECTOR(store(CODE(DDC_Q), clamped(nearest(Y_UNIT * load(CODE(DDC_Y))), -CODE_MAX, CODE_MAX)))
+}
+
+/* Add a thread's sums of gradients to its totals, and clear them. */
+void fold_sums(worker *self) {
+    int64_t size = self->fit->sums.size;
+    for (int64_t at = 0; at < size; at += LANES) self->totals[at / LANES] += total(load(self->sums + at));
+    clear(self->sums, size);
 }
 
 /* Move a thread's code by Adam (Kingma & Ba 2015, algorithm 1). */
