@@ -2,6 +2,7 @@
 #include "../ddcodec/native/fit/products.c"
 
 #include "../ddcodec/native/fit/seen.c"
+#include "../ddcodec/native/fit/update.c"
 
 /* Rows of results, `count` numbers apart, of a vector each of a and b. */
 DDC_PUBLIC void unary(float *target, const float *a, const float *b, int count) {
