@@ -52,7 +52,8 @@ def is_drawn(samples: np.ndarray) -> bool:
 
 def half_size(planes: np.ndarray) -> np.ndarray:
     """Take the means over 2x2 of planes (count, rows, columns), at an odd end over the pixels that are there."""
-    padded = np.pad(planes, [(0, 0), (0, planes.shape[1] % 2), (0, planes.shape[2] % 2)], mode="edge")
+    rows, columns = planes.shape[1] % 2, planes.shape[2] % 2
+    padded = np.pad(planes, [(0, 0), (0, rows), (0, columns)], mode="edge") if rows or columns else planes
     pairs = padded[:, ::2] + padded[:, 1::2]
     return (pairs[:, :, ::2] + pairs[:, :, 1::2]) / 4
 

@@ -6,13 +6,9 @@ This file needs nothing but Python, so that setup.py can run it before the packa
 
 import os
 import platform
-import shutil
-import subprocess
 import sys
-import tempfile
 from array import array
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -111,6 +107,8 @@ def zig() -> list[str]:
 
 def compilers() -> list[list[str]]:
     """List the commands that may compile C here: zig, then the machine's own."""
+    import shutil
+
     found = [zig()] if find_spec("ziglang") else []
     return found + [[path] for name in ("cc", "gcc", "clang") if (path := shutil.which(name))]
 
@@ -131,6 +129,12 @@ def build(
 
     Raises `subprocess.CalledProcessError` if the compiler fails.
     """
+    # Here, since every decode and every fit begins with an import of this file.
+    import shutil
+    import subprocess
+    import tempfile
+    from concurrent.futures import ThreadPoolExecutor
+
     target = target or own_target()
     levels = LEVELS.get(target.machine, {0: ()})
     command = [*compiler, *FLAGS, *flags, *([] if target.name == "ddc.dll" else ["-fPIC"])]
