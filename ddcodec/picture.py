@@ -52,10 +52,21 @@ def is_drawn(samples: np.ndarray) -> bool:
 
 def half_size(planes: np.ndarray) -> np.ndarray:
     """Take the means over 2x2 of planes (count, rows, columns), at an odd end over the pixels that are there."""
-    rows, columns = planes.shape[1] % 2, planes.shape[2] % 2
-    padded = np.pad(planes, [(0, 0), (0, rows), (0, columns)], mode="edge") if rows or columns else planes
-    pairs = padded[:, ::2] + padded[:, 1::2]
-    return (pairs[:, :, ::2] + pairs[:, :, 1::2]) / 4
+    return halved(_evened(planes, "edge"))
+
+
+def halved(planes: np.ndarray) -> np.ndarray:
+    """Take the means of 2x2 of planes (..., rows, columns). What lies beyond the border is 0."""
+    planes = _evened(planes, "constant")
+    pairs = planes[..., ::2, :] + planes[..., 1::2, :]
+    return (pairs[..., ::2] + pairs[..., 1::2]) / 4
+
+
+def _evened(planes, mode):
+    """Give planes (..., rows, columns) an even number of rows and columns; mode: that of `numpy.pad`."""
+    rows, columns = (size % 2 for size in planes.shape[-2:])
+    widths = [(0, 0)] * (planes.ndim - 2) + [(0, rows), (0, columns)]
+    return np.pad(planes, widths, mode=mode) if rows or columns else planes
 
 
 def blurred(plane: np.ndarray, taps: np.ndarray) -> np.ndarray:

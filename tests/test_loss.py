@@ -7,9 +7,10 @@ from conftest import painted
 from scipy.ndimage import gaussian_filter, minimum_filter
 
 from ddcodec.fit.loss.eye import BY_CHANNEL, EDGES, NEAR, SMOOTH, SMOOTH_FOR_EDGES, SQUARES, TYPICAL, eye_form
-from ddcodec.fit.loss.form import AT_ONCE, CHANNELS, SQUARED_ERROR, halved
+from ddcodec.fit.loss.form import AT_ONCE, CHANNELS, SQUARED_ERROR
 from ddcodec.fit.reference.distortion import distortion_by, form_tensors
 from ddcodec.metrics.ms_ssim import ssim
+from ddcodec.picture import halved
 
 SIZES = [(1, 1), (1, 9), (7, 1), (5, 6), (33, 41), (AT_ONCE + 3, 12)]
 

@@ -8,7 +8,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from .library import ALIGNMENT, BEST, Header, Library
+from .library import ALIGNMENT, BEST, Header, Library, aligned
 
 
 class Array(IntEnum):
@@ -147,8 +147,8 @@ class Fit:
         size = own.ddc_fit_memory(ctypes.byref(header), ctypes.byref(chosen))
         self._block = np.zeros(size + ALIGNMENT, np.uint8)
         self._address = self._block.ctypes.data
-        start = -(-self._address // ALIGNMENT) * ALIGNMENT
-        self._fit = own.ddc_fit_start(ctypes.byref(header), ctypes.byref(chosen), ctypes.c_void_p(start))
+        start = ctypes.c_void_p(aligned(self._block))
+        self._fit = own.ddc_fit_start(ctypes.byref(header), ctypes.byref(chosen), start)
         if not self._fit:
             raise MemoryError("The system has no thread left.")
         self._own = own

@@ -239,12 +239,17 @@ def own_library() -> Library | None:
         return None
 
 
+def aligned(block: np.ndarray) -> int:
+    """Return the first address in a block that is aligned as the library wants it."""
+    return -(-block.ctypes.data // ALIGNMENT) * ALIGNMENT
+
+
 class _Memory:
     """Memory of at least `size` bytes, aligned as the library wants it."""
 
     def __init__(self, size: int) -> None:
         self._block = np.empty(size + ALIGNMENT, np.uint8)
         self.arguments: tuple[Any, Any] = (
-            ctypes.c_void_p(-(-self._block.ctypes.data // ALIGNMENT) * ALIGNMENT),
+            ctypes.c_void_p(aligned(self._block)),
             ctypes.c_uint64(size),
         )

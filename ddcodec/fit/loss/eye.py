@@ -14,8 +14,8 @@ from math import exp
 
 import numpy as np
 
-from ...picture import blurred, peak_of
-from .form import CHANNELS, LEVELS, Form, halved
+from ...picture import blurred, halved, peak_of
+from .form import CHANNELS, LEVELS, Form
 
 SQUARES = 0.35
 """The share of squared error."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...picture import peak_of
+from ...picture import halved, peak_of
 from .terms import share_of
 
 LEVELS = 3
@@ -113,14 +113,6 @@ class Form:
 
 SQUARED_ERROR = Form()
 """The form of squared error alone."""
-
-
-def halved(planes: np.ndarray) -> np.ndarray:
-    """Take the means of 2x2 of planes (..., rows, columns). What lies beyond the border is 0."""
-    rows, columns = planes.shape[-2:]
-    padded = np.pad(planes, [(0, 0)] * (planes.ndim - 2) + [(0, rows % 2), (0, columns % 2)])
-    pairs = padded[..., ::2, :] + padded[..., 1::2, :]
-    return (pairs[..., ::2] + pairs[..., 1::2]) / 4
 
 
 def _variance(samples, peak):

@@ -142,8 +142,8 @@ static void take_picture(ddc_fit *fit, arena *memory) {
     fit->edges = take_grid(memory, 1, rows, columns, SIDE);
     for (int level = 0; level < LEVELS; level++)
         fit->levels[level] = take_grid(
-            memory, planes, (rows + (1 << level) - 1) >> level, (fit->octaves[0].columns + (1 << level) - 1) >> level,
-            0);
+            memory, planes, (int)ddc_rows(&fit->shape.header, (uint32_t)level),
+            ddc_columns(&fit->shape.header, (uint32_t)level), 0);
 }
 
 /* What the threads read and none writes, and sizes that they share. */
@@ -326,7 +326,8 @@ ddc_fit_view ddc_fit_see(const ddc_fit *fit, int array, int octave, int plane) {
         return view_of(fit->edges, 0, rows, columns);
     case DDC_LEVELS:
         return view_of(
-            fit->levels[octave], plane, (rows + (1 << octave) - 1) >> octave, (columns + (1 << octave) - 1) >> octave);
+            fit->levels[octave], plane, ddc_rows(&fit->shape.header, (uint32_t)octave),
+            ddc_columns(&fit->shape.header, (uint32_t)octave));
     default:
         return view_of(
             fit->octaves[octave].code[array], plane, fit->octaves[octave].rows, fit->octaves[octave].columns);
