@@ -357,15 +357,18 @@ def test_progress_counts(picture):
 
 
 def test_what_is_left_is_that_of_the_whole_encode(monkeypatch):
-    """Of steps of two seconds, on a picture for which the freeze takes 57 of them, the moves 33 and packing 50; and
+    """Of steps of two seconds: the freeze takes 20 of them, 3.5 more for each thousand samples of 130 * 54, and 0.3 for
+    each of 54 trials; 66 moves take 0.4 each, and packing two. The first step is slow and counts for nothing. It is
     never more than the time limit leaves.
     """
+    together, trials, moves, packing = 2 * (20 + 3.5e-3 * 130 * 54), 2 * 0.3 * 54, 2 * 0.4 * 66, 2 * 2
+    after = together + trials + moves + packing
     for seconds, most in (None, float("inf")), (500, 500):
         now, seen = [0.0], []
         monkeypatch.setattr(outlook, "monotonic", lambda: now[0])
         tell = outlook.Outlook(seen.append, 200, 768 * 512, seconds)
         for step in range(1, 201):
-            tell(Progress("fit", step, 200, 0.5, 30.0, 2.0 * (200 - step)))
+            tell(Progress("fit", step, 200, 0.5, 30.0, 3.0 * (200 - step)))
             now[0] += 2 * (step < 200)
         for phase, step, total, own in (
             ("freeze", 0, 54, float("inf")),
@@ -378,12 +381,28 @@ def test_what_is_left_is_that_of_the_whole_encode(monkeypatch):
         limit = max(0.0, most - 398)
         assert left[0] == most
         assert left[1:200] == pytest.approx(
-            [min(2 * (200 - step) + 280, most - 2 * (step - 1)) for step in range(2, 201)]
+            [min(2 * (200 - step) + after, most - 2 * (step - 1)) for step in range(2, 201)]
         )
         assert left[200:] == pytest.approx(
-            [min(280, limit), min(280 - 60 - 27, limit), min(33 + 100, limit), min(100, limit)]
+            [
+                min(after, limit),
+                min(trials / 2 + moves + packing, limit),
+                min(33 + packing, limit),
+                min(packing, limit),
+            ]
         )
         assert [each.phase for each in seen[-3:]] == ["freeze", "code", "pack"]
+
+
+def test_a_clock_that_ends_the_fit_early_is_believed(monkeypatch):
+    """Steps of two seconds, of which ten seconds' worth may still follow; 16 trials and packing come after."""
+    now, seen = [0.0], []
+    monkeypatch.setattr(outlook, "monotonic", lambda: now[0])
+    tell = outlook.Outlook(seen.append, 48, 768 * 512)
+    for step in range(1, 4):
+        tell(Progress("fit", step, 48, 0.5, 30.0, 10.0))
+        now[0] += 2
+    assert [each.seconds_left for each in seen[1:]] == pytest.approx([10 + 2 * (0.15 * 16 + 2)] * 2)
 
 
 def test_a_file_that_decodes_otherwise_is_never_returned(monkeypatch):

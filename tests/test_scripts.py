@@ -24,6 +24,7 @@ import low_rate
 import make_comparison
 import make_page
 import numpy as np
+import outlook
 import processes
 import pytest
 import restoration_figure
@@ -418,6 +419,15 @@ def test_make_comparison(desk, monkeypatch):
     for name, size in (("one", (4 * 48 - 8, 40 + 44)), ("two", (3 * 48 - 8, 2 * (40 + 44 + 8) - 8))):
         with Image.open(f"{name}.webp") as figure:
             assert figure.size == size
+
+
+def test_outlook(desk):
+    """A fit's seconds are the most of an encode's, and the phases follow one another."""
+    run(outlook, "a.png", "--efforts", 1, "-o", "rows.tsv")
+    head, row = (line.split("\t") for line in Path("rows.tsv").read_text().splitlines())
+    assert row[1:3] == ["a", "1"] and len(head) == len(row)
+    names, seconds = zip(*(phase.split() for phase in row[-1].split(", ")))
+    assert names == ("fit", "freeze", "pack") and sum(map(float, seconds)) <= float(row[3]) + 0.02
 
 
 def test_whole_range(desk, monkeypatch):

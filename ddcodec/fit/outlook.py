@@ -7,16 +7,23 @@ from time import monotonic
 
 from .descent.progress import Progress
 from .freeze.moves import measurements_for
-from .freeze.search import LEAST_TRIALS, trials_for
+from .freeze.search import samples_for, trials_for
 
-A_TRIAL = 0.5
-"""Time of a trial of the freeze, in steps of the fit; measured on photographs, as the next two are."""
-A_MOVE = 0.5
+A_TRIAL, A_SHORT_TRIAL = 0.3, 0.15
+"""Time of a trial of the freeze, in steps of the fit, where weights are rounded together and where they are not.
+
+These and the others were measured on photographs of 768x512 (bench/results/outlook.tsv).
+"""
+A_MOVE = 0.4
 """Time of a measurement of the moves, in steps of the fit."""
-PACKING = 50
+A_SWEEP = 56
+"""Measurements of a sweep over octave 0. With fewer the moves of a photograph do not begin."""
+PACKING = 2
 """Time of packing and of its check, in steps of the fit."""
-TOGETHER = 30 * 768 * 512
-"""Time of rounding weights together, in steps of the fit times the picture's pixels: 30 steps at 768x512."""
+TOGETHER = 20 * 768 * 512
+"""Time of rounding weights together, in steps of the fit times the picture's pixels: 20 steps at 768x512."""
+A_SAMPLE = 3.5e-3 * 768 * 512
+"""What each pixel of the sample for the curvature adds to that time."""
 
 
 class Outlook:
@@ -33,12 +40,13 @@ class Outlook:
     def __init__(
         self, progress: Callable[[Progress], None], steps: int, pixels: int, seconds: float | None = None
     ) -> None:
-        trials = trials_for(steps, pixels)
-        self._together = TOGETHER / pixels if trials >= LEAST_TRIALS else 0
+        trials, moves = trials_for(steps, pixels), measurements_for(steps)
+        samples = samples_for(trials)
+        self._together = (TOGETHER + A_SAMPLE * samples) / pixels if samples else 0
         self._steps_of = {
             "fit": steps,
-            "freeze": self._together + A_TRIAL * trials,
-            "code": A_MOVE * measurements_for(steps),
+            "freeze": self._together + (A_TRIAL if samples else A_SHORT_TRIAL) * trials,
+            "code": A_MOVE * moves if moves >= A_SWEEP else 0,
             "pack": PACKING,
         }
         self._progress = progress
@@ -70,6 +78,9 @@ class Outlook:
 
     def _own(self, progress):
         """Return the seconds left of the present phase."""
+        if progress.phase == "fit":
+            # The time that the loop states counts its first step as one like the others. A clock may end the fit early.
+            return min(progress.seconds_left, self._seconds(self._steps_of["fit"] - progress.step))
         if isfinite(progress.seconds_left):
             return progress.seconds_left
         # Rounding together comes before the first trial, and is over from then on.

@@ -82,6 +82,11 @@ def trials_for(steps: int, pixels: int) -> int:
     return 4 + max(steps // 4, min(steps, THOROUGH) if pixels <= SMALL else 0)
 
 
+def samples_for(trials: int) -> int:
+    """Return the size of the sample for the curvature, in a search of so many trials; 0 if it needs none."""
+    return min(MOST_SAMPLES, SAMPLES_A_TRIAL * trials) if trials >= LEAST_TRIALS else 0
+
+
 def freeze(
     fit: SearchableFit,
     trials: int,
@@ -223,7 +228,7 @@ class _Search:
         """Round all weights whose curvature is known. Return the names of their tensors."""
         arch, tensors, random = self._fit.arch, plainly_rounded(self._fit), np.random.default_rng(0)
         code = {octave: planes.astype(np.int64) for octave, planes in self._fit.rounded_code().items()}
-        samples = min(MOST_SAMPLES, SAMPLES_A_TRIAL * self._trials)
+        samples = samples_for(self._trials)
         curvatures = (
             curvature_of_distortion(arch, tensors, code, samples, random, self._fit.known, self._fit.form),
             curvature_of_bits(arch, tensors, code, samples, random, self._price),
