@@ -7,16 +7,17 @@ are over. A row has the foretold seconds divided by the true ones for each of th
 """
 
 import argparse
-import csv
-from datetime import date
 from pathlib import Path
 from time import monotonic
 
 from PIL import Image
+from rows import Rows
 
 import ddcodec
 
 SHARES = (0.2, 0.4, 0.6, 0.8, 0.9)
+RATIOS = [f"foretold/true at {share:.0%}" for share in SHARES]
+COLUMNS = ["date", "machine", "picture", "effort", "seconds", *RATIOS, "phases"]
 
 
 def main():
@@ -26,25 +27,12 @@ def main():
     parser.add_argument("-q", "--quality", type=float, default=75)
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
-    with options.output.open("w", newline="") as file:
-        rows = csv.writer(file, delimiter="\t", lineterminator="\n")
-        rows.writerow(
-            ["date", "picture", "effort", "seconds", *(f"foretold/true at {share:.0%}" for share in SHARES), "phases"]
-        )
-        for picture in options.pictures:
-            for effort in map(int, options.efforts.split(",")):
+    rows = Rows(options.output, COLUMNS, ("picture", "effort"))
+    for picture in options.pictures:
+        for effort in map(int, options.efforts.split(",")):
+            if (picture.stem, effort) not in rows:
                 seconds, ratios, phases = watched(picture, effort, options.quality)
-                rows.writerow(
-                    [
-                        date.today(),
-                        picture.stem,
-                        effort,
-                        f"{seconds:.2f}",
-                        *(f"{ratio:.2f}" for ratio in ratios),
-                        phases,
-                    ]
-                )
-                file.flush()
+                rows.append([picture.stem, effort, f"{seconds:.2f}", *(f"{ratio:.2f}" for ratio in ratios), phases])
 
 
 def watched(picture, effort, quality):

@@ -83,7 +83,7 @@ def trials_for(steps: int, pixels: int) -> int:
 
 
 def samples_for(trials: int) -> int:
-    """Return the size of the sample for the curvature, in a search of so many trials; 0 if it needs none."""
+    """Return the size of the sample for the curvature, in a search of so many trials; 0 if none is needed."""
     return min(MOST_SAMPLES, SAMPLES_A_TRIAL * trials) if trials >= LEAST_TRIALS else 0
 
 
@@ -153,7 +153,7 @@ def weight_bits(fit: Fit, trials: int) -> float:
 
 
 def _are_rounded_together(arch, trials):
-    return is_known(arch) and trials >= LEAST_TRIALS
+    return is_known(arch) and samples_for(trials) > 0
 
 
 class _Step(NamedTuple):
