@@ -69,19 +69,29 @@ def _evened(planes, mode):
     return np.pad(planes, widths, mode=mode) if rows or columns else planes
 
 
+BLURRED_PIXELS = 2**17
+"""About the most pixels that `blurred` works on at once, so that they stay in the processor's cache."""
+
+
 def blurred(plane: np.ndarray, taps: np.ndarray) -> np.ndarray:
     """Blur a plane (rows, columns) along columns and rows by an odd number of taps, with zeros beyond the border."""
-    reach = len(taps) // 2
-    for axis in (0, 1):
-        widths = [(0, 0), (0, 0)]
-        widths[axis] = reach, reach
-        padded, count = np.pad(plane, widths), plane.shape[axis]
-        parts = [padded[k : k + count] if axis == 0 else padded[:, k : k + count] for k in range(len(taps))]
-        plane = taps[0] * parts[0]
-        product = np.empty_like(plane)
-        for tap, part in zip(taps[1:], parts[1:]):
-            plane += np.multiply(part, tap, out=product)
-    return plane
+    (rows, columns), reach = plane.shape, len(taps) // 2
+    band, result = max(1, BLURRED_PIXELS // columns), np.empty(plane.shape, np.result_type(plane, taps))
+    for start in range(0, rows, band):
+        stop = min(rows, start + band)
+        beyond = max(0, reach - start), max(0, stop + reach - rows)
+        held = np.pad(plane[max(0, start - reach) : stop + reach], (beyond, (reach, reach)))
+        by_row = _weighted(taps, [held[k : k + stop - start] for k in range(len(taps))])
+        result[start:stop] = _weighted(taps, [by_row[:, k : k + columns] for k in range(len(taps))])
+    return result
+
+
+def _weighted(taps, parts):
+    total = taps[0] * parts[0]
+    product = np.empty_like(total)
+    for tap, part in zip(taps[1:], parts[1:]):
+        total += np.multiply(part, tap, out=product)
+    return total
 
 
 def as_bytes(samples: np.ndarray) -> bytes:
