@@ -99,6 +99,16 @@ def least_near(values, reach):
     return minimum_filter(values, footprint=places, mode="nearest")
 
 
+@pytest.mark.parametrize("is_masked", [False, True])
+def test_the_weights_do_not_depend_on_the_bands(monkeypatch, is_masked):
+    picture, known = original(150, 40), mask(150, 40) if is_masked else None
+    whole = eye_form(picture, known)
+    monkeypatch.setattr("ddcodec.fit.loss.eye.BAND_PIXELS", 12 * 40)
+    banded = eye_form(picture, known)
+    for one, other in zip((*whole.levels, whole.edges), (*banded.levels, banded.edges)):
+        assert np.allclose(one, other, rtol=1e-6, atol=0)
+
+
 def test_the_weights_are_those_of_the_local_variance():
     picture = original(48, 64)
     form, channels = eye_form(picture), np.tensordot(CHANNELS[3], picture.transpose(2, 0, 1) / 255.0, 1)

@@ -15,7 +15,7 @@ from math import exp
 import numpy as np
 
 from ...picture import blurred, halved, peak_of
-from .form import CHANNELS, LEVELS, Form
+from .form import BAND, CHANNELS, LEVELS, Form
 
 SQUARES = 0.35
 """The share of squared error."""
@@ -42,56 +42,89 @@ WINDOW = np.array([exp(-((k / 1.5) ** 2) / 2) for k in range(-5, 6)], np.float32
 WINDOW /= WINDOW.sum()
 
 
+BAND_PIXELS = 2**20
+"""About the pixels whose weights are made at once, so that what lies between takes little memory."""
+HALO = max((len(WINDOW) // 2 + near) << level for level, near in enumerate(NEAR))
+"""Rows above and below on which the weights of a row depend."""
+assert len(BY_CHANNEL) == LEVELS and HALO % BAND == 0
+
+
 def eye_form(samples: np.ndarray, known: np.ndarray | None = None) -> Form:
     """Make the form of the eye for a picture.
 
     samples: uint8 or uint16 (H, W, planes). known: bool (H, W), the pixels that count, or None for all.
     """
-    planes, peak = samples.shape[2], np.float32(peak_of(samples))
-    matrix = CHANNELS[planes]
-    counts = np.ones(samples.shape[:2], np.float32) if known is None else known.astype(np.float32)
-    coverage = [counts]
+    rows, columns, planes = samples.shape
+    edges = np.empty((rows, columns), np.float32)
+    levels = [
+        np.empty((planes, *(_ceiling(size, level) for size in edges.shape)), np.float32) for level in range(LEVELS)
+    ]
+    squared = by_levels = 0.0
+    step = max(BAND, BAND_PIXELS // columns // BAND * BAND)
+    for start in range(0, rows, step):
+        stop, first = min(rows, start + step), max(0, start - HALO)
+        held = samples[first : stop + HALO]
+        counts = np.ones(held.shape[:2], np.float32) if known is None else known[first : stop + HALO].astype(np.float32)
+        own = [slice(start - first >> level, _ceiling(stop - first, level)) for level in range(LEVELS)]
+        weights, smooth = _weights(held, counts)
+        weights = [each[:, part] for each, part in zip(weights, own)]
+        for level, each in enumerate(weights):
+            levels[level][:, start >> level : _ceiling(stop, level)] = each
+        edges[start:stop] = smooth[own[0]]
+        more = _errors(held, counts, own[0], weights)
+        squared, by_levels = squared + more[0], by_levels + more[1]
+    gain = (1 - SQUARES) * squared / by_levels if by_levels else 0.0
+    for each in levels:
+        each *= np.float32(gain)
+    if known is not None:
+        edges[1:] *= known[:-1]
+        edges[:, 1:] *= known[:, :-1]
+    edges *= np.float32(EDGES * planes / 3)
+    return Form(SQUARES, tuple(levels), edges)
+
+
+def _ceiling(size, level):
+    """Halve a size `level` times, and round up."""
+    return -(-size >> level)
+
+
+def _weights(samples, counts):
+    """Make the weights of a band up to a common factor, and the part of its edges that shows how smooth it is."""
+    planes, coverage = samples.shape[2], [counts]
     for _ in BY_CHANNEL[1:]:
         coverage.append(halved(coverage[-1]))
     levels = [np.empty((planes, *own.shape), np.float32) for own in coverage]
     counted = [_counted(own) for own in coverage]
     # One plane after the other, so that little memory is taken.
-    for channel, row in enumerate(matrix):
-        plane = sum(factor / peak * samples[:, :, k] for k, factor in enumerate(row)) * counts
+    for channel, row in enumerate(CHANNELS[planes]):
+        plane = sum(factor / np.float32(peak_of(samples)) * samples[:, :, k] for k, factor in enumerate(row)) * counts
         for level, (by_channel, own, count) in enumerate(zip(BY_CHANNEL, coverage, counted)):
             plane = halved(plane) if level else plane
             variance = _local_variance(plane, own, count)
             if not level and not channel:
-                edges = SMOOTH_FOR_EDGES / (2 * variance + SMOOTH_FOR_EDGES) * counts
+                smooth = SMOOTH_FOR_EDGES / (2 * variance + SMOOTH_FOR_EDGES) * counts
             masking = _least_near(np.where(own > 0, variance, np.float32(np.inf)), NEAR[level])
             levels[level][channel] = by_channel[channel] * SMOOTH * 4**level / (2 * masking + SMOOTH)
             np.divide(levels[level][channel], own, out=levels[level][channel], where=own > 0)
             levels[level][channel] *= own > 0
-    gain = (1 - SQUARES) * _squared_over_levels(samples, counts, counted[0], levels)
-    for weights in levels:
-        weights *= np.float32(gain)
-    if known is not None:
-        edges[1:] *= counts[:-1]
-        edges[:, 1:] *= counts[:, :-1]
-    edges *= np.float32(EDGES * planes / 3)
-    return Form(SQUARES, tuple(levels), edges)
+    return levels, smooth
 
 
-def _squared_over_levels(samples, counts, counted, levels):
-    """Return the squared error of white errors of the variances of `TYPICAL`, over what `levels` make of them."""
-    squared = by_levels = 0.0
+def _errors(samples, counts, rows, levels):
+    """Return the squared error of white errors of the variances of `TYPICAL`, and what `levels` make of them.
+
+    rows: those of the band that count; `levels` has these alone.
+    """
+    squared, by_levels, count = 0.0, 0.0, _counted(counts)
     for k, column in enumerate(CHANNELS[samples.shape[2]].T):
         plane = samples[:, :, k] / np.float32(peak_of(samples)) * counts
-        errors = np.clip(_local_variance(plane, counts, counted), *TYPICAL) * counts
+        errors = (np.clip(_local_variance(plane, counts, count), *TYPICAL) * counts)[rows]
         squared += float(errors.sum(dtype=float))
         for level, weights in enumerate(levels):
             # A mean of four errors has a quarter of their mean variance.
             errors = halved(errors) / 4 if level else errors
             by_levels += float(sum((own * errors).sum(dtype=float) * factor**2 for own, factor in zip(weights, column)))
-    return squared / by_levels if by_levels else 0.0
-
-
-assert len(BY_CHANNEL) == LEVELS
+    return squared, by_levels
 
 
 def _counted(counts):
