@@ -569,20 +569,20 @@ def test_what_is_slower_than_usual_is_said(monkeypatch):
     assert len(said) == 2 and "the codec in C was not built" in said[1]
 
 
-@pytest.mark.parametrize(("tune", "left"), [("psnr", 0.7), ("eye", 0.8)])
-def test_a_base_saves_steps(tune, left):
+@pytest.mark.parametrize("tune", ["psnr", "eye"])
+def test_a_base_saves_steps(tune):
     """At a few steps a fit from a base and a first guess costs far less than one from nothing."""
     sample = np.asarray(Image.open(Path(__file__).parents[1] / "samples" / "coffee.png").convert("RGB"))[
         100:196, 200:328
     ]
 
     def cost(base):
-        encoded = encode_picture(sample, EncodeOptions(iterations=30, base=base, lambda_=1e-3, tune=tune))
+        encoded = encode_picture(sample, EncodeOptions(iterations=12, base=base, lambda_=1e-3, tune=tune))
         errors = (encoded.samples.astype(float) - sample).transpose(2, 0, 1) / 255
         distortion = eye_form(sample).value(errors) if tune == "eye" else (errors**2).mean()
         return distortion + 1e-3 * 8 * len(encoded.data) / sample[..., 0].size
 
-    assert cost("auto") < left * cost("none")
+    assert cost("auto") < 0.5 * cost("none")
 
 
 @pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee", "rocket"])

@@ -46,6 +46,11 @@ MEAN_FASTER = 0.28
 """The same where pictures are averaged."""
 QUIETER = 0.06
 """The first noise in shorter fits goes with the number of steps to the power of this."""
+BRIEF_STEPS, CALMER = 60, 0.6
+"""In a fit of fewer steps from a base, noise and the weights' learning rate go with the steps to the power of this.
+
+Such a fit has no time to find back to what its start was worth (bench/notebook/schedule.md, brief fits).
+"""
 FORGETTING = Betas((0.1, 0.025), (0.055, 0.055))
 """Shares of their running means that the optimisers forget in each of `LONG_STEPS` steps, in the fields of `Betas`."""
 SHORTER = 0.42
@@ -146,7 +151,8 @@ def point_at(
 
     short = max(1.0, LONG_STEPS / steps)
     code_rate = min(GREATEST_CODE_RATE, code_rates[0] * short ** code_rates[1]) if warm else COLD_CODE_RATE
-    noise = NOISE[0] * short**-QUIETER, NOISE[1]
-    weight_rate = WARM_WEIGHT_RATE if warm else WEIGHT_RATE
+    calm = min(1.0, steps / BRIEF_STEPS) ** CALMER if warm else 1.0
+    noise = calm * between((NOISE[0] * short**-QUIETER, NOISE[1]))
+    weight_rate = calm * WARM_WEIGHT_RATE if warm else WEIGHT_RATE
     temperature = between(TEMPERATURE) * (USUAL_STEPS / steps) ** COOLER
-    return Point(False, temperature, between(noise), code_rate * decay, weight_rate * decay)
+    return Point(False, temperature, noise, code_rate * decay, weight_rate * decay)
