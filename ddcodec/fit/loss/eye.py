@@ -66,12 +66,13 @@ def eye_form(samples: np.ndarray, known: np.ndarray | None = None) -> Form:
         held = samples[first : stop + HALO]
         counts = np.ones(held.shape[:2], np.float32) if known is None else known[first : stop + HALO].astype(np.float32)
         own = [slice(start - first >> level, _ceiling(stop - first, level)) for level in range(LEVELS)]
-        weights, smooth = _weights(held, counts)
+        counted = _counted(counts)
+        weights, smooth = _weights(held, counts, counted)
         weights = [each[:, part] for each, part in zip(weights, own)]
         for level, each in enumerate(weights):
             levels[level][:, start >> level : _ceiling(stop, level)] = each
         edges[start:stop] = smooth[own[0]]
-        more = _errors(held, counts, own[0], weights)
+        more = _errors(held, counts, counted, own[0], weights)
         squared, by_levels = squared + more[0], by_levels + more[1]
     gain = (1 - SQUARES) * squared / by_levels if by_levels else 0.0
     for each in levels:
@@ -88,17 +89,17 @@ def _ceiling(size, level):
     return -(-size >> level)
 
 
-def _weights(samples, counts):
+def _weights(samples, counts, counted):
     """Make the weights of a band up to a common factor, and the part of its edges that shows how smooth it is."""
     planes, coverage = samples.shape[2], [counts]
     for _ in BY_CHANNEL[1:]:
         coverage.append(halved(coverage[-1]))
     levels = [np.empty((planes, *own.shape), np.float32) for own in coverage]
-    counted = [_counted(own) for own in coverage]
+    all_counted = [counted, *map(_counted, coverage[1:])]
     # One plane after the other, so that little memory is taken.
     for channel, row in enumerate(CHANNELS[planes]):
         plane = sum(factor / np.float32(peak_of(samples)) * samples[:, :, k] for k, factor in enumerate(row)) * counts
-        for level, (by_channel, own, count) in enumerate(zip(BY_CHANNEL, coverage, counted)):
+        for level, (by_channel, own, count) in enumerate(zip(BY_CHANNEL, coverage, all_counted)):
             plane = halved(plane) if level else plane
             variance = _local_variance(plane, own, count)
             if not level and not channel:
@@ -110,15 +111,15 @@ def _weights(samples, counts):
     return levels, smooth
 
 
-def _errors(samples, counts, rows, levels):
+def _errors(samples, counts, counted, rows, levels):
     """Return the squared error of white errors of the variances of `TYPICAL`, and what `levels` make of them.
 
     rows: those of the band that count; `levels` has these alone.
     """
-    squared, by_levels, count = 0.0, 0.0, _counted(counts)
+    squared = by_levels = 0.0
     for k, column in enumerate(CHANNELS[samples.shape[2]].T):
         plane = samples[:, :, k] / np.float32(peak_of(samples)) * counts
-        errors = (np.clip(_local_variance(plane, counts, count), *TYPICAL) * counts)[rows]
+        errors = (np.clip(_local_variance(plane, counts, counted), *TYPICAL) * counts)[rows]
         squared += float(errors.sum(dtype=float))
         for level, weights in enumerate(levels):
             # A mean of four errors has a quarter of their mean variance.
