@@ -152,19 +152,11 @@ def encode_pictures(
     Returns the `Encoded` of each source, in order. Raises `UsageError`, `SourceError`, `ShortMemoryError`,
     `LimitError`, `TargetError` and `EncoderError`.
     """
-    from .fit.fit import FitSettings, fit_pictures, lambda_for
+    from .fit.fit import fit_pictures, lambda_for
     from .fit.outlook import Outlook
 
     start = monotonic()
     options.validate()
-    settings = FitSettings(
-        iterations=options.iterations or iterations_of(options.effort),
-        device=options.device,
-        threads=options.threads,
-        max_memory=options.max_memory,
-        normalise=normalises(options.profile),
-        seed=options.seed,
-    )
     groups: dict[Arch, list[Any]] = {}
     results: list[Any] = [None] * len(sources)
     made = {}
@@ -176,16 +168,17 @@ def encode_pictures(
             results[index] = made[index]
             continue
         if task.goal:
-            lambda_ = lambda_for(task, settings, say=say)
+            lambda_ = lambda_for(task, _settings(options, task.arch), say=say)
             task = replace(task, lambda_=lambda_, arch=_arch(options, task.picture, lambda_))
         groups.setdefault(replace(task.arch, base=0), []).append((index, task, chunks))
     left = results.count(None)
     for arch, members in groups.items():
         began, share = monotonic(), len(members) / left
         limit = None if options.time_limit is None else max(0.0, options.time_limit - (began - start)) * share
+        settings = _settings(options, arch, limit)
         outlook = Outlook(progress, settings.iterations, arch.width * arch.height, limit) if progress else None
         tasks = [task for _, task, _ in members]
-        fitted = fit_pictures(tasks, replace(settings, time_limit=limit), progress=outlook, say=say)
+        fitted = fit_pictures(tasks, settings, progress=outlook, say=say)
         left -= len(members)
         for (index, task, chunks), (coded, lambda_, steps, device) in zip(members, fitted):
             source = sources[index]
@@ -196,6 +189,21 @@ def encode_pictures(
             without = made[index]
             results[index] = without if without and without.cost(task) < result.cost(task) else result
     return results
+
+
+def _settings(options, arch, time_limit=None):
+    """Make the `FitSettings` of pictures of an `Arch`; time_limit: seconds, or None."""
+    from .fit.fit import FitSettings
+
+    return FitSettings(
+        iterations=options.iterations or iterations_of(options.effort, arch.width * arch.height),
+        time_limit=time_limit,
+        device=options.device,
+        threads=options.threads,
+        max_memory=options.max_memory,
+        normalise=normalises(options.profile),
+        seed=options.seed,
+    )
 
 
 def _task(source, options, chunks, warn):

@@ -19,6 +19,10 @@ TUNES = ("eye", "psnr")
 """What a fit makes good: the picture to the eye, or its PSNR."""
 DEFAULT_TUNE = "eye"
 """The tune if none is given."""
+LARGE_PIXELS, FEWER = 2**21, 0.4
+"""Above so many pixels the steps of an effort go with the pixels to the power of minus this, so that its time grows
+less than in proportion: the weights see as many pixels in fewer steps (bench/notebook/pictures.md).
+"""
 FINE_PIXELS = 2**14
 """Least pixels of a picture whose code gets finer at high rates: all weights then cost some bits more."""
 BASE_CHOICES = ("auto", "none")
@@ -30,9 +34,15 @@ def _rows():
     return tomllib.loads(files("ddcodec").joinpath("presets.toml").read_text("utf-8"))
 
 
-def iterations_of(effort: int) -> int:
-    """Look up the steps of a fit at an effort, 1..9."""
-    return _rows()["efforts"][str(effort)]
+def iterations_of(effort: int, pixels: int | None = None) -> int:
+    """Look up the steps of a fit at an effort, 1..9.
+
+    pixels: of the picture; None for any up to `LARGE_PIXELS`. Larger ones take fewer steps, but never fewer than effort
+    1 has for others.
+    """
+    steps: int = _rows()["efforts"][str(effort)]
+    least = min(steps, _rows()["efforts"]["1"])
+    return max(least, round(steps * max(1, (pixels or 0) / LARGE_PIXELS) ** -FEWER))
 
 
 def lambda_of_quality(quality: float, pixels: int | None = None, tune: str = DEFAULT_TUNE) -> float:

@@ -49,7 +49,7 @@ def desk(tmp_path, monkeypatch):
     """A folder with a picture, in which every fit is of two steps or few."""
     Image.fromarray(painted(24, 36)).save(tmp_path / "photo.png", exif=Image.Exif())
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(encoder, "iterations_of", lambda effort: 2)
+    monkeypatch.setattr(encoder, "iterations_of", lambda *_: 2)
     monkeypatch.setattr(restore, "effort_of", lambda effort: Effort(share=1e-3, runs=1, views=1, steps=2))
     return tmp_path
 

@@ -463,6 +463,18 @@ def test_efforts_grow():
     assert steps == sorted(set(steps))
 
 
+def test_large_pictures_take_fewer_steps():
+    """Time, steps times pixels, grows less than in proportion, and never falls; no effort falls below the first."""
+    pixels = [2**20, 2**21, 2**22, 2**23, 2**24, 2**30]
+    for effort in presets.EFFORTS:
+        steps = [presets.iterations_of(effort, each) for each in pixels]
+        assert steps[0] == steps[1] == presets.iterations_of(effort)
+        assert steps == sorted(steps, reverse=True) and min(steps) >= presets.iterations_of(1)
+        times = [count * each for count, each in zip(steps, pixels)]
+        assert times == sorted(times)
+    assert presets.iterations_of(5, 2**24) < 0.5 * presets.iterations_of(5)
+
+
 def test_several_pictures_and_rates_come_back_in_order():
     """Sizes mixed: what goes to one engine together does not change which file is whose."""
     small, large = painted(20, 30), painted(40, 30)

@@ -68,7 +68,7 @@ def desk(tmp_path, monkeypatch):
     """A folder with two pictures of one size, in which every fit is of two steps."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setattr(encoder, "iterations_of", lambda effort: 2)
+    monkeypatch.setattr(encoder, "iterations_of", lambda *_: 2)
     monkeypatch.setattr(restore, "effort_of", lambda effort: Effort(share=1e-3, runs=1, views=1, steps=2))
     for name, turn in (("a", 0), ("b", 5)):
         Image.fromarray(np.roll(painted(24, 36), turn, 1)).save(f"{name}.png")
