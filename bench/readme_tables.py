@@ -121,12 +121,16 @@ COMPARED = {"eye": (EYE, ("avif", "jxl", "webp")), "psnr": ("psnr", ("avif:psnr"
 """Tune -> the quality by which `whole_range` compares it, and with what."""
 
 
+BY_EYE = "SSIMULACRA2"
+
+
 class RestorationSet(NamedTuple):
     """Rows of restorations whose mean is shown.
 
     wanted(row): whether a row, of any prior, is one of them. effort: of the codec as prior. measure: "after" or
     "missing", the field of `benchmark.restoration.Row` that is shown. others: figures that others have published for
-    the same pictures, or None where OpenCV's rows are to be compared with.
+    the same pictures, or None where OpenCV's rows are to be compared with, or `BY_EYE` where the scores before and
+    after are to be shown.
     """
 
     title: str
@@ -138,6 +142,14 @@ class RestorationSet(NamedTuple):
 
 def _has_mask(name: str) -> Callable[[RestorationRow], bool]:
     return lambda row: row.task == "inpaint" and f" mask={name}" in row.setting
+
+
+def _is_enlarged(scale: int) -> Callable[[RestorationRow], bool]:
+    return lambda row: row.task == "superres" and f" scale={scale}" in row.setting
+
+
+def _was_jpeg(quality: int) -> Callable[[RestorationRow], bool]:
+    return lambda row: row.task == "dejpeg" and row.noise == f"jpeg {quality}"
 
 
 def _is_from_files(row: RestorationRow) -> bool:
@@ -176,6 +188,22 @@ RESTORATION_SETS = (
     RestorationSet("text over {} photographs of Kodak, missing pixels", _has_mask("text"), 5, "missing", None),
     RestorationSet(
         "scratches over {} photographs of Kodak, missing pixels", _has_mask("scratches"), 5, "missing", None
+    ),
+    *(
+        RestorationSet(
+            f"JPEG of quality {quality}: {{}} photographs of Kodak, `-e 3`", _was_jpeg(quality), 3, "after", BY_EYE
+        )
+        for quality in (10, 20, 30, 40)
+    ),
+    *(
+        RestorationSet(
+            f"{scale} times as large, the input by Lanczos: {{}} photographs of Kodak, `-e 3`",
+            _is_enlarged(scale),
+            3,
+            "after",
+            BY_EYE,
+        )
+        for scale in (2, 4)
     ),
 )
 OPENCV = {"opencv-telea": "Telea", "opencv-ns": "Navier-Stokes"}
@@ -382,6 +410,11 @@ def restoration() -> list[str]:
         own = [row for row in found if row.prior == CODEC and row.setting.startswith(f"effort={effort} ")]
         if own:
             given = f"{_mean(own, 'before')} dB" if measure == "after" else ""
+            if others == BY_EYE:
+                before, after = (
+                    fmean(getattr(row, f"ssimulacra2_{when}") for row in own) for when in ("before", "after")
+                )
+                others = f"SSIMULACRA2 {before:.1f} to {after:.1f}"
             others = (
                 others
                 or "OpenCV: "

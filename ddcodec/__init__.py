@@ -271,7 +271,8 @@ def restore(
 
     Keyword Args:
         scale: For superres: 2, 4 or 8.
-        sigma: For denoise and dejpeg: the noise in levels of 0..255. Denoise estimates it by default; dejpeg needs it.
+        sigma: For denoise and dejpeg: the noise in levels of 0..255. It is estimated by default, which dejpeg cannot
+            do where the tables of the JPEG were not libjpeg's own.
         prior: "auto", "codec", "dip", "deep-decoder", or a named setting.
         effort: 1..9. A greater effort takes more steps, and more time.
         iterations: The number of steps, instead of an effort.

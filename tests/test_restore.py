@@ -18,6 +18,7 @@ from ddcodec.errors import SourceError, UsageError
 from ddcodec.fit.fit import FitSettings, fit_samples
 from ddcodec.metrics import psnr
 from ddcodec.restoration.coding import _View, fit_by_coding, lambda_for_noise
+from ddcodec.restoration.enlarging import Enlarging, made_small
 from ddcodec.restoration.masks import dilated, known_from, pasted
 from ddcodec.restoration.networks import _Filter, network_for
 from ddcodec.restoration.noise import estimate_noise, is_noise
@@ -526,22 +527,44 @@ def test_what_is_clean_stays_bit_for_bit():
     assert restored.samples is clean and not restored.changed and "too little to remove" in said[-1]
 
 
-def test_a_jpeg_is_mended(tmp_path):
-    clean = photograph(rows=slice(100, 228), columns=slice(200, 328))
-    Image.fromarray(clean).save(tmp_path / "a.jpg", quality=15)
-    file = (tmp_path / "a.jpg").read_bytes()
-    given = np.asarray(Image.open(tmp_path / "a.jpg"))
-    restored = restore_picture(given, RestoreOptions(task="dejpeg", effort=2), file=file)
-    assert psnr(clean, restored.samples) > psnr(clean, given) + 0.2
-    with pytest.raises(UsageError, match="give --sigma"):
-        restore_picture(given, RestoreOptions(task="dejpeg"))
+@pytest.mark.parametrize("scale, gain", [(2, 0.7), (4, 0.3)])
+def test_superresolution_is_better_than_lanczos(scale, gain):
+    """The pictures that are made small are Pillow's; the result becomes the given picture again."""
+    clean = photograph(rows=slice(96, 224), columns=slice(180, 308))
+    image = Image.fromarray(clean)
+    small = image.resize([side // scale for side in image.size], Image.BICUBIC)
+    restored = restore_picture(np.asarray(small), RestoreOptions(task="superres", scale=scale, effort=1))
+    lanczos = np.asarray(small.resize(image.size, Image.LANCZOS))
+    assert restored.prior == "codec" and restored.samples.shape == clean.shape
+    assert psnr(clean, restored.samples) > psnr(clean, lanczos) + gain
+    again = Downsampler(scale)(torch.from_numpy(restored.samples.astype(np.float32)).permute(2, 0, 1)[None])
+    assert abs(again[0].permute(1, 2, 0).numpy() - np.asarray(small)).mean() < 0.6
 
 
-def test_superresolution_enlarges():
+def test_superresolution_by_few_steps_is_lanczos():
     restored = restore_picture(
         photograph(rows=slice(0, 24), columns=slice(0, 20)), RestoreOptions(task="superres", scale=4, iterations=3)
     )
-    assert restored.samples.shape == (96, 80, 3) and restored.prior == "lanczos" and restored.steps == 3
+    assert restored.samples.shape == (96, 80, 3) and restored.prior == "lanczos" and restored.steps == 12
+
+
+@pytest.mark.parametrize("factor", [2, 4, 8])
+def test_a_picture_is_made_small_as_the_networks_do_it(factor):
+    picture = photograph()[: 8 * factor, : 12 * factor].astype(np.float32)
+    expected = Downsampler(factor)(torch.from_numpy(picture).permute(2, 0, 1)[None])[0].permute(1, 2, 0)
+    np.testing.assert_allclose(made_small(picture, factor), expected.numpy(), atol=1e-3)
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+def test_the_nearest_picture_that_becomes_the_same(factor):
+    """It becomes the given one but for rounding, and is nearer to every picture that does than another one was."""
+    clean = photograph()[: 24 * factor, : 20 * factor].astype(np.float32)
+    small = np.rint(made_small(clean, factor)).clip(0, 255).astype(np.uint8)
+    other = np.roll(clean, 3, 1)
+    nearest = Enlarging(small, factor).nearest(other)
+    assert abs(made_small(nearest, factor).clip(0, 255) - small).max() < 0.51
+    assert np.square(nearest - clean).mean() < np.square(other - clean).mean()
+    assert abs(Enlarging(small, factor).nearest(clean) - clean).max() < 0.01
 
 
 def test_short_memory_means_tiles(monkeypatch):
@@ -567,7 +590,6 @@ def test_short_memory_means_tiles(monkeypatch):
         ({"sigma": -1.0}, "between 0 and 255, not -1"),
         ({"task": "inpaint", "sigma": 5.0}, "A sigma is for denoising"),
         ({"prior": "vgg"}, "There is no prior vgg"),
-        ({"task": "superres", "scale": 2, "prior": "codec"}, "knows no super-resolution"),
         ({"effort": 10}, "between 1 and 9"),
         ({"time_limit": 0}, "above 0 seconds"),
         ({"task": "inpaint"}, "a mask, a colour, or transparent pixels"),
@@ -600,7 +622,7 @@ def restored_without_torch(tmp_path, *options):
     [
         ("dip", ["--task", "denoise", "--sigma", "20", "--prior", "dip"]),
         ("deep-decoder", ["--task", "denoise", "--sigma", "20", "--prior", "deep-decoder"]),
-        ("dip-narrow", ["--task", "superres", "--scale", "2"]),
+        ("dip-narrow", ["--task", "superres", "--scale", "2", "--prior", "dip-narrow"]),
     ],
 )
 def test_a_network_without_torch_says_what_to_install(tmp_path, name, options):

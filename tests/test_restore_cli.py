@@ -10,6 +10,7 @@ from PIL import Image
 
 import ddcodec
 from ddcodec.cli import cli
+from ddcodec.metrics import psnr
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 
@@ -300,3 +301,24 @@ def test_bench_restore_of_missing_pixels(folder):
         folder / "rows.tsv",
     )
     assert result.exit_code == 0 and "missing pixels" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "task", [["dejpeg", "--as-jpeg", "10"], ["superres", "--scale", "2"]], ids=lambda task: task[0]
+)
+def test_bench_restore_of_what_is_made_of_the_truth(folder, task):
+    """A JPEG is compared with itself, a larger picture with Pillow's Lanczos interpolation."""
+    truth = Image.open(SAMPLES / "chelsea.png").crop((100, 60, 228, 156))
+    truth.save(folder / "cat.png")
+    result = run("bench-restore", folder / "cat.png", "--task", *task, "-e", 1, "-o", folder / "rows.tsv", "--json")
+    assert result.exit_code == 0, result.stderr
+    row = json.loads(result.stdout.splitlines()[0])
+    if task[0] == "dejpeg":
+        truth.save(folder / "cat.jpg", quality=10)
+        assert row["before"] == pytest.approx(psnr(np.asarray(truth), samples_of(folder / "cat.jpg")), abs=1e-3)
+        assert row["noise"] == "jpeg 10"
+    assert row["after"] > row["before"] + 0.3 and row["ssimulacra2_after"] > row["ssimulacra2_before"]
+    both = run(
+        "bench-restore", folder / "cat.png", "--task", *task, "--add-noise", 5, "--as-jpeg", 9, "-o", folder / "x.tsv"
+    )
+    assert both.exit_code == 2 and "Give only one of" in both.stderr

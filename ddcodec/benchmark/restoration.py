@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import OutputError, SourceError, UsageError
-from ..metrics import psnr
+from ..metrics import psnr, ssimulacra2
+from ..pictures.jpeg import coded, decoded
 from ..pictures.kinds import is_picture_name
 from ..pictures.read import load_picture, read_file
+from ..restoration.enlarging import enlarged, made_small
 from ..restoration.masks import known_from
 from ..restoration.restore import restore_picture
 from ..version import __version__
@@ -26,9 +28,11 @@ class Row:
     """One picture.
 
     setting: the options that differ from the default, in words. noise: "files", or the standard deviation of the noise
-    that was added, in levels. before, after: PSNR over all pixels in dB, of the input and of the result. missing: PSNR
-    over the missing pixels in dB, or None. sigma: standard deviation that the method took the noise to have, or None.
-    seconds: of wall clock. reason: why the fit ended.
+    that was added, in levels, or "jpeg" and the quality of the JPEG that was made. before, after: PSNR over all pixels
+    in dB, of the input (of superres its Lanczos interpolation) and of the result. missing: PSNR over the missing pixels
+    in dB, or None. sigma: standard deviation that the method took the noise to have, or None. seconds: of wall clock.
+    reason: why the fit ended. ssimulacra2_before, ssimulacra2_after: as before and after, or None where they were not
+    measured.
     """
 
     date: str
@@ -46,6 +50,8 @@ class Row:
     steps: int
     seconds: float
     reason: str
+    ssimulacra2_before: float | None = None
+    ssimulacra2_after: float | None = None
 
     @property
     def key(self) -> tuple[str, str, str, str]:
@@ -61,6 +67,8 @@ NUMBERS: dict[str, Callable[[str], Any]] = {
     "sigma": float,
     "steps": int,
     "seconds": float,
+    "ssimulacra2_before": float,
+    "ssimulacra2_after": float,
 }
 """Column -> the type of its cells; all others are text."""
 
@@ -119,14 +127,15 @@ def measure(
     options: "RestoreOptions",
     *,
     added: float | None = None,
+    quality: int | None = None,
     setting: str = "",
     progress: Callable[[Any], None] | None = None,
     say: Callable[[str], None] | None = None,
 ) -> tuple[np.ndarray, Row]:
     """Restore a job's input and measure the result, as (restored samples, `Row`).
 
-    added: standard deviation, in levels, of the noise that makes the input of the truth; see `with_noise`. setting: see
-    `Row`. progress, say: as `restore_picture` takes them.
+    added: standard deviation, in levels, of the noise that makes the input of the truth; see `with_noise`. quality: of
+    the JPEG that is made of the truth as its input. setting: see `Row`. progress, say: as `restore_picture` takes them.
 
     Raises `UsageError` if the task lacks a mask or an input.
     """
@@ -142,26 +151,30 @@ def measure(
         samples = np.where(known if truth.ndim == 2 else known[..., None], truth, 0).astype(np.uint8)
     elif added is not None:
         samples = with_noise(truth, added)
+    elif quality is not None:
+        file = coded(truth, quality=quality)
+        samples = decoded(file)
     elif options.task == "superres":
         truth, samples = _smaller(truth, options.scale)
     elif job.input is None:
-        raise UsageError("What is to be restored? Name a folder with --inputs, or --add-noise.")
+        raise UsageError("What is to be restored? Name a folder with --inputs, or --add-noise or --as-jpeg.")
     else:
         samples, file = load_picture(job.input), read_file(job.input)
     restored = restore_picture(samples, options, known=known, file=file, progress=progress, say=say)
     missing = None
     if known is not None and not known.all():
         missing = psnr(truth[~known], restored.samples[~known])
-    before = psnr(truth, samples) if samples.shape == truth.shape else float("nan")
+    planes = samples.reshape(*samples.shape[:2], -1) / np.float32(255)
+    before = np.rint(255 * enlarged(planes, options.scale or 1)).astype(np.uint8).reshape(truth.shape)
     return restored.samples, Row(
         date.today().isoformat(),
         machine(),
         __version__,
         options.task,
         setting,
-        "files" if added is None else f"{added:g}",
+        f"{added:g}" if added is not None else "files" if quality is None else f"jpeg {quality}",
         job.truth.stem,
-        before,
+        psnr(truth, before),
         psnr(truth, restored.samples),
         missing,
         restored.sigma,
@@ -169,6 +182,8 @@ def measure(
         restored.steps,
         restored.seconds,
         restored.reason,
+        ssimulacra2(truth, before),
+        ssimulacra2(truth, restored.samples),
     )
 
 
@@ -203,15 +218,10 @@ def append_row(path: Path, row: Row) -> None:
 
 
 def _smaller(truth: np.ndarray, scale: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Cut the truth to a multiple of the scale, and shrink it by the operator of super-resolution."""
-    import torch
-
-    from ..restoration.operators import Downsampler
-
+    """Cut the truth to a multiple of the scale, and make it small."""
     height, width = (side // scale * scale for side in truth.shape[:2])
     truth = truth[:height, :width]
-    planes = torch.from_numpy(truth.reshape(height, width, -1).astype(np.float32)).permute(2, 0, 1)[None]
-    small = Downsampler(scale)(planes)[0].permute(1, 2, 0).numpy()
+    small = made_small(truth.reshape(height, width, -1).astype(np.float32), scale)
     return truth, np.rint(small).clip(0, 255).astype(np.uint8).reshape(
         height // scale, width // scale, *truth.shape[2:]
     )

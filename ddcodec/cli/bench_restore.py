@@ -26,6 +26,7 @@ Examples:
   ddcodec bench-restore clean/ --task denoise --inputs noisy/ -o rows.tsv
   ddcodec bench-restore clean/ --task denoise --add-noise 25 -o rows.tsv
   ddcodec bench-restore pairs/ --task denoise --inputs pairs/ --ending _real _mean -o rows.tsv
+  ddcodec bench-restore clean/ --task dejpeg --as-jpeg 10 -o rows.tsv
   ddcodec bench-restore clean/ --task inpaint --mask masks/ -e 3 -o rows.tsv""",
 )
 @click.argument("truths", nargs=-1, required=True, metavar="TRUTHS...", type=click.Path(exists=True))
@@ -65,6 +66,12 @@ Examples:
     help="Instead of inputs: the truths with white noise, clipped to 8 bits.",
 )
 @click.option(
+    "--as-jpeg",
+    type=click.IntRange(1, 100),
+    metavar="QUALITY",
+    help="dejpeg: instead of inputs: the truths as JPEGs of this quality, by Pillow.",
+)
+@click.option(
     "--mask",
     metavar="PATH",
     type=click.Path(exists=True),
@@ -92,6 +99,7 @@ def bench_restore(
     inputs: str | None,
     ending: tuple[str, str],
     add_noise: float | None,
+    as_jpeg: int | None,
     mask: str | None,
     save: str | None,
     sigma: str,
@@ -110,8 +118,8 @@ def bench_restore(
 
     wished = restore_options(sigma, options)
     wished.validate()
-    if add_noise is not None and inputs is not None:
-        raise UsageError("Give either --inputs or --add-noise, not both.")
+    if sum(given is not None for given in (add_noise, as_jpeg, inputs)) > 1:
+        raise UsageError("Give only one of --inputs, --add-noise and --as-jpeg.")
     jobs = jobs_of(truths, inputs, mask, ending)
     setting = " ".join(
         f"{name}={value}"
@@ -122,7 +130,7 @@ def bench_restore(
     if mask:
         setting += f" mask={Path(mask).stem}"
     path, rows = Path(output), []
-    noise = "files" if add_noise is None else f"{add_noise:g}"
+    noise = f"{add_noise:g}" if add_noise is not None else "files" if as_jpeg is None else f"jpeg {as_jpeg}"
     kept = {row.key: row for row in read_rows(path)}
     if save:
         Path(save).mkdir(parents=True, exist_ok=True)
@@ -132,7 +140,9 @@ def bench_restore(
         key = wished.task, setting, noise, job.truth.stem
         if key not in kept:
             with talk.progress(lambda *told: [*progress_parts(*told), job.truth.stem]) as progress:
-                samples, row = measure(job, wished, added=add_noise, setting=setting, progress=progress)
+                samples, row = measure(
+                    job, wished, added=add_noise, quality=as_jpeg, setting=setting, progress=progress
+                )
             append_row(path, row)
             kept[key] = row
             if save:

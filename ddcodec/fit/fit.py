@@ -156,6 +156,7 @@ def fit_samples(
     *,
     known: np.ndarray | None = None,
     progress: Callable[[Progress], None] | None = None,
+    aim: Callable[[np.ndarray], np.ndarray] | None = None,
     say: Callable[[str], None] | None = None,
 ) -> np.ndarray:
     """Fit a picture at a lambda, and return the mean of its pictures: float32 (H, W, planes) in 0..1.
@@ -165,6 +166,7 @@ def fit_samples(
     picture:  uint8 (H, W, planes).
     known:    bool (H, W), the pixels whose errors count, or None for all. The network fills in the others.
     progress: called with a `Progress` after every step.
+    aim:      see `fit.descent.loop.run_for_mean`.
 
     Raises `DdcError`, `ShortMemoryError`.
     """
@@ -178,7 +180,7 @@ def fit_samples(
             engine = kind.make([task], betas=betas_for(settings.iterations), seed=settings.seed)
             (fit,) = engine.fits
             _plain_start(fit, picture)
-            return run_for_mean(engine, settings.iterations, seconds=settings.time_limit, progress=progress)
+            return run_for_mean(engine, settings.iterations, seconds=settings.time_limit, progress=progress, aim=aim)
         except MemoryError:
             raise _short(arch) from None
 

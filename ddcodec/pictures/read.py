@@ -183,26 +183,6 @@ def _is_gone(image):
     return False
 
 
-def coded_again(samples: np.ndarray, file: bytes) -> np.ndarray:
-    """Code samples as JPEG with the tables and the subsampling of another JPEG, and decode them.
-
-    samples: uint8 (H, W) or (H, W, 3), like the result.
-    file: the bytes of the other JPEG.
-
-    Raises `SourceError` if the file is no JPEG.
-    """
-    from PIL import Image, JpegImagePlugin
-
-    image = _open(file, "The picture")
-    if image.format not in ("JPEG", "MPO"):
-        raise SourceError("The picture is no JPEG; how much it has lost cannot be read from it.")
-    buffer = io.BytesIO()
-    subsampling = {} if samples.ndim == 2 else {"subsampling": JpegImagePlugin.get_sampling(image)}
-    Image.fromarray(samples).save(buffer, "JPEG", qtables=image.quantization, **subsampling)
-    with Image.open(buffer) as again:
-        return np.asarray(again)
-
-
 def read_file(path: str | os.PathLike[str], wanted: Callable[[bytes], float] = all_bytes) -> bytes:
     """Read the bytes of a file, as `jobs.input.read_whole` does.
 

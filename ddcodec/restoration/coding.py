@@ -26,6 +26,8 @@ KNOWN_LAMBDA = 1.25e-4
 
 A fit that sees more detail around a hole knows better what goes on in it.
 """
+LARGE_LAMBDA = 2e-3
+"""Lambda of an enlarged picture, where every step of its aim explains what was observed."""
 SHIFT_MAX = 32
 """Rows and columns below which the random shifts of a picture stay."""
 
@@ -51,6 +53,7 @@ def fit_by_coding(
     seed: int = 0,
     seconds: float | None = None,
     threads: int | None = None,
+    nearest: Callable[[np.ndarray], np.ndarray] | None = None,
     progress: Callable[[Progress], None] | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Fitted:
@@ -62,6 +65,8 @@ def fit_by_coding(
     steps: steps of each fit.
     seconds: for all fits together; None for no limit.
     threads: of the CPU; None for as many as are useful.
+    nearest: finds the picture nearest to one, levels as float32 (H, W, planes), that explains the samples. Errors of
+    one that explains them then cost nothing.
     progress: called with `progress.Progress`.
     say: called with sentences to the user.
 
@@ -73,6 +78,13 @@ def fit_by_coding(
     total, done = np.zeros(samples.shape, np.float32), 0
     taken: list[int] = []
     samples = samples if known is None else filled(samples, known)
+
+    def aim(view):
+        def of(mean):
+            wanted = nearest(255 * view.back(mean))
+            return view.of(np.rint(257 * wanted).clip(0, 65535).astype(np.uint16))
+
+        return of if nearest else None
 
     def follow(told):
         taken[-1] = told.step
@@ -104,6 +116,7 @@ def fit_by_coding(
             FitSettings(steps, time_limit=left, threads=threads, seed=seed + done),
             known=None if known is None else view.of(known),
             progress=follow,
+            aim=aim(view),
             say=say if not done else None,
         )
         total += view.back(made)

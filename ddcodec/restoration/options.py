@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ..errors import UsageError
 from ..options import RunOptions
-from .settings import AUTO, CODEC, priors, tasks
+from .settings import AUTO, priors, tasks
 
 SCALES = (2, 4, 8)
 """Factors by which superres can enlarge a picture."""
@@ -49,8 +49,6 @@ class RestoreOptions(RunOptions):
             )
         if self.scale is not None and self.scale not in SCALES:
             raise UsageError(f"The scale must be 2, 4 or 8, not {self.scale}.")
-        if self.prior == CODEC and self.task == "superres":
-            raise UsageError("The codec knows no super-resolution; choose another prior.")
         if self.sigma is not None and not 0 <= self.sigma <= SIGMA_MAX:
             raise UsageError(f"The sigma must be between 0 and {SIGMA_MAX:g}, not {self.sigma:g}.")
         if self.sigma is not None and self.task not in ("denoise", "dejpeg"):

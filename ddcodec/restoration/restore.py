@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -10,10 +11,11 @@ import numpy as np
 from ..errors import ShortMemoryError, SourceError, UsageError
 from ..machine import available_memory
 from ..surroundings import usual_torch, with_usual_errors
+from .enlarging import Enlarging, enlarged
 from .masks import checked, dilated, pasted
 from .noise import Noise, estimate_noise, is_noise
 from .options import RestoreOptions
-from .plain import CODEC_NEARER, FARTHEST, NETWORK_NEARER, is_better, plain_answer
+from .plain import CODEC_FARTHEST, CODEC_NEARER, FARTHEST, NETWORK_NEARER, is_better, plain_answer
 from .progress import Progress
 from .settings import AUTO, CODEC, effort_of, prior_for, setting_of
 from .tiles import joined, tiles_for
@@ -80,7 +82,7 @@ def restore_picture(
 
     samples: uint8 (H, W) or (H, W, 3).
     known: bool (H, W), False where a picture is to be inpainted; None for other tasks.
-    file: the bytes that the samples came from, of which dejpeg needs those of a JPEG.
+    file: the bytes that the samples came from, of which dejpeg reads those of a JPEG.
     progress: called with `progress.Progress`.
     say: called with sentences to the user.
 
@@ -97,25 +99,28 @@ def restore_picture(
         )
     known = _known(samples, options, known)
     device = device_of(options.device)
-    name = prior_for(options.task, device) if options.prior == AUTO else options.prior
+    name = prior_for(options.task) if options.prior == AUTO else options.prior
+    file = _jpeg_of(samples, file) if options.task == "dejpeg" else None
     noise = _noise(samples, options, file, say)
     if noise is not None and noise.sigma < LEAST_NOISE:
         reason = f"the noise, about {noise.sigma:.1f} levels, is too little to remove"
         say(f"Note: {reason}; the picture stays as it is.")
         return Restored(samples, False, noise.sigma, name, 0, reason, monotonic() - start)
     planes = samples.reshape(*samples.shape[:2], -1)
-    by = _by_coding if name == CODEC else _by_network
+    nearest = _nearest_of(samples, planes, options, file)
+    by = partial(_by_coding, nearest=nearest) if name == CODEC else _by_network
     picture, steps, reason, seams = by(planes, options, name, device, known, noise, progress, say)
+    explained = nearest(255 * picture) if nearest else 255 * picture
     if not is_better(
         picture,
-        planes,
+        explained if nearest and not options.scale else planes,
         options.scale or 1,
         known,
-        noise and FARTHEST[options.task] * noise.error,
+        CODEC_FARTHEST if options.scale and name == CODEC else noise and FARTHEST[options.task] * noise.error,
         CODEC_NEARER if name == CODEC else NETWORK_NEARER,
     ):
         return _plain(samples, planes, options, name, known, noise, steps, monotonic() - start, say)
-    result = _as_samples(255 * picture, samples, planes, known, options.feather)
+    result = _as_samples(explained, samples, planes, known, options.feather)
     doubtful = options.task == "denoise" and options.sigma is None and (noise.correlated or noise.sigma < CERTAIN_NOISE)
     if doubtful and not is_noise(planes, result.reshape(planes.shape)):
         reason = "what would be taken away follows the picture's own structure and is no noise"
@@ -182,18 +187,36 @@ def _noise(samples, options, file, say):
     return noise
 
 
+def _jpeg_of(samples, file):
+    """Return the bytes of the JPEG that samples come from, as far as that can be found, or None."""
+    from ..pictures.jpeg import jpeg_that_made
+    from ..pictures.kinds import is_jpeg
+
+    return file if file and is_jpeg(file) else jpeg_that_made(samples)
+
+
+def _nearest_of(samples, planes, options, file):
+    """Return what finds, of the pictures that explain what was observed, the nearest to one; None for some tasks.
+
+    planes: the samples, (H, W, planes). file: of a JPEG, or None.
+    """
+    from .jpeg import intervals_of
+
+    found = Enlarging(planes, options.scale) if options.scale else file and intervals_of(file, samples)
+    return found.nearest if found else None
+
+
 def _sigma_of_jpeg(samples, file):
     """Estimate the standard deviation of a JPEG's own error in levels.
 
     It is how much the same coding changes the picture again when its blocks lie elsewhere (Nosratinia 2001).
     """
-    from ..pictures.kinds import is_jpeg
-    from ..pictures.read import coded_again
+    from ..pictures.jpeg import coded_again
 
-    if file is None or not is_jpeg(file):
+    if file is None:
         raise UsageError(
-            "How much a JPEG has lost is read from its tables; for another file give --sigma, the standard deviation "
-            "of what is to be removed."
+            "How much a JPEG has lost is read from its tables, and no table is known that would make this picture; "
+            "give --sigma, the standard deviation of what is to be removed."
         )
     shift = 4
     again = coded_again(np.pad(samples, [(shift, 0), (shift, 0)] + [(0, 0)] * (samples.ndim - 2), "edge"), file)[
@@ -202,11 +225,15 @@ def _sigma_of_jpeg(samples, file):
     return float(np.sqrt(np.square(again.astype(np.float32) - samples).mean()))
 
 
-def _by_coding(samples, options, name, device, known, noise, progress, say):
-    from .coding import KNOWN_LAMBDA, fit_by_coding, lambda_for_noise
+def _by_coding(samples, options, name, device, known, noise, progress, say, nearest=None):
+    from .coding import KNOWN_LAMBDA, LARGE_LAMBDA, fit_by_coding, lambda_for_noise
 
     effort = effort_of(options.effort)
-    lambda_ = KNOWN_LAMBDA if noise is None else lambda_for_noise(noise.sigma, samples.shape[2])
+    if options.scale:
+        large, lambda_ = enlarged(samples / np.float32(255), options.scale), LARGE_LAMBDA
+        samples = np.rint(255 * large).astype(np.uint8)
+    else:
+        lambda_ = KNOWN_LAMBDA if noise is None else lambda_for_noise(noise.sigma, samples.shape[2])
     fitted = fit_by_coding(
         samples,
         lambda_,
@@ -216,6 +243,7 @@ def _by_coding(samples, options, name, device, known, noise, progress, say):
         seed=options.seed,
         seconds=options.time_limit,
         threads=options.threads,
+        nearest=nearest,
         progress=progress,
         say=say,
     )

@@ -82,12 +82,9 @@ def effort_of(effort: int) -> Effort:
     return Effort(**_rows()["efforts"][str(effort)])
 
 
-def prior_for(task: str, device: str) -> str:
-    """Return what `AUTO` stands for: `CODEC`, or the name of a setting.
-
-    device: "cpu", or a GPU.
-    """
-    return _rows()["tasks"][task]["cpu" if device == "cpu" else "gpu"]
+def prior_for(task: str) -> str:
+    """Return what `AUTO` stands for: `CODEC`, or the name of a setting."""
+    return _rows()["tasks"][task]
 
 
 def setting_of(name: str, task: str | None) -> Setting:

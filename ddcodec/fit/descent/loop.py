@@ -19,6 +19,8 @@ STEPS_A_CHECK = 20
 """Steps of a fit for each check after the first: `CHECKS` are made only in fits that are long enough."""
 MEAN_FROM = 0.3
 """Share of an averaged fit, from its beginning, that the mean leaves out (bench/notebook/restoration.md)."""
+AIM_EVERY = 10
+"""Steps of an averaged fit after which it may get another aim."""
 COLLAPSE = 0.7
 """A fit has collapsed where its distortion is above this share of that of the best single colour."""
 LEAST_STEPS_TO_JUDGE = 100
@@ -94,11 +96,13 @@ def run_for_mean(
     *,
     seconds: float | None = None,
     progress: Callable[[Progress], None] | None = None,
+    aim: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> np.ndarray:
     """Fit, and return the mean of the pictures of the later steps: float32 (H, W, planes) in 0..1.
 
     The fit ends when `iterations` steps are done or `seconds` are over, but has one step at least. The mean leaves out
-    the first `MEAN_FROM` of it. engine: a `Engine` of one `SearchableFit`.
+    the first `MEAN_FROM` of it. engine: a `Engine` of one `SearchableFit`. aim: every `AIM_EVERY` steps it gets the
+    mean of the last ones, and returns the samples, uint16 (H, W, planes), towards which the fit goes on.
 
     Each step has other noise in its code and other weights. Its picture is like a draw from all pictures that explain
     the samples about as well. The mean of the draws is nearer to the true picture than any of them. This is stochastic
@@ -119,6 +123,12 @@ def run_for_mean(
             fit.average()
         engine.step(point_of_mean(share, step / share if step else iterations))
         step += 1
+        if aim and step % AIM_EVERY == 0:
+            mean = fit.mean()
+            assert mean is not None
+            fit.retarget(aim(mean))
+            if not is_settled:
+                fit.average()
         told.step(step, iterations, elapsed * (1 - share) / share if share else float("inf"))
 
 

@@ -92,6 +92,9 @@ class SearchableFit(Fit, Protocol):
     def put_plane(self, octave: int, values: np.ndarray) -> None:
         """Replace an octave's only code plane by integers (rows, columns)."""
 
+    def retarget(self, samples: np.ndarray) -> None:
+        """Go on towards other samples, uint8 or uint16 (H, W, planes)."""
+
     def average(self) -> None:
         """Begin a new mean of the pictures of all steps from now on."""
 
