@@ -13,8 +13,9 @@ from ..metrics import psnr, ssimulacra2
 from ..pictures.jpeg import coded, decoded
 from ..pictures.kinds import is_picture_name
 from ..pictures.read import load_picture, read_file
-from ..restoration.enlarging import enlarged, made_small
+from ..restoration.enlarging import made_small
 from ..restoration.masks import known_from
+from ..restoration.plain import plain_answer
 from ..restoration.restore import restore_picture
 from ..version import __version__
 from .machine import machine
@@ -122,6 +123,11 @@ def with_noise(samples: np.ndarray, sigma: float) -> np.ndarray:
     return np.rint(samples + np.random.default_rng(0).normal(0, sigma, samples.shape)).clip(0, 255).astype(np.uint8)
 
 
+def made_by(added: float | None, quality: int | None) -> str:
+    """Say how the inputs were made, as `Row.noise`; the arguments are those of `measure`."""
+    return f"{added:g}" if added is not None else "files" if quality is None else f"jpeg {quality}"
+
+
 def measure(
     job: Job,
     options: "RestoreOptions",
@@ -164,15 +170,15 @@ def measure(
     missing = None
     if known is not None and not known.all():
         missing = psnr(truth[~known], restored.samples[~known])
-    planes = samples.reshape(*samples.shape[:2], -1) / np.float32(255)
-    before = np.rint(255 * enlarged(planes, options.scale or 1)).astype(np.uint8).reshape(truth.shape)
+    planes = samples.reshape(*samples.shape[:2], -1)
+    before = np.rint(255 * plain_answer(planes, options.scale or 1)[0]).astype(np.uint8).reshape(truth.shape)
     return restored.samples, Row(
         date.today().isoformat(),
         machine(),
         __version__,
         options.task,
         setting,
-        f"{added:g}" if added is not None else "files" if quality is None else f"jpeg {quality}",
+        made_by(added, quality),
         job.truth.stem,
         psnr(truth, before),
         psnr(truth, restored.samples),

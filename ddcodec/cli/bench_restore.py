@@ -110,7 +110,7 @@ def bench_restore(
     The truth makes the input where none is given, and the score; the method never sees it. A time limit is for each
     picture.
     """
-    from ..benchmark.restoration import append_row, jobs_of, measure, read_rows
+    from ..benchmark.restoration import append_row, jobs_of, made_by, measure, read_rows
     from ..jobs.output import write_target
     from ..machine import keep_freed_memory
     from ..picture import Picture
@@ -130,7 +130,7 @@ def bench_restore(
     if mask:
         setting += f" mask={Path(mask).stem}"
     path, rows = Path(output), []
-    noise = f"{add_noise:g}" if add_noise is not None else "files" if as_jpeg is None else f"jpeg {as_jpeg}"
+    noise = made_by(add_noise, as_jpeg)
     kept = {row.key: row for row in read_rows(path)}
     if save:
         Path(save).mkdir(parents=True, exist_ok=True)

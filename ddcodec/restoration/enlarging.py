@@ -19,15 +19,16 @@ class Enlarging:
     """The set of pictures `factor` times as large as samples, uint8 (h, w, planes), that become these when small."""
 
     def __init__(self, samples: np.ndarray, factor: int) -> None:
-        self._samples, self._factor = samples, factor
+        self._samples = samples
         # Black and white stand for all that lies beyond them, too.
         self._least = np.where(samples == 255, -np.inf, -ROUNDING)
         self._greatest = np.where(samples == 0, np.inf, ROUNDING)
-        self._inverses = [_inverse(_shrinking(factor * side, factor)) for side in samples.shape[:2]]
+        self._shrinking = [_shrinking(factor * side, factor) for side in samples.shape[:2]]
+        self._inverses = [_inverse(weights) for weights in self._shrinking]
 
     def nearest(self, picture: np.ndarray) -> np.ndarray:
         """Find the picture of the set that is nearest to one, (H, W, planes), levels as float32."""
-        lack = self._samples - made_small(picture, self._factor)
+        lack = self._samples - _on_both_sides(picture, *self._shrinking)
         lack -= lack.clip(self._least, self._greatest)
         return picture + _on_both_sides(lack, *self._inverses)
 

@@ -6,8 +6,7 @@ An operator is the A of the loss |A(net(z)) - y|^2 (Ulyanov et al. 2018, section
 import torch
 from torch.nn import functional
 
-LANCZOS = 2
-"""Lobes of the kernel, as in the super-resolution of Ulyanov et al. 2018."""
+from .enlarging import SMALL_LOBES
 
 
 class Identity:
@@ -28,9 +27,9 @@ class Downsampler:
 
     def __init__(self, factor: int, device: str = "cpu") -> None:
         self.factor = factor
-        reach = LANCZOS * factor
+        reach = SMALL_LOBES * factor
         distance = (torch.arange(2 * reach, dtype=torch.float64) - reach + 0.5) / factor
-        kernel = torch.sinc(distance) * torch.sinc(distance / LANCZOS)
+        kernel = torch.sinc(distance) * torch.sinc(distance / SMALL_LOBES)
         self._kernel = (kernel / kernel.sum()).float().to(device)
         self._margin = reach - factor // 2
 
