@@ -322,3 +322,11 @@ def test_bench_restore_of_what_is_made_of_the_truth(folder, task):
         "bench-restore", folder / "cat.png", "--task", *task, "--add-noise", 5, "--as-jpeg", 9, "-o", folder / "x.tsv"
     )
     assert both.exit_code == 2 and "Give only one of" in both.stderr
+
+
+@pytest.mark.parametrize("made", [["--add-noise", "5"], ["--as-jpeg", "20"]], ids=lambda own: own[0])
+def test_bench_restore_of_superres_makes_its_own_inputs(folder, made):
+    words = ("--task", "superres", "--scale", "2", *made, "-o", folder / "rows.tsv")
+    result = run("bench-restore", folder / "clean.png", *words)
+    assert result.exit_code == 2 and "neither --add-noise nor --as-jpeg" in result.stderr
+    assert not (folder / "rows.tsv").exists()

@@ -120,6 +120,10 @@ def bench_restore(
     wished.validate()
     if sum(given is not None for given in (add_noise, as_jpeg, inputs)) > 1:
         raise UsageError("Give only one of --inputs, --add-noise and --as-jpeg.")
+    if wished.task == "superres" and (add_noise is not None or as_jpeg is not None):
+        raise UsageError(
+            "The inputs of superres are the truths made small; it takes neither --add-noise nor --as-jpeg."
+        )
     jobs = jobs_of(truths, inputs, mask, ending)
     setting = " ".join(
         f"{name}={value}"
