@@ -11,17 +11,18 @@ import pytest
 import torch
 from conftest import painted
 from PIL import Image
-from scipy import interpolate, ndimage
+from scipy import fft, interpolate, ndimage
 
 import ddcodec
 from ddcodec.errors import SourceError, UsageError
 from ddcodec.fit.fit import FitSettings, fit_samples
 from ddcodec.metrics import psnr
 from ddcodec.restoration.coding import _View, fit_by_coding, lambda_for_noise
+from ddcodec.restoration.cosines import transformed, transformed_back
 from ddcodec.restoration.enlarging import Enlarging, made_small
 from ddcodec.restoration.masks import dilated, known_from, pasted
 from ddcodec.restoration.networks import _Filter, network_for
-from ddcodec.restoration.noise import estimate_noise, is_noise
+from ddcodec.restoration.noise import Noise, estimate_noise, is_noise
 from ddcodec.restoration.operators import Downsampler, Identity
 from ddcodec.restoration.options import RestoreOptions
 from ddcodec.restoration.prior import Observation, fit_prior, memory_of
@@ -29,6 +30,7 @@ from ddcodec.restoration.restore import restore_picture
 from ddcodec.restoration.settings import effort_of, priors, setting_names, setting_of, tasks
 from ddcodec.restoration.stopping import Discrepancy, HeldOut, Look, WindowedVariance
 from ddcodec.restoration.tiles import Tile, joined, tiles_for
+from ddcodec.restoration.wiener import smoothed
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 
@@ -185,6 +187,70 @@ def test_noise_is_told_from_texture_that_is_lost():
     clean = np.asarray(Image.open(SAMPLES / "astronaut.png").convert("RGB"))
     assert is_noise(noisy(clean, 12), clean)
     assert not is_noise(clean, ndimage.gaussian_filter(clean, (1, 1, 0)))
+
+
+def test_strong_texture_is_not_taken_for_noise():
+    leaves = ndimage.gaussian_filter(np.random.default_rng(0).normal(0, 1, (96, 96)), 1.5)
+    picture = np.rint(128 + 30 * leaves / leaves.std()).clip(0, 255).astype(np.uint8)
+    said = []
+    kept = restore_picture(picture, RestoreOptions(effort=1, iterations=2), say=said.append)
+    assert not kept.changed and kept.steps == 0 and "the picture's own texture" in said[-1] and "--sigma" in said[-1]
+    assert restore_picture(picture, RestoreOptions(effort=1, iterations=20, sigma=40.0)).steps == 20
+
+
+@pytest.mark.parametrize("side", [8, 16])
+def test_blocks_are_transformed_as_scipy_does(side):
+    blocks = np.random.default_rng(0).normal(0, 50, (3, 5, side, side)).astype(np.float32)
+    coefficients = transformed(blocks)
+    assert np.allclose(coefficients, fft.dctn(blocks, axes=(-2, -1), norm="ortho"), atol=1e-3)
+    assert np.allclose(transformed_back(coefficients), blocks, atol=1e-3)
+
+
+def plates(shape=(80, 96)):
+    """A smooth picture, the plates that a fit may paint of it, and the same with noise of 20 levels: all in levels."""
+    smooth = np.add.outer(np.linspace(90, 120, shape[0]), np.linspace(0, 30, shape[1]))
+    clean = np.dstack([smooth, 255 - smooth, smooth]).astype(np.float32)
+    return clean, 6 * np.rint(clean / 6), noisy(clean, 20)
+
+
+@pytest.mark.parametrize("planes", [1, 3])
+def test_plates_become_smooth(planes):
+    clean, painted_flat, given = (picture[..., :planes] for picture in plates())
+    made = 255 * smoothed(painted_flat / np.float32(255), given, Noise(20, False))
+    assert made.shape == clean.shape and made.dtype == np.float32
+
+    def steepest(picture):
+        return np.abs(np.diff(picture, axis=1)).max()
+
+    assert steepest(painted_flat) == 6 and steepest(made) < 2
+    assert np.square(made - clean).mean() < np.square(painted_flat - clean).mean()
+
+
+def test_detail_stays_that_of_the_fit():
+    clean = photograph().astype(np.float32)
+    made = 255 * smoothed(clean / 255, noisy(clean, 20), Noise(20, False))
+    assert psnr(*(np.rint(picture).clip(0, 255).astype(np.uint8) for picture in (clean, made))) > 33
+    assert np.abs(made - clean).max() < 40
+
+
+def test_noise_that_neighbours_share_is_filtered_by_its_spectrum():
+    clean, _, _ = plates()
+    grain = ndimage.gaussian_filter(np.random.default_rng(0).normal(0, 1, clean.shape), (1.5, 1.5, 0))
+    given = np.rint(clean + 8 * grain / grain.std()).clip(0, 255).astype(np.uint8)
+    fitted = (clean + given) / 2 / np.float32(255)
+    errors = [
+        np.square(255 * smoothed(fitted, given, Noise(sigma, shared)) - clean).mean()
+        for sigma, shared in ((8, True), (8 * 1.5, False))
+    ]
+    assert errors[0] < 0.9 * errors[1] and errors[0] < 0.9 * np.square(255 * fitted - clean).mean()
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("shape", [(16, 16, 1), (17, 30, 3)])
+def test_where_a_fit_has_taken_nothing_away_nothing_changes(shape, shared):
+    given = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    made = 255 * smoothed(given / np.float32(255), given, Noise(0.0, shared))
+    assert np.allclose(made, given, atol=0.1)
 
 
 def mask_of(shape, missing):

@@ -5,12 +5,11 @@ lie in these intervals are explained equally well (Zakhor 1992, "Iterative proce
 effects"). The set is convex, and the picture that was coded is one of it. Fits keep to a narrower one.
 """
 
-from math import cos, pi, sqrt
-
 import numpy as np
 
 from ..pictures.jpeg import BLOCK, Component, averaged, components_of, decoded
 from ..pictures.read import TURNS
+from .cosines import transformed, transformed_back
 
 MIDDLE = 128
 """Level that a JPEG takes from samples before it transforms them."""
@@ -28,14 +27,6 @@ NEARLY = 1.0
 YCBCR = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]], np.float32)
 """Luma and chroma of red, green and blue (ITU-T T.871, 7)."""
 RGB = np.linalg.inv(YCBCR)
-COSINES = np.array(
-    [
-        [sqrt((1 + (k > 0)) / BLOCK) * cos((2 * n + 1) * k * pi / (2 * BLOCK)) for n in range(BLOCK)]
-        for k in range(BLOCK)
-    ],
-    np.float32,
-)
-"""The orthonormal discrete cosine transform of `BLOCK` samples."""
 BACK = {6: 8, 8: 6}
 """Orientation -> that which undoes its turn, if it is another."""
 
@@ -105,10 +96,10 @@ def _transformed(plane):
     rows, columns = plane.shape
     plane = np.pad(plane, [(0, -rows % BLOCK), (0, -columns % BLOCK)], "edge")
     blocks = plane.reshape(plane.shape[0] // BLOCK, BLOCK, -1, BLOCK).swapaxes(1, 2)
-    return COSINES @ blocks @ COSINES.T
+    return transformed(blocks)
 
 
 def _back(coefficients):
     """Undo `_transformed`, but for the edges."""
-    blocks = COSINES.T @ coefficients @ COSINES
+    blocks = transformed_back(coefficients)
     return blocks.swapaxes(1, 2).reshape(blocks.shape[0] * BLOCK, -1)

@@ -28,10 +28,12 @@ LEAST_SIDE = 16
 """Pixels of the shortest side that a picture may have."""
 MEMORY_SHARE = 0.6
 """Share of the free memory that a network may take; for more, a picture is restored in tiles."""
-JPEG_SHARE = 1.5
-"""Noise of a JPEG, in standard deviations of what shifted coding anew changes.
+SIGMA_SAYS = " (--sigma says that it is noise.)"
+"""What helps where noise is doubted."""
+MOST_SHARED = 7.5
+"""Levels of noise that neighbours share above which it is more likely a photograph's texture.
 
-The errors of neighbours go together, so that they are cheap to code.
+Of twenty camera pictures the noisiest has 7.4. Photographs of leaves, stones and waves have 8 to 27.
 """
 
 
@@ -102,10 +104,16 @@ def restore_picture(
     name = prior_for(options.task) if options.prior == AUTO else options.prior
     file = _jpeg_of(samples, file) if options.task == "dejpeg" else None
     noise = _noise(samples, options, file, say)
+    is_guess = options.task == "denoise" and options.sigma is None
+
+    def unchanged(reason, advice, steps=0):
+        say(f"Note: {reason}; the picture stays as it is.{advice}")
+        return Restored(samples, False, noise.sigma, name, steps, reason, monotonic() - start)
+
     if noise is not None and noise.sigma < LEAST_NOISE:
-        reason = f"the noise, about {noise.sigma:.1f} levels, is too little to remove"
-        say(f"Note: {reason}; the picture stays as it is.")
-        return Restored(samples, False, noise.sigma, name, 0, reason, monotonic() - start)
+        return unchanged(f"the noise, about {noise.sigma:.1f} levels, is too little to remove", "")
+    if is_guess and noise.correlated and noise.sigma > MOST_SHARED:
+        return unchanged("what looks like noise may be the picture's own texture", SIGMA_SAYS)
     planes = samples.reshape(*samples.shape[:2], -1)
     nearest = _nearest_of(samples, planes, options, file)
     by = partial(_by_coding, nearest=nearest) if name == CODEC else _by_network
@@ -116,16 +124,15 @@ def restore_picture(
         explained if nearest and not options.scale else planes,
         options.scale or 1,
         known,
-        CODEC_FARTHEST if options.scale and name == CODEC else noise and FARTHEST[options.task] * noise.error,
+        CODEC_FARTHEST if options.scale and name == CODEC else noise and FARTHEST[options.task] * noise.sigma,
         CODEC_NEARER if name == CODEC else NETWORK_NEARER,
     ):
         return _plain(samples, planes, options, name, known, noise, steps, monotonic() - start, say)
     result = _as_samples(explained, samples, planes, known, options.feather)
-    doubtful = options.task == "denoise" and options.sigma is None and (noise.correlated or noise.sigma < CERTAIN_NOISE)
-    if doubtful and not is_noise(planes, result.reshape(planes.shape)):
+    is_doubtful = is_guess and (noise.correlated or noise.sigma < CERTAIN_NOISE)
+    if is_doubtful and not is_noise(planes, result.reshape(planes.shape)):
         reason = "what would be taken away follows the picture's own structure and is no noise"
-        say(f"Note: {reason}; the picture stays as it is. (--sigma says that it is noise.)")
-        return Restored(samples, False, noise.sigma, name, steps, reason, monotonic() - start)
+        return unchanged(reason, SIGMA_SAYS, steps)
     return Restored(result, True, noise and noise.sigma, name, steps, reason, monotonic() - start, 255 * seams)
 
 
@@ -180,8 +187,7 @@ def _noise(samples, options, file, say):
     if options.sigma is not None:
         return Noise(options.sigma, False)
     if options.task == "dejpeg":
-        sigma = _sigma_of_jpeg(samples, file)
-        return Noise(JPEG_SHARE * sigma, True, sigma)
+        return Noise(_sigma_of_jpeg(samples, file), True)
     noise = estimate_noise(samples)
     say(f"Noise: about {noise.sigma:.1f} levels{', shared by neighbouring pixels' if noise.correlated else ''}.")
     return noise
@@ -227,13 +233,14 @@ def _sigma_of_jpeg(samples, file):
 
 def _by_coding(samples, options, name, device, known, noise, progress, say, nearest=None):
     from .coding import KNOWN_LAMBDA, LARGE_LAMBDA, fit_by_coding, lambda_for_noise
+    from .wiener import smoothed
 
     effort = effort_of(options.effort)
     if options.scale:
         large, lambda_ = enlarged(samples / np.float32(255), options.scale), LARGE_LAMBDA
         samples = np.rint(255 * large).astype(np.uint8)
     else:
-        lambda_ = KNOWN_LAMBDA if noise is None else lambda_for_noise(noise.sigma, samples.shape[2])
+        lambda_ = KNOWN_LAMBDA if noise is None else lambda_for_noise(noise.strength, samples.shape[2])
     fitted = fit_by_coding(
         samples,
         lambda_,
@@ -247,7 +254,8 @@ def _by_coding(samples, options, name, device, known, noise, progress, say, near
         progress=progress,
         say=say,
     )
-    return fitted.picture, fitted.steps, fitted.reason, 0.0
+    picture = smoothed(fitted.picture, samples, noise) if options.task == "denoise" else fitted.picture
+    return picture, fitted.steps, fitted.reason, 0.0
 
 
 def _by_network(samples, options, name, device, known, noise, progress, say):
