@@ -121,23 +121,19 @@ COMPARED = {"eye": (EYE, ("avif", "jxl", "webp")), "psnr": ("psnr", ("avif:psnr"
 """Tune -> the quality by which `whole_range` compares it, and with what."""
 
 
-BY_EYE = "SSIMULACRA2"
-
-
 class RestorationSet(NamedTuple):
     """Rows of restorations whose mean is shown.
 
     wanted(row): whether a row, of any prior, is one of them. effort: of the codec as prior. measure: "after" or
-    "missing", the field of `benchmark.restoration.Row` that is shown. others: figures that others have published for
-    the same pictures, or None where OpenCV's rows are to be compared with, or `BY_EYE` where the scores before and
-    after are to be shown.
+    "missing", the field of `benchmark.restoration.Row` that is shown. published: figures of others for the same
+    pictures.
     """
 
     title: str
     wanted: Callable[[RestorationRow], bool]
     effort: int
     measure: str
-    others: str | None
+    published: str = ""
 
 
 def _has_mask(name: str) -> Callable[[RestorationRow], bool]:
@@ -185,14 +181,10 @@ RESTORATION_SETS = (
         "after",
         "DIP 33.48, or 33.71 with known pixels put back; Self2Self 35.14 dB",
     ),
-    RestorationSet("text over {} photographs of Kodak, missing pixels", _has_mask("text"), 5, "missing", None),
-    RestorationSet(
-        "scratches over {} photographs of Kodak, missing pixels", _has_mask("scratches"), 5, "missing", None
-    ),
+    RestorationSet("text over {} photographs of Kodak, missing pixels", _has_mask("text"), 5, "missing"),
+    RestorationSet("scratches over {} photographs of Kodak, missing pixels", _has_mask("scratches"), 5, "missing"),
     *(
-        RestorationSet(
-            f"JPEG of quality {quality}: {{}} photographs of Kodak, `-e 3`", _was_jpeg(quality), 3, "after", BY_EYE
-        )
+        RestorationSet(f"JPEG of quality {quality}: {{}} photographs of Kodak, `-e 3`", _was_jpeg(quality), 3, "after")
         for quality in (10, 20, 30, 40)
     ),
     *(
@@ -201,13 +193,27 @@ RESTORATION_SETS = (
             _is_enlarged(scale),
             3,
             "after",
-            BY_EYE,
         )
         for scale in (2, 4)
     ),
 )
-OPENCV = {"opencv-telea": "Telea", "opencv-ns": "Navier-Stokes"}
-"""Prior of a row -> its name in the table."""
+OTHER_RESTORERS = {
+    "opencv-telea": "OpenCV's Telea",
+    "opencv-ns": "OpenCV's Navier-Stokes",
+    "opencv-nlm": "OpenCV's non-local means",
+    "bicubic": "bicubic",
+}
+"""Prior of a row of `other_restorers.py` -> its name in the table."""
+PLAIN_CROPS = 10
+"""Crops of `contours.py` that show plain places; the rest of its crops are for the eye."""
+CONTOURED = {
+    "original": "original",
+    "ddc": "effort {}",
+    "ddc:psnr": "effort {}, `--tune psnr`",
+    "avif": "AVIF",
+    "jpeg": "JPEG",
+}
+"""Codec of `contours.py` -> its name in the table."""
 DRAWN_FROM = PLOTS / "drawn-from.sha256"
 """The file with the digest of the files that the plots show."""
 
@@ -402,33 +408,32 @@ def _of_one_machine(rows: Iterable[Row], codec: str) -> list[Row]:
 
 
 def restoration() -> list[str]:
-    """Write the mean PSNR of each set of restorations, beside figures that others have published."""
+    """Write PSNR and, where measured, SSIMULACRA2 of each set of restorations, beside those of others."""
     rows = list({row.key: row for row in read_rows(RESTORATION)}.values())
-    lines = ["| pictures | input | restored | published | time |", "| --- | --- | --- | --- | --- |"]
-    for title, wanted, effort, measure, others in RESTORATION_SETS:
+    lines = ["| pictures | input | restored | others | time |", "| --- | --- | --- | --- | --- |"]
+    for title, wanted, effort, measure, published in RESTORATION_SETS:
         found = [row for row in rows if wanted(row)]
         own = [row for row in found if row.prior == CODEC and row.setting.startswith(f"effort={effort} ")]
         if own:
-            given = f"{_mean(own, 'before')} dB" if measure == "after" else ""
-            if others == BY_EYE:
-                before, after = (
-                    fmean(getattr(row, f"ssimulacra2_{when}") for row in own) for when in ("before", "after")
-                )
-                others = f"SSIMULACRA2 {before:.1f} to {after:.1f}"
-            others = (
-                others
-                or "OpenCV: "
-                + ", ".join(
-                    f"{method} {_mean([row for row in found if row.prior == prior], measure)}"
-                    for prior, method in OPENCV.items()
-                )
-                + " dB"
-            )
+            pictures = {row.picture for row in own}
+            others = [published] if published else []
+            for prior, name in OTHER_RESTORERS.items():
+                theirs = [row for row in found if row.prior == prior and row.picture in pictures]
+                if theirs:
+                    others.append(f"{name} {_restored(theirs, measure)}")
+            given = _restored(own, "before") if measure == "after" else ""
             lines.append(
-                f"| {title.format(len(own))} | {given} | {_mean(own, measure)} dB | {others} | "
+                f"| {title.format(len(own))} | {given} | {_restored(own, measure)} | {'; '.join(others)} | "
                 f"{seconds_text(fmean(row.seconds for row in own))} |"
             )
     return lines
+
+
+def _restored(rows: Sequence[RestorationRow], measure: str) -> str:
+    """Write the mean PSNR of rows of restorations by a field, and their SSIMULACRA2 if all have one."""
+    text = f"{fmean(getattr(row, measure) for row in rows):.2f} dB"
+    scores = [getattr(row, f"ssimulacra2_{measure}", None) for row in rows]
+    return text if None in scores else f"{text}, {fmean(scores):.1f}"
 
 
 def grey() -> list[str]:
@@ -450,10 +455,6 @@ def grey() -> list[str]:
     ]
     means = [f"{fmean(own.values()):.2f}" if own.keys() == set(pictures) else "" for own in columns.values()]
     return [*lines, f"| mean | {' | '.join(means)} |"]
-
-
-def _mean(rows: Iterable[RestorationRow], field: str) -> str:
-    return f"{fmean(getattr(row, field) for row in rows):.2f}"
 
 
 def costs() -> list[str]:
@@ -575,6 +576,20 @@ def whole_range() -> list[str]:
                 of = f" (of {len(known)})" if len(known) < len(rates) else ""
                 cells.append(f"{fmean(known):+.1f} %{of}" if known else "")
         lines.append(f"| {least:g} to {most:g} | {' | '.join(cells)} |")
+    return lines
+
+
+def contours() -> list[str]:
+    """Write the contours in the ten crops of plain places: the mean over them of each measure, and AVIF's beside."""
+    with (RESULTS / "contours.tsv").open(newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    plain = list(dict.fromkeys(row["picture"] for row in rows))[:PLAIN_CROPS]
+    effort = max(row["effort"] for row in rows)
+    lines = ["| | CAMBI | false steps | bytes |", "| --- | --- | --- | --- |"]
+    for codec, name in CONTOURED.items():
+        own = [row for row in rows if row["codec"] == codec and row["effort"] == effort and row["picture"] in plain]
+        cambi, false, size = (fmean(float(row[key]) for row in own) for key in ("cambi", "false_steps", "bytes"))
+        lines.append(f"| {name.format(effort)} | {cambi:.2f} | {false:.2f} % | {f'{size:,.0f}' if size else ''} |")
     return lines
 
 
@@ -778,6 +793,7 @@ TABLES = (
     measures_of_efforts,
     qualities,
     whole_range,
+    contours,
     low,
     sections,
 )

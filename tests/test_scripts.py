@@ -244,23 +244,41 @@ def test_low_rate(desk):
         run(low_rate, "b.png", "-o", "rows.tsv", "--around", "jpeg")
 
 
-def test_opencv_inpainting(desk, monkeypatch):
+@pytest.mark.parametrize(
+    "task, given, names",
+    [
+        ("inpaint", ("--mask", "mask.png"), ["opencv-telea", "opencv-ns"]),
+        ("denoise", ("--add-noise", 10), ["opencv-nlm"]),
+        ("dejpeg", ("--as-jpeg", 10), ["opencv-nlm"]),
+        ("superres", ("--scale", 2), ["bicubic"]),
+    ],
+)
+def test_other_restorers(desk, monkeypatch, task, given, names):
     """OpenCV is not among the packages of the tests: what stands for it leaves the picture as it is."""
-    cv2 = SimpleNamespace(INPAINT_TELEA=1, INPAINT_NS=0, __version__="0", inpaint=lambda broken, *_: broken)
+    asked = []
+    cv2 = SimpleNamespace(
+        INPAINT_TELEA=1,
+        INPAINT_NS=0,
+        __version__="0",
+        inpaint=lambda broken, *_: broken,
+        fastNlMeansDenoisingColored=lambda samples, _, *numbers: (asked.append(numbers), samples)[1],
+    )
     monkeypatch.setitem(sys.modules, "cv2", cv2)
-    monkeypatch.delitem(sys.modules, "opencv_inpainting", raising=False)
-    import opencv_inpainting
+    monkeypatch.delitem(sys.modules, "other_restorers", raising=False)
+    import other_restorers
 
     mask = np.full((24, 36), 255, np.uint8)
     mask[5:9, 5:9] = 0
     Image.fromarray(mask).save("mask.png")
     for _ in range(2):
-        run(opencv_inpainting, "a.png", "b.png", "--mask", "mask.png", "-o", "rows.tsv")
+        run(other_restorers, task, "a.png", "b.png", *given, "-o", "rows.tsv")
     rows = read_rows(Path("rows.tsv"))
-    assert [(row.picture, row.prior) for row in rows] == [
-        (picture, f"opencv-{method}") for picture in "ab" for method in ("telea", "ns")
-    ]
-    assert all(row.after == row.before > row.missing for row in rows)
+    assert [(row.picture, row.prior) for row in rows] == [(picture, name) for name in names for picture in "ab"]
+    if task == "superres":
+        assert all(row.after != row.before for row in rows)
+    else:
+        assert all(row.after == row.before for row in rows) and (task != "inpaint" or rows[0].missing < rows[0].before)
+    assert {numbers[:2] for numbers in asked} <= {(h, h) for h in other_restorers.STRENGTHS}
 
 
 @pytest.mark.skipif(not hasattr(os, "wait4"), reason="the system has no wait4")

@@ -16,7 +16,7 @@ from ..pictures.read import load_picture, read_file
 from ..restoration.enlarging import made_small
 from ..restoration.masks import known_from
 from ..restoration.plain import plain_answer
-from ..restoration.restore import restore_picture
+from ..restoration.restore import Restored, restore_picture
 from ..version import __version__
 from .machine import machine
 
@@ -124,28 +124,39 @@ def with_noise(samples: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def made_by(added: float | None, quality: int | None) -> str:
-    """Say how the inputs were made, as `Row.noise`; the arguments are those of `measure`."""
+    """Say how the inputs were made, as `Row.noise`; the arguments are those of `case_of`."""
     return f"{added:g}" if added is not None else "files" if quality is None else f"jpeg {quality}"
 
 
-def measure(
-    job: Job,
-    options: "RestoreOptions",
-    *,
-    added: float | None = None,
-    quality: int | None = None,
-    setting: str = "",
-    progress: Callable[[Any], None] | None = None,
-    say: Callable[[str], None] | None = None,
-) -> tuple[np.ndarray, Row]:
-    """Restore a job's input and measure the result, as (restored samples, `Row`).
+@dataclass(frozen=True)
+class Case:
+    """What a method gets, and the truth that scores it.
 
-    added: standard deviation, in levels, of the noise that makes the input of the truth; see `with_noise`. quality: of
-    the JPEG that is made of the truth as its input. setting: see `Row`. progress, say: as `restore_picture` takes them.
+    name: of the picture.
+    truth: uint8 (H, W) or (H, W, 3).
+    samples: the input, uint8, of the same shape; of superres so many times smaller.
+    noise: as in `Row`.
+    known: bool (H, W), False where something is missing; None for all tasks but inpaint.
+    file: the bytes of the input's file, or None.
+    """
+
+    name: str
+    truth: np.ndarray
+    samples: np.ndarray
+    noise: str
+    known: np.ndarray | None = None
+    file: bytes | None = None
+
+
+def case_of(job: Job, options: "RestoreOptions", *, added: float | None = None, quality: int | None = None) -> Case:
+    """Read a job's files, and make its input where none is named.
+
+    options: of which the task and the scale count. added: standard deviation, in levels, of the noise that makes the
+    input of the truth; see `with_noise`. quality: of the JPEG that is made of the truth as its input.
 
     Raises `UsageError` if the task lacks a mask or an input.
     """
-    truth = load_picture(job.truth)
+    truth, noise = load_picture(job.truth), made_by(added, quality)
     known, file = None, None
     if options.task == "inpaint":
         if job.mask is None:
@@ -166,31 +177,52 @@ def measure(
         raise UsageError("What is to be restored? Name a folder with --inputs, or --add-noise or --as-jpeg.")
     else:
         samples, file = load_picture(job.input), read_file(job.input)
-    restored = restore_picture(samples, options, known=known, file=file, progress=progress, say=say)
+    return Case(job.truth.stem, truth, samples, noise, known, file)
+
+
+def measured(case: Case, task: str, setting: str, version: str, restored: Restored) -> Row:
+    """Make the `Row` of what a method has made of a case. setting, version: see `Row`."""
     missing = None
-    if known is not None and not known.all():
-        missing = psnr(truth[~known], restored.samples[~known])
-    planes = samples.reshape(*samples.shape[:2], -1)
-    before = np.rint(255 * plain_answer(planes, options.scale or 1)[0]).astype(np.uint8).reshape(truth.shape)
-    return restored.samples, Row(
+    if case.known is not None and not case.known.all():
+        missing = psnr(case.truth[~case.known], restored.samples[~case.known])
+    planes = case.samples.reshape(*case.samples.shape[:2], -1)
+    factor = case.truth.shape[0] // planes.shape[0]
+    before = np.rint(255 * plain_answer(planes, factor)[0]).astype(np.uint8).reshape(case.truth.shape)
+    return Row(
         date.today().isoformat(),
         machine(),
-        __version__,
-        options.task,
+        version,
+        task,
         setting,
-        made_by(added, quality),
-        job.truth.stem,
-        psnr(truth, before),
-        psnr(truth, restored.samples),
+        case.noise,
+        case.name,
+        psnr(case.truth, before),
+        psnr(case.truth, restored.samples),
         missing,
         restored.sigma,
         restored.prior,
         restored.steps,
         restored.seconds,
         restored.reason,
-        ssimulacra2(truth, before),
-        ssimulacra2(truth, restored.samples),
+        ssimulacra2(case.truth, before),
+        ssimulacra2(case.truth, restored.samples),
     )
+
+
+def measure(
+    case: Case,
+    options: "RestoreOptions",
+    *,
+    setting: str = "",
+    progress: Callable[[Any], None] | None = None,
+    say: Callable[[str], None] | None = None,
+) -> tuple[np.ndarray, Row]:
+    """Restore a case's input and measure the result, as (restored samples, `Row`).
+
+    setting: see `Row`. progress, say: as `restore_picture` takes them.
+    """
+    restored = restore_picture(case.samples, options, known=case.known, file=case.file, progress=progress, say=say)
+    return restored.samples, measured(case, options.task, setting, __version__, restored)
 
 
 def read_rows(path: Path) -> list[Row]:

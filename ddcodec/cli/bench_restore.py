@@ -110,7 +110,7 @@ def bench_restore(
     The truth makes the input where none is given, and the score; the method never sees it. A time limit is for each
     picture.
     """
-    from ..benchmark.restoration import append_row, jobs_of, made_by, measure, read_rows
+    from ..benchmark.restoration import append_row, case_of, jobs_of, made_by, measure, read_rows
     from ..jobs.output import write_target
     from ..machine import keep_freed_memory
     from ..picture import Picture
@@ -144,9 +144,8 @@ def bench_restore(
         key = wished.task, setting, noise, job.truth.stem
         if key not in kept:
             with talk.progress(lambda *told: [*progress_parts(*told), job.truth.stem]) as progress:
-                samples, row = measure(
-                    job, wished, added=add_noise, quality=as_jpeg, setting=setting, progress=progress
-                )
+                case = case_of(job, wished, added=add_noise, quality=as_jpeg)
+                samples, row = measure(case, wished, setting=setting, progress=progress)
             append_row(path, row)
             kept[key] = row
             if save:
