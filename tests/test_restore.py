@@ -15,8 +15,10 @@ from scipy import fft, interpolate, ndimage
 
 import ddcodec
 from ddcodec.errors import SourceError, UsageError
+from ddcodec.filling import filled
 from ddcodec.fit.fit import FitSettings, fit_samples
 from ddcodec.metrics import psnr
+from ddcodec.restoration import patches
 from ddcodec.restoration.coding import _View, fit_by_coding, lambda_for_noise
 from ddcodec.restoration.cosines import transformed, transformed_back
 from ddcodec.restoration.enlarging import Enlarging, made_small
@@ -162,6 +164,12 @@ def test_white_noise_is_estimated(name, sigma):
     # A photograph's own grain adds to it, most where little is added.
     found = estimate_noise(noisy(np.asarray(Image.open(SAMPLES / name).convert("RGB")), sigma))
     assert not found.correlated and found.sigma == pytest.approx(sigma, rel=0.12)
+
+
+def test_a_plane_of_too_few_plain_cells_says_nothing_of_its_noise():
+    plain = np.full((96, 96, 3), 128, np.uint8)
+    plain[..., 0] = 255
+    assert estimate_noise(noisy(plain, 20)).sigma == pytest.approx(20, rel=0.12)
 
 
 def test_noise_that_neighbours_share_is_seen():
@@ -381,6 +389,59 @@ def test_known_pixels_are_put_back():
     soft = pasted(made, samples, known, feather=3)
     far = dilated(known, 3)
     assert (soft[far] == samples[far]).all() and (soft[~known] == 130).all() and (soft != exact).any()
+
+
+def bricks(height, width):
+    rows, columns = np.indices((height, width))
+    mortar = (rows % 12 < 2) | ((columns + 8 * (rows // 12 % 2)) % 16 < 2)
+    return np.where(mortar[..., None], [200, 190, 180], [150, 60, 40]).astype(np.uint8)
+
+
+@pytest.mark.parametrize("most", [10**9, 600])
+def test_a_pattern_goes_on_in_a_wide_hole(most, monkeypatch):
+    # With few patches to be searched, the finest level copies what the one above has found.
+    monkeypatch.setattr(patches, "MOST_SEARCHED", most)
+    clean = bricks(120, 144)
+    known = known_from(mask_of(clean.shape, np.s_[40:80, 50:98]), clean.shape)
+    given = np.where(known[..., None], clean, 0).astype(np.uint8)
+    made = patches.patched(given, known)
+    assert (made[known] == clean[known]).all() and made.dtype == np.uint8
+    assert psnr(clean[~known], made[~known]) > psnr(clean[~known], filled(given, known)[~known]) + (
+        15 if most > 600 else 5
+    )
+
+
+@pytest.mark.parametrize("shape", [(16, 16, 1), (16, 40, 3), (23, 17, 3)])
+def test_patches_of_small_pictures(shape):
+    clean = np.random.default_rng(0).integers(100, 120, shape, np.uint8)
+    known = known_from(mask_of(shape[:2], np.s_[1:14, 2:15]), shape)
+    made = patches.patched(clean, known)
+    assert (made[known] == clean[known]).all() and 100 <= made.min() and made.max() < 120
+
+
+def test_only_wide_holes_get_patches(monkeypatch):
+    filled_by = []
+    monkeypatch.setattr(
+        "ddcodec.restoration.coding.patched", lambda samples, *_: (filled_by.append("patches"), samples)[1]
+    )
+    picture = painted(64, 64)
+    thin, wide = (
+        known_from(mask_of((64, 64), holes), picture.shape) for holes in (np.s_[:, 20:34], np.s_[20:45, 20:45])
+    )
+    fit_by_coding(picture, 1e-3, known=thin, views=1, steps=1)
+    assert not filled_by
+    fit_by_coding(picture, 1e-3, known=wide, views=1, steps=1)
+    assert filled_by
+
+
+def test_the_texture_and_brightness_of_a_wide_hole():
+    clean = np.rint(
+        np.dstack([90 + 25 * ndimage.gaussian_filter(np.random.default_rng(0).normal(0, 2.5, (96, 96)), 0.8)] * 3)
+    ).astype(np.uint8)
+    known = known_from(mask_of((96, 96), np.s_[28:68, 28:68]), clean.shape)
+    made = ddcodec.restore(np.where(known[..., None], clean, 0).astype(np.uint8), "inpaint", mask=known, effort=1)
+    middle = made[34:62, 34:62].astype(float)
+    assert abs(middle.mean() - clean.mean()) < 6 and middle.std() > 0.6 * clean.std()
 
 
 @pytest.mark.parametrize("height, width, side", [(500, 300, 256), (257, 999, 256), (192, 192, 64), (700, 700, 200)])

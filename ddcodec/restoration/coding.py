@@ -8,7 +8,8 @@ A fit gives the mean of the pictures of its steps (`fit.descent.loop.run_for_mea
 where the grids of its octaves lie. Over several fits they cancel (cycle spinning, Coifman & Donoho 1995).
 
 Where something is missing, errors do not count (as in the Deep Image Prior, section 2). The holes then get what costs
-the fewest bits, given all around them.
+the fewest bits, given all around them. In the middle of a wide hole that is a grey surface. So it gets patches of the
+picture first, and the fits join them to what is around.
 """
 
 from collections.abc import Callable
@@ -19,6 +20,8 @@ import numpy as np
 
 from ..filling import filled
 from ..fit.target import LAMBDAS
+from .masks import dilated
+from .patches import patched
 from .progress import Fitted, Progress
 
 KNOWN_LAMBDA = 1.25e-4
@@ -28,6 +31,8 @@ A fit that sees more detail around a hole knows better what goes on in it.
 """
 LARGE_LAMBDA = 2e-3
 """Lambda of an enlarged picture, where every step of its aim explains what was observed."""
+WIDE, SEAM = 8, 3
+"""Pixels from what is known to the middle of a hole that is wide, and of it what a fit fills by itself."""
 SHIFT_MAX = 32
 """Rows and columns below which the random shifts of a picture stay."""
 
@@ -77,7 +82,10 @@ def fit_by_coding(
     start, random = monotonic(), np.random.default_rng(seed)
     total, done = np.zeros(samples.shape, np.float32), 0
     taken: list[int] = []
-    samples = samples if known is None else filled(samples, known)
+    counted = known
+    if known is not None:
+        middle = _middle_of_wide(known)
+        samples, counted = patched(samples, known, seed) if middle.any() else filled(samples, known), known | middle
 
     def aim(view):
         def of(mean):
@@ -114,17 +122,23 @@ def fit_by_coding(
             view.of(samples),
             lambda_,
             FitSettings(steps, time_limit=left, threads=threads, seed=seed + done),
-            known=None if known is None else view.of(known),
+            known=None if counted is None else view.of(counted),
             progress=follow,
             aim=aim(view),
             say=say if not done else None,
         )
         total += view.back(made)
         done += 1
-        if known is not None:
+        if counted is not None:
             # The next fit starts from the holes as they are filled by now. Nothing else there is looked at.
-            samples = np.where(known[..., None], samples, np.rint(255 * total / done).astype(np.uint8))
+            samples = np.where(counted[..., None], samples, np.rint(255 * total / done).astype(np.uint8))
     return Fitted(total / done, sum(taken), "all fits are done" if sum(taken) == views * steps else "the time is over")
+
+
+def _middle_of_wide(known):
+    """Where holes that are wide are missing, but for their edges: bool (H, W)."""
+    deepest = dilated(~known, WIDE)
+    return dilated(~known, SEAM) & ~dilated(~deepest, WIDE - SEAM)
 
 
 class _View:
