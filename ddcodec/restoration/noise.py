@@ -69,16 +69,22 @@ def estimate_noise(samples: np.ndarray) -> Noise:
     """
     planes = np.atleast_3d(samples).transpose(2, 0, 1).astype(np.float32)
     fine, sparse = (
-        float(np.sqrt(np.mean([_plainest(plane, stride, cell) ** 2 for plane in planes])))
+        _root_mean_square([_plainest(plane, stride, cell) for plane in planes])
         for stride, cell in ((1, CELL), (SPARSE, SPARSE_CELL))
     )
-    if sparse > CORRELATED * fine and sparse > 0.5:
+    if sparse is not None and fine is not None and sparse > CORRELATED * fine and sparse > 0.5:
         return Noise(UNSEEN * sparse, True)
-    return Noise(fine, False)
+    return Noise(next((found for found in (fine, sparse) if found is not None), 0.0), False)
+
+
+def _root_mean_square(deviations):
+    """The root of the mean square of those that are known, or None."""
+    known = [deviation for deviation in deviations if deviation is not None]
+    return float(np.sqrt(np.mean(np.square(known)))) if known else None
 
 
 def _plainest(plane, stride, cell):
-    """Estimate the noise in the plainest cells of every `stride`-th pixel; 0 where the picture is too small to tell."""
+    """Estimate the noise in the plainest cells of every `stride`-th pixel, or None where too few cells tell of it."""
     found = []
     for y in range(stride):
         for x in range(stride):
@@ -97,7 +103,7 @@ def _plainest(plane, stride, cell):
                 found.append(np.sqrt((detail**2).mean((1, 3)))[~cut])
     deviations = np.concatenate(found) if found else np.empty(0)
     if len(deviations) < LEAST_CELLS:
-        return 0.0
+        return None
     # The deviation of n normal numbers has itself a deviation of about 1 / sqrt(2 n).
     bias = 1 + NormalDist().inv_cdf(SMOOTHEST) / np.sqrt(2 * cell * cell)
     return float(np.quantile(deviations, SMOOTHEST) / bias)
