@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import batch
 import blind
+import camera_noise
 import checksums
 import contours
 import cutouts
@@ -289,12 +290,23 @@ def test_processes(desk):
     assert all(0 < float(row["wall_s"]) and float(row["peak_mib"]) > 5 for row in rows)
 
 
+def test_camera_noise(desk):
+    Image.fromarray(np.full((60, 80, 3), 128, np.uint8)).save("grey.png")
+    run(camera_noise, "grey.png", "a.png", "-o", "pairs")
+    truth, noisy = (np.asarray(Image.open(f"pairs/grey_{name}")).astype(float) for name in ("truth.png", "noisy.jpg"))
+    # A plain surface stays as it is on the way through the mosaic; its noise is that of photons, by the curve's slope.
+    assert np.abs(truth - 128).max() <= 1 and 1 < (noisy - truth).std() < 8
+    light = camera_noise.linear(np.linspace(0, 1, 9))
+    assert np.allclose(camera_noise.curved(light), np.linspace(0, 1, 9)) and light[4] == pytest.approx(0.214, abs=1e-3)
+    assert Image.open("pairs/a_noisy.jpg").size == Image.open("a.png").size
+
+
 def test_restoration_figure(desk):
     run(restoration_figure, "-o", "figure.webp", "--effort", 1)
-    side = restoration_figure.SIDE
+    side = restoration_figure.ZOOM * restoration_figure.SHOWN
     with Image.open("figure.webp") as figure:
-        assert figure.size == (4 * side + 24, 2 * side + 8)
-        left, right = (np.asarray(figure.crop((x, 0, x + side, side)).convert("L")) for x in (0, 3 * (side + 8)))
+        assert figure.size == (5 * side + 32, 2 * side + 8)
+        left, right = (np.asarray(figure.crop((x, 0, x + side, side)).convert("L")) for x in (0, 4 * (side + 8)))
     assert left.std() > 20 and right.std() > 20
 
 

@@ -7,21 +7,20 @@ import numpy as np
 
 SMOOTHEST = 0.05
 """Share of a picture's cells that are taken to be plain, so that all variation in them is noise."""
-CELL = 8
-"""Side of a cell, in coefficients, of the picture as it is."""
-SPARSE_CELL = 4
-"""Side of a cell, in coefficients, of every fourth pixel, where there are fewer."""
-SPARSE = 4
-"""Stride, in pixels, of the second estimate, for noise that neighbours share."""
+CELLS = {1: 8, 2: 6, 4: 4, 8: 3}
+"""Stride in pixels -> side of a cell, in coefficients, of the pixels that are so far apart."""
 CORRELATED = 2.0
 """Factor by which every fourth pixel must show more noise before neighbours are taken to share theirs.
 
 Differences of neighbours hide the noise that they share.
 """
-UNSEEN = 2.2
-"""Factor by which camera pictures have more noise than every fourth pixel shows.
+UNSEEN, MOST_UNSEEN = 1.15, 2.5
+"""By how much more noise every fourth pixel hides than the growth from every second one tells, and the most growth."""
+SATURATES = 1.25
+"""Factor by which pixels eight apart may show more noise than pixels four apart.
 
-It is the middle of the pictures whose truth is known.
+Noise is shared by near pixels only, so that farther ones show no more of it. Texture has much the same form at all
+scales: there every octave has more.
 """
 CLIPPED = 2
 """Distance from black and from white, in levels of 0..255, below which noise is cut off."""
@@ -46,10 +45,12 @@ class Noise:
 
     sigma: standard deviation in levels of 0..255, the root of its mean square over the planes.
     correlated: whether neighbouring pixels share it, as a camera's do after its own processing, and a JPEG's errors.
+    grows: whether pixels that are farther apart show still more of it, as they do of texture.
     """
 
     sigma: float
     correlated: bool
+    grows: bool = False
 
     @property
     def strength(self) -> float:
@@ -65,16 +66,16 @@ def estimate_noise(samples: np.ndarray) -> Noise:
     are left out, for clipping removes noise there.
 
     Neighbours that share their noise hide it from these differences. Where every fourth pixel shows much more, that
-    counts.
+    counts, and as much more again as it shows more than every second one (bench/notebook/restoration.md).
     """
     planes = np.atleast_3d(samples).transpose(2, 0, 1).astype(np.float32)
-    fine, sparse = (
-        _root_mean_square([_plainest(plane, stride, cell) for plane in planes])
-        for stride, cell in ((1, CELL), (SPARSE, SPARSE_CELL))
+    fine, half, sparse, sparser = (
+        _root_mean_square([_plainest(plane, stride, cell) for plane in planes]) for stride, cell in CELLS.items()
     )
-    if sparse is not None and fine is not None and sparse > CORRELATED * fine and sparse > 0.5:
-        return Noise(UNSEEN * sparse, True)
-    return Noise(next((found for found in (fine, sparse) if found is not None), 0.0), False)
+    if fine is None or sparse is None or sparse <= max(CORRELATED * fine, 0.5):
+        return Noise(next((found for found in (fine, sparse) if found is not None), 0.0), False)
+    growth = MOST_UNSEEN if not half else min(MOST_UNSEEN, sparse / half)
+    return Noise(UNSEEN * growth * sparse, True, sparser is not None and sparser > SATURATES * sparse)
 
 
 def _root_mean_square(deviations):
@@ -128,8 +129,8 @@ def is_noise(before: np.ndarray, after: np.ndarray) -> bool:
 
 def _deviations(picture):
     """Compute for each cell of a picture the root of the variance, mean over the planes."""
-    height, width = (max(1, side // CELL) for side in picture.shape[:2])
-    cells = picture[: height * CELL, : width * CELL].reshape(
-        height, -1, width, min(CELL, picture.shape[1]), picture.shape[2]
+    height, width = (max(1, side // CELLS[1]) for side in picture.shape[:2])
+    cells = picture[: height * CELLS[1], : width * CELLS[1]].reshape(
+        height, -1, width, min(CELLS[1], picture.shape[1]), picture.shape[2]
     )
     return np.sqrt(cells.var((1, 3)).mean(-1)).ravel()
