@@ -1,93 +1,135 @@
-"""What a picture of 24 megapixels costs: a mosaic of photographs, encoded and decoded by whole processes; and whether
-the borders of what is done in pieces can be seen.
+"""What large photographs cost, encoded and decoded by whole processes; whether borders of what is done in pieces can
+be seen; and how much more AVIF needs for the same quality.
 
-    python bench/large.py PICTURES -o bench/results/large.tsv [--effort 3]
+    python bench/large.py PHOTOGRAPHS... -o bench/results/large.tsv [--efforts 1,3,5] [--tunes eye,psnr]
+        [--megapixels 2.5]
 
-PICTURES: a folder of photographs (PNG). One row: wall time and peak memory of both processes, bytes, PSNR, and the mean
-error in the rows at borders (of the bands in which the decoder works) over that in all other rows, which would be above
-1 if there were seams.
+One row a photograph, effort and tune, written as it comes; what the table has is not measured again. --megapixels makes
+photographs smaller first, by Lanczos.
+
+- encode_s, encode_mib, decode_s, decode_mib: wall time and peak memory of both processes
+- border_error: the mean error in the rows at borders of the bands in which the decoder works, over that in all other
+  rows; above 1 if there were seams
+- quality: SSIMULACRA2 for the eye, PSNR for the other tune; avif_quality: that of AVIF (tune=iq or psnr, speed 6) in a
+  file of the same size; avif_bytes: of AVIF of the same quality, in per cent of the bytes here, by files around it
 """
 
 import argparse
 import tempfile
-from datetime import date
-from itertools import cycle
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 from PIL import Image
 from processes import run
+from rows import Rows
 
 import ddcodec
-from ddcodec.benchmark.machine import machine
+from ddcodec.benchmark.peers import of_size, peer_of
 from ddcodec.format.arch import band_rows
-from ddcodec.metrics import psnr
+from ddcodec.metrics import psnr, ssimulacra2
+from ddcodec.pictures.read import load_picture
 
-WIDTH, HEIGHT, ROW = 6000, 4000, 1024
 COLUMNS = (
     "date",
-    "version",
     "machine",
-    "effort",
+    "version",
+    "photograph",
     "width",
     "height",
+    "effort",
+    "tune",
     "bytes",
     "psnr",
+    "quality",
+    "avif_quality",
+    "avif_bytes",
     "encode_s",
     "encode_mib",
     "decode_s",
     "decode_mib",
+    "avif_s",
     "border_error",
 )
-
-
-def mosaic(folder):
-    """Photographs side by side, each scaled to a height of ROW pixels: a Pillow image of WIDTH x HEIGHT."""
-    image, paths = Image.new("RGB", (WIDTH, HEIGHT)), cycle(sorted(folder.glob("*.png")))
-    for top in range(0, HEIGHT, ROW):
-        left = 0
-        while left < WIDTH:
-            picture = Image.open(next(paths)).convert("RGB")
-            picture = picture.resize((picture.width * ROW // picture.height, ROW), Image.Resampling.LANCZOS)
-            image.paste(picture, (left, top))
-            left += picture.width
-    return image
+AVIF = {"eye": ("avif", ssimulacra2), "psnr": ("avif:psnr", psnr)}
+"""Tune -> the AVIF that aims at the same, and by what both are measured."""
+SIZES = (1.0, 1.3, 1.7)
+"""Files of AVIF, in sizes of that of ddcodec: the size of the same quality lies between them, or a little beyond."""
 
 
 def border_error(original, decoded):
-    errors = np.array([abs(a.astype(int) - b).mean() for a, b in zip(original, decoded)])
-    rows = np.arange(len(errors))
-    at_border = (rows % band_rows(WIDTH) == 0) | ((rows + 1) % band_rows(WIDTH) == 0)
+    errors = np.array([np.abs(a.astype(int) - b).mean() for a, b in zip(original, decoded)])
+    rows, band = np.arange(len(errors)), band_rows(original.shape[1])
+    at_border = (rows % band == 0) | ((rows + 1) % band == 0)
     return errors[at_border].mean() / errors[~at_border].mean()
+
+
+def beside(tune, original, size, quality):
+    """AVIF's quality in a file of a size, its size for a quality in per cent of that, and the seconds of an encode."""
+    name, measure = AVIF[tune]
+    peer, points = peer_of(name), []
+    for factor in SIZES:
+        data, setting = of_size(peer, original, round(factor * size))
+        points.append((measure(original, peer.decode(data, original.shape)), np.log(len(data))))
+    start = perf_counter()
+    peer.encode(original, setting)
+    seconds = perf_counter() - start
+    slope, level = np.polyfit(*zip(*points), 1)
+    return points[0][0], 100 * np.exp(slope * quality + level) / size, seconds
+
+
+def row_of(source, effort, tune, folder):
+    """What follows date and machine, for a photograph in a file."""
+    coded, target = folder / "large.ddc", folder / "again.png"
+    options = "--effort", str(effort), "--tune", tune, "--quiet", "-f"
+    # First, for Linux counts the memory of the parent at the start of a child as the child's.
+    encode = run("encode", str(source), "-o", str(coded), *options)
+    decode = run("decode", str(coded), "-o", str(target), "--quiet", "-f")
+    original, decoded = load_picture(source), load_picture(target)
+    size, quality = coded.stat().st_size, AVIF[tune][1](original, decoded)
+    avif_quality, avif_bytes, avif_seconds = beside(tune, original, size, quality)
+    return [
+        ddcodec.__version__,
+        source.stem,
+        *original.shape[1::-1],
+        effort,
+        tune,
+        size,
+        f"{psnr(original, decoded):.2f}",
+        f"{quality:.2f}",
+        f"{avif_quality:.2f}",
+        f"{avif_bytes:.1f}",
+        *(f"{value:.3g}" for value in (encode[0], encode[1], decode[0], decode[1], avif_seconds)),
+        f"{border_error(original, decoded):.3f}",
+    ]
+
+
+def smaller(source, pixels, folder):
+    """The file of a photograph that was made smaller, to about so many pixels."""
+    image = Image.fromarray(load_picture(source))
+    factor = (pixels / (image.width * image.height)) ** 0.5
+    small = folder / f"{source.stem}_{pixels / 1e6:g}.png"
+    image.resize((round(image.width * factor), round(image.height * factor)), Image.Resampling.LANCZOS).save(small)
+    return small
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("pictures", type=Path)
+    parser.add_argument("photographs", type=Path, nargs="+")
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--effort", type=int, default=3)
+    parser.add_argument("--efforts", default="1,3,5")
+    parser.add_argument("--tunes", default="eye,psnr")
+    parser.add_argument("--megapixels", type=float)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        source, coded, target = (str(Path(folder, name)) for name in ("large.png", "large.ddc", "again.png"))
-        mosaic(options.pictures).save(source, compress_level=1)
-        encode = run("encode", source, "-o", coded, "-e", str(options.effort), "--quiet")
-        decode = run("decode", coded, "-o", target, "--quiet")
-        original, decoded = (np.asarray(Image.open(path)) for path in (source, target))
-        row = [
-            date.today(),
-            ddcodec.__version__,
-            machine(),
-            options.effort,
-            WIDTH,
-            HEIGHT,
-            Path(coded).stat().st_size,
-            f"{psnr(original, decoded):.2f}",
-        ]
-        row += [f"{value:.0f}" for value in (*encode, *decode)] + [f"{border_error(original, decoded):.3f}"]
-    if not options.output.exists():
-        options.output.write_text("\t".join(COLUMNS) + "\n")
-    with options.output.open("a") as table:
-        print(*row, sep="\t", file=table)
+    rows = Rows(options.output, COLUMNS, ("photograph", "effort", "tune"))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for source in options.photographs:
+            picture = smaller(source, 1e6 * options.megapixels, folder) if options.megapixels else source
+            for effort in map(int, options.efforts.split(",")):
+                for tune in options.tunes.split(","):
+                    if (picture.stem, effort, tune) not in rows:
+                        rows.append(row_of(picture, effort, tune, folder))
 
 
 if __name__ == "__main__":

@@ -222,13 +222,19 @@ def test_large(desk, monkeypatch):
         return 1.0, 2.0
 
     monkeypatch.setattr(large, "run", command)
-    for name, size in (("WIDTH", 90), ("HEIGHT", 60), ("ROW", 20)):
-        monkeypatch.setattr(large, name, size)
     monkeypatch.setattr(large, "band_rows", lambda width: 16)
-    run(large, desk, "-o", "rows.tsv", "--effort", 1)
-    (row,) = rows_of("rows.tsv")
-    assert (row["width"], row["height"], row["encode_s"], row["decode_mib"]) == ("90", "60", "1", "2")
-    assert int(row["bytes"]) > 100 and float(row["psnr"]) > 10 and 0.3 < float(row["border_error"]) < 3
+    for _ in range(2):
+        run(large, "a.png", "b.png", "-o", "rows.tsv", "--efforts", "1", "--tunes", "psnr", "--megapixels", 0.003)
+    rows = rows_of("rows.tsv")
+    assert [(row["photograph"], row["effort"], row["tune"]) for row in rows] == [
+        (f"{name}_0.003", "1", "psnr") for name in "ab"
+    ]
+    for row in rows:
+        assert 0.8 < int(row["width"]) * int(row["height"]) / 3000 < 1.2 and row["encode_s"] == "1"
+        assert int(row["bytes"]) > 100 and float(row["psnr"]) > 10 and 0.3 < float(row["border_error"]) < 3
+        # Better than AVIF of the same size where AVIF needs more than 100 % for the same quality, and the reverse.
+        is_better = float(row["quality"]) > float(row["avif_quality"])
+        assert is_better == (float(row["avif_bytes"]) > 100) or abs(float(row["avif_bytes"]) - 100) < 10
 
 
 def test_low_rate(desk):
