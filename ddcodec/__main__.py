@@ -3,7 +3,7 @@
 import os
 import sys
 
-from .errors import explain
+from .errors import NO_MEMORY, explain
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 plus SIGINT, as shells have it."""
@@ -22,8 +22,23 @@ def main() -> None:
     except (ImportError, MemoryError, OSError) as error:
         code, sentence = explain(error)
         print(f"Error: {sentence}", file=sys.stderr)
-        sys.exit(code)
-    command()
+        _leave(code)
+    try:
+        command()
+    except SystemExit as end:
+        _leave(end.code)
+
+
+def _leave(code):
+    """End this process with an exit code.
+
+    Where memory is too short, Python's own end may fail or crash, after all has been said and cleared away.
+    """
+    if code == NO_MEMORY:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 if __name__ == "__main__":
