@@ -1,6 +1,7 @@
 """`ddcodec restore`, `encode --restore` and `bench-restore`, as a person would use them."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +56,8 @@ def test_denoise(folder):
 def test_a_ddc_says_what_was_done(folder):
     result = run("restore", "--task", "denoise", folder / "noisy.png", "-o", folder / "out.ddc", "-e", 1, "-q", 50)
     assert result.exit_code == 0, result.stderr
-    assert "restored: denoise, sigma 1" in run("info", folder / "out.ddc").stdout
+    sigma = re.search(r"restored: denoise, sigma (\d+\.\d), prior", run("info", folder / "out.ddc").stdout)
+    assert sigma and 14 < float(sigma[1]) < 24
     assert (
         run(
             "encode", folder / "noisy.png", "--restore", "denoise", "--sigma", 20, "-e", 1, "-o", folder / "own.ddc"
@@ -308,18 +310,18 @@ def test_bench_restore_of_missing_pixels(folder):
 )
 def test_bench_restore_of_what_is_made_of_the_truth(folder, task):
     """A JPEG is compared with itself, a larger picture with Pillow's Lanczos interpolation."""
-    truth = Image.open(SAMPLES / "chelsea.png").crop((100, 60, 228, 156))
-    truth.save(folder / "cat.png")
-    result = run("bench-restore", folder / "cat.png", "--task", *task, "-e", 1, "-o", folder / "rows.tsv", "--json")
+    truth = Image.open(SAMPLES / "coffee.png").convert("RGB").crop((370, 20, 498, 116))
+    truth.save(folder / "cup.png")
+    result = run("bench-restore", folder / "cup.png", "--task", *task, "-e", 1, "-o", folder / "rows.tsv", "--json")
     assert result.exit_code == 0, result.stderr
     row = json.loads(result.stdout.splitlines()[0])
     if task[0] == "dejpeg":
-        truth.save(folder / "cat.jpg", quality=10)
-        assert row["before"] == pytest.approx(psnr(np.asarray(truth), samples_of(folder / "cat.jpg")), abs=1e-3)
+        truth.save(folder / "cup.jpg", quality=10)
+        assert row["before"] == pytest.approx(psnr(np.asarray(truth), samples_of(folder / "cup.jpg")), abs=1e-3)
         assert row["noise"] == "jpeg 10"
-    assert row["after"] > row["before"] + 0.3 and row["ssimulacra2_after"] > row["ssimulacra2_before"]
+    assert row["after"] > row["before"] + 0.3 and row["ssimulacra2_after"] > row["ssimulacra2_before"] + 2
     both = run(
-        "bench-restore", folder / "cat.png", "--task", *task, "--add-noise", 5, "--as-jpeg", 9, "-o", folder / "x.tsv"
+        "bench-restore", folder / "cup.png", "--task", *task, "--add-noise", 5, "--as-jpeg", 9, "-o", folder / "x.tsv"
     )
     assert both.exit_code == 2 and "Give only one of" in both.stderr
 
